@@ -1,0 +1,3 @@
+"""The algorithms that come with nas-harness, one short file each."""
+
+DISTRIBUTION = "nas-harness"

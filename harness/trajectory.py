@@ -1,0 +1,120 @@
+"""What a simulation leaves behind: finished jobs in columns, and step functions of time over them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from harness.arrays import Bools, Floats, Ints
+
+if TYPE_CHECKING:
+    from harness.simulate import Observations
+
+PACE_TIMES: Floats = np.array([m * 10.0**e for e in range(-4, 12) for m in range(10, 100)])
+"""Simulated times with two significant digits, at which evaluations are counted exactly, Float[G]."""
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectory:
+    """Logged results of S runs, sorted by seed and, within a seed, by finish.
+
+    Columns of length E: `seed` (a position in `seeds`), `time` (seconds), `evaluation` (1 for the first result of
+    the seed), `row` (-1 for an invalid configuration), `fidelity` (index), `repeat`, `loss` (as observed) and
+    `incumbent` (whether the result became the incumbent). Per seed, length S: `evaluations` (results told), `ended`
+    (time of the last one) and `finished` (it stopped early, as nothing could improve its incumbent). `pace` Int[G]
+    counts the results of all seeds up to each of `PACE_TIMES`.
+    """
+
+    seeds: Ints
+    seed: Ints
+    time: Floats
+    evaluation: Ints
+    row: Ints
+    fidelity: Ints
+    repeat: Ints
+    loss: Floats
+    incumbent: Bools
+    evaluations: Ints
+    ended: Floats
+    finished: Bools
+    pace: Ints
+
+    COLUMNS = ("seed", "time", "evaluation", "row", "fidelity", "repeat", "loss", "incumbent")
+    PER_SEED = ("seeds", "evaluations", "ended", "finished")
+
+    def at(self, times: Floats) -> Ints:
+        """Position in the columns of each seed's incumbent at `times` Float[G], Int[S, G]; -1 before the first.
+
+        A step function: a result counts from its finish time on, nothing is interpolated.
+        """
+        kept = np.flatnonzero(self.incumbent)
+        bounds = np.searchsorted(self.seed[kept], np.arange(len(self.seeds) + 1))
+        found = np.full((len(self.seeds), len(times)), -1, dtype=np.int64)
+        for s, (start, stop) in enumerate(zip(bounds[:-1], bounds[1:], strict=True)):
+            last = np.searchsorted(self.time[kept[start:stop]], times, side="right") - 1
+            found[s, last >= 0] = kept[start + last[last >= 0]]
+        return found
+
+    def stamps(self) -> Floats:
+        """The times at which some seed's incumbent changed, ascending, Float[T]."""
+        return np.unique(self.time[self.incumbent])
+
+    def evaluations_by(self, time: float) -> float:
+        """Mean number of results per seed up to `time`, rounded down to two significant digits."""
+        if time >= self.ended.max(initial=0.0):
+            return float(self.evaluations.mean())
+        before = int(np.searchsorted(PACE_TIMES, time, side="right")) - 1
+        return float(self.pace[before]) / len(self.seeds) if before >= 0 else 0.0
+
+    @classmethod
+    def join(cls, parts: Sequence[Trajectory]) -> Trajectory:
+        """The trajectory of all seeds out of those of disjoint shards, sorted by seed."""
+        parts = sorted(parts, key=lambda part: int(part.seeds[0]))
+        offsets = np.cumsum([0, *(len(part.seeds) for part in parts)])
+        columns = {
+            name: np.concatenate([getattr(part, name) for part in parts])
+            for name in (*cls.COLUMNS, *cls.PER_SEED)
+        }
+        columns["seed"] = np.concatenate([part.seed + o for part, o in zip(parts, offsets, strict=False)])
+        return cls(**columns, pace=np.sum([part.pace for part in parts], axis=0))
+
+
+class Recorder:
+    """Collects what `simulate` logs, step by step."""
+
+    def __init__(self, seeds: int) -> None:
+        self.evaluations = np.zeros(seeds, dtype=np.int64)
+        self.finished = np.zeros(seeds, dtype=np.bool_)
+        self._told_by = np.zeros(len(PACE_TIMES) + 1, dtype=np.int64)
+        self._kept: list[tuple[Ints, Floats, Ints, Ints, Floats, Bools]] = []
+
+    def told(self, where: Ints, time: Floats) -> None:
+        self.evaluations[where] += 1
+        self._told_by += np.bincount(np.searchsorted(PACE_TIMES, time), minlength=len(self._told_by))
+
+    def keep(self, where: Ints, time: Floats, entry: Ints, loss: Floats, incumbent: Bools) -> None:
+        self._kept.append((where, time, self.evaluations[where], entry, loss, incumbent))
+
+    def trajectory(self, seeds: Ints, ended: Floats, observations: Observations) -> Trajectory:
+        kept = self._kept or [(seeds[:0], ended[:0], seeds[:0], seeds[:0], ended[:0], seeds[:0] > 0)]
+        seed, time, evaluation, entry, loss, incumbent = map(np.concatenate, zip(*kept, strict=True))
+        order = np.argsort(seed, kind="stable")
+        row, fidelity, repeat = observations.split(entry[order])
+        return Trajectory(
+            seeds=seeds,
+            seed=seed[order],
+            time=time[order],
+            evaluation=evaluation[order],
+            row=row,
+            fidelity=fidelity,
+            repeat=repeat,
+            loss=loss[order],
+            incumbent=incumbent[order],
+            evaluations=self.evaluations,
+            ended=ended,
+            finished=self.finished,
+            pace=np.cumsum(self._told_by[:-1]),
+        )
