@@ -54,7 +54,7 @@ class Streams:
         """
         drawn = self._drawn[where]
         self._drawn[where] = drawn + np.uint64(n)
-        return self._unit(self._key[where, None], drawn[:, None] + np.arange(n, dtype=np.uint64))
+        return self._unit(self._key[where, None], drawn[:, None] + np.arange(n).astype(np.uint64))
 
     def integers(self, high: int | Ints, n: int, where: Ints) -> Ints:
         """The next `n` integers in [0, high) of the seeds at `where`, Int[k, n]; `high` broadcasts to it."""
@@ -71,4 +71,4 @@ class Streams:
     @staticmethod
     def _unit(key: NDArray[np.uint64], counter: NDArray[np.uint64]) -> Floats:
         state = splitmix64(key + (counter + np.uint64(1)) * _GAMMA)
-        return (state >> _DROPPED) * 2.0**-53
+        return np.multiply(state >> _DROPPED, 2.0**-53, dtype=np.float64)

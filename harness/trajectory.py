@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -53,7 +54,7 @@ class Trajectory:
         kept = np.flatnonzero(self.incumbent)
         bounds = np.searchsorted(self.seed[kept], np.arange(len(self.seeds) + 1))
         found = np.full((len(self.seeds), len(times)), -1, dtype=np.int64)
-        for s, (start, stop) in enumerate(zip(bounds[:-1], bounds[1:], strict=True)):
+        for s, (start, stop) in enumerate(pairwise(bounds)):
             last = np.searchsorted(self.time[kept[start:stop]], times, side="right") - 1
             found[s, last >= 0] = kept[start + last[last >= 0]]
         return found
@@ -69,14 +70,19 @@ class Trajectory:
         before = int(np.searchsorted(PACE_TIMES, time, side="right")) - 1
         return float(self.pace[before]) / len(self.seeds) if before >= 0 else 0.0
 
+    @staticmethod
+    def unpacked_pace(steps: Sequence[int], counts: Sequence[int]) -> Ints:
+        """`pace` out of the positions at which it rises and its values from there on."""
+        pace = np.zeros(len(PACE_TIMES), dtype=np.int64)
+        pace[list(steps)] = np.diff(counts, prepend=0)
+        return np.cumsum(pace)
+
     @classmethod
     def join(cls, parts: Sequence[Trajectory]) -> Trajectory:
-        """The trajectory of all seeds out of those of disjoint shards, sorted by seed."""
-        parts = sorted(parts, key=lambda part: int(part.seeds[0]))
+        """The trajectory of all seeds out of those of disjoint shards in the order of their seeds."""
         offsets = np.cumsum([0, *(len(part.seeds) for part in parts)])
         columns = {
-            name: np.concatenate([getattr(part, name) for part in parts])
-            for name in (*cls.COLUMNS, *cls.PER_SEED)
+            name: np.concatenate([getattr(part, name) for part in parts]) for name in (*cls.COLUMNS, *cls.PER_SEED)
         }
         columns["seed"] = np.concatenate([part.seed + o for part, o in zip(parts, offsets, strict=False)])
         return cls(**columns, pace=np.sum([part.pace for part in parts], axis=0))

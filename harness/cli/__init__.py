@@ -1,0 +1,80 @@
+"""The command `harness`. Data goes to stdout, progress and messages to stderr; bad input exits with 2."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import NoReturn
+
+import click
+
+from harness import __version__
+from harness.errors import HarnessError, unknown
+
+COMMANDS = {
+    "run": "Run algorithms on benchmarks on a simulated clock.",
+    "list": "List benchmarks and algorithms.",
+    "show": "Show a benchmark, an algorithm, or results.",
+    "plot": "Plot regret over simulated time.",
+}
+
+
+class _Group(click.Group):
+    """Imports a subcommand's module when it is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
+        if cmd_name not in COMMANDS:
+            raise unknown("command", cmd_name, COMMANDS)
+        command: click.Command = import_module(f"harness.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="harness")
+def group() -> None:
+    """Honest, fast simulation of NAS and HPO algorithms on published tables.
+
+    Start with: harness run --algo rs,re,ls --bench nb201 --seeds 500
+    """
+
+
+def main() -> NoReturn:
+    """Entry point of the console script."""
+    sys.exit(_status())
+
+
+def _status() -> int:
+    try:
+        group.main(standalone_mode=False)
+    except HarnessError as error:
+        return _complain(error.message, error.hint)
+    except click.NoSuchOption as error:
+        close = " or ".join(error.possibilities or ())
+        command = error.ctx.command_path if error.ctx else "harness"
+        return _complain(
+            f"unknown option '{error.option_name}'.", f"did you mean {close}?" if close else f"see {command} --help"
+        )
+    except click.ClickException as error:
+        command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "harness"
+        return _complain(error.format_message(), f"see {command} --help")
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted. Finished shards are stored: the same command goes on from them.", err=True)
+        return 130
+    except BrokenPipeError:
+        sys.stdout = None  # the reader has gone; nothing is flushed to it at exit
+        return 141
+    return 0
+
+
+def _complain(message: str, hint: str) -> int:
+    click.echo(f"error: {message}", err=True)
+    if hint:
+        click.echo(f"hint: {hint}", err=True)
+    return 2

@@ -1,0 +1,72 @@
+"""Types of options that the commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from harness.errors import HarnessError, unknown
+
+
+class Names(click.ParamType[list[str]]):
+    """Names separated by commas."""
+
+    name = "name[,name...]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[str]:
+        names = [name.strip() for name in value.split(",")] if isinstance(value, str) else value
+        if not all(names):
+            raise HarnessError(f"'{value}' has an empty name in it.", "separate names by single commas: rs,re")
+        return list(dict.fromkeys(names))
+
+
+class OneOf(click.ParamType[str]):
+    """One of a few words; a mistyped one is answered with its closest matches."""
+
+    def __init__(self, choices: Sequence[str]) -> None:
+        self.choices = choices
+        self.name = "|".join(choices)
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if value not in self.choices:
+            raise unknown(f"value of {param.opts[0] if param else 'option'}", value, self.choices)
+        return value
+
+
+class Seeds(click.ParamType[range]):
+    """`500` for the seeds 0 to 499, `17:42` for 17 to 41."""
+
+    name = "n|first:stop"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> range:
+        if isinstance(value, range):
+            return value
+        first, _, stop = value.rpartition(":")
+        try:
+            seeds = range(int(first or 0), int(stop))
+        except ValueError:
+            raise HarnessError(f"'{value}' is not a number of seeds.", "give 500, or a range such as 17:42.") from None
+        if seeds.start < 0:
+            raise HarnessError(f"seeds cannot be negative, got {value}.", "give 500, or a range such as 17:42.")
+        if not seeds:
+            raise HarnessError(f"{value} has no seeds in it.", "give 500, or a range such as 17:42 (42 excluded).")
+        return seeds
+
+
+class Numbers(click.ParamType[list[float]]):
+    """Positive numbers separated by commas."""
+
+    name = "number[,number...]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[float]:
+        if not isinstance(value, str):
+            return list(value)
+        try:
+            numbers = [float(number) for number in value.split(",")]
+        except ValueError:
+            raise HarnessError(f"'{value}' is not a list of numbers.", "give simulated seconds: 1e5,1e6") from None
+        if not all(number > 0 for number in numbers):
+            raise HarnessError(f"times must be positive, got {value}.", "give simulated seconds: 1e5,1e6")
+        return numbers

@@ -1,0 +1,115 @@
+"""`harness run`."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from pathlib import Path
+
+import click
+
+from harness.cli.options import Names, OneOf, Seeds
+from harness.errors import HarnessError, unknown
+
+
+@click.command("run", short_help="Run algorithms on benchmarks on a simulated clock.")
+@click.option("--algo", required=True, type=Names(), help="Algorithms; `harness list algorithms` has them.")
+@click.option("--bench", required=True, type=Names(), help="Benchmarks, or patterns such as 'nb201/*'.")
+@click.option("--seeds", default="500", type=Seeds(), show_default=True, help="How many runs, or which.")
+@click.option("--budget", type=float, help="Simulated seconds per run. [default: the benchmark's, unless --evals]")
+@click.option("--evals", type=int, help="Evaluations per run.")
+@click.option("--workers", type=int, default=1, show_default=True, help="Simulated asynchronous workers.")
+@click.option("--overhead", type=float, default=0.0, show_default=True, help="Simulated seconds charged per job.")
+@click.option(
+    "--noise",
+    type=OneOf(["sampled", "mean"]),
+    default="sampled",
+    show_default=True,
+    help="Each seed observes one training repeat of a configuration, or the mean of all.",
+)
+@click.option(
+    "--incumbent",
+    type=OneOf(["largest", "any"]),
+    default="largest",
+    show_default=True,
+    help="Best observed at the largest fidelity observed so far, or at any.",
+)
+@click.option("--param", multiple=True, metavar="ALGO.NAME=VALUE", help="Parameter of an algorithm; repeatable.")
+@click.option("--processes", type=int, help="Worker processes. [default: one per core]")
+@click.option(
+    "--log",
+    type=OneOf(["incumbents", "all"]),
+    default="incumbents",
+    show_default=True,
+    help="Store the results that became incumbents, or all (then no seed finishes early).",
+)
+@click.option("--out", type=click.Path(path_type=Path), default=Path("results"), show_default=True, help="Folder.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list of summaries.")
+def command(
+    algo: list[str],
+    bench: list[str],
+    seeds: range,
+    budget: float | None,
+    evals: int | None,
+    workers: int,
+    overhead: float,
+    noise: str,
+    incumbent: str,
+    param: tuple[str, ...],
+    processes: int | None,
+    log: str,
+    out: Path,
+    as_json: bool,
+) -> None:
+    """Run every algorithm on every benchmark, once per seed, on a simulated clock.
+
+    Results are Parquet files in --out; their paths are printed. A study that is there already is not run again, an
+    interrupted one goes on where it stopped.
+    """
+    from harness import registry
+    from harness.cli import tables
+    from harness.outcome import summary
+    from harness.run import run
+    from harness.simulate import Rules
+    from harness.store import ResultStore, read
+    from harness.study import Study
+
+    if processes is not None and processes < 1:
+        raise HarnessError(f"processes must be at least 1, got {processes}.")
+    given = _parameters(param, algo)
+    for name in algo:
+        registry.algorithm(name)
+    studies = []
+    for table in map(registry.benchmark, registry.expand(bench)):
+        length = budget if budget is not None else table.facts.budget if evals is None else math.inf
+        rules = Rules(workers, length, evals, overhead, noise, incumbent, log)  # type: ignore[arg-type]
+        studies += [Study.plan(table, name, given[name], seeds.start, seeds.stop, rules) for name in algo]
+
+    store = ResultStore(out)
+    present = {study.id for study in studies if store.complete(study)}
+    with tables.progress(studies, present) as progress:
+        run(studies, store, processes=processes or len(os.sched_getaffinity(0)), progress=progress)
+    paths = [store.path(study) for study in studies]
+    outcomes = [read(path) for path in paths]
+    if as_json:
+        click.echo(json.dumps([summary(outcome) for outcome in outcomes], indent=1))
+    else:
+        tables.summaries(outcomes)
+        click.echo("\n".join(map(str, paths)))
+
+
+def _parameters(options: tuple[str, ...], algorithms: list[str]) -> dict[str, dict[str, str]]:
+    """`re.population=50` by algorithm and name."""
+    given: dict[str, dict[str, str]] = {name: {} for name in algorithms}
+    for option in options:
+        target, equals, value = option.partition("=")
+        algorithm, dot, name = target.partition(".")
+        if not (equals and dot and name):
+            raise HarnessError(f"'{option}' is not a parameter.", "write it as re.population=50")
+        if algorithm not in given:
+            raise unknown("algorithm in --param", algorithm, algorithms)
+        if name in given[algorithm]:
+            raise HarnessError(f"parameter '{target}' is given twice.")
+        given[algorithm][name] = value
+    return given

@@ -1,0 +1,147 @@
+"""`harness show`."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from harness.cli.options import Numbers
+from harness.errors import HarnessError, unknown
+
+
+@click.command("show", short_help="Show a benchmark, an algorithm, or results.")
+@click.argument("what", nargs=-1, required=True, metavar="BENCH|ALGO|RESULTS...")
+@click.option("--at", type=Numbers(), help="Simulated times in seconds, e.g. 1e5,1e6. [default: the end]")
+@click.option("--per-seed", is_flag=True, help="One row per seed: its incumbent, and when it was found.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(what: tuple[str, ...], at: list[float] | None, per_seed: bool, as_json: bool) -> None:
+    """Show the facts of a benchmark, the parameters of an algorithm, or the regret that results hold."""
+    from rich.console import Console
+
+    from harness import registry
+
+    console = Console()
+    paths = [Path(name) for name in what]
+    if all(path.exists() for path in paths):
+        _results(console, paths, at, per_seed, as_json)
+        return
+    if at or per_seed or len(what) > 1:
+        missing = next(str(path) for path in paths if not path.exists())
+        raise HarnessError(f"there are no results at {missing}.", "`harness run` makes results; --out says where.")
+    (name,) = what
+    if name in registry.algorithm_names():
+        _algorithm(console, name, as_json)
+    elif name in registry.benchmark_facts() or name in registry.families():
+        _benchmark(console, name, as_json)
+    else:
+        known = [*registry.algorithm_names(), *registry.benchmark_facts(), *registry.families()]
+        raise unknown("benchmark, algorithm or path of results", name, known, see="harness list")
+
+
+def _results(console: Any, paths: list[Path], at: list[float] | None, per_seed: bool, as_json: bool) -> None:
+    from harness.cli import tables
+    from harness.outcome import per_seed_rows, summary
+    from harness.store import find, read
+
+    outcomes = [read(path) for path in find(paths)]
+    pairs = [(outcome, time) for outcome in outcomes for time in (at or (None,))]
+    if per_seed:
+        rows = [row for outcome, time in pairs for row in per_seed_rows(outcome, time)]
+    else:
+        rows = [summary(outcome, time) for outcome, time in pairs]
+    if as_json:
+        click.echo(json.dumps(rows, indent=1))
+    elif per_seed:
+        columns = (
+            "benchmark",
+            "algorithm",
+            "seed",
+            "row",
+            "val_loss",
+            "val_regret",
+            "test_loss",
+            "found",
+            "evaluation",
+        )
+        console.print(tables.listing(columns, [[_cell(row[c]) for c in columns] for row in rows]))
+    else:
+        console.print(tables.at_times(rows, [outcome.study.label for outcome, _ in pairs]))
+        for line in tables.definitions(outcomes):
+            console.print(f"  {line}", style="dim", highlight=False)
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _algorithm(console: Any, name: str, as_json: bool) -> None:
+    from harness import registry
+    from harness.cli import tables
+    from harness.params import declared
+
+    factory = registry.algorithm(name)
+    parameters = declared(factory)
+    text = inspect.getdoc(factory) or ""
+    if as_json:
+        described = {n: {"default": d.default, "takes": d.expects, "doc": d.param.doc} for n, d in parameters.items()}
+        click.echo(json.dumps({"name": name, "doc": text, "parameters": described}, indent=1))
+        return
+    console.print(f"[bold]{name}[/bold]\n\n{text}\n", highlight=False)
+    if parameters:
+        rows = [[f"{name}.{n}", str(d.default), d.expects, d.param.doc] for n, d in parameters.items()]
+        console.print(tables.listing(("parameter", "default", "takes", "meaning"), rows))
+    else:
+        console.print("It has no parameters.")
+
+
+def _benchmark(console: Any, name: str, as_json: bool) -> None:
+    from harness import registry
+    from harness.cli import tables
+
+    facts = _described(registry.benchmark(name))
+    if as_json:
+        click.echo(json.dumps(facts, indent=1))
+        return
+    rows = [(key.replace("_", " "), _text(value)) for key, value in facts.items() if value not in ("", None)]
+    console.print(tables.facts(rows))
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{k}: {_text(v)}" for k, v in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(_text, value))
+    return f"{value:.10g}" if isinstance(value, float) else str(value)
+
+
+def _described(table: Any) -> dict[str, Any]:
+    """Everything a user may want to know of a table, for JSON."""
+    import numpy as np
+
+    best, test = table.optimum, table.test_optimum
+    repeats, counts = np.unique(table.repeats[:, -1], return_counts=True)
+    test_of_best = None if table.mean_test is None else float(table.mean_test[best.row, -1])
+    return {
+        **asdict(table.facts),
+        "configurations": len(table),
+        "cardinality_of_space": table.space.cardinality,
+        "parameters": {p.name: f"{p.kind} ({', '.join(map(str, p.values))})" for p in table.space.parameters},
+        "fidelities": table.fidelities.tolist(),
+        "repeats": {str(r): int(c) for r, c in zip(repeats, counts, strict=True)},
+        "columns": list(table.columns),
+        "optimum": {"value": best.value, "row": best.row, "definition": best.definition},
+        "optimum_configuration": table.space.to_dict(table.codes[best.row]),
+        "test_loss_of_optimum": test_of_best,
+        "test_optimum": None if test is None else asdict(test),
+        "mean_cost": float(np.nanmean(table.mean_cost[:, -1])),
+        "total_cost": float(np.nansum(table.cost)),
+        "missing_share": 1.0 - len(table) / table.space.cardinality,
+        "checksum": table.checksum,
+    }

@@ -1,0 +1,178 @@
+"""Outcomes of studies: trajectories with the true losses of their rows, regret over time, and summaries of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from harness.arrays import Floats
+from harness.study import Study
+from harness.table import Table
+from harness.trajectory import Trajectory
+
+Kind = Literal["val", "test"]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What regret is measured against, copied from the table so that results speak for themselves."""
+
+    title: str
+    loss: str
+    test: str
+    splits: str
+    fidelity: str
+    fidelities: tuple[int, ...]
+    optimum: float
+    optimum_row: int
+    optimum_definition: str
+    test_optimum: float | None
+
+    @classmethod
+    def of(cls, table: Table) -> Reference:
+        facts, best, test = table.facts, table.optimum, table.test_optimum
+        return cls(
+            title=facts.title,
+            loss=facts.loss,
+            test=facts.test,
+            splits=facts.splits,
+            fidelity=facts.fidelity,
+            fidelities=tuple(int(f) for f in table.fidelities),
+            optimum=best.value,
+            optimum_row=best.row,
+            optimum_definition=best.definition,
+            test_optimum=None if test is None else test.value,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """The trajectory of a study, or of some of its seeds, with the true losses of the rows in it.
+
+    `val_loss` and `test_loss` Float[E] are means over repeats at the largest fidelity, NaN for an invalid
+    configuration and where the table has none. `wall_seconds` is the time that the simulation took, summed over
+    processes; `versions` of what made it.
+    """
+
+    study: Study
+    reference: Reference
+    trajectory: Trajectory
+    val_loss: Floats
+    test_loss: Floats
+    wall_seconds: float
+    versions: Mapping[str, str]
+
+    @classmethod
+    def of(
+        cls, study: Study, table: Table, trajectory: Trajectory, wall: float, versions: Mapping[str, str]
+    ) -> Outcome:
+        def true(mean: Floats | None) -> Floats:
+            if mean is None:
+                return np.full(len(trajectory.row), np.nan)
+            return np.where(trajectory.row < 0, np.nan, mean[trajectory.row, -1])
+
+        val, test = true(table.mean_loss), true(table.mean_test)
+        return cls(study, Reference.of(table), trajectory, val, test, wall, versions)
+
+    @property
+    def end(self) -> float:
+        """Simulated time at the end of the study: its budget or, without one, the last result of any seed."""
+        budget = self.study.rules.budget
+        return budget if math.isfinite(budget) else float(self.trajectory.ended.max(initial=0.0))
+
+    def first_times(self) -> Floats:
+        """When each seed had its first incumbent, Float[S]; inf for a seed that never had one."""
+        run = self.trajectory
+        first = np.full(len(run.seeds), np.inf)
+        np.minimum.at(first, run.seed[run.incumbent], run.time[run.incumbent])
+        return first
+
+    def loss(self, kind: Kind, times: Floats) -> Floats:
+        """True `val` or `test` loss of each seed's incumbent at `times` Float[G], Float[S, G]; NaN before the first."""
+        return self.pick(self.val_loss if kind == "val" else self.test_loss, times)
+
+    def regret(self, kind: Kind, times: Floats) -> Floats:
+        """`loss` minus the optimum of the table, Float[S, G]."""
+        optimum = self.reference.optimum if kind == "val" else self.reference.test_optimum
+        return self.loss(kind, times) - (np.nan if optimum is None else optimum)
+
+    def pick(self, column: Floats, times: Floats) -> Floats:
+        """The value of `column` Float[E] at each seed's incumbent, Float[S, G]; NaN before the first."""
+        at = self.trajectory.at(times)
+        padded = np.append(column.astype(np.float64), np.nan)
+        return padded[at]
+
+
+def moments(values: Floats) -> tuple[Floats, Floats]:
+    """Mean and standard error of the mean over seeds of `values` Float[S, G]; NaN where a seed has no value yet."""
+    seeds = len(values)
+    sem = values.std(axis=0, ddof=1) / math.sqrt(seeds) if seeds > 1 else np.full(values.shape[1], np.nan)
+    return values.mean(axis=0), sem
+
+
+def summary(outcome: Outcome, time: float | None = None) -> dict[str, Any]:
+    """One JSON row: means over seeds at simulated `time` (default: the end). Absent numbers are None."""
+    time = outcome.end if time is None else time
+    at = np.array([time])
+
+    def number(value: Any) -> float | None:
+        return float(value) if np.isfinite(value) else None
+
+    val, val_sem = (m[0] for m in moments(outcome.regret("val", at)))
+    test, test_sem = (m[0] for m in moments(outcome.regret("test", at)))
+    study, run = outcome.study, outcome.trajectory
+    return {
+        "benchmark": study.benchmark,
+        "algorithm": study.algorithm,
+        "params": dict(study.params),
+        "study": study.id,
+        "seeds": len(run.seeds),
+        "workers": study.rules.workers,
+        "budget": number(study.rules.budget),
+        "evals": study.rules.evals,
+        "overhead": study.rules.overhead,
+        "noise": study.rules.noise,
+        "incumbent": study.rules.incumbent,
+        "time": time,
+        "val_regret_mean": number(val),
+        "val_regret_sem": number(val_sem),
+        "val_loss_mean": number(outcome.loss("val", at).mean()),
+        "val_optimum": outcome.reference.optimum,
+        "test_regret_mean": number(test),
+        "test_regret_sem": number(test_sem),
+        "test_loss_mean": number(outcome.loss("test", at).mean()),
+        "evaluations_mean": run.evaluations_by(time),
+        "finished_seeds": int(run.finished.sum()),
+        "wall_seconds": outcome.wall_seconds,
+    }
+
+
+def per_seed_rows(outcome: Outcome, time: float | None = None) -> list[dict[str, Any]]:
+    """One JSON row per seed: its incumbent at simulated `time` (default: the end), None before the first."""
+    time = outcome.end if time is None else time
+    run, at = outcome.trajectory, outcome.trajectory.at(np.array([time]))[:, 0]
+    rows = []
+    for seed, i in zip(run.seeds.tolist(), at.tolist(), strict=True):
+        found = i >= 0
+        test = float(outcome.test_loss[i]) if found else math.nan
+        rows.append(
+            {
+                "benchmark": outcome.study.benchmark,
+                "algorithm": outcome.study.algorithm,
+                "study": outcome.study.id,
+                "seed": seed,
+                "time": time,
+                "row": int(run.row[i]) if found else None,
+                "observed_loss": float(run.loss[i]) if found else None,
+                "val_loss": float(outcome.val_loss[i]) if found else None,
+                "val_regret": float(outcome.val_loss[i] - outcome.reference.optimum) if found else None,
+                "test_loss": None if math.isnan(test) else test,
+                "found": float(run.time[i]) if found else None,
+                "evaluation": int(run.evaluation[i]) if found else None,
+            }
+        )
+    return rows

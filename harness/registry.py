@@ -1,0 +1,103 @@
+"""Plugins by name: benchmarks and algorithms, the built-in ones too, are found through entry points."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points, packages_distributions
+from typing import Any
+
+from harness.algorithm import Factory
+from harness.benchmarks import Family
+from harness.errors import HarnessError, unknown
+from harness.table import Facts, Table
+
+ALGORITHMS = "nas_harness.algorithms"
+BENCHMARKS = "nas_harness.benchmarks"
+
+
+@cache
+def _found(group: str) -> dict[str, EntryPoint]:
+    return {point.name: point for point in sorted(entry_points(group=group))}
+
+
+def algorithm_names() -> list[str]:
+    """The names of all algorithms, in alphabetical order."""
+    return list(_found(ALGORITHMS))
+
+
+def algorithm(name: str) -> Factory:
+    """The factory called `name`. Raises HarnessError if there is none or its package cannot be imported."""
+    points = _found(ALGORITHMS)
+    if name not in points:
+        raise unknown("algorithm", name, points, see="harness list algorithms")
+    factory: Factory = _load(points[name], "algorithm")
+    return factory
+
+
+def benchmark_facts() -> dict[str, Facts]:
+    """What is known of every benchmark `family/dataset` without loading it."""
+    return {f"{name}/{dataset}": facts for name in families() for dataset, facts in _family(name).datasets.items()}
+
+
+def families() -> dict[str, str]:
+    """The family names, each short for the benchmark of its first dataset."""
+    return {name: f"{name}/{next(iter(_family(name).datasets))}" for name in _found(BENCHMARKS)}
+
+
+def expand(patterns: Iterable[str]) -> list[str]:
+    """Full names of the benchmarks that `patterns` name, such as `nb201` or `fcnet/*`, each once.
+
+    Raises HarnessError for a pattern without a match.
+    """
+    known, short = benchmark_facts(), families()
+    chosen: dict[str, None] = {}
+    for pattern in patterns:
+        matches = [name for name in known if fnmatchcase(name, short.get(pattern, pattern))]
+        if not matches:
+            raise unknown("benchmark", pattern, [*known, *short], see="harness list benchmarks")
+        chosen.update(dict.fromkeys(matches))
+    return list(chosen)
+
+
+def benchmark(name: str) -> Table:
+    """The table called `name`, in full or by its family."""
+    (full,) = expand([name])
+    family, dataset = full.split("/", 1)
+    return _family(family).load(dataset)
+
+
+def _family(name: str) -> Family:
+    family: Family = _load(_found(BENCHMARKS)[name], "benchmark")
+    return family
+
+
+@cache
+def _load(point: EntryPoint, kind: str) -> Any:
+    if point.module.split(".")[0] == "algorithms" and point.dist is not None and point.dist.name == "nas-harness":
+        _refuse_foreign_algorithms()
+    try:
+        return point.load()
+    except ImportError as error:
+        owner = point.dist.name if point.dist is not None else point.module
+        raise HarnessError(
+            f"the {kind} '{point.name}' of {owner} cannot be imported: {error}.",
+            f"install what it needs, or remove it: pip uninstall {owner}",
+        ) from None
+
+
+def _refuse_foreign_algorithms() -> None:
+    """Another distribution (PyPI has one) may have put its own `algorithms` package in place of ours."""
+    package = importlib.import_module("algorithms")
+    if getattr(package, "DISTRIBUTION", None) == "nas-harness":
+        return
+    owners = [name for name in packages_distributions().get("algorithms", []) if name != "nas-harness"]
+    owner = " and ".join(sorted(set(owners))) or "unknown"
+    where = getattr(package, "__file__", None) or "a folder without __init__.py"
+    raise HarnessError(
+        f"the package 'algorithms' at {where} is not the one of nas-harness (its distribution: {owner}).",
+        f"use an environment of its own, or: pip uninstall {owner if owners else 'algorithms'}"
+        " && pip install --force-reinstall --no-deps nas-harness",
+    )

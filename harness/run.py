@@ -1,0 +1,135 @@
+"""Running studies: shards of seeds, in this process or several, each stored as soon as it is done."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import platform
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, MutableSequence, Sequence
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from functools import partial
+from importlib.metadata import version
+from multiprocessing import connection
+
+import numpy as np
+
+from harness import registry
+from harness.outcome import Outcome
+from harness.simulate import simulate
+from harness.store import ResultStore
+from harness.study import Study
+
+Progress = Callable[[Study, float], None]
+Task = tuple[Study, range]
+_POLL_SECONDS = 0.1
+
+
+def run(studies: Sequence[Study], store: ResultStore, *, processes: int, progress: Progress) -> None:
+    """Bring every study to its file in `store`; what is there already is not run again.
+
+    `progress` is called with a study and the done share of its seeds in [0, 1]. Killed or interrupted at any moment,
+    the same call goes on from the shards that were stored.
+    """
+    started = [study for study in studies if not store.complete(study)]
+    tasks = [(study, shard) for study in started for shard in store.missing(study)]
+    processes = min(processes, len(tasks))
+    context = multiprocessing.get_context("spawn")
+    shares: MutableSequence[float] = context.RawArray("d", len(tasks)) if processes > 1 else [0.0] * len(tasks)
+
+    def report() -> None:
+        for study in studies:
+            left = sum(len(t[1]) * (1.0 - x) for t, x in zip(tasks, shares, strict=True) if t[0] is study)
+            progress(study, 1.0 - left / len(study.seeds))
+
+    def finish(study: Study) -> None:
+        if not store.missing(study):
+            store.finish(study)
+
+    for study in started:
+        finish(study)
+    report()
+    execute = _in_pool if processes > 1 else _here
+    for i in execute(tasks, store, shares, report, processes):
+        finish(tasks[i][0])
+        report()
+
+
+def _here(
+    tasks: Sequence[Task], store: ResultStore, shares: MutableSequence[float], report: Callable[[], None], _: int
+) -> Iterator[int]:
+    """Run the tasks one after another; yields the number of each when it is stored."""
+
+    def done(i: int, share: float) -> None:
+        shares[i] = share
+        report()
+
+    for i, task in enumerate(tasks):
+        _run_shard(task, store, partial(done, i))
+        done(i, 1.0)
+        yield i
+
+
+def _in_pool(
+    tasks: Sequence[Task],
+    store: ResultStore,
+    shares: MutableSequence[float],
+    report: Callable[[], None],
+    processes: int,
+) -> Iterator[int]:
+    """Run the tasks in worker processes; yields the number of each when it is stored."""
+    context = multiprocessing.get_context("spawn")
+    executor = ProcessPoolExecutor(processes, context, initializer=_start_worker, initargs=(shares,))
+    try:
+        pending = {executor.submit(_pool_task, i, task, store): i for i, task in enumerate(tasks)}
+        while pending:
+            done, _ = wait(pending, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
+            report()
+            for future in done:
+                future.result()
+                yield pending.pop(future)
+    finally:
+        for process in multiprocessing.active_children():
+            process.terminate()
+        executor.shutdown(cancel_futures=True)
+
+
+class _Worker:
+    """What a worker process was started with."""
+
+    shares: MutableSequence[float]
+
+
+def _start_worker(shares: MutableSequence[float]) -> None:
+    _Worker.shares = shares
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
+
+
+def _leave_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    connection.wait([parent.sentinel])
+    os._exit(1)
+
+
+def _pool_task(i: int, task: Task, store: ResultStore) -> None:
+    _run_shard(task, store, partial(_Worker.shares.__setitem__, i))
+    _Worker.shares[i] = 1.0
+
+
+def _run_shard(task: Task, store: ResultStore, progress: Callable[[float], None]) -> None:
+    study, shard = task
+    table = registry.benchmark(study.benchmark)
+    factory = partial(registry.algorithm(study.algorithm), **study.params)
+    began = time.perf_counter()
+    trajectory = simulate(table, factory, seeds=np.array(shard), rules=study.rules, progress=progress)
+    wall = time.perf_counter() - began
+    store.add(Outcome.of(study, table, trajectory, wall, versions()))
+
+
+def versions() -> dict[str, str]:
+    """What made a result: it does not change the numbers, but helps to explain a difference."""
+    return {"nas-harness": version("nas-harness"), "numpy": np.__version__, "python": platform.python_version()}

@@ -1,0 +1,100 @@
+"""Studies: what was run, by which everything that is stored is named."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness import registry
+from harness.algorithm import Factory
+from harness.arrays import Ints
+from harness.params import declared, resolve
+from harness.simulate import Rules
+from harness.table import Table
+
+SHARD = 500
+"""Seeds that are stepped together where the algorithm does not say otherwise."""
+
+ENGINE = 1
+"""Raised with every change of `simulate` or `Streams` that changes numbers, lest old results pass for new."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """One algorithm on one benchmark under fixed rules, for the seeds `first` up to but not including `stop`.
+
+    `table` is the checksum of the benchmark's numbers and `source` that of the file that defines the algorithm:
+    a study of an algorithm that was edited since is another study.
+    """
+
+    benchmark: str
+    table: str
+    algorithm: str
+    params: Mapping[str, Any]
+    source: str
+    first: int
+    stop: int
+    rules: Rules
+    engine: int = ENGINE
+
+    @classmethod
+    def plan(
+        cls, table: Table, algorithm: str, given: Mapping[str, object], first: int, stop: int, rules: Rules
+    ) -> Study:
+        """The study of `algorithm` with the parameters `given`. Raises HarnessError if they are not valid."""
+        factory = registry.algorithm(algorithm)
+        params = resolve(algorithm, factory, given)
+        return cls(table.name, table.checksum, algorithm, params, _source(factory), first, stop, rules)
+
+    @cached_property
+    def id(self) -> str:
+        """Twelve hexadecimal digits of the hash of the canonical JSON."""
+        return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()[:12]
+
+    @cached_property
+    def label(self) -> str:
+        """The algorithm's name, with the parameters that are not at their defaults."""
+        try:
+            defaults = {name: d.default for name, d in declared(registry.algorithm(self.algorithm)).items()}
+        except Exception:  # the plugin that made the study may be gone
+            defaults = {}
+        changed = [f"{k}={v}" for k, v in self.params.items() if k not in defaults or defaults[k] != v]
+        return f"{self.algorithm}({', '.join(changed)})" if changed else self.algorithm
+
+    @property
+    def seeds(self) -> Ints:
+        return np.arange(self.first, self.stop)
+
+    @property
+    def shards(self) -> list[range]:
+        """The seeds in the portions that are simulated and stored together, by the algorithm's `shard`."""
+        size = getattr(registry.algorithm(self.algorithm), "shard", SHARD)
+        return [range(i, min(i + size, self.stop)) for i in range(self.first, self.stop, size)]
+
+    def to_json(self) -> dict[str, Any]:
+        rules = asdict(self.rules)
+        rules["budget"] = None if math.isinf(self.rules.budget) else self.rules.budget
+        rest = {k: getattr(self, k) for k in ("benchmark", "table", "algorithm", "source", "first", "stop", "engine")}
+        return {**rest, "params": dict(self.params), "rules": rules}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Study:
+        rules = {**data["rules"], "budget": data["rules"]["budget"] or math.inf}
+        return cls(**{**data, "rules": Rules(**rules)})
+
+
+def _source(factory: Factory) -> str:
+    try:
+        file = inspect.getsourcefile(inspect.unwrap(factory))
+    except TypeError:
+        return ""
+    return hashlib.sha256(Path(file).read_bytes()).hexdigest()[:16] if file else ""
