@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from harness.errors import HarnessError as HarnessError
     from harness.params import Param as Param
     from harness.rng import Streams as Streams
-    from harness.simulate import Rules as Rules
-    from harness.simulate import simulate as simulate
+    from harness.simulator import Rules as Rules
+    from harness.simulator import simulate as simulate
     from harness.space import Parameter as Parameter
     from harness.space import SearchSpace as SearchSpace
     from harness.table import Facts as Facts
@@ -55,13 +55,13 @@ _HOME = {
     "Parameter": "space",
     "Problem": "algorithm",
     "Results": "algorithm",
-    "Rules": "simulate",
+    "Rules": "simulator",
     "SearchSpace": "space",
     "Streams": "rng",
     "Table": "table",
     "Trajectory": "trajectory",
     "per_seed": "algorithm",
-    "simulate": "simulate",
+    "simulate": "simulator",
 }
 
 __all__ = list(_HOME)

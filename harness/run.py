@@ -18,7 +18,7 @@ import numpy as np
 
 from harness import registry
 from harness.outcome import Outcome
-from harness.simulate import simulate
+from harness.simulator import simulate
 from harness.store import ResultStore
 from harness.study import Study
 

@@ -18,7 +18,7 @@ from harness import registry
 from harness.algorithm import Factory
 from harness.arrays import Ints
 from harness.params import declared, resolve
-from harness.simulate import Rules
+from harness.simulator import Rules
 from harness.table import Table
 
 SHARD = 500

@@ -12,7 +12,7 @@ import numpy as np
 from harness.arrays import Bools, Floats, Ints
 
 if TYPE_CHECKING:
-    from harness.simulate import Observations
+    from harness.simulator import Observations
 
 PACE_TIMES: Floats = np.array([m * 10.0**e for e in range(-4, 12) for m in range(10, 100)])
 """Simulated times with two significant digits, at which evaluations are counted exactly, Float[G]."""

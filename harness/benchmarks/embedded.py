@@ -91,6 +91,8 @@ def _read(source: str) -> bytes:
 def _convert(data: bytes, source: str) -> dict[str, Any]:
     try:
         table: Mapping[str, Mapping[str, list[float]]] = PlainUnpickler(io.BytesIO(data)).load()
+        if not table:
+            raise ValueError("it is empty")
         codes = np.array([[int(digit) for digit in key] for key in table], dtype=np.int8)
         metrics = {name: _padded([entry[name] for entry in table.values()]) for name in next(iter(table.values()))}
     except (pickle.UnpicklingError, EOFError, ValueError, TypeError, AttributeError, LookupError) as error:
@@ -121,7 +123,7 @@ def _digest(found: Mapping[str, Any]) -> str:
 def _load(path: Path) -> dict[str, Any] | None:
     """The cached arrays; None if there are none or they are not what was once stored."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             found = dict(archive)
         return found if str(found.pop(_DIGEST)) == _digest(found) else None
     except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):

@@ -15,8 +15,6 @@ from harness.cli.options import OneOf
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(what: str | None, as_json: bool) -> None:
     """List the ALGORITHMS and BENCHMARKS that are installed, plugins of other packages too."""
-    from rich.console import Console
-
     from harness import registry
     from harness.cli import tables
 
@@ -34,7 +32,7 @@ def command(what: str | None, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(found, indent=1))
         return
-    console = Console()
+    console = tables.console()
     for rows in found.values():
         console.print(tables.listing(list(rows[0]), [[row[k] or "–" for k in row] for row in rows]))
 

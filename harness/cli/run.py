@@ -71,7 +71,7 @@ def command(
     from harness.cli import tables
     from harness.outcome import summary
     from harness.run import run
-    from harness.simulate import Rules
+    from harness.simulator import Rules
     from harness.store import ResultStore, read
     from harness.study import Study
 
@@ -92,10 +92,11 @@ def command(
         run(studies, store, processes=processes or len(os.sched_getaffinity(0)), progress=progress)
     paths = [store.path(study) for study in studies]
     outcomes = [read(path) for path in paths]
+    rows = [summary(outcome) for outcome in outcomes]
     if as_json:
-        click.echo(json.dumps([summary(outcome) for outcome in outcomes], indent=1))
+        click.echo(json.dumps(rows, indent=1))
     else:
-        tables.summaries(outcomes)
+        tables.console(stderr=True).print(*tables.summaries(outcomes, rows), sep="\n")
         click.echo("\n".join(map(str, paths)))
 
 

@@ -21,11 +21,10 @@ from harness.errors import HarnessError, unknown
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(what: tuple[str, ...], at: list[float] | None, per_seed: bool, as_json: bool) -> None:
     """Show the facts of a benchmark, the parameters of an algorithm, or the regret that results hold."""
-    from rich.console import Console
-
     from harness import registry
+    from harness.cli import tables
 
-    console = Console()
+    console = tables.console()
     paths = [Path(name) for name in what]
     if all(path.exists() for path in paths):
         _results(console, paths, at, per_seed, as_json)
@@ -70,9 +69,7 @@ def _results(console: Any, paths: list[Path], at: list[float] | None, per_seed: 
         )
         console.print(tables.listing(columns, [[_cell(row[c]) for c in columns] for row in rows]))
     else:
-        console.print(tables.at_times(rows, [outcome.study.label for outcome, _ in pairs]))
-        for line in tables.definitions(outcomes):
-            console.print(f"  {line}", style="dim", highlight=False)
+        console.print(*tables.summaries(outcomes, rows), sep="\n")
 
 
 def _cell(value: object) -> str:
@@ -88,12 +85,14 @@ def _algorithm(console: Any, name: str, as_json: bool) -> None:
 
     factory = registry.algorithm(name)
     parameters = declared(factory)
-    text = inspect.getdoc(factory) or ""
+    paragraphs = (inspect.getdoc(factory) or "").split("\n\n")
+    text = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
     if as_json:
         described = {n: {"default": d.default, "takes": d.expects, "doc": d.param.doc} for n, d in parameters.items()}
         click.echo(json.dumps({"name": name, "doc": text, "parameters": described}, indent=1))
         return
-    console.print(f"[bold]{name}[/bold]\n\n{text}\n", highlight=False)
+    console.print(name, style="bold")
+    console.print(f"\n{text}\n")
     if parameters:
         rows = [[f"{name}.{n}", str(d.default), d.expects, d.param.doc] for n, d in parameters.items()]
         console.print(tables.listing(("parameter", "default", "takes", "meaning"), rows))

@@ -8,12 +8,15 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table as Grid
+from rich.text import Text
 
-from harness.outcome import Outcome, summary
+from harness.outcome import Outcome
 from harness.study import Study
+
+_ABSENT = "–"
 
 
 @contextmanager
@@ -26,7 +29,7 @@ def progress(studies: Sequence[Study], present: set[str]) -> Iterator[Callable[[
         TimeElapsedColumn(),
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
-        console=Console(stderr=True),
+        console=console(stderr=True),
     )
     with bars:
         tasks = {
@@ -38,42 +41,37 @@ def progress(studies: Sequence[Study], present: set[str]) -> Iterator[Callable[[
         yield lambda study, share: bars.update(tasks[study.id], completed=share)
 
 
-def summaries(outcomes: Sequence[Outcome]) -> None:
-    """The table after a run, with the definition of what regret means, on stderr."""
-    console = Console(stderr=True)
-    grid = _grid("benchmark", "algorithm", "seeds", "val regret", "test regret", "evaluations", "simulated s", "wall s")
-    for outcome in outcomes:
-        row = summary(outcome)
-        grid.add_row(
-            row["benchmark"],
-            outcome.study.label,
-            str(row["seeds"]),
-            mean_sem(row["val_regret_mean"], row["val_regret_sem"]),
-            mean_sem(row["test_regret_mean"], row["test_regret_sem"]),
-            f"{row['evaluations_mean']:,.1f}",
-            f"{row['time']:.3g}",
-            f"{row['wall_seconds']:.2f}",
-        )
-    console.print(grid)
+def console(*, stderr: bool = False) -> Console:
+    """The terminal or, where output goes elsewhere, 140 columns."""
+    found = Console(stderr=stderr, markup=False, highlight=False)
+    return found if found.is_terminal else Console(stderr=stderr, markup=False, highlight=False, width=140)
+
+
+def summaries(outcomes: Sequence[Outcome], rows: Sequence[dict[str, Any]]) -> Iterator[RenderableType]:
+    """Summary `rows` of `outcomes` as a table, and what their regrets mean. Columns without a number are left out."""
+    columns = {
+        "benchmark": [row["benchmark"] for row in rows],
+        "algorithm": [_label(outcomes, row) for row in rows],
+        "seeds": [str(row["seeds"]) for row in rows],
+        "val regret": [mean_sem(row["val_regret_mean"], row["val_regret_sem"]) for row in rows],
+        "test regret": [mean_sem(row["test_regret_mean"], row["test_regret_sem"]) for row in rows],
+        "evals": [f"{row['evaluations_mean']:,.1f}" for row in rows],
+        "time (s)": [f"{row['time']:.6g}" for row in rows],
+        "wall (s)": [f"{row['wall_seconds']:.2f}" for row in rows],
+    }
+    kept = {name: cells for name, cells in columns.items() if name != "test regret" or set(cells) != {_ABSENT}}
+    grid = Grid(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for name in kept:
+        grid.add_column(name, justify="left" if name in ("benchmark", "algorithm") else "right")
+    for cells in zip(*kept.values(), strict=True):
+        grid.add_row(*cells)
+    yield grid
     for line in definitions(outcomes):
-        console.print(f"  {line}", style="dim", highlight=False)
+        yield Text(line, style="dim")
 
 
-def at_times(rows: Iterable[dict[str, Any]], labels: Iterable[str]) -> Grid:
-    """`harness show RESULTS`: summaries at given times."""
-    grid = _grid("benchmark", "algorithm", "seeds", "time (s)", "val regret", "val loss", "test regret", "evaluations")
-    for row, label in zip(rows, labels, strict=True):
-        grid.add_row(
-            row["benchmark"],
-            label,
-            str(row["seeds"]),
-            f"{row['time']:.6g}",
-            mean_sem(row["val_regret_mean"], row["val_regret_sem"]),
-            number(row["val_loss_mean"]),
-            mean_sem(row["test_regret_mean"], row["test_regret_sem"]),
-            f"{row['evaluations_mean']:,.1f}",
-        )
-    return grid
+def _label(outcomes: Sequence[Outcome], row: dict[str, Any]) -> str:
+    return next(outcome.study.label for outcome in outcomes if outcome.study.id == row["study"])
 
 
 def definitions(outcomes: Sequence[Outcome]) -> list[str]:
@@ -95,14 +93,14 @@ def definitions(outcomes: Sequence[Outcome]) -> list[str]:
 def mean_sem(mean: float | None, sem: float | None) -> str:
     """`3.59e-04 ± 2.3e-05`; a dash where there is no number."""
     if mean is None:
-        return "–"
+        return _ABSENT
     return number(mean) + (f" ± {sem:.1e}" if sem is not None else "")
 
 
 def number(value: float | None) -> str:
     """Three or four significant digits; a dash where there is no number."""
     if value is None or math.isnan(value):
-        return "–"
+        return _ABSENT
     return f"{value:.4g}" if value == 0 or 1e-2 <= abs(value) < 1e4 else f"{value:.2e}"
 
 
@@ -121,11 +119,4 @@ def listing(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Grid:
     grid = Grid(*columns, box=box.SIMPLE_HEAD)
     for row in rows:
         grid.add_row(*row)
-    return grid
-
-
-def _grid(*columns: str) -> Grid:
-    grid = Grid(box=box.SIMPLE_HEAD)
-    for i, column in enumerate(columns):
-        grid.add_column(column, justify="left" if i < 2 else "right", no_wrap=True)
     return grid

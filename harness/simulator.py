@@ -24,7 +24,7 @@ Noise = Literal["sampled", "mean"]
 IncumbentRule = Literal["largest", "any"]
 Log = Literal["incumbents", "all"]
 
-_STALL_STEPS = 1 << 18
+_STALL_STEPS = 1 << 16
 
 
 @dataclass(frozen=True)
