@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -165,4 +166,5 @@ def save(figure: Figure, path: Path) -> None:
     except OSError as error:
         raise HarnessError(f"cannot write {path}: {error.strerror or error}.", "choose another -o.") from None
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()

@@ -148,7 +148,8 @@ def write(outcome: Outcome, path: Path) -> None:
     except OSError as error:
         raise _cannot_write(path.parent, error) from None
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
 
 
 def read(path: Path) -> Outcome:

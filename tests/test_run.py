@@ -1,0 +1,134 @@
+"""Running studies: the same numbers in any number of processes, and after being killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from harness import Rules, registry
+from harness.run import run
+from harness.store import ResultStore, read
+from harness.study import Study
+from harness.testing import assert_same
+
+
+def studies(seeds: int = 40) -> list[Study]:
+    table = registry.benchmark("nb201")
+    rules = Rules(budget=2e5)
+    return [Study.plan(table, name, {}, 5, 5 + seeds, rules) for name in ("rs", "re", "ls")]
+
+
+def go(folder: Path, processes: int = 1) -> dict[str, list[float]]:
+    seen: dict[str, list[float]] = {}
+    plan = studies()
+    store = ResultStore(folder)
+    run(plan, store, processes=processes, progress=lambda s, x: seen.setdefault(s.algorithm, []).append(x))
+    assert all(store.complete(study) for study in plan)
+    return seen
+
+
+def equal(a: Path, b: Path) -> None:
+    names = sorted(p.name for p in a.iterdir())
+    assert names == sorted(p.name for p in b.iterdir())
+    assert len(names) == 3
+    for name in names:
+        assert_same(read(a / name).trajectory, read(b / name).trajectory)
+
+
+def test_processes_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = go(tmp_path / "one")
+    monkeypatch.setattr("harness.study.SHARD", 15)
+    go(tmp_path / "shards")
+    equal(tmp_path / "one", tmp_path / "shards")
+    monkeypatch.undo()
+    go(tmp_path / "two", processes=2)
+    equal(tmp_path / "one", tmp_path / "two")
+    for shares in seen.values():
+        assert shares == sorted(shares)
+        assert shares[-1] == 1.0
+
+
+def test_what_is_complete_is_not_run_again(tmp_path: Path) -> None:
+    go(tmp_path)
+    before = {p: p.stat().st_mtime_ns for p in tmp_path.iterdir()}
+    assert {tuple(x) for x in go(tmp_path).values()} == {(1.0,)}
+    assert {p: p.stat().st_mtime_ns for p in tmp_path.iterdir()} == before
+
+
+def test_an_interrupted_study_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.study.SHARD", 10)
+    store, plan = ResultStore(tmp_path / "cut"), studies()
+
+    def interrupt(study: Study, share: float) -> None:
+        if study.algorithm == "re" and share > 0.6:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(plan, store, processes=1, progress=interrupt)
+    assert [store.complete(study) for study in plan] == [True, False, False]
+    assert len(store.missing(plan[1])) == 2
+    go(tmp_path / "cut")
+    go(tmp_path / "whole")
+    equal(tmp_path / "cut", tmp_path / "whole")
+
+
+def assert_group_ends(group: int) -> None:
+    """No process of the group lives on for long."""
+    for _ in range(200):
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.05)
+    pytest.fail("workers outlived the process that started them")
+
+
+COMMAND = ["--algo", "rs,re", "--bench", "nb201", "--seeds", "1100", "--budget", "3e6", "--processes"]
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_killed_and_run_again_equals_an_undisturbed_run(tmp_path: Path, processes: int) -> None:
+    """SIGKILL as soon as the first shard is stored; no worker lives on, and the next run takes up the shard."""
+
+    def start(folder: str) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "harness", "run", *COMMAND, str(processes), "--out", str(tmp_path / folder)]
+        return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+
+    killed = start("killed")
+    unfinished = tmp_path / "killed" / ".unfinished"
+    while not list(unfinished.glob("*/*.parquet")):
+        assert killed.poll() is None, "it ended before it could be killed"
+        time.sleep(0.005)
+    os.kill(killed.pid, signal.SIGKILL)
+    killed.wait()
+    assert_group_ends(killed.pid)
+
+    assert start("killed").wait() == 0
+    assert start("whole").wait() == 0
+    names = sorted(p.name for p in (tmp_path / "whole").iterdir())
+    assert names == sorted(p.name for p in (tmp_path / "killed").iterdir())
+    assert len(names) == 2
+    for name in names:
+        assert_same(read(tmp_path / "whole" / name).trajectory, read(tmp_path / "killed" / name).trajectory)
+
+
+def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "harness", "run", *COMMAND, "2", "--out", str(tmp_path)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+    while not list(tmp_path.glob(".unfinished/*/*.parquet")):
+        assert process.poll() is None
+        time.sleep(0.005)
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert out == b""
+    assert b"interrupted" in err
+    assert b"same command" in err
+    assert b"Traceback" not in err
+    assert_group_ends(process.pid)
