@@ -82,7 +82,7 @@ def regret_figure(outcomes: Sequence[Outcome], kind: Kind) -> Figure:
     rows = math.ceil(len(benchmarks) / columns)
     labels = list(dict.fromkeys(o.study.label for o in drawable))
     with mpl.rc_context(_STYLE):
-        size = (_COLUMN_INCHES * (1 if columns == 1 else 0.72 * columns), 2.5 * rows)
+        size = (_COLUMN_INCHES if columns == 1 else 2.3 * columns + 1.2, 2.5 * rows)
         figure = Figure(figsize=size, layout="constrained")
         FigureCanvasAgg(figure)
         axes = figure.subplots(rows, columns, squeeze=False).ravel()
@@ -92,7 +92,24 @@ def regret_figure(outcomes: Sequence[Outcome], kind: Kind) -> Figure:
             _panel(axis, same, kind, labels)
         for axis in axes[len(benchmarks) :]:
             axis.set_axis_off()
+        _legend(figure, drawable)
     return figure
+
+
+def _legend(figure: Figure, outcomes: Sequence[Outcome]) -> None:
+    """Inside a single panel, beside several."""
+    lines = {str(line.get_label()): line for axis in figure.axes for line in axis.lines}
+    seeds = sorted({len(o.trajectory.seeds) for o in outcomes})
+    runs = " to ".join(map(str, dict.fromkeys((seeds[0], seeds[-1]))))
+    settings: dict[str, Any] = {
+        "title": f"mean ±2 SEM, {runs} runs",
+        "title_fontsize": _STYLE["legend.fontsize"],
+        "frameon": False,
+    }
+    if len(figure.axes) == 1:
+        figure.axes[0].legend([*lines.values()], [*lines], **settings)
+    else:
+        figure.legend([*lines.values()], [*lines], loc="outside right upper", **settings)
 
 
 def _panel(axis: Axes, outcomes: Sequence[Outcome], kind: Kind, labels: Sequence[str]) -> None:
@@ -108,7 +125,6 @@ def _panel(axis: Axes, outcomes: Sequence[Outcome], kind: Kind, labels: Sequence
             axis.fill_between(times, *band, step="post", color=colour, alpha=0.2, linewidth=0)
         lowest = min(lowest, mean[mean > 0].min(initial=math.inf))
         start = min(start, times[0])
-    reference, study = outcomes[0].reference, outcomes[0].study
     axis.set_xscale("log")
     axis.set_yscale("log", nonpositive="clip")
     if math.isfinite(lowest):
@@ -118,10 +134,7 @@ def _panel(axis: Axes, outcomes: Sequence[Outcome], kind: Kind, labels: Sequence
     axis.xaxis.set_minor_formatter(NullFormatter())
     axis.set_xlabel("estimated wall-clock time [s]")
     axis.set_ylabel("validation regret" if kind == "val" else "test regret")
-    seeds = {len(o.trajectory.seeds) for o in outcomes}
-    runs = f"{min(seeds)} runs" if len(seeds) == 1 else f"{min(seeds)} to {max(seeds)} runs"
-    axis.set_title(f"{reference.title} ({runs}, mean ±2 SEM)" if len(outcomes) else study.benchmark)
-    axis.legend(frameon=False)
+    axis.set_title(outcomes[0].reference.title)
 
 
 def _comparable(outcomes: Sequence[Outcome]) -> None:

@@ -28,12 +28,15 @@ def _cache(tmp_path_factory: pytest.TempPathFactory) -> object:
         yield
 
 
-@pytest.fixture
-def harness(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> Callable[..., Answer]:
-    """The command `harness` in an empty folder: `harness("run", "--algo", "rs")`."""
+@pytest.fixture(autouse=True)
+def _elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Tests work in an empty folder, where no package of the checkout can be imported by chance."""
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def harness(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Answer]:
+    """The command `harness`: `harness("run", "--algo", "rs")`."""
 
     def call(*arguments: object) -> Answer:
         capsys.readouterr()

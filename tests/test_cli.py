@@ -31,7 +31,7 @@ def test_run_prints_paths_and_a_table_and_then_finds_its_studies(harness: Harnes
     paths = [Path(line) for line in answer.out.splitlines()]
     assert [p.name.split(".")[:2] for p in paths] == [["nb201-cifar10", "rs"], ["nb201-cifar10", "re"]]
     assert all(p.exists() for p in paths)
-    for text in ("val regret", "±", "incumbent: best observed", "row 6111", "No test metric in this table"):
+    for text in ("val regret", "±", "incumbent: best observed", "row 6111", "no test metric in this table"):
         assert text in " ".join(answer.err.split())
     assert "test regret" not in answer.err
     again = harness("run", "--algo", "rs,re", *QUICK)

@@ -58,14 +58,17 @@ def test_drawn_lines_are_steps_on_log_axes() -> None:
         np.testing.assert_array_equal(line.get_ydata(), mean)
     assert axis.lines[0].get_color() != axis.lines[1].get_color()
     assert len(axis.collections) == 2
-    assert "20 runs" in axis.get_title()
+    assert axis.get_title() == "made-up numbers, for tests only"
+    assert axis.get_legend().get_title().get_text() == "mean ±2 SEM, 20 runs"
     assert figure.get_size_inches()[0] == pytest.approx(3.4)
 
 
 def test_a_panel_per_benchmark() -> None:
     other = outcome()
     other = replace(other, study=replace(other.study, benchmark="synthetic/other", table="x"))
-    assert [a.get_visible() for a in regret_figure([outcome(), other], "val").axes] == [True, True]
+    figure = regret_figure([outcome(), other], "val")
+    assert [len(axis.lines) for axis in figure.axes] == [1, 1]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["rs"]
 
 
 @pytest.mark.parametrize("ending", ["pdf", "svg", "png"])

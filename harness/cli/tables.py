@@ -56,7 +56,7 @@ def summaries(outcomes: Sequence[Outcome], rows: Sequence[dict[str, Any]]) -> It
         "val regret": [mean_sem(row["val_regret_mean"], row["val_regret_sem"]) for row in rows],
         "test regret": [mean_sem(row["test_regret_mean"], row["test_regret_sem"]) for row in rows],
         "evals": [f"{row['evaluations_mean']:,.1f}" for row in rows],
-        "time (s)": [f"{row['time']:.6g}" for row in rows],
+        "time (s)": [f"{row['time']:.4g}" for row in rows],
         "wall (s)": [f"{row['wall_seconds']:.2f}" for row in rows],
     }
     kept = {name: cells for name, cells in columns.items() if name != "test regret" or set(cells) != {_ABSENT}}
@@ -75,19 +75,20 @@ def _label(outcomes: Sequence[Outcome], row: dict[str, Any]) -> str:
 
 
 def definitions(outcomes: Sequence[Outcome]) -> list[str]:
-    """What the regrets of these outcomes are measured against, a sentence per benchmark."""
-    lines = []
-    for benchmark in dict.fromkeys(outcome.study.benchmark for outcome in outcomes):
-        same = [outcome for outcome in outcomes if outcome.study.benchmark == benchmark]
-        reference, rules = same[0].reference, {(o.study.rules.incumbent, o.study.rules.noise) for o in same}
-        test = "" if reference.test_optimum is not None else " No test metric in this table."
-        for incumbent, noise in sorted(rules):
-            lines.append(
-                f"{benchmark}: mean +-SEM over seeds; val regret is against {reference.optimum:.6g} (row "
-                f"{reference.optimum_row}, {reference.optimum_definition}); incumbent: best observed at "
-                f"{'any' if incumbent == 'any' else 'the largest observed'} fidelity; noise: {noise}.{test}"
-            )
-    return lines
+    """How the numbers came about: a sentence for each set of rules, and one for each benchmark's optimum."""
+    lines: dict[str, None] = {}
+    for outcome in outcomes:
+        rules = outcome.study.rules
+        where = "any" if rules.incumbent == "any" else "the largest observed"
+        lines[f"mean ± SEM over seeds; incumbent: best observed at {where} fidelity; noise: {rules.noise}"] = None
+    for outcome in outcomes:
+        reference = outcome.reference
+        test = "" if reference.test_optimum is not None else "; no test metric in this table"
+        lines[
+            f"{outcome.study.benchmark}: val regret is against {reference.optimum:.6g}, row {reference.optimum_row} "
+            f"({reference.optimum_definition}){test}"
+        ] = None
+    return list(lines)
 
 
 def mean_sem(mean: float | None, sem: float | None) -> str:
