@@ -98,6 +98,6 @@ def _refuse_foreign_algorithms() -> None:
     where = getattr(package, "__file__", None) or "a folder without __init__.py"
     raise HarnessError(
         f"the package 'algorithms' at {where} is not the one of nas-harness (its distribution: {owner}).",
-        f"use an environment of its own, or: pip uninstall {owner if owners else 'algorithms'}"
-        " && pip install --force-reinstall --no-deps nas-harness",
+        f"use an environment of its own, or `pip uninstall {owner if owners else 'algorithms'}` and then reinstall "
+        "nas-harness with pip's --force-reinstall.",
     )

@@ -187,6 +187,12 @@ def test_a_broken_file_among_results_is_named(harness: Harness, tmp_path: Path) 
         assert "broken.parquet is not a readable Parquet file" in answer.err
 
 
+def test_without_a_command_there_is_help(harness: Harness) -> None:
+    answer = harness()
+    assert (answer.status, answer.out) == (2, "")
+    assert answer.err.startswith("Usage: harness")
+
+
 def test_a_bug_shows_its_traceback(monkeypatch: pytest.MonkeyPatch, harness: Harness) -> None:
     def fail(*_: Any) -> None:
         raise RuntimeError("a bug")

@@ -260,6 +260,7 @@ def test_per_seed_wraps_a_one_seed_optimizer(pause: int) -> None:
         return _OneRandom(problem, generator, pause=pause)
 
     factory = per_seed(make)
+    assert factory.shard == 8  # type: ignore[attr-defined]
     table, rules = synthetic_table(2), Rules(budget=80.0, workers=4, log="all")
     whole = simulate(table, factory, seeds=np.arange(6), rules=rules)
     parts = [simulate(table, factory, seeds=np.arange(6)[part], rules=rules) for part in ([0], [1, 2], [3, 4, 5])]

@@ -55,6 +55,9 @@ def _status() -> int:
         group.main(standalone_mode=False)
     except HarnessError as error:
         return _complain(error.message, error.hint)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return 2
     except click.NoSuchOption as error:
         close = " or ".join(error.possibilities or ())
         command = error.ctx.command_path if error.ctx else "harness"

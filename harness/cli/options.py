@@ -29,6 +29,9 @@ class OneOf(click.ParamType[str]):
         self.choices = choices
         self.name = "|".join(choices)
 
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        return self.name
+
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         if value not in self.choices:
             raise unknown(f"value of {param.opts[0] if param else 'option'}", value, self.choices)
