@@ -300,7 +300,7 @@ def simulate(
             recorder.finished[final] = True
             alive = _without(alive, final)
 
-    return recorder.trajectory(seeds, now, observations)
+    return recorder.trajectory(seeds, now, observations.split)
 
 
 def _without(alive: Ints, ended: Ints) -> Ints:

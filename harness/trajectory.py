@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from harness.arrays import Bools, Floats, Ints
-
-if TYPE_CHECKING:
-    from harness.simulator import Observations
 
 PACE_TIMES: Floats = np.array([m * 10.0**e for e in range(-4, 12) for m in range(10, 100)])
 """Simulated times with two significant digits, at which evaluations are counted exactly, Float[G]."""
@@ -104,11 +100,12 @@ class Recorder:
     def keep(self, where: Ints, time: Floats, entry: Ints, loss: Floats, incumbent: Bools) -> None:
         self._kept.append((where, time, self.evaluations[where], entry, loss, incumbent))
 
-    def trajectory(self, seeds: Ints, ended: Floats, observations: Observations) -> Trajectory:
+    def trajectory(self, seeds: Ints, ended: Floats, split: Callable[[Ints], tuple[Ints, Ints, Ints]]) -> Trajectory:
+        """What was kept; `split` turns entry numbers into rows, fidelities and repeats."""
         kept = self._kept or [(seeds[:0], ended[:0], seeds[:0], seeds[:0], ended[:0], seeds[:0] > 0)]
         seed, time, evaluation, entry, loss, incumbent = map(np.concatenate, zip(*kept, strict=True))
         order = np.argsort(seed, kind="stable")
-        row, fidelity, repeat = observations.split(entry[order])
+        row, fidelity, repeat = split(entry[order])
         return Trajectory(
             seeds=seeds,
             seed=seed[order],

@@ -11,6 +11,7 @@ import click
 from harness import __version__
 from harness.errors import HarnessError, unknown
 
+# The submodule `list` takes the builtin's name in this namespace as soon as it is imported.
 COMMANDS = {
     "run": "Run algorithms on benchmarks on a simulated clock.",
     "list": "List benchmarks and algorithms.",
@@ -23,7 +24,7 @@ class _Group(click.Group):
     """Imports a subcommand's module when it is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
+        return [*COMMANDS]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command:
         if cmd_name not in COMMANDS:
@@ -33,7 +34,7 @@ class _Group(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+            formatter.write_dl([*COMMANDS.items()])
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -55,18 +56,8 @@ def _status() -> int:
         group.main(standalone_mode=False)
     except HarnessError as error:
         return _complain(error.message, error.hint)
-    except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message(), err=True)
-        return 2
-    except click.NoSuchOption as error:
-        close = " or ".join(error.possibilities or ())
-        command = error.ctx.command_path if error.ctx else "harness"
-        return _complain(
-            f"unknown option '{error.option_name}'.", f"did you mean {close}?" if close else f"see {command} --help"
-        )
     except click.ClickException as error:
-        command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "harness"
-        return _complain(error.format_message(), f"see {command} --help")
+        return _complain_of_usage(error)
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted. Finished shards are stored: the same command goes on from them.", err=True)
         return 130
@@ -74,6 +65,18 @@ def _status() -> int:
         sys.stdout = None  # the reader has gone; nothing is flushed to it at exit
         return 141
     return 0
+
+
+def _complain_of_usage(error: click.ClickException) -> int:
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    hint = f"see {context.command_path if context else 'harness'} --help"
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        click.echo(error.format_message(), err=True)
+        return 2
+    if isinstance(error, click.NoSuchOption):
+        close = " or ".join(error.possibilities or ())
+        return _complain(f"unknown option '{error.option_name}'.", f"did you mean {close}?" if close else hint)
+    return _complain(error.format_message(), hint)
 
 
 def _complain(message: str, hint: str) -> int:
