@@ -45,7 +45,7 @@ def run(studies: Sequence[Study], store: ResultStore, *, processes: int, progres
             progress(study, 1.0 - left / len(study.seeds))
 
     def finish(study: Study) -> None:
-        if not store.missing(study):
+        if store.complete(study) or not store.missing(study):
             store.finish(study)
 
     for study in started:

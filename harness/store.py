@@ -10,7 +10,7 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -66,18 +66,9 @@ class ResultStore:
         write(outcome, path)
 
     def finish(self, study: Study) -> Path:
-        """Join the shards of a study into its file."""
-        shards = [read(self._shard(study, shard)) for shard in study.shards]
-        joined = Outcome(
-            study=study,
-            reference=shards[0].reference,
-            trajectory=Trajectory.join([shard.trajectory for shard in shards]),
-            val_loss=np.concatenate([shard.val_loss for shard in shards]),
-            test_loss=np.concatenate([shard.test_loss for shard in shards]),
-            wall_seconds=sum(shard.wall_seconds for shard in shards),
-            versions=shards[-1].versions,
-        )
-        write(joined, self.path(study))
+        """Join the shards of a study into its file, unless another process has, and remove them."""
+        if not self.complete(study):
+            write(_join(study, [read(self._shard(study, shard)) for shard in study.shards]), self.path(study))
         shutil.rmtree(self._unfinished(study), ignore_errors=True)
         with suppress(OSError):
             self._unfinished(study).parent.rmdir()
@@ -88,6 +79,18 @@ class ResultStore:
 
     def _shard(self, study: Study, seeds: range) -> Path:
         return self._unfinished(study) / f"{seeds.start}-{seeds.stop}.parquet"
+
+
+def _join(study: Study, shards: Sequence[Outcome]) -> Outcome:
+    return Outcome(
+        study=study,
+        reference=shards[0].reference,
+        trajectory=Trajectory.join([shard.trajectory for shard in shards]),
+        val_loss=np.concatenate([shard.val_loss for shard in shards]),
+        test_loss=np.concatenate([shard.test_loss for shard in shards]),
+        wall_seconds=sum(shard.wall_seconds for shard in shards),
+        versions=shards[-1].versions,
+    )
 
 
 def find(paths: Iterable[Path]) -> list[Path]:

@@ -61,6 +61,19 @@ def test_what_is_complete_is_not_run_again(tmp_path: Path) -> None:
     assert {p: p.stat().st_mtime_ns for p in tmp_path.iterdir()} == before
 
 
+def test_two_runs_of_one_study_do_not_disturb_each_other(tmp_path: Path) -> None:
+    """Another process finishes the study between two shards of this one."""
+    store, (study, *_) = ResultStore(tmp_path), studies(1100)
+
+    def overtake(_: Study, share: float) -> None:
+        if share > 0.5 and not store.complete(study):
+            run([study], store, processes=1, progress=lambda *_: None)
+
+    run([study], store, processes=1, progress=overtake)
+    assert [p.name for p in tmp_path.iterdir()] == [store.path(study).name]
+    assert read(store.path(study)).trajectory.seeds.tolist() == list(range(5, 1105))
+
+
 def test_an_interrupted_study_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("harness.study.SHARD", 10)
     store, plan = ResultStore(tmp_path / "cut"), studies()
