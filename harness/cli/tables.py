@@ -78,16 +78,24 @@ def definitions(outcomes: Sequence[Outcome]) -> list[str]:
     """What the regrets of these outcomes are measured against, a sentence per benchmark."""
     lines = []
     for benchmark in dict.fromkeys(outcome.study.benchmark for outcome in outcomes):
-        same = [outcome for outcome in outcomes if outcome.study.benchmark == benchmark]
-        reference, rules = same[0].reference, {(o.study.rules.incumbent, o.study.rules.noise) for o in same}
-        test = "" if reference.test_optimum is not None else " No test metric in this table."
-        for incumbent, noise in sorted(rules):
-            lines.append(
-                f"{benchmark}: mean +-SEM over seeds; val regret is against {reference.optimum:.6g} (row "
-                f"{reference.optimum_row}, {reference.optimum_definition}); incumbent: best observed at "
-                f"{'any' if incumbent == 'any' else 'the largest observed'} fidelity; noise: {noise}.{test}"
-            )
+        same = {_definition(o): None for o in outcomes if o.study.benchmark == benchmark}
+        lines += [f"{benchmark}: {text}" for text in same]
     return lines
+
+
+def _definition(outcome: Outcome) -> str:
+    reference, rules = outcome.reference, outcome.study.rules
+    test = " No test metric in this table."
+    if reference.test_optimum is not None:
+        test = f" Test regret is against {reference.test_optimum:.6g} ({reference.test})."
+    trained = f"; nothing trained beyond {reference.fidelity} {rules.max_fidelity}" if rules.max_fidelity else ""
+    continued = "; continued trainings cost the difference" if rules.continuation else ""
+    return (
+        f"mean +-SEM over seeds; val regret is against {reference.optimum:.6g} (row {reference.optimum_row}, "
+        f"{reference.optimum_definition}); incumbent: best observed at "
+        f"{'any' if rules.incumbent == 'any' else 'the largest observed'} fidelity; noise: {rules.noise}"
+        f"{trained}{continued}. Splits: {reference.splits}.{test}"
+    )
 
 
 def mean_sem(mean: float | None, sem: float | None) -> str:
