@@ -319,8 +319,7 @@ def simulate(
     incumbents = _Incumbents(observations, rules)
     recorder = Recorder(len(seeds))
     watch = _Progress(rules, progress)
-    now = np.zeros(len(seeds))
-    alive = np.arange(len(seeds))
+    now, alive = np.zeros(len(seeds)), np.arange(len(seeds))
 
     while alive.size:
         watch.step(now, alive, workers.started)

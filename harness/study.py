@@ -50,7 +50,7 @@ class Study:
     def plan(
         cls, table: Table, algorithm: str, given: Mapping[str, object], first: int, stop: int, rules: Rules
     ) -> Study:
-        """The study of `algorithm` with the parameters `given`. Raises HarnessError if these or the rules do not fit."""
+        """The study of `algorithm` with parameters `given`. Raises HarnessError if they or the rules do not fit."""
         rules.seen(table)
         factory = registry.algorithm(algorithm)
         params = resolve(algorithm, factory, given)
