@@ -16,6 +16,7 @@ COMMANDS = {
     "list": "List benchmarks and algorithms.",
     "show": "Show a benchmark, an algorithm, or results.",
     "plot": "Plot regret over simulated time.",
+    "data": "List, fetch, import, verify and remove tables.",
 }
 
 
@@ -64,8 +65,9 @@ def _status() -> int:
     except click.ClickException as error:
         command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "harness"
         return _complain(error.format_message(), f"see {command} --help")
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted. Finished shards are stored: the same command goes on from them.", err=True)
+    except (KeyboardInterrupt, click.Abort) as interrupt:
+        told = "interrupted. Finished shards are stored: the same command goes on from them."
+        click.echo(str(interrupt) or told, err=True)
         return 130
     except BrokenPipeError:
         sys.stdout = None  # the reader has gone; nothing is flushed to it at exit

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from harness.cli.options import Names, OneOf, Seeds
+from harness.cli.options import Names, OneOf, Seeds, data_folder
 from harness.errors import HarnessError, unknown
 
 
@@ -48,6 +48,7 @@ from harness.errors import HarnessError, unknown
     help="Store the results that became incumbents, or all (then no seed finishes early).",
 )
 @click.option("--out", type=click.Path(path_type=Path), default=Path("results"), show_default=True, help="Folder.")
+@data_folder
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list of summaries.")
 def command(
     algo: list[str],

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from harness.cli.options import Numbers
+from harness.cli.options import Numbers, data_folder
 from harness.errors import HarnessError, unknown
 
 
@@ -18,6 +18,7 @@ from harness.errors import HarnessError, unknown
 @click.argument("what", nargs=-1, required=True, metavar="BENCH|ALGO|RESULTS...")
 @click.option("--at", type=Numbers(), help="Simulated times in seconds, e.g. 1e5,1e6. [default: the end]")
 @click.option("--per-seed", is_flag=True, help="One row per seed: its incumbent, and when it was found.")
+@data_folder
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(what: tuple[str, ...], at: list[float] | None, per_seed: bool, as_json: bool) -> None:
     """Show the facts of a benchmark, the parameters of an algorithm, or the regret that results hold."""
