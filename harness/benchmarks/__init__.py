@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.errors import HarnessError
 from harness.table import Facts, Table
 
 Progress = Callable[[int, int], None]
@@ -40,3 +41,11 @@ class Family:
     datasets: Mapping[str, Facts]
     load: Callable[[str], Table]
     source: Source | None = None
+
+
+def check(path: Path, make: Callable[[], Table]) -> None:
+    """Make the table that was read from `path`, for the checks of its entries alone; HarnessError if they fail."""
+    try:
+        make()
+    except ValueError as error:
+        raise HarnessError(f"the numbers in {path} contradict each other: {error}.") from None

@@ -17,7 +17,7 @@ import numpy as np
 
 from harness import data
 from harness.arrays import Bools, Ints
-from harness.benchmarks import Converted, Family, Progress, Source
+from harness.benchmarks import Converted, Family, Progress, Source, check
 from harness.benchmarks.formats import nasbench101 as official
 from harness.benchmarks.nasbench101_cells import (
     EDGE_SOURCES,
@@ -111,6 +111,7 @@ def convert(files: Sequence[Path], progress: Progress) -> Iterator[Converted]:
     table = official.read(files[0], cells=official.CELLS, progress=progress)
     adjacency, ops = cells_from_bits(table.num_vertices, table.adj_bits, table.ops)
     arrays = stored_arrays(adjacency, ops, table.epochs, 1 - table.val_acc, table.seconds, 1 - table.test_acc)
+    check(files[0], partial(_table, "a", arrays, ""))
     yield "nb101", {**arrays, "params": table.params.astype(np.float64)}, {"files": [files[0].name]}
 
 
@@ -153,7 +154,11 @@ def _descending_pairs() -> tuple[Ints, Ints]:
 def load(encoding: str) -> Table:
     """The table in one of the three encodings. Column: `params` (trainable parameters), where the file has them."""
     stored = data.load("nb101", "nb101")
-    arrays, used = stored.arrays, ENCODINGS[encoding]
+    return _table(encoding, stored.arrays, stored.checksum)
+
+
+def _table(encoding: str, arrays: Mapping[str, Any], source: str) -> Table:
+    used = ENCODINGS[encoding]
     return Table(
         facts=family.datasets[encoding],
         space=used.space,
@@ -164,7 +169,7 @@ def load(encoding: str) -> Table:
         test=arrays["test"],
         columns={"params": arrays["params"]} if "params" in arrays else {},
         lookup=partial(_rows, CellIndex(arrays["row_of"]), used.decode),
-        source=stored.checksum,
+        source=source,
     )
 
 

@@ -231,6 +231,4 @@ def _bar(title: str) -> Iterator[Callable[[int, int], None]]:
             task = bars.add_task(title, total=None)
             yield lambda done, total: bars.update(task, completed=done, total=total)
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(
-            "interrupted. Nothing half-done is left: whole tables are stored, others are not."
-        ) from None
+        raise click.Abort("interrupted. Nothing half-done is left: whole tables are stored, others are not.") from None
