@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict
 from typing import Any
 
@@ -87,14 +88,18 @@ def invalid_share(table: Table) -> dict[str, Any]:
     return {"share": count / total, "of": of}
 
 
-def spearman_with_largest(table: Table) -> dict[str, float]:
-    """Spearman's rank correlation of the mean validation losses at each fidelity with those at the largest."""
+def spearman_with_largest(table: Table) -> dict[str, float | None]:
+    """Spearman's rank correlation of the mean validation losses at each fidelity with those at the largest.
+
+    None where the losses of a fidelity are all equal.
+    """
     last = table.loss_at(len(table.fidelities) - 1)
-    found = {}
+    found: dict[str, float | None] = {}
     for position, fidelity in enumerate(table.fidelities[:-1].tolist()):
         other = table.loss_at(position)
         both = np.isfinite(last) & np.isfinite(other)
-        found[str(fidelity)] = spearman(other[both], last[both])
+        value = spearman(other[both], last[both])
+        found[str(fidelity)] = None if math.isnan(value) else value
     return found
 
 

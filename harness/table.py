@@ -213,6 +213,14 @@ class Table:
         return digest.hexdigest()
 
 
+def repeats_in_order(loss: Floats) -> Ints:
+    """Order of the repeats of Float[N, F, R] in which those measured at more fidelities come first, Int[N, 1, R].
+
+    So each keeps its place along the fidelities.
+    """
+    return np.argsort(-np.isfinite(loss).sum(axis=1), axis=1, kind="stable")[:, None]
+
+
 def _mean(values: Floats) -> Floats:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Mean of empty slice", RuntimeWarning)

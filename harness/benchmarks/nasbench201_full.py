@@ -24,7 +24,7 @@ from harness.benchmarks.formats import nats
 from harness.benchmarks.formats.nasbench201 import Curve, NasBench201, Trainings
 from harness.benchmarks.nasbench201 import SPACE
 from harness.errors import HarnessError
-from harness.table import Facts, Table
+from harness.table import Facts, Table, repeats_in_order
 
 CURVE, SEPARATE = "nb201-full", "nb201-12"
 LESS, FULL = 12, 200
@@ -151,7 +151,7 @@ def _part(
         complete &= curve.epochs == length
     if not complete.any() or curve.epochs[complete][-1] != length:
         return None
-    order = np.argsort(-measured.sum(axis=2), axis=1, kind="stable")[:, :, None]
+    order = np.swapaxes(repeats_in_order(np.swapaxes(error, 1, 2)), 1, 2)
     epochs = curve.epochs[complete]
     test = _test(bench.trainings.get((splits.test[0], length)), splits.test[1], epochs, measured.shape[0])
     if splits.test[0] == name and test.shape[1] == measured.shape[1]:

@@ -171,7 +171,7 @@ def _convert(source: Source, files: tuple[Path, ...]) -> None:
     with _bar(f"import {source.name}") as moved:
         for name, arrays, about in source.convert(files, moved):
             data.save(name, arrays, about)
-            click.echo(f"{name}: imported")
+            click.echo(f"{name}: imported{', ' if 'counted' in about else ''}{about.get('counted', '')}")
 
 
 def _download(file: OfficialFile) -> Path:
