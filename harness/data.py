@@ -35,7 +35,10 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class OfficialFile:
-    """A file of the manifest; `sha256` is empty where nobody publishes one, `fetch` False where it needs a browser."""
+    """A file of the manifest; `sha256` is empty where nobody publishes one, `fetch` False where it needs a browser.
+
+    A `package` is named by what pip installs.
+    """
 
     name: str
     url: str
@@ -43,6 +46,7 @@ class OfficialFile:
     sha256: str = ""
     gigabytes: float = 0.0
     fetch: bool = False
+    package: bool = False
     note: str = ""
 
 
@@ -122,6 +126,11 @@ def not_imported(name: str, source: str) -> HarnessError:
     if source not in manifest():
         return HarnessError(f"there is no table {name} in {folder()}.", "bring it: harness data import TABLE.toml")
     first = official(source)[0]
+    if first.package:
+        return HarnessError(
+            f"{name} is not imported: its numbers come with the package {first.name} of {first.url}",
+            f"run: pip install '{first.name}' && harness data import {source}",
+        )
     command = f"harness data import {source} {first.name}"
     hint = f"run: harness data fetch {source}" if first.fetch else f"download it and run: {command}"
     return HarnessError(f"{name} is not imported: it needs the official file {first.name} from {first.url}", f"{hint}")

