@@ -41,6 +41,8 @@ OPERATORS = ("conv3x3-bn-relu", "conv1x1-bn-relu", "maxpool3x3")
 VERTICES = 7
 MIDDLE = VERTICES - 2
 MAX_EDGES = 9
+GRAPH_CLASSES = 2494
+"""Pruned graphs of at most nine edges up to isomorphism, without operators; `_graphs` counts them."""
 EDGE_SOURCES, EDGE_TARGETS = np.triu_indices(VERTICES, 1)
 NUM_EDGES = len(EDGE_SOURCES)
 
@@ -202,7 +204,7 @@ class CellIndex:
 
     def __init__(self, row_of: npt.NDArray[np.int32]) -> None:
         """Take up an index that `of_cells` built."""
-        expected = (1 + _graphs().class_of.max(), len(OPERATORS) ** MIDDLE)
+        expected = (1 + GRAPH_CLASSES, len(OPERATORS) ** MIDDLE)
         if row_of.shape != expected:
             raise ValueError(f"a cell index has shape {expected}, not {row_of.shape}")
         self.row_of = row_of
@@ -217,7 +219,7 @@ class CellIndex:
         if len(bad):
             raise ValueError(f"row {bad[0]} is not a valid NAS-Bench-101 cell ({len(bad)} rows)")
 
-        row_of = np.full((1 + known.class_of.max(), len(OPERATORS) ** MIDDLE), -1, np.int32)
+        row_of = np.full((1 + GRAPH_CLASSES, len(OPERATORS) ** MIDDLE), -1, np.int32)
         used = known.digit_value > 0
         for digit_value, gives_canonical in zip(_digit_values(), known.canonical, strict=True):
             cell = np.flatnonzero(gives_canonical[graph])
