@@ -45,7 +45,7 @@ def described(table: Table) -> dict[str, Any]:
         "test_optimum_of_single_trainings": None
         if table.test is None or test is None
         else asdict(_single(table, table.test[:, -1], table.facts.test)),
-        "mean_cost": float(np.nanmean(table.cost[:, -1])),
+        "mean_cost": float(np.nanmean(table.cost_at(last))),
         "total_cost": float(np.nansum(trainings)),
         "invalid_share": invalid_share(table),
         "absent_entries_share": float((table.repeats == 0).mean()),

@@ -165,6 +165,10 @@ class Table:
         """Validation loss at a fidelity given by its index, mean over repeats, Float[N]; NaN where absent."""
         return _mean(self.loss[:, position])
 
+    def cost_at(self, position: int) -> Floats:
+        """Seconds of one training to a fidelity given by its index, mean over repeats, Float[N]; NaN where absent."""
+        return _mean(self.cost[:, position])
+
     def test_at(self, position: int) -> Floats | None:
         """Test loss at a fidelity given by its index, mean over repeats, Float[N]; None where it was not measured."""
         if self.test is None:

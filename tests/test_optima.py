@@ -29,6 +29,7 @@ def test_optima_costs_and_gaps_by_plain_loops() -> None:
     assert facts["optimum_of_single_trainings"]["value"] == min(singles)
     assert facts["optimum_of_single_trainings"]["row"] == np.argwhere(table.loss[:, -1] == min(singles))[0, 0]
     assert facts["total_cost"] == pytest.approx(np.nansum(table.cost[:, -1]))
+    assert facts["mean_cost"] == pytest.approx(np.nanmean([np.nanmean(c) for c in table.cost[:, -1] if c[0] > 0]))
     assert facts["absent_entries_share"] == np.isnan(table.loss).all(axis=2).mean()
     grid = itertools.product(*(range(k) for k in table.space.sizes))
     rows = [int(table.rows(np.array([codes]))[0]) for codes in grid]
