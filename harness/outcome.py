@@ -33,8 +33,10 @@ class Reference:
     test_optimum: float | None
 
     @classmethod
-    def of(cls, table: Table) -> Reference:
-        facts, best, test = table.facts, table.optimum, table.test_optimum
+    def of(cls, table: Table, report_fidelity: int | None = None) -> Reference:
+        """What regret at `report_fidelity`, a value and by default the largest, is measured against."""
+        facts, at = table.facts, table.position(report_fidelity)
+        best, test = table.optimum_at(at), table.test_optimum_at(at)
         return cls(
             title=facts.title,
             loss=facts.loss,
@@ -53,7 +55,7 @@ class Reference:
 class Outcome:
     """The trajectory of a study, or of some of its seeds, with the true losses of the rows in it.
 
-    `val_loss` and `test_loss` Float[E] are means over repeats at the largest fidelity, NaN for an invalid
+    `val_loss` and `test_loss` Float[E] are means over repeats at the reported fidelity, NaN for an invalid
     configuration and where the table has none. `wall_seconds` is the time that the simulation took, summed over
     processes; `versions` of what made it.
     """
@@ -73,10 +75,12 @@ class Outcome:
         def true(mean: Floats | None) -> Floats:
             if mean is None:
                 return np.full(len(trajectory.row), np.nan)
-            return np.where(trajectory.row < 0, np.nan, mean[trajectory.row, -1])
+            return np.where(trajectory.row < 0, np.nan, mean[trajectory.row])
 
-        val, test = true(table.mean_loss), true(table.mean_test)
-        return cls(study, Reference.of(table), trajectory, val, test, wall, versions)
+        report = study.rules.report_fidelity
+        at = table.position(report)
+        val, test = true(table.loss_at(at)), true(table.test_at(at))
+        return cls(study, Reference.of(table, report), trajectory, val, test, wall, versions)
 
     @property
     def end(self) -> float:
@@ -137,6 +141,10 @@ def summary(outcome: Outcome, time: float | None = None) -> dict[str, Any]:
         "overhead": study.rules.overhead,
         "noise": study.rules.noise,
         "incumbent": study.rules.incumbent,
+        "max_fidelity": study.rules.max_fidelity or outcome.reference.fidelities[-1],
+        "report_fidelity": study.rules.report_fidelity or outcome.reference.fidelities[-1],
+        "continuation": study.rules.continuation,
+        "splits": outcome.reference.splits,
         "time": time,
         "val_regret_mean": number(val),
         "val_regret_sem": number(val_sem),

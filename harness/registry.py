@@ -9,8 +9,9 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points, packages_distributions
 from typing import Any
 
+from harness import data
 from harness.algorithm import Factory
-from harness.benchmarks import Family
+from harness.benchmarks import Family, Source
 from harness.errors import HarnessError, unknown
 from harness.table import Facts, Table
 
@@ -43,14 +44,40 @@ def benchmark_facts() -> dict[str, Facts]:
 
 
 def families() -> dict[str, str]:
-    """The family names, each short for the benchmark of its first dataset."""
-    return {name: f"{name}/{next(iter(_family(name).datasets))}" for name in _found(BENCHMARKS)}
+    """The family names, each short for the benchmark of its first dataset; one without datasets is left out."""
+    return {name: f"{name}/{first}" for name in _found(BENCHMARKS) for first in [*_family(name).datasets][:1]}
+
+
+def family(name: str) -> Family:
+    """The benchmark family called `name`. Raises HarnessError if there is none or it cannot be imported."""
+    if name not in _found(BENCHMARKS):
+        raise unknown("family of benchmarks", name, _found(BENCHMARKS), see="harness list benchmarks")
+    return _family(name)
+
+
+def family_names() -> list[str]:
+    """The names of all families, also of those without datasets, in alphabetical order."""
+    return list(_found(BENCHMARKS))
+
+
+def sources() -> dict[str, Source]:
+    """What can be imported, by name."""
+    found = [source for name in _found(BENCHMARKS) if (source := _family(name).source) is not None]
+    return {source.name: source for source in found}
+
+
+def present(name: str) -> bool:
+    """Whether the benchmark `family/dataset` can be loaded without importing anything first."""
+    family, dataset = name.split("/", 1)
+    source = _family(family).source
+    return source is None or data.present(source.stored(dataset))
 
 
 def expand(patterns: Iterable[str]) -> list[str]:
     """Full names of the benchmarks that `patterns` name, such as `nb201` or `fcnet/*`, each once.
 
-    Raises HarnessError for a pattern without a match.
+    Where some of those that a pattern with wildcards names are not imported, it stands for the others. Raises
+    HarnessError for a pattern without a match.
     """
     known, short = benchmark_facts(), families()
     chosen: dict[str, None] = {}
@@ -58,7 +85,7 @@ def expand(patterns: Iterable[str]) -> list[str]:
         matches = [name for name in known if fnmatchcase(name, short.get(pattern, pattern))]
         if not matches:
             raise unknown("benchmark", pattern, [*known, *short], see="harness list benchmarks")
-        chosen.update(dict.fromkeys(matches))
+        chosen.update(dict.fromkeys([name for name in matches if present(name)] or matches))
     return list(chosen)
 
 

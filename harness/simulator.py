@@ -32,11 +32,13 @@ class Rules:
     """How runs are simulated.
 
     A seed ends when its next result would come after `budget` seconds, after `evals` results, or when its algorithm
-    has no more to propose. Every job first costs `overhead` seconds. `noise`: each seed observes one training repeat
+    has no more to propose. Every job first costs `overhead` seconds; with `continuation` a configuration that goes on
+    from the largest fidelity it has finished costs the difference only. `noise`: each seed observes one training repeat
     per configuration, drawn from a stream of its own, or the mean of the repeats. `incumbent`: the best observed
     result among those at the largest fidelity the seed has observed, or at any. `log`: keep the results that became
     incumbents, or all; only with the former may a seed finish early, once it has observed the lowest loss that the
-    table holds for it.
+    table holds for it. Nothing is trained beyond `max_fidelity`, and losses and regrets are reported at
+    `report_fidelity`, both values such as 200 epochs and the table's largest by default.
     """
 
     workers: int = 1
@@ -46,6 +48,9 @@ class Rules:
     noise: Noise = "sampled"
     incumbent: IncumbentRule = "largest"
     log: Log = "incumbents"
+    max_fidelity: int | None = None
+    report_fidelity: int | None = None
+    continuation: bool = False
 
     def __post_init__(self) -> None:
         if self.workers < 1:
@@ -58,6 +63,16 @@ class Rules:
             raise HarnessError(f"overhead must be a finite number of seconds and not negative, got {self.overhead:g}.")
         if math.isinf(self.budget) and self.evals is None:
             raise HarnessError("a run needs an end.", "give a budget in simulated seconds, or a number of evaluations.")
+
+    def seen(self, table: Table) -> Table:
+        """What runs see of `table`. Raises HarnessError if it does not have what these rules ask for."""
+        table.position(self.report_fidelity)
+        if self.continuation and table.facts.separate:
+            raise HarnessError(
+                f"the fidelities of {table.name} are separate trainings: none goes on from another.",
+                "leave --continuation out.",
+            )
+        return table.up_to(self.max_fidelity)
 
 
 class Observations:
@@ -72,15 +87,21 @@ class Observations:
         loss = table.mean_loss[..., None] if mean else table.loss
         cost = table.mean_cost[..., None] if mean else table.cost
         absent = ~np.isfinite(loss)
-        invalid = [[(0, 1), (0, 0), (0, 0)]] * 2
         self.fidelities, self.repeats = loss.shape[1:]
-        self.loss = np.pad(np.where(absent, np.inf, loss), invalid[0], constant_values=np.inf).ravel()
-        self.cost = np.pad(np.where(absent, 0.0, cost), invalid[1]).ravel()
+        self.loss = self._entries(loss, absent, np.inf)
+        self.cost = self._entries(cost, absent, 0.0)
         self._drawable = np.maximum((~absent).sum(axis=2), 1).ravel()
         self._drawable = np.append(self._drawable, np.ones(self.fidelities, dtype=np.int64))
         self.seeds = seeds
         self._streams = Streams(seeds, "noise")
         self._rows = len(table)
+
+    @staticmethod
+    def _entries(values: Floats, absent: Bools, invalid: float) -> Floats:
+        """`values` as one flat array, with `invalid` where absent and in one more row."""
+        entries = np.full((len(values) + 1, *values.shape[1:]), invalid)
+        np.copyto(entries[:-1], values, where=~absent)
+        return entries.ravel()
 
     def draw(self, where: Ints, rows: Ints, fidelity: Ints | int) -> Ints:
         """The entries that the seeds at `where` Int[n] see for these rows and fidelities, Int[n]."""
@@ -123,6 +144,42 @@ class Observations:
         return lowest
 
 
+class _Checkpoints:
+    """With `continuation`: the largest fidelity each seed has finished of each row, and what going on from it saves."""
+
+    def __init__(self, observations: Observations, continuation: bool) -> None:
+        self.observations = observations
+        shape = (len(observations.seeds), len(observations.loss) // (observations.fidelities * observations.repeats))
+        self.entry = np.full(shape, -1, dtype=np.int32) if continuation and observations.fidelities > 1 else None
+
+    def cost(self, where: Ints, entry: Ints) -> Floats:
+        """Seconds that the job `entry` Int[n] costs each of the seeds at `where` Int[n]."""
+        cost = self.observations.cost
+        if self.entry is None:
+            return cost[entry]
+        last, fidelity, repeat = self._last(where, entry)
+        same = (
+            (last >= 0) & (self.observations.fidelity(last) < fidelity) & (last % self.observations.repeats == repeat)
+        )
+        return np.where(same, np.maximum(cost[entry] - cost[last], 0.0), cost[entry])
+
+    def finish(self, where: Ints, entry: Ints) -> None:
+        """Take in one finished job per seed."""
+        if self.entry is not None:
+            last, fidelity, _ = self._last(where, entry)
+            further = (self.observations.loss[entry] < np.inf) & (
+                (last < 0) | (self.observations.fidelity(last) < fidelity)
+            )
+            self.entry[where[further], self._row(entry[further])] = entry[further]
+
+    def _last(self, where: Ints, entry: Ints) -> tuple[Ints, Ints, Ints]:
+        last = self.entry[where, self._row(entry)]  # type: ignore[index]
+        return last, self.observations.fidelity(entry), entry % self.observations.repeats
+
+    def _row(self, entry: Ints) -> Ints:
+        return entry // (self.observations.fidelities * self.observations.repeats)
+
+
 class _Workers:
     """The jobs of all seeds in S x W slots; an idle slot finishes at inf."""
 
@@ -132,6 +189,7 @@ class _Workers:
         self.finish = np.full(shape, np.inf)
         self.ticket = np.zeros(shape, dtype=np.int64)
         self.entry = np.zeros(shape, dtype=np.int64)
+        self.cost = np.zeros(shape)
         self.codes = np.zeros((*shape, dimensions), dtype=np.int64)
         self.started = np.zeros(seeds, dtype=np.int64)
         self.running = np.zeros(seeds, dtype=np.int64)
@@ -148,9 +206,10 @@ class _Workers:
             return np.zeros(len(where), dtype=np.int64)
         return np.isinf(self.finish[where]).argmax(axis=1)
 
-    def start(self, where: Ints, slot: Ints, codes: Ints, entry: Ints, finish: Floats) -> None:
+    def start(self, where: Ints, slot: Ints, codes: Ints, entry: Ints, cost: Floats, finish: Floats) -> None:
         self.codes[where, slot] = codes
         self.entry[where, slot] = entry
+        self.cost[where, slot] = cost
         self.finish[where, slot] = finish
         self.ticket[where, slot] = self.started[where]
         self.started[where] += 1
@@ -164,10 +223,12 @@ class _Workers:
         tied = finish == finish.min(axis=1, keepdims=True)
         return np.where(tied, self.ticket[where], np.iinfo(np.int64).max).argmin(axis=1)
 
-    def release(self, where: Ints, slot: Ints) -> None:
+    def release(self, where: Ints, slot: Ints) -> tuple[Ints, Ints, Floats]:
+        """End the jobs in these slots; their entries, codes and costs."""
         self.finish[where, slot] = np.inf
         self.running[where] -= 1
         self.waiting[where] = False
+        return self.entry[where, slot], self.codes[where, slot], self.cost[where, slot]
 
 
 class _Incumbents:
@@ -246,17 +307,19 @@ def simulate(
 
     A result is told at its finish time: the earliest first, those of one moment in the order they were started.
     `progress` is called now and then with the done share of the work in [0, 1]. Raises HarnessError if the algorithm
-    breaks its contract: codes or a fidelity that the problem does not have, or results at cost 0 without end.
+    breaks its contract: codes or a fidelity that the problem does not have, or results at cost 0 without end; or if
+    the table does not have what the rules ask for.
     """
+    table = rules.seen(table)
     problem = Problem(table.space, table.fidelities, seeds, rules.workers, rules.budget)
     algorithm = factory(problem, Streams(seeds, "algorithm"))
     observations = Observations(table, seeds, rules.noise)
+    checkpoints = _Checkpoints(observations, rules.continuation)
     workers = _Workers(len(seeds), rules, table.space.dimensions)
     incumbents = _Incumbents(observations, rules)
     recorder = Recorder(len(seeds))
     watch = _Progress(rules, progress)
-    now = np.zeros(len(seeds))
-    alive = np.arange(len(seeds))
+    now, alive = np.zeros(len(seeds)), np.arange(len(seeds))
 
     while alive.size:
         watch.step(now, alive, workers.started)
@@ -270,8 +333,8 @@ def simulate(
                 jobs, asking, slot = _without_waiting(jobs, asking, slot)
             _check(jobs, problem)
             entry = observations.draw(asking, table.rows(jobs.codes), jobs.fidelity)
-            finish = now[asking] + (rules.overhead + observations.cost[entry])
-            workers.start(asking, slot, jobs.codes, entry, finish)
+            cost = checkpoints.cost(asking, entry)
+            workers.start(asking, slot, jobs.codes, entry, cost, now[asking] + (rules.overhead + cost))
 
         asks = workers.may_ask(alive)
         if asks.all():
@@ -283,12 +346,11 @@ def simulate(
         if ended.any():
             alive = _without(alive, telling[ended])
             telling, slot, time = telling[~ended], slot[~ended], time[~ended]
-        entry = workers.entry[telling, slot]
-        codes = workers.codes[telling, slot]
-        workers.release(telling, slot)
+        entry, codes, cost = workers.release(telling, slot)
+        checkpoints.finish(telling, entry)
         now[telling] = time
         fidelity, loss = observations.fidelity(entry), observations.loss[entry]
-        algorithm.tell(Results(telling, slot, codes, fidelity, loss, observations.cost[entry]))
+        algorithm.tell(Results(telling, slot, codes, fidelity, loss, cost))
         better = incumbents.replaced(telling, loss, fidelity)
         recorder.told(telling, time)
         if rules.log == "all":

@@ -50,7 +50,8 @@ class Study:
     def plan(
         cls, table: Table, algorithm: str, given: Mapping[str, object], first: int, stop: int, rules: Rules
     ) -> Study:
-        """The study of `algorithm` with the parameters `given`. Raises HarnessError if they are not valid."""
+        """The study of `algorithm` with parameters `given`. Raises HarnessError if they or the rules do not fit."""
+        rules.seen(table)
         factory = registry.algorithm(algorithm)
         params = resolve(algorithm, factory, given)
         return cls(table.name, table.checksum, algorithm, params, _source(factory), first, stop, rules)

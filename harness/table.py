@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 
 from harness.arrays import Floats, Ints
+from harness.errors import HarnessError
 from harness.space import SearchSpace
 
 Lookup = Callable[[Ints], Ints]
@@ -21,7 +22,8 @@ class Facts:
     """What a reader of a result has to know about the table behind it.
 
     `loss`, `test` and `cost` say in words what the numbers are (metric, split, unit), `fidelity` names the
-    fidelity axis, and `budget` is the default length of a simulated run in seconds.
+    fidelity axis, and `budget` is the default length of a simulated run in seconds. `separate`: each fidelity is a
+    training of its own, with its own schedule, so that none goes on from another.
     """
 
     name: str
@@ -36,11 +38,12 @@ class Facts:
     splits: str
     test: str = ""
     notes: str = ""
+    separate: bool = False
 
 
 @dataclass(frozen=True)
 class Optimum:
-    """The lowest mean over repeats at the largest fidelity, and the row that has it."""
+    """The lowest mean over repeats at a fidelity, and the row that has it."""
 
     value: float
     row: int
@@ -54,8 +57,10 @@ class Table:
     `loss`, `cost` (seconds of one training) and, where the benchmark has it, `test` are Float[N, F, R]; losses
     are minimised. NaN marks what was never measured: the repeats that exist stand first along R, and an entry
     with none is absent. `codes` Int[N, d] are the configurations in the benchmark's own order, `fidelities`
-    Int[F] ascend, `columns` holds further numbers Float[N] by name. `lookup` maps codes Int[n, d] to rows
-    Int[n]; by default through an array over the whole grid of the space.
+    Int[F] ascend, `columns` holds further numbers Float[N] by name. A `test` measured at the largest fidelity only
+    may be Float[N, 1, R]. `lookup` maps codes Int[n, d] to rows Int[n]; by default through an array over the whole
+    grid of the space. `source` is the checksum of the stored arrays that the table was made of, if it was: they are
+    not checked and hashed again.
 
     Raises ValueError if the arrays contradict each other.
     """
@@ -69,16 +74,22 @@ class Table:
     test: Floats | None = None
     columns: Mapping[str, Floats] = field(default_factory=dict)
     lookup: Lookup | None = None
+    source: str = ""
 
     def __post_init__(self) -> None:
-        shape = (len(self.codes), len(self.fidelities))
+        shape = (len(self.codes), len(self.fidelities), self.loss.shape[2])
         for name, array in (("loss", self.loss), ("cost", self.cost), ("test", self.test)):
-            if array is not None and (array.shape[:2] != shape or array.shape != self.loss.shape):
-                raise ValueError(f"{name} has shape {array.shape}, expected {(*shape, self.loss.shape[2])}")
+            last_only = name == "test" and array is not None and array.shape == (shape[0], 1, shape[2])
+            if array is not None and array.shape != shape and not last_only:
+                raise ValueError(f"{name} has shape {array.shape}, expected {shape}")
         if self.codes.shape != (len(self.codes), self.space.dimensions):
             raise ValueError(f"codes have shape {self.codes.shape}, the space has {self.space.dimensions} columns")
         if (np.diff(self.fidelities) <= 0).any():
             raise ValueError(f"fidelities must ascend, got {self.fidelities}")
+        if not self.source:
+            self._check_entries()
+
+    def _check_entries(self) -> None:
         measured = np.isfinite(self.loss)
         if (measured[..., 1:] & ~measured[..., :-1]).any():
             raise ValueError("the repeats that exist must come first along the last axis")
@@ -124,25 +135,81 @@ class Table:
         """Test loss, mean over repeats, Float[N, F]; None where the table has no test metric."""
         return None if self.test is None else _mean(self.test)
 
+    def position(self, fidelity: int | None) -> int:
+        """Index of a fidelity given by its value, the largest by default. Raises HarnessError if there is none."""
+        if fidelity is None:
+            return len(self.fidelities) - 1
+        if fidelity not in self.fidelities:
+            known = [str(f) for f in self.fidelities]
+            shown = known if len(known) <= 12 else [*known[:3], "...", *known[-3:]]
+            raise HarnessError(
+                f"{self.name} has no fidelity {fidelity}.",
+                f"its fidelities ({self.facts.fidelity}): {', '.join(shown)}.",
+            )
+        return int(np.searchsorted(self.fidelities, fidelity))
+
+    def up_to(self, fidelity: int | None) -> Table:
+        """The table as one sees it who never trains beyond `fidelity` (a value); without test losses."""
+        count = self.position(fidelity) + 1
+        if count == len(self.fidelities):
+            return self
+        return replace(
+            self,
+            fidelities=self.fidelities[:count],
+            loss=self.loss[:, :count],
+            cost=self.cost[:, :count],
+            test=None,
+        )
+
+    def loss_at(self, position: int) -> Floats:
+        """Validation loss at a fidelity given by its index, mean over repeats, Float[N]; NaN where absent."""
+        return _mean(self.loss[:, position])
+
+    def cost_at(self, position: int) -> Floats:
+        """Seconds of one training to a fidelity given by its index, mean over repeats, Float[N]; NaN where absent."""
+        return _mean(self.cost[:, position])
+
+    def test_at(self, position: int) -> Floats | None:
+        """Test loss at a fidelity given by its index, mean over repeats, Float[N]; None where it was not measured."""
+        if self.test is None:
+            return None
+        from_end = position - len(self.fidelities)
+        if self.test.shape[1] < -from_end:
+            return None
+        mean = _mean(self.test[:, from_end])
+        return mean if np.isfinite(mean).any() else None
+
     @cached_property
     def optimum(self) -> Optimum:
-        """Best validation loss: the zero of validation regret."""
-        return self._best(self.mean_loss, self.facts.loss)
+        """Best validation loss at the largest fidelity: the zero of validation regret."""
+        return self.optimum_at(len(self.fidelities) - 1)
 
     @cached_property
     def test_optimum(self) -> Optimum | None:
-        """Best test loss: the zero of test regret; None where the table has no test metric."""
-        return None if self.mean_test is None else self._best(self.mean_test, self.facts.test)
+        """Best test loss at the largest fidelity: the zero of test regret; None without a test metric."""
+        return self.test_optimum_at(len(self.fidelities) - 1)
 
-    def _best(self, mean: Floats, what: str) -> Optimum:
-        row = int(np.nanargmin(mean[:, -1]))
-        at = f"{self.facts.fidelity} {self.fidelities[-1]}"
-        return Optimum(float(mean[row, -1]), row, f"lowest {what}, mean over repeats, at {at}")
+    def optimum_at(self, position: int) -> Optimum:
+        """Best validation loss at a fidelity given by its index."""
+        return self._best(self.loss_at(position), self.facts.loss, position)
+
+    def test_optimum_at(self, position: int) -> Optimum | None:
+        """Best test loss at a fidelity given by its index; None where it was not measured."""
+        mean = self.test_at(position)
+        return None if mean is None else self._best(mean, self.facts.test, position)
+
+    def _best(self, mean: Floats, what: str, position: int) -> Optimum:
+        row = int(np.nanargmin(mean))
+        at = f"{self.facts.fidelity} {self.fidelities[position]}"
+        return Optimum(float(mean[row]), row, f"lowest {what}, mean over repeats, at {at}")
 
     @cached_property
     def checksum(self) -> str:
         """SHA-256 over everything that a simulation reads; it is part of a study's identity."""
         digest = hashlib.sha256(repr([(p.name, *p.values) for p in self.space.parameters]).encode())
+        if self.source:
+            digest.update(f"{self.name} {self.fidelities.tolist()} {self.source}".encode())
+            return digest.hexdigest()
         for array in (self.fidelities, self.codes, self.loss, self.cost, self.test):
             if array is not None:
                 digest.update(repr(array.shape).encode())
@@ -150,7 +217,15 @@ class Table:
         return digest.hexdigest()
 
 
+def repeats_in_order(loss: Floats) -> Ints:
+    """Order of the repeats of Float[N, F, R] in which those measured at more fidelities come first, Int[N, 1, R].
+
+    So each keeps its place along the fidelities.
+    """
+    return np.argsort(-np.isfinite(loss).sum(axis=1), axis=1, kind="stable")[:, None]
+
+
 def _mean(values: Floats) -> Floats:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Mean of empty slice", RuntimeWarning)
-        return np.nanmean(values, axis=2)
+        return np.nanmean(values, axis=-1)

@@ -22,8 +22,9 @@ class Answer(NamedTuple):
 
 @pytest.fixture(autouse=True, scope="session")
 def _cache(tmp_path_factory: pytest.TempPathFactory) -> object:
-    """Tables are converted into a cache of the session, not the user's."""
+    """Tables are converted into a cache and a data folder of the session, not the user's."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NAS_HARNESS_DATA", str(tmp_path_factory.mktemp("data")))
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
 
@@ -46,6 +47,13 @@ def harness(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
         return Answer(int(left.value.code or 0), *capsys.readouterr())
 
     return call
+
+
+@pytest.fixture
+def data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty data folder."""
+    monkeypatch.setenv("NAS_HARNESS_DATA", str(tmp_path / "data"))
+    return tmp_path / "data"
 
 
 @pytest.fixture(scope="session")

@@ -44,6 +44,7 @@ def observe(table: Table, seed: int, row: int, fidelity: int, noise: str) -> tup
 
 def oracle(table: Table, factory: Factory, seed: int, rules: Rules) -> tuple[list[Event], bool]:
     """Every result of the run in the order it is told, and whether the run finished early."""
+    table = table.up_to(rules.max_fidelity)
     algorithm = factory(
         Problem(table.space, table.fidelities, np.array([seed]), rules.workers, rules.budget),
         Streams(np.array([seed]), "algorithm"),
@@ -53,6 +54,7 @@ def oracle(table: Table, factory: Factory, seed: int, rules: Rules) -> tuple[lis
     lowest = min(observe(table, seed, row, f, rules.noise)[1] for row in range(len(table)) for f in considered)
     events: list[Event] = []
     running: list[tuple[float, int, int, tuple[int, int, int, float, float], np.ndarray]] = []
+    checkpoint: dict[int, tuple[int, int, float]] = {}
     idle, now, ticket, waiting = set(range(rules.workers)), 0.0, 0, False
     best_loss, best_fidelity = math.inf, -1
     while True:
@@ -65,6 +67,10 @@ def oracle(table: Table, factory: Factory, seed: int, rules: Rules) -> tuple[lis
             fidelity = int(np.broadcast_to(jobs.fidelity, 1)[0])
             row = int(table.rows(jobs.codes)[0])
             repeat, loss, cost = observe(table, seed, row, fidelity, rules.noise)
+            if rules.continuation and row in checkpoint:
+                trained, same, paid = checkpoint[row]
+                if trained < fidelity and same == repeat:
+                    cost = max(cost - paid, 0.0)
             finish = now + (rules.overhead + cost)
             heapq.heappush(running, (finish, ticket, worker, (row, fidelity, repeat, loss, cost), jobs.codes))
             idle.remove(worker)
@@ -77,6 +83,8 @@ def oracle(table: Table, factory: Factory, seed: int, rules: Rules) -> tuple[lis
         )
         idle.add(worker)
         waiting = False
+        if loss < math.inf and fidelity > checkpoint.get(row, (-1,))[0]:
+            checkpoint[row] = (fidelity, repeat, observe(table, seed, row, fidelity, rules.noise)[2])
         if rules.incumbent == "any":
             better = loss < best_loss
         else:

@@ -30,7 +30,7 @@ def test_tests_run_on_the_wheel_under_tox() -> None:
 def test_the_distribution_installs_two_packages_and_no_more() -> None:
     files = metadata.files("nas-harness") or []
     packages = {file.parts[0] for file in files if not file.parts[0].endswith(".dist-info") and file.parts[0] != ".."}
-    if not packages & {"harness"}:
+    if any("editable" in name for name in packages):
         pytest.skip("nas-harness is installed in place, not from a wheel")
     assert packages == {"harness", "algorithms"}
     assert {"harness/py.typed", "algorithms/py.typed"} <= {str(file) for file in files}

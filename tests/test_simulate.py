@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -56,12 +57,14 @@ rules = st.builds(
     noise=st.sampled_from(["sampled", "mean"]),
     incumbent=st.sampled_from(["largest", "any"]),
     log=st.sampled_from(["incumbents", "all"]),
+    max_fidelity=st.sampled_from([None, 3]),
+    continuation=st.booleans(),
 )
 tables = st.builds(
     synthetic_table,
     st.integers(0, 10**6),
     sizes=st.sampled_from([(2, 3), (4,), (3, 2, 2)]),
-    fidelities=st.sampled_from([(9,), (1, 3, 9)]),
+    fidelities=st.sampled_from([(3,), (1, 3, 9)]),
     repeats=st.integers(1, 3),
     missing=st.sampled_from([0.0, 0.3]),
     levels=st.sampled_from([0, 2, 5]),
@@ -97,7 +100,8 @@ def test_any_sharding_equals_the_whole(table: Any, rules: Rules, cuts: set[int])
 @given(tables, rules)
 def test_the_clock_is_true(table: Any, rules: Rules) -> None:
     """Time never runs back, is within the budget, and no more work is done than the workers can do."""
-    run = simulate(table, Erratic, seeds=np.arange(5), rules=Rules(**{**vars(rules), "log": "all"}))
+    rules = replace(rules, log="all", continuation=False)
+    run = simulate(table, Erratic, seeds=np.arange(5), rules=rules)
     assert (run.time <= rules.budget).all()
     for s in range(5):
         mine = run.seed == s
@@ -231,6 +235,44 @@ def test_an_algorithm_with_nothing_more_to_propose_ends() -> None:
 
     run = simulate(synthetic_table(), Three, seeds=np.arange(3), rules=Rules(budget=1e6, workers=2, log="all"))
     assert run.evaluations.tolist() == [3, 3, 3]
+
+
+class _Promote:
+    """One configuration, trained at fidelities 0, 2, 1, 2 and 2 again."""
+
+    def __init__(self, problem: Problem, streams: Streams) -> None:
+        self.turn, self.paid = 0, [0.0] * 0
+
+    def ask(self, seeds: Any, worker: Any) -> Jobs:
+        self.turn += 1
+        return Jobs(np.zeros((1, 4), dtype=int), [0, 2, 1, 2, 2][self.turn - 1])
+
+    def tell(self, results: Results) -> None:
+        self.paid += results.cost.tolist()
+
+
+def test_continuation_charges_the_difference_and_anything_else_in_full() -> None:
+    table = synthetic_table(0, repeats=1, missing=0.0)
+    cost = table.cost[table.rows(np.zeros((1, 4), dtype=int))[0], :, 0].tolist()
+    for continuation, second in ((True, cost[2] - cost[0]), (False, cost[2])):
+        made: list[_Promote] = []
+
+        def factory(problem: Problem, streams: Streams, made: list[_Promote] = made) -> Any:
+            made.append(_Promote(problem, streams))
+            return made[0]
+
+        simulate(table, factory, seeds=np.arange(1), rules=Rules(evals=5, continuation=continuation, log="all"))
+        assert made[0].paid == [cost[0], second, cost[1], cost[2], cost[2]]
+
+
+def test_what_a_table_does_not_have_is_refused() -> None:
+    table = synthetic_table(0)
+    separate = replace(table, facts=replace(table.facts, separate=True))
+    with pytest.raises(HarnessError, match="separate trainings"):
+        simulate(separate, Erratic, seeds=np.arange(1), rules=Rules(evals=1, continuation=True))
+    for name in ("max_fidelity", "report_fidelity"):
+        with pytest.raises(HarnessError, match=r"no fidelity 2.*1, 3, 9"):
+            simulate(table, Erratic, seeds=np.arange(1), rules=Rules(evals=1, **{name: 2}))
 
 
 class _OneRandom:

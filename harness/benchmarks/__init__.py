@@ -2,10 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
+from harness.errors import HarnessError
 from harness.table import Facts, Table
+
+Progress = Callable[[int, int], None]
+"""Called with (bytes done, bytes in total) as an official file is read."""
+
+Converted = tuple[str, Mapping[str, Any], Mapping[str, Any]]
+"""A table ready to be stored: its name, its arrays by name, and JSON about it."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Official files that have to be imported, under the `name` that the manifest has for them.
+
+    `stored` names the stored table of a dataset, `convert` reads the files one by one and yields the tables in them;
+    it raises HarnessError for a file that is not what it should be. Where the files come with an installed `package`,
+    it is given none.
+    """
+
+    name: str
+    stored: Callable[[str], str]
+    convert: Callable[[Sequence[Path], Progress], Iterator[Converted]]
+    package: str = ""
 
 
 @dataclass(frozen=True)
@@ -13,7 +37,17 @@ class Family:
     """What the entry points of `nas_harness.benchmarks` name: the datasets of a benchmark and how to load one.
 
     The benchmark `<entry point>/<dataset>` is `load(dataset)`; the entry point's name alone stands for the first.
+    Without a `source` there is nothing to import.
     """
 
     datasets: Mapping[str, Facts]
     load: Callable[[str], Table]
+    source: Source | None = None
+
+
+def check(path: Path, make: Callable[[], Table]) -> None:
+    """Make the table that was read from `path`, for the checks of its entries alone; HarnessError if they fail."""
+    try:
+        make()
+    except ValueError as error:
+        raise HarnessError(f"the numbers in {path} contradict each other: {error}.") from None

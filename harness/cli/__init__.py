@@ -17,6 +17,7 @@ COMMANDS = {
     "list": "List benchmarks and algorithms.",
     "show": "Show a benchmark, an algorithm, or results.",
     "plot": "Plot regret over simulated time.",
+    "data": "List, fetch, import, verify and remove tables.",
 }
 
 
@@ -58,8 +59,9 @@ def _status() -> int:
         return _complain(error.message, error.hint)
     except click.ClickException as error:
         return _complain_of_usage(error)
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted. Finished shards are stored: the same command goes on from them.", err=True)
+    except (KeyboardInterrupt, click.Abort) as interrupt:
+        told = "interrupted. Finished shards are stored: the same command goes on from them."
+        click.echo(str(interrupt) or told, err=True)
         return 130
     except BrokenPipeError:
         sys.stdout = None  # the reader has gone; nothing is flushed to it at exit

@@ -7,11 +7,12 @@ import json
 
 import click
 
-from harness.cli.options import OneOf
+from harness.cli.options import OneOf, data_folder
 
 
 @click.command("list", short_help="List benchmarks and algorithms.")
 @click.argument("what", required=False, type=OneOf(["algorithms", "benchmarks"]))
+@data_folder
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(what: str | None, as_json: bool) -> None:
     """List the ALGORITHMS and BENCHMARKS that are installed, plugins of other packages too."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -73,3 +74,19 @@ class Numbers(click.ParamType[list[float]]):
         if not all(number > 0 for number in numbers):
             raise HarnessError(f"times must be positive, got {value}.", "give simulated seconds: 1e5,1e6")
         return numbers
+
+
+def _use_data_folder(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        os.environ["NAS_HARNESS_DATA"] = os.path.abspath(value)
+
+
+data_folder = click.option(
+    "--data",
+    type=click.Path(file_okay=False),
+    expose_value=False,
+    is_eager=True,
+    callback=_use_data_folder,
+    help="Folder of imported tables. [default: NAS_HARNESS_DATA, or the user's data directory]",
+)
+"""The option --data; worker processes inherit it through the environment."""

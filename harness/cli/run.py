@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from harness.cli.options import Names, OneOf, Seeds
+from harness.cli.options import Names, OneOf, Seeds, data_folder
 from harness.errors import HarnessError, unknown
 
 
@@ -35,6 +35,9 @@ from harness.errors import HarnessError, unknown
     show_default=True,
     help="Best observed at the largest fidelity observed so far, or at any.",
 )
+@click.option("--max-fidelity", type=int, help="Train nothing beyond it, e.g. 12 epochs. [default: the largest]")
+@click.option("--report-fidelity", type=int, help="Report losses and regrets at it. [default: the largest]")
+@click.option("--continuation", is_flag=True, help="Going on from a lower fidelity costs the difference only.")
 @click.option("--param", multiple=True, metavar="ALGO.NAME=VALUE", help="Parameter of an algorithm; repeatable.")
 @click.option("--processes", type=int, help="Worker processes. [default: one per core]")
 @click.option(
@@ -45,6 +48,7 @@ from harness.errors import HarnessError, unknown
     help="Store the results that became incumbents, or all (then no seed finishes early).",
 )
 @click.option("--out", type=click.Path(path_type=Path), default=Path("results"), show_default=True, help="Folder.")
+@data_folder
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list of summaries.")
 def command(
     algo: list[str],
@@ -56,6 +60,9 @@ def command(
     overhead: float,
     noise: str,
     incumbent: str,
+    max_fidelity: int | None,
+    report_fidelity: int | None,
+    continuation: bool,
     param: tuple[str, ...],
     processes: int | None,
     log: str,
@@ -83,7 +90,18 @@ def command(
     studies = []
     for table in map(registry.benchmark, registry.expand(bench)):
         length = budget if budget is not None else table.facts.budget if evals is None else math.inf
-        rules = Rules(workers, length, evals, overhead, noise, incumbent, log)  # type: ignore[arg-type]
+        rules = Rules(
+            workers,
+            length,
+            evals,
+            overhead,
+            noise,  # type: ignore[arg-type]
+            incumbent,  # type: ignore[arg-type]
+            log,  # type: ignore[arg-type]
+            max_fidelity,
+            report_fidelity,
+            continuation,
+        )
         studies += [Study.plan(table, name, given[name], seeds.start, seeds.stop, rules) for name in algo]
 
     store = ResultStore(out)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import inspect
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 
-from harness.cli.options import Numbers
+from harness.cli.options import Numbers, data_folder
 from harness.errors import HarnessError, unknown
 
 
@@ -18,6 +17,7 @@ from harness.errors import HarnessError, unknown
 @click.argument("what", nargs=-1, required=True, metavar="BENCH|ALGO|RESULTS...")
 @click.option("--at", type=Numbers(), help="Simulated times in seconds, e.g. 1e5,1e6. [default: the end]")
 @click.option("--per-seed", is_flag=True, help="One row per seed: its incumbent, and when it was found.")
+@data_folder
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(what: tuple[str, ...], at: list[float] | None, per_seed: bool, as_json: bool) -> None:
     """Show the facts of a benchmark, the parameters of an algorithm, or the regret that results hold."""
@@ -103,13 +103,22 @@ def _algorithm(console: Any, name: str, as_json: bool) -> None:
 def _benchmark(console: Any, name: str, as_json: bool) -> None:
     from harness import registry
     from harness.cli import tables
+    from harness.optima import described
 
-    facts = _described(registry.benchmark(name))
+    facts = described(registry.benchmark(name))
     if as_json:
         click.echo(json.dumps(facts, indent=1))
         return
-    rows = [(key.replace("_", " "), _text(value)) for key, value in facts.items() if value not in ("", None)]
+    facts["fidelities"] = _thinned(facts["fidelities"])
+    agreement = facts["spearman_with_largest_fidelity"]
+    facts["spearman_with_largest_fidelity"] = {key: agreement[key] for key in _thinned(list(agreement))}
+    rows = [(key.replace("_", " "), _text(value)) for key, value in facts.items() if value not in ("", None, {}, [])]
     console.print(tables.facts(rows))
+
+
+def _thinned(values: list[Any]) -> list[Any]:
+    """At most eight of them, from the first to the last."""
+    return values if len(values) <= 8 else [values[round(i * (len(values) - 1) / 7)] for i in range(8)]
 
 
 def _text(value: Any) -> str:
@@ -118,29 +127,3 @@ def _text(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(map(_text, value))
     return f"{value:.10g}" if isinstance(value, float) else str(value)
-
-
-def _described(table: Any) -> dict[str, Any]:
-    """Everything a user may want to know of a table, for JSON."""
-    import numpy as np
-
-    best, test = table.optimum, table.test_optimum
-    repeats, counts = np.unique(table.repeats[:, -1], return_counts=True)
-    test_of_best = None if table.mean_test is None else float(table.mean_test[best.row, -1])
-    return {
-        **asdict(table.facts),
-        "configurations": len(table),
-        "cardinality_of_space": table.space.cardinality,
-        "parameters": {p.name: f"{p.kind} ({', '.join(map(str, p.values))})" for p in table.space.parameters},
-        "fidelities": table.fidelities.tolist(),
-        "repeats": {str(r): int(c) for r, c in zip(repeats, counts, strict=True)},
-        "columns": list(table.columns),
-        "optimum": {"value": best.value, "row": best.row, "definition": best.definition},
-        "optimum_configuration": table.space.to_dict(table.codes[best.row]),
-        "test_loss_of_optimum": test_of_best,
-        "test_optimum": None if test is None else asdict(test),
-        "mean_cost": float(np.nanmean(table.mean_cost[:, -1])),
-        "total_cost": float(np.nansum(table.cost)),
-        "missing_share": 1.0 - len(table) / table.space.cardinality,
-        "checksum": table.checksum,
-    }

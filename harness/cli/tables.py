@@ -76,19 +76,29 @@ def _label(outcomes: Sequence[Outcome], row: dict[str, Any]) -> str:
 
 def definitions(outcomes: Sequence[Outcome]) -> list[str]:
     """How the numbers came about: a sentence for each set of rules, and one for each benchmark's optimum."""
-    lines: dict[str, None] = {}
-    for outcome in outcomes:
-        rules = outcome.study.rules
-        where = "any" if rules.incumbent == "any" else "the largest observed"
-        lines[f"mean ± SEM over seeds; incumbent: best observed at {where} fidelity; noise: {rules.noise}"] = None
-    for outcome in outcomes:
-        reference = outcome.reference
-        test = "" if reference.test_optimum is not None else "; no test metric in this table"
-        lines[
-            f"{outcome.study.benchmark}: val regret is against {reference.optimum:.6g}, row {reference.optimum_row} "
-            f"({reference.optimum_definition}){test}"
-        ] = None
-    return list(lines)
+    rules = {_rules(outcome): None for outcome in outcomes}
+    return [*rules, *{_optimum(outcome): None for outcome in outcomes}]
+
+
+def _rules(outcome: Outcome) -> str:
+    rules, unit = outcome.study.rules, outcome.reference.fidelity
+    where = "any" if rules.incumbent == "any" else "the largest observed"
+    trained = f"; nothing trained beyond {unit} {rules.max_fidelity}" if rules.max_fidelity else ""
+    continued = "; continued trainings cost the difference" if rules.continuation else ""
+    return (
+        f"mean ± SEM over seeds; incumbent: best observed at {where} fidelity; noise: {rules.noise}{trained}{continued}"
+    )
+
+
+def _optimum(outcome: Outcome) -> str:
+    reference = outcome.reference
+    test = "no test metric in this table"
+    if reference.test_optimum is not None:
+        test = f"test regret against {reference.test_optimum:.6g} ({reference.test})"
+    return (
+        f"{outcome.study.benchmark}: val regret is against {reference.optimum:.6g}, row {reference.optimum_row} "
+        f"({reference.optimum_definition}); {test}; {reference.splits}"
+    )
 
 
 def mean_sem(mean: float | None, sem: float | None) -> str:

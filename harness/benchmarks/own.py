@@ -1,0 +1,71 @@
+"""Tables of your own: CSV or Parquet files described by a few lines of TOML (docs/your-own-table.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness import data
+from harness.arrays import Ints
+from harness.benchmarks import Converted, Family, Progress, Source
+from harness.space import Parameter, SearchSpace
+from harness.table import Facts, Table
+
+_GRID = 1 << 24
+"""The largest space that has an array over its whole grid for lookups."""
+
+
+def load(name: str) -> Table:
+    """The table that was brought under `name`."""
+    stored = data.load(f"own/{name}", "own")
+    return table(stored.about, stored.arrays, stored.checksum)
+
+
+def table(about: Mapping[str, Any], arrays: Mapping[str, Any], source: str) -> Table:
+    """The table of stored `arrays` and what is known `about` them."""
+    space = SearchSpace(tuple(Parameter(**parameter) for parameter in about["parameters"]))
+    codes = arrays["codes"]
+    return Table(
+        facts=Facts(**about["facts"]),
+        space=space,
+        fidelities=arrays["fidelities"],
+        codes=codes,
+        loss=arrays["loss"],
+        cost=arrays["cost"],
+        test=arrays.get("test"),
+        lookup=None if space.cardinality <= _GRID else partial(_rows, codes @ space.strides, space.strides),
+        source=source,
+    )
+
+
+def _rows(sorted_numbers: Ints, strides: Ints, codes: Ints) -> Ints:
+    """Rows of codes in a table whose rows stand in the order of their lexicographic numbers."""
+    numbers = codes @ strides
+    at = np.minimum(np.searchsorted(sorted_numbers, numbers), len(sorted_numbers) - 1)
+    return np.where(sorted_numbers[at] == numbers, at, -1)
+
+
+class _Brought(Mapping[str, Facts]):
+    """The facts of the tables that are in the data folder now."""
+
+    def __iter__(self) -> Iterator[str]:
+        return (name.removeprefix("own/") for name in data.names() if name.startswith("own/"))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __getitem__(self, name: str) -> Facts:
+        return Facts(**data.load(f"own/{name}", "own").about["facts"])
+
+
+def _convert(files: Sequence[Path], progress: Progress) -> Iterator[Converted]:
+    found: Iterator[Converted] = import_module("harness.benchmarks.own_convert").convert(files, progress)
+    return found
+
+
+family = Family(datasets=_Brought(), load=load, source=Source("own", lambda name: f"own/{name}", _convert))

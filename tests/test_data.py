@@ -1,0 +1,322 @@
+"""The data folder: stored whole or not at all, verified, removed; and the command `harness data`."""
+
+from __future__ import annotations
+
+import hashlib
+import http.server
+import json
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+from test_format_nasbench101 import CELLS, write
+
+from harness import HarnessError, data, registry
+from harness.benchmarks.formats import nasbench101 as official
+
+ARRAYS = {"loss": np.arange(12.0).reshape(3, 4), "codes": np.arange(3, dtype=np.int8)}
+
+
+def test_what_is_stored_is_what_is_loaded(data_folder: Path) -> None:
+    data.save("some/table", ARRAYS, {"files": ["x"]})
+    stored = data.load("some/table", "nb101")
+    for name, array in ARRAYS.items():
+        np.testing.assert_array_equal(stored.arrays[name], array)
+        assert stored.arrays[name].dtype == array.dtype
+        with pytest.raises(ValueError, match="read-only"):
+            stored.arrays[name][0] = 1
+    assert stored.about == {"files": ["x"]}
+    assert data.names() == ["some/table"]
+    assert data.size("some/table") > 12 * 8
+    data.verify("some/table")
+
+
+def test_the_checksum_is_of_every_number(data_folder: Path) -> None:
+    seen = set()
+    for arrays in (ARRAYS, {**ARRAYS, "loss": ARRAYS["loss"] + 1e-9}, {"loss": ARRAYS["loss"]}):
+        data.save("t", arrays, {})
+        seen.add(data.load("t", "nb101").checksum)
+    data.save("t", ARRAYS, {})
+    assert len(seen) == 3
+    assert data.load("t", "nb101").checksum in seen
+
+
+def test_a_flipped_bit_is_found_by_verify_and_a_cut_file_by_load(data_folder: Path) -> None:
+    data.save("t", ARRAYS, {})
+    file = data.path("t") / "loss.npy"
+    whole = bytearray(file.read_bytes())
+    file.write_bytes(bytes([*whole[:-1], whole[-1] ^ 1]))
+    data.load("t", "nb101")
+    with pytest.raises(HarnessError, match=r"damaged: the checksum of loss differs.*harness data remove t"):
+        data.verify("t")
+    file.write_bytes(whole[:-8])
+    for read in (lambda: data.load("t", "nb101"), lambda: data.verify("t")):
+        with pytest.raises(HarnessError, match="damaged"):
+            read()
+    file.unlink()
+    with pytest.raises(HarnessError, match="damaged"):
+        data.load("t", "nb101")
+
+
+@pytest.mark.parametrize("about", ["", "{}", "[1]", '{"schema": 1', "\xff"])
+def test_a_description_that_cannot_be_read_is_damage(data_folder: Path, about: str) -> None:
+    data.save("t", ARRAYS, {})
+    (data.path("t") / "table.json").write_text(about)
+    with pytest.raises(HarnessError, match="damaged"):
+        data.load("t", "nb101")
+
+
+def test_a_changed_description_is_found(data_folder: Path) -> None:
+    data.save("t", ARRAYS, {"direction": "minimize"})
+    file = data.path("t") / "table.json"
+    file.write_text(file.read_text().replace("minimize", "maximize"))
+    with pytest.raises(HarnessError, match=r"checksum of table\.json differs"):
+        data.verify("t")
+
+
+def test_an_older_schema_is_refused(data_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data, "SCHEMA", 0)
+    data.save("nb101", ARRAYS, {})
+    monkeypatch.undo()
+    monkeypatch.setenv("NAS_HARNESS_DATA", str(data_folder))
+    with pytest.raises(
+        HarnessError, match=r"of schema 0; this version reads schema 1\..*import its official file again"
+    ):
+        data.load("nb101", "nb101")
+
+
+def test_a_table_is_replaced_whole(data_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data.save("t", ARRAYS, {"turn": 1})
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("harness.data._checksum", fail)
+    with pytest.raises(KeyboardInterrupt):
+        data.save("t", {"loss": np.zeros(3)}, {"turn": 2})
+    monkeypatch.undo()
+    monkeypatch.setenv("NAS_HARNESS_DATA", str(data_folder))
+    data.verify("t")
+    assert data.load("t", "nb101").about == {"turn": 1}
+    data.save("t", {"loss": np.zeros(3)}, {"turn": 3})
+    assert data.load("t", "nb101").about == {"turn": 3}
+    assert [file.name for file in (data_folder / "tables").iterdir()] == ["t"]
+
+
+def test_a_full_disk_is_noticed_before_anything_is_written(data_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = shutil.disk_usage("/")
+    monkeypatch.setattr("shutil.disk_usage", lambda path: usage._replace(free=1000))
+    with pytest.raises(HarnessError, match=r"needs 0\.00 GB more, but its disk has 0\.00 GB free.*--data"):
+        data.save("t", ARRAYS, {})
+    assert not list((data_folder / "tables").iterdir())
+
+
+def test_a_folder_that_cannot_be_written_is_an_error(data_folder: Path) -> None:
+    data_folder.write_text("a file")
+    with pytest.raises(HarnessError, match="cannot write to"):
+        data.save("t", ARRAYS, {})
+
+
+def test_the_checkout_or_the_users_folder_is_the_default(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("NAS_HARNESS_DATA")
+    assert data.folder().name == "benchmarks_data"
+    monkeypatch.setattr(data, "_CHECKOUT", tmp_path)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    assert data.folder() == tmp_path / "nas-harness"
+
+
+def test_the_manifest_has_every_source() -> None:
+    assert set(registry.sources()) - {"own"} == set(data.manifest())
+    for name in data.manifest():
+        for file in data.official(name):
+            assert file.url.startswith("http")
+            assert not file.fetch or len(file.sha256) == 64
+
+
+Run = Callable[..., Any]
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A file in the form of the official one, of three cells; that number is taken for the whole."""
+    pytest.importorskip("google_crc32c", reason="the extra that reads NAS-Bench-101 is not installed")
+    monkeypatch.setattr(official, "CELLS", len(CELLS))
+    return write(tmp_path / "nasbench_full.tfrecord", (4, 12, 36, 108))
+
+
+def test_import_run_verify_and_remove(harness: Run, data_folder: Path, small: Path) -> None:
+    missing = harness("run", "--bench", "nb101", "--algo", "rs", "--evals", 5, "--seeds", 2)
+    assert missing.status == 2
+    assert missing.err.splitlines() == [
+        "error: nb101 is not imported: it needs the official file nasbench_full.tfrecord from "
+        "https://storage.googleapis.com/nasbench/nasbench_full.tfrecord",
+        "hint: run: harness data fetch nb101",
+    ]
+    assert harness("data", "import", "nb101", small).out == "nb101: imported\n"
+    table = registry.benchmark("nb101")
+    cells = official.read(small, cells=3)
+    np.testing.assert_array_equal(table.loss, 1 - cells.val_acc)
+    np.testing.assert_array_equal(table.test, 1 - cells.test_acc)
+    np.testing.assert_array_equal(table.cost, cells.seconds)
+    np.testing.assert_array_equal(table.fidelities, [4, 12, 36, 108])
+    for benchmark in ("nb101/a", "nb101/b", "nb101/c"):
+        table = registry.benchmark(benchmark)
+        np.testing.assert_array_equal(table.rows(np.asarray(table.codes)), [0, 1, 2])
+    run = harness("run", "--bench", "nb101", "--algo", "rs", "--evals", 5, "--seeds", 2, "--json")
+    assert run.status == 0
+    assert json.loads(run.out)[0]["benchmark"] == "nb101/a"
+    listed = json.loads(harness("data", "list", "--json").out)
+    rows = {row["benchmark"]: row for row in listed["benchmarks"]}
+    assert [rows[name]["standing"] for name in ("nb101", "1shot1", "nb201", "fcnet-curves")] == [
+        "imported",
+        "imported",
+        "embedded",
+        "not here",
+    ]
+    assert rows["nb101"]["bytes"] > 0
+    assert harness("data", "verify").out == "nb101: whole\n"
+    assert harness("data", "remove", "nb101").out == "nb101: removed\n"
+    assert harness("data", "remove", "nb101").status == 2
+    assert data.names() == []
+
+
+def test_data_is_an_option(harness: Run, tmp_path: Path, small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NAS_HARNESS_DATA", str(tmp_path / "not here"))
+    assert harness("data", "import", "nb101", small, "--data", tmp_path / "there").status == 0
+    assert (tmp_path / "there" / "tables" / "nb101" / "table.json").is_file()
+    assert not (tmp_path / "not here").exists()
+
+
+def _cut(file: Path) -> Path:
+    file.write_bytes(file.read_bytes()[:-5])
+    return file
+
+
+def _html(file: Path) -> Path:
+    file.write_text("<!DOCTYPE html><title>Not found</title>")
+    return file
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (_cut, "the download is truncated"),
+        (
+            _html,
+            "is an HTML or XML page, perhaps a failed download, not the TFRecord file of NAS-Bench-101; take nasbench",
+        ),
+        (lambda file: file.parent, "is a folder, not the TFRecord file"),
+        (lambda file: file.with_name("gone"), "there is nothing at"),
+    ],
+)
+def test_a_bad_file_leaves_nothing(
+    harness: Run, data_folder: Path, small: Path, damage: Callable[[Path], Path], message: str
+) -> None:
+    answer = harness("data", "import", "nb101", damage(small))
+    assert answer.status == 2
+    assert message in answer.err
+    assert not list(data_folder.rglob("*.npy"))
+
+
+def test_an_interrupted_import_leaves_nothing(
+    harness: Run, data_folder: Path, small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(data, "_checksum", interrupt)
+    answer = harness("data", "import", "nb101", small)
+    assert answer.status == 130
+    assert "Nothing half-done is left" in answer.err
+    assert not [path for path in data_folder.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["import", "nb10", "x"], "unknown source of tables 'nb10'"),
+        (["import", "hpobench", "x"], "embedded: there is nothing to import"),
+        (["import", "1shot1", "x"], "harness data import nb101 FILE"),
+        (["import", "nb101"], "it takes nasbench_full.tfrecord from https://"),
+        (["fetch", "nb201"], "run: harness data import nb201 NAS-Bench-201-v1_1-096897.pth"),
+        (["fetch", "nb101", "--file", "x"], "choose from nasbench_full.tfrecord, nasbench_only108.tfrecord"),
+        (["verify", "nb101"], "unknown stored table 'nb101'"),
+        (["remove", "x"], "unknown stored table 'x'"),
+    ],
+)
+def test_what_cannot_be_done_is_said(harness: Run, data_folder: Path, arguments: list[str], message: str) -> None:
+    answer = harness("data", *arguments)
+    assert answer.status == 2
+    assert message in answer.err
+
+
+class _Server(http.server.BaseHTTPRequestHandler):
+    """Serves `content`; breaks off in the middle as often as `breaks` says."""
+
+    content: ClassVar[bytes]
+    breaks: ClassVar[int]
+
+    def do_GET(self) -> None:
+        cls = type(self)
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(cls.content)))
+        self.end_headers()
+        if cls.breaks:
+            cls.breaks -= 1
+            self.wfile.write(cls.content[: len(cls.content) // 2])
+        else:
+            self.wfile.write(cls.content)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def served(small: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[_Server]]:
+    """A server on this machine for the file of three cells, and the manifest that names it."""
+    pytest.importorskip("pooch", reason="the extra that downloads is not installed")
+    _Server.content, _Server.breaks = small.read_bytes(), 0
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Server)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    file = data.OfficialFile(
+        name="nasbench_full.tfrecord",
+        url=f"http://127.0.0.1:{server.server_address[1]}/nasbench_full.tfrecord",
+        content="three cells",
+        sha256=hashlib.sha256(_Server.content).hexdigest(),
+        fetch=True,
+    )
+    monkeypatch.setattr(data, "manifest", lambda: {"nb101": (file,)})
+    yield _Server
+    server.shutdown()
+    server.server_close()
+
+
+def test_fetch_downloads_checks_and_imports(harness: Run, data_folder: Path, served: type[_Server]) -> None:
+    answer = harness("data", "fetch", "nb101")
+    assert (answer.status, answer.out) == (0, "nb101: imported\n")
+    assert (data_folder / "downloads" / "nasbench_full.tfrecord").read_bytes() == served.content
+    assert len(registry.benchmark("nb101")) == 3
+
+
+def test_a_broken_download_is_not_kept_and_the_next_one_starts_over(
+    harness: Run, data_folder: Path, served: type[_Server]
+) -> None:
+    served.breaks = 1
+    answer = harness("data", "fetch", "nb101")
+    assert answer.status == 2
+    assert "run the same command again" in answer.err
+    assert not [path for path in data_folder.rglob("*") if path.is_file()]
+    assert harness("data", "fetch", "nb101").status == 0
+    assert data.present("nb101")
+
+
+def test_a_wrong_checksum_is_refused_and_not_kept(harness: Run, data_folder: Path, served: type[_Server]) -> None:
+    served.content = served.content[:-1] + b"x"
+    answer = harness("data", "fetch", "nb101")
+    assert answer.status == 2
+    assert "does not have the checksum of the manifest" in answer.err
+    assert not [path for path in data_folder.rglob("*") if path.is_file()]

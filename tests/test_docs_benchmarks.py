@@ -1,0 +1,37 @@
+"""docs/benchmarks.md says what the tables say."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+from conftest import ROOT
+
+from harness import registry
+
+PAGE = (ROOT / "docs" / "benchmarks.md").read_text()
+ROWS = [
+    [cell.strip() for cell in line.strip("|").split("|")] for line in PAGE.splitlines() if line.endswith("| embedded |")
+]
+
+
+def test_every_benchmark_is_on_the_page() -> None:
+    families = set(re.findall(r"`([a-z0-9-]+)/", PAGE))
+    assert families == set(registry.family_names())
+
+
+@pytest.mark.parametrize("row", ROWS, ids=[row[0] for row in ROWS])
+def test_the_numbers_are_those_of_the_table(row: list[str]) -> None:
+    name, configurations, fidelities, repeats, best, _, cost, _ = row
+    table = registry.benchmark(name.strip("`"))
+    assert f"{len(table):,}" == configurations
+    assert f"{table.fidelities[-1]} {table.facts.fidelity}" == fidelities
+    assert "–".join(map(str, np.unique(table.repeats))) == repeats
+    assert f"{table.optimum.value:.7g}" == best
+    assert float(cost.replace(",", "")) == pytest.approx(np.nanmean(table.mean_cost), rel=2e-3)
+
+
+def test_every_embedded_benchmark_has_a_row() -> None:
+    embedded = {n for n in registry.benchmark_facts() if registry.family(n.split("/", maxsplit=1)[0]).source is None}
+    assert {row[0].strip("`") for row in ROWS} == embedded
