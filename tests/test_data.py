@@ -178,6 +178,16 @@ def test_import_run_verify_and_remove(harness: Run, data_folder: Path, small: Pa
         "not here",
     ]
     assert rows["nb101"]["bytes"] > 0
+    benchmarks = {
+        row["name"]: row["here"] for row in json.loads(harness("list", "benchmarks", "--json").out)["benchmarks"]
+    }
+    assert [benchmarks[name] for name in ("nb101/b", "1shot1/1", "nb201/cifar10", "nb201-12/cifar10")] == [
+        "yes",
+        "yes",
+        "yes",
+        "no",
+    ]
+    assert "`harness data list`" in harness("list", "benchmarks").err
     assert harness("data", "verify").out == "nb101: whole\n"
     assert harness("data", "remove", "nb101").out == "nb101: removed\n"
     assert harness("data", "remove", "nb101").status == 2
