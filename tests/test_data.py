@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import http.server
 import json
@@ -113,6 +114,25 @@ def test_a_full_disk_is_noticed_before_anything_is_written(data_folder: Path, mo
     with pytest.raises(HarnessError, match=r"needs 0\.00 GB more, but its disk has 0\.00 GB free.*--data"):
         data.save("t", ARRAYS, {})
     assert not list((data_folder / "tables").iterdir())
+
+
+def test_a_disk_that_fills_up_leaves_nothing(data_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(HarnessError, match=r"No space left on device\. free some space"):
+        data.save("t", ARRAYS, {})
+    assert not list((data_folder / "tables").iterdir())
+
+
+def test_what_a_killed_process_left_is_cleared_away(data_folder: Path) -> None:
+    left = data_folder / "tables" / ".t.123.tmp"
+    left.mkdir(parents=True)
+    (left / "loss.npy").write_bytes(b"half")
+    assert data.names() == []
+    data.save("t", ARRAYS, {})
+    assert [file.name for file in (data_folder / "tables").iterdir()] == ["t"]
 
 
 def test_a_folder_that_cannot_be_written_is_an_error(data_folder: Path) -> None:
