@@ -139,12 +139,16 @@ def not_imported(name: str, source: str) -> HarnessError:
 def save(name: str, arrays: Mapping[str, Array], about: Mapping[str, Any]) -> None:
     """Store a table whole or not at all, in place of an older one of this name.
 
-    Raises HarnessError if the disk has no room for it or the folder cannot be written.
+    What a killed process left of it is cleared away. Raises HarnessError if the disk has no room for it or the folder
+    cannot be written.
     """
     target = path(name)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    prepare()
     try:
-        temporary.mkdir(parents=True)
+        for left in target.parent.glob(f".{target.name}.*.tmp"):
+            shutil.rmtree(left)
+        temporary.mkdir()
         require_space(temporary, sum(array.nbytes for array in arrays.values()))
         entries = {key: _write(temporary / f"{key}.npy", array) for key, array in arrays.items()}
         whole = {"schema": SCHEMA, "name": name, "about": about, "arrays": entries}
@@ -155,6 +159,17 @@ def save(name: str, arrays: Mapping[str, Array], about: Mapping[str, Any]) -> No
         raise cannot_write(folder(), error) from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def prepare() -> None:
+    """Make the folder of tables. Raises HarnessError if it cannot be written."""
+    tables = folder() / "tables"
+    try:
+        tables.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(folder(), error) from None
+    if not os.access(tables, os.W_OK | os.X_OK):
+        raise cannot_write(tables, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
 
 
 def _put_in_place(temporary: Path, target: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import http.server
 import json
@@ -115,6 +116,25 @@ def test_a_full_disk_is_noticed_before_anything_is_written(data_folder: Path, mo
     assert not list((data_folder / "tables").iterdir())
 
 
+def test_a_disk_that_fills_up_leaves_nothing(data_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(HarnessError, match=r"No space left on device\. free some space"):
+        data.save("t", ARRAYS, {})
+    assert not list((data_folder / "tables").iterdir())
+
+
+def test_what_a_killed_process_left_is_cleared_away(data_folder: Path) -> None:
+    left = data_folder / "tables" / ".t.123.tmp"
+    left.mkdir(parents=True)
+    (left / "loss.npy").write_bytes(b"half")
+    assert data.names() == []
+    data.save("t", ARRAYS, {})
+    assert [file.name for file in (data_folder / "tables").iterdir()] == ["t"]
+
+
 def test_a_folder_that_cannot_be_written_is_an_error(data_folder: Path) -> None:
     data_folder.write_text("a file")
     with pytest.raises(HarnessError, match="cannot write to"):
@@ -178,6 +198,16 @@ def test_import_run_verify_and_remove(harness: Run, data_folder: Path, small: Pa
         "not here",
     ]
     assert rows["nb101"]["bytes"] > 0
+    benchmarks = {
+        row["name"]: row["here"] for row in json.loads(harness("list", "benchmarks", "--json").out)["benchmarks"]
+    }
+    assert [benchmarks[name] for name in ("nb101/b", "1shot1/1", "nb201/cifar10", "nb201-12/cifar10")] == [
+        "yes",
+        "yes",
+        "yes",
+        "no",
+    ]
+    assert "`harness data list`" in harness("list", "benchmarks").err
     assert harness("data", "verify").out == "nb101: whole\n"
     assert harness("data", "remove", "nb101").out == "nb101: removed\n"
     assert harness("data", "remove", "nb101").status == 2

@@ -161,6 +161,28 @@ def test_a_file_without_training_times_is_refused(
     assert data.names() == []
 
 
+class _Bomb:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> Any:
+        return Path.touch, (self.path,)
+
+
+def test_a_malicious_file_is_not_executed(official: Any, harness: Run, data_folder: Path, tmp_path: Path) -> None:
+    import torch
+
+    content = {"meta_archs": [], "arch2infos": {0: _Bomb(tmp_path / "executed")}}
+    torch.save(content, tmp_path / "NAS-Bench-201-v1_1-096897.pth")
+    answer = harness("data", "import", "nb201", tmp_path / "NAS-Bench-201-v1_1-096897.pth")
+    assert answer.status == 2
+    assert "is refused: it asks for the name" in answer.err
+    assert not (tmp_path / "executed").exists()
+    assert data.names() == []
+    torch.load(tmp_path / "NAS-Bench-201-v1_1-096897.pth", weights_only=False)
+    assert (tmp_path / "executed").exists(), "the bomb would not have gone off anyway"
+
+
 def test_fcnet_curves_are_those_of_the_file(
     harness: Run, data_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -167,3 +167,16 @@ def test_a_broken_parquet_file_is_named(harness: Run, example: Path) -> None:
     Path("widgets.toml").write_text(FILES["widgets.toml"].replace("widgets.csv", "widgets.parquet"))
     Path("widgets.parquet").write_bytes(b"PAR1 nothing")
     assert "is not a readable Parquet file" in harness("data", "import", "widgets.toml").err
+
+
+def test_a_damaged_table_spoils_no_other(harness: Run, example: Path) -> None:
+    for name in ("widgets", "curves"):
+        harness("data", "import", f"{name}.toml")
+    (data.path("own/widgets") / "table.json").write_text("{")
+    assert "cannot be read" in harness("list", "benchmarks").out
+    assert harness("run", "--bench", "own/curves", "--algo", "rs", "--evals", 3, "--seeds", 2).status == 0
+    answer = harness("run", "--bench", "own/widgets", "--algo", "rs", "--evals", 3, "--seeds", 2)
+    assert answer.status == 2
+    assert "the stored table own/widgets" in answer.err
+    assert "is damaged" in answer.err
+    assert harness("data", "remove", "own/widgets").status == 0

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from harness.table import repeats_in_order
 from harness.testing import synthetic_table
 
 
@@ -59,3 +60,50 @@ def test_gaps_between_repeats_and_unordered_fidelities_are_refused() -> None:
         replace(table, fidelities=table.fidelities[::-1])
     with pytest.raises(ValueError, match="cost"):
         replace(table, cost=-table.cost)
+
+
+def test_what_was_not_trained_is_not_seen() -> None:
+    table = synthetic_table(3)
+    seen = table.up_to(3)
+    assert seen.fidelities.tolist() == [1, 3]
+    np.testing.assert_array_equal(seen.loss, table.loss[:, :2])
+    np.testing.assert_array_equal(seen.cost, table.cost[:, :2])
+    assert seen.test is None
+    assert table.up_to(9) is table
+    assert table.up_to(None) is table
+
+
+def test_optima_at_each_fidelity() -> None:
+    table = synthetic_table(3)
+    for position in range(3):
+        best = table.optimum_at(position)
+        assert best.value == np.nanmin(table.mean_loss[:, position]) == table.mean_loss[best.row, position]
+        test = table.test_optimum_at(position)
+        assert test is not None
+        assert table.mean_test is not None
+        assert test.value == np.nanmin(table.mean_test[:, position])
+    assert table.optimum == table.optimum_at(2)
+
+
+def test_a_test_metric_of_the_largest_fidelity_only() -> None:
+    table = synthetic_table(3)
+    assert table.test is not None
+    last = replace(table, test=table.test[:, -1:])
+    assert last.test_at(0) is None
+    assert last.test_at(1) is None
+    assert last.test_optimum_at(0) is None
+    assert last.test_optimum == table.test_optimum
+
+
+def test_a_stored_table_is_known_by_its_source() -> None:
+    table = synthetic_table(3)
+    stored = [replace(table, source=source) for source in ("a", "a", "b")]
+    assert stored[0].checksum == stored[1].checksum
+    assert len({table.checksum, stored[0].checksum, stored[2].checksum, stored[0].up_to(3).checksum}) == 4
+
+
+def test_repeats_keep_their_place_along_the_fidelities() -> None:
+    nan = np.nan
+    loss = np.array([[[nan, 1.0, nan], [2.0, 3.0, nan]], [[nan, nan, 4.0], [nan, 5.0, 6.0]]])
+    ordered = np.take_along_axis(loss, np.broadcast_to(repeats_in_order(loss), loss.shape), axis=2)
+    np.testing.assert_array_equal(ordered, [[[1, nan, nan], [3, 2, nan]], [[4, nan, nan], [6, 5, nan]]])

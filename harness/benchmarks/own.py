@@ -13,6 +13,7 @@ import numpy as np
 from harness import data
 from harness.arrays import Ints
 from harness.benchmarks import Converted, Family, Progress, Source
+from harness.errors import HarnessError
 from harness.space import Parameter, SearchSpace
 from harness.table import Facts, Table
 
@@ -51,7 +52,7 @@ def _rows(sorted_numbers: Ints, strides: Ints, codes: Ints) -> Ints:
 
 
 class _Brought(Mapping[str, Facts]):
-    """The facts of the tables that are in the data folder now."""
+    """The facts of the tables that are in the data folder now; a damaged one is listed, and an error when loaded."""
 
     def __iter__(self) -> Iterator[str]:
         return (name.removeprefix("own/") for name in data.names() if name.startswith("own/"))
@@ -60,7 +61,11 @@ class _Brought(Mapping[str, Facts]):
         return sum(1 for _ in self)
 
     def __getitem__(self, name: str) -> Facts:
-        return Facts(**data.load(f"own/{name}", "own").about["facts"])
+        try:
+            return Facts(**data.load(f"own/{name}", "own").about["facts"])
+        except HarnessError as error:
+            reason = f"cannot be read: {error.message}"
+            return Facts(f"own/{name}", reason, "", "", "", "", "", "", 1.0, "")
 
 
 def _convert(files: Sequence[Path], progress: Progress) -> Iterator[Converted]:

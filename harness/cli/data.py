@@ -36,13 +36,15 @@ def list_(as_json: bool) -> None:
         click.echo(json.dumps({"folder": str(data.folder()), "benchmarks": rows}, indent=1))
         return
     columns = ("benchmark", "standing", "size", "licence", "citation", "url")
-    cells = [
-        [row["benchmark"], row["standing"], f"{row['bytes'] / 1e6:,.0f} MB" if row["bytes"] else "–"]
-        + [row[key] for key in columns[3:]]
-        for row in rows
-    ]
+    cells = [[row["benchmark"], row["standing"], _size(row), *(row[key] for key in columns[3:])] for row in rows]
     tables.console().print(tables.listing(columns, cells))
     click.echo(f"folder: {data.folder()}", err=True)
+
+
+def _size(row: dict[str, Any]) -> str:
+    if row["bytes"]:
+        return f"{row['bytes'] / 1e6:,.1f} MB"
+    return f"{row['official_gigabytes']:g} GB to get" if row["official_gigabytes"] else "–"
 
 
 def _standing(name: str) -> dict[str, Any]:
@@ -51,6 +53,7 @@ def _standing(name: str) -> dict[str, Any]:
     family = registry.family(name)
     facts = next(iter(family.datasets.values()), None)
     here = [dataset for dataset in family.datasets if registry.present(f"{name}/{dataset}")]
+    official = data.manifest().get(family.source.name, ()) if family.source else ()
     stored = {family.source.stored(dataset) for dataset in here} if family.source else set()
     if family.source is None:
         standing = "embedded"
@@ -64,6 +67,7 @@ def _standing(name: str) -> dict[str, Any]:
         "standing": standing,
         "source": family.source.name if family.source else None,
         "bytes": sum(map(data.size, stored)),
+        "official_gigabytes": official[0].gigabytes if official else 0.0,
         "licence": facts.licence if facts else "–",
         "citation": facts.citation if facts else "tables of your own: harness data import TABLE.toml",
         "url": facts.url if facts else "–",
@@ -173,6 +177,7 @@ def _convert(source: Source, files: tuple[Path, ...]) -> None:
     for file in files:
         if not file.exists():
             raise HarnessError(f"there is nothing at {file}.", f"{source.name} takes {_files_of(source)}.")
+    data.prepare()
     with _bar(f"import {source.name}") as moved:
         for name, arrays, about in source.convert(files, moved):
             data.save(name, arrays, about)

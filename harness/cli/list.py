@@ -27,7 +27,14 @@ def command(what: str | None, as_json: bool) -> None:
     if what in (None, "benchmarks"):
         short = {full: name for name, full in registry.families().items()}
         found["benchmarks"] = [
-            {"name": name, "short": short.get(name, ""), "title": facts.title, "loss": facts.loss, "test": facts.test}
+            {
+                "name": name,
+                "short": short.get(name, ""),
+                "title": facts.title,
+                "loss": facts.loss,
+                "test": facts.test,
+                "here": "yes" if registry.present(name) else "no",
+            }
             for name, facts in registry.benchmark_facts().items()
         ]
     if as_json:
@@ -36,6 +43,8 @@ def command(what: str | None, as_json: bool) -> None:
     console = tables.console()
     for rows in found.values():
         console.print(tables.listing(list(rows[0]), [[row[k] or "–" for k in row] for row in rows]))
+    if any(row["here"] == "no" for row in found.get("benchmarks", [])):
+        click.echo("`harness data list` says how to get those that are not here.", err=True)
 
 
 def _first_line(factory: object) -> str:
