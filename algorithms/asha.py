@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from algorithms.brackets import rungs
 from algorithms.hyperband import Eta, Largest, Smallest
 from harness import Bools, Floats, Ints, Jobs, Problem, Results, Streams
+
+Tags = NDArray[np.integer[Any]]
 
 
 class Heaps:
@@ -50,12 +55,12 @@ class Heaps:
             rows, node, value, tag = rows[sinks], child[sinks], value[sinks], tag[sinks]
         return top
 
-    def _above(self, value: Floats, tag: Ints, rows: Ints, node: Ints) -> Bools:
+    def _above(self, value: Floats, tag: Tags, rows: Ints, node: Ints) -> Bools:
         """Whether an entry belongs above what the node holds."""
         held = self.value[rows, node]
         return (value < held) | ((value == held) & (tag < self.tag[rows, node]))
 
-    def _put(self, rows: Ints, node: Ints, value: Floats, moves: Bools, source: Ints, tag: Ints) -> None:
+    def _put(self, rows: Ints, node: Ints, value: Floats, moves: Bools, source: Ints, tag: Tags) -> None:
         self.tag[rows, node] = np.where(moves, self.tag[rows, source], tag)
         self.value[rows, node] = value
 

@@ -4,6 +4,7 @@ Machine Learning 8, 1992), as the NAS-Bench-101 comparison used it (Ying et al.,
 
 from __future__ import annotations
 
+import math
 from typing import Annotated
 
 import numpy as np
@@ -11,22 +12,22 @@ import numpy as np
 from harness import Floats, Ints, Jobs, Param, Problem, Results, Streams
 
 _LOG2E, _LN2_HIGH, _LN2_LOW = 1.4426950408889634, 0.693147180369123816490, 1.90821492927058770002e-10
-_TERMS = 14
+_SERIES = [1.0 / math.factorial(i) for i in range(13, -1, -1)]
 
 
 def exp(x: Floats) -> Floats:
-    """e^x for x <= 0, to 3 units in the last place; 0 below -700.
+    """e^x for x <= 0, to a unit or two in the last place; 0 below -700.
 
-    Made of sums and products alone, which are exact to the last bit everywhere; `np.exp` is not the same on every
-    machine, and may not be on every position of an array.
+    Made of sums and products alone, whose every bit is the same everywhere; `np.exp` is not the same on every
+    machine, and may not be at every position of an array.
     """
-    x = np.maximum(x, -700.0)
-    n = np.rint(x * _LOG2E)
+    n = np.rint(np.maximum(x, -700.0) * _LOG2E)
     r = (x - n * _LN2_HIGH) - n * _LN2_LOW
-    series = np.ones_like(r)
-    for i in range(_TERMS, 0, -1):
-        series = 1.0 + r / i * series
-    return np.where(x > -700.0, np.ldexp(series, n.astype(np.int64)), 0.0)
+    series = np.full_like(r, _SERIES[0])
+    for coefficient in _SERIES[1:]:
+        series *= r
+        series += coefficient
+    return np.where(x < -700.0, 0.0, np.ldexp(series, n.astype(np.int32)))
 
 
 def reward(loss: Floats) -> Floats:
@@ -58,16 +59,12 @@ class Reinforce:
         self.values = np.arange(sizes.max())
         self.exists = self.values < sizes[:, None]
         self.logits = np.zeros((len(problem.seeds), *self.exists.shape))
+        self.cumulative = np.broadcast_to(self.exists.cumsum(axis=1, dtype=np.float64), self.logits.shape).copy()
         self.total = np.zeros(len(problem.seeds))
         self.weight = np.zeros(len(problem.seeds))
 
-    def weights(self, seeds: Ints) -> Floats:
-        """Cumulative probabilities of each parameter's values, unnormalised, Float[n, d, k]."""
-        logits = self.logits[seeds]
-        return (exp(logits - logits.max(axis=2, keepdims=True)) * self.exists).cumsum(axis=2)
-
     def ask(self, seeds: Ints, worker: Ints) -> Jobs:
-        cumulative = self.weights(seeds)
+        cumulative = self.cumulative[seeds]
         level = self.streams.uniform(len(self.exists), seeds)[..., None] * cumulative[..., -1:]
         return Jobs((cumulative <= level).sum(axis=2), self.problem.full)
 
@@ -77,7 +74,13 @@ class Reinforce:
         self.total[seeds] = self.momentum * self.total[seeds] + (1.0 - self.momentum) * gain
         self.weight[seeds] = self.momentum * self.weight[seeds] + (1.0 - self.momentum)
         advantage = gain - self.total[seeds] / self.weight[seeds]
-        cumulative = self.weights(seeds)
+        cumulative = self.cumulative[seeds]
         probability = np.diff(cumulative, axis=2, prepend=0.0) / cumulative[..., -1:]
         score = (results.codes[valid][..., None] == self.values) - probability
-        self.logits[seeds] += self.learning_rate * advantage[:, None, None] * score
+        logits = self.logits[seeds] + self.learning_rate * advantage[:, None, None] * score
+        self.logits[seeds] = logits
+        self.cumulative[seeds] = self.cumulate(logits)
+
+    def cumulate(self, logits: Floats) -> Floats:
+        """Cumulative probabilities of each parameter's values, unnormalised, Float[n, d, k]."""
+        return (exp(logits - logits.max(axis=2, keepdims=True)) * self.exists).cumsum(axis=2)
