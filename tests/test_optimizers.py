@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import scalar
+from conftest import ROOT
 
 from algorithms import brackets
 from algorithms.asha import Heaps
@@ -29,6 +30,7 @@ from harness import (
     registry,
     simulate,
 )
+from harness.params import declared
 from harness.study import Study
 from harness.testing import assert_same, synthetic_table
 from harness.trajectory import Trajectory
@@ -356,6 +358,16 @@ def test_dehb_and_hyperband_find_good_configurations_of_the_embedded_table() -> 
     }
     assert max(best["de"], best["dehb"]) < best["rs"] - 0.001
     assert best["reinforce"] < best["rs"] + 0.001
+
+
+@pytest.mark.parametrize("name", ["rs", "re", "ls", "de", "hb", "sh", "asha", "dehb", "reinforce"])
+def test_a_page_states_every_default(name: str) -> None:
+    pages = [page.read_text().splitlines() for page in (ROOT / "docs" / "algorithms").glob("*.md")]
+    (page,) = [lines for lines in pages if f"`{name}`" in lines[0]]
+    rows = [[cell.strip() for cell in line.split("|")[1:]] for line in page if line.startswith("| `")]
+    stated = {cells[0].strip("`"): cells[1] for cells in rows if len(cells) == 4 or f"`{name}`" in cells[2]}
+    expected = {parameter: str(d.default) for parameter, d in declared(registry.algorithm(name)).items()}
+    assert stated == expected
 
 
 def test_a_study_is_named_by_every_file_that_its_algorithm_is_built_on(monkeypatch: pytest.MonkeyPatch) -> None:
