@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from harness.errors import HarnessError as HarnessError
     from harness.params import Param as Param
     from harness.rng import Streams as Streams
-    from harness.simulator import Rules as Rules
+    from harness.rules import Rules as Rules
     from harness.simulator import simulate as simulate
     from harness.space import Parameter as Parameter
     from harness.space import SearchSpace as SearchSpace
@@ -55,7 +55,7 @@ _HOME = {
     "Parameter": "space",
     "Problem": "algorithm",
     "Results": "algorithm",
-    "Rules": "simulator",
+    "Rules": "rules",
     "SearchSpace": "space",
     "Streams": "rng",
     "Table": "table",

@@ -21,7 +21,7 @@ from harness.algorithm import Factory, Problem
 from harness.arrays import Ints
 from harness.params import declared, resolve
 from harness.rng import Streams
-from harness.simulator import Rules
+from harness.rules import Rules
 from harness.table import Table
 
 SHARD = 500

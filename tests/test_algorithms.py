@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from harness import Floats, Ints, Problem, Rules, Streams, Table, registry, simulate
-from harness.simulator import Observations
+from harness.observations import Observations
 from harness.testing import AlgorithmContract, synthetic_table
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from oracle import observe, oracle
 
 from harness import HarnessError, Jobs, Problem, Results, Rules, Streams, per_seed, simulate
-from harness.simulator import Observations
+from harness.observations import Observations
 from harness.testing import assert_same, synthetic_table
 from harness.trajectory import PACE_TIMES, Trajectory
 

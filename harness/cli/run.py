@@ -77,8 +77,8 @@ def command(
     from harness import registry
     from harness.cli import tables
     from harness.outcome import summary
+    from harness.rules import Rules
     from harness.run import run
-    from harness.simulator import Rules
     from harness.store import ResultStore, read
     from harness.study import Study
 
