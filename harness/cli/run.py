@@ -85,6 +85,10 @@ def command(
         length = budget if budget is not None else table.facts.budget if evals is None else math.inf
         rules = Rules(workers, length, evals, overhead, noise, incumbent, log)  # type: ignore[arg-type]
         studies += [Study.plan(table, name, given[name], seeds.start, seeds.stop, rules) for name in algo]
+        for name in algo:
+            note = getattr(registry.algorithm(name), "note", lambda _: "")(table.fidelities)
+            if note:
+                click.echo(f"note: {name} on {table.name}: {note}.", err=True)
 
     store = ResultStore(out)
     present = {study.id for study in studies if store.complete(study)}
