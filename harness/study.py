@@ -6,18 +6,21 @@ import hashlib
 import inspect
 import json
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from harness import registry
-from harness.algorithm import Factory
+from harness.algorithm import Factory, Problem
 from harness.arrays import Ints
 from harness.params import declared, resolve
+from harness.rng import Streams
 from harness.simulator import Rules
 from harness.table import Table
 
@@ -32,8 +35,8 @@ ENGINE = 1
 class Study:
     """One algorithm on one benchmark under fixed rules, for the seeds `first` up to but not including `stop`.
 
-    `table` is the checksum of the benchmark's numbers and `source` that of the file that defines the algorithm:
-    a study of an algorithm that was edited since is another study.
+    `table` is the checksum of the benchmark's numbers and `source` that of the files that define the
+    algorithm: a study of an algorithm that was edited since is another study.
     """
 
     benchmark: str
@@ -50,9 +53,16 @@ class Study:
     def plan(
         cls, table: Table, algorithm: str, given: Mapping[str, object], first: int, stop: int, rules: Rules
     ) -> Study:
-        """The study of `algorithm` with the parameters `given`. Raises HarnessError if they are not valid."""
+        """The study of `algorithm` with the parameters `given`.
+
+        Raises HarnessError if they are not valid, or the algorithm, made for one seed, refuses the problem.
+        """
         factory = registry.algorithm(algorithm)
         params = resolve(algorithm, factory, given)
+        one = np.array([first])
+        factory(
+            Problem(table.space, table.fidelities, one, rules.workers, rules.budget), Streams(one, "plan"), **params
+        )
         return cls(table.name, table.checksum, algorithm, params, _source(factory), first, stop, rules)
 
     @cached_property
@@ -93,8 +103,22 @@ class Study:
 
 
 def _source(factory: Factory) -> str:
-    try:
-        file = inspect.getsourcefile(inspect.unwrap(factory))
-    except TypeError:
-        return ""
-    return hashlib.sha256(Path(file).read_bytes()).hexdigest()[:16] if file else ""
+    """Hash of the file that defines the factory and of those of the same package that it is built on."""
+    module = inspect.getmodule(inspect.unwrap(factory))
+    used: dict[str, ModuleType] = {}
+    if module is not None:
+        _collect(module, used)
+    digest = hashlib.sha256()
+    for name in sorted(used):
+        digest.update(Path(str(used[name].__file__)).read_bytes())
+    return digest.hexdigest()[:16] if used else ""
+
+
+def _collect(module: ModuleType, used: dict[str, ModuleType]) -> None:
+    if module.__name__ in used or getattr(module, "__file__", None) is None:
+        return
+    used[module.__name__] = module
+    for value in vars(module).values():
+        home = value if inspect.ismodule(value) else sys.modules.get(str(getattr(value, "__module__", "")))
+        if home is not None and home.__name__.split(".")[0] == module.__name__.split(".")[0]:
+            _collect(home, used)
