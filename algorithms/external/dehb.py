@@ -10,16 +10,21 @@ from unittest.mock import patch
 
 import numpy as np
 
+from algorithms import external
 from algorithms.brackets import rungs
-from algorithms.external import Globals, codes, configspace, library, seed
+from algorithms.external import Globals, library, seed
 from algorithms.hyperband import Eta
 from harness import Floats, HarnessError, Ints, OneSeed, Param, Problem, per_seed
 
+ConfigSpace = Annotated[bool, Param("hand over a ConfigSpace, instead of the number of dimensions")]
+
 
 @per_seed
-def dehb(problem: Problem, generator: np.random.Generator, *, eta: Eta = 3) -> OneSeed:
+def dehb(
+    problem: Problem, generator: np.random.Generator, *, eta: Eta = 3, configspace: ConfigSpace = False
+) -> OneSeed:
     """DEHB of the package dehb, by its ask and tell, with its defaults."""
-    return _DEHB(problem, seed(generator), eta)
+    return _DEHB(problem, seed(generator), eta, configspace)
 
 
 @per_seed
@@ -30,9 +35,11 @@ def de(
     population: Annotated[int, Param("size of the population", low=4)] = 20,
     mutation_factor: Annotated[float, Param("weight F of a difference of individuals", low=0, high=1)] = 0.5,
     crossover_probability: Annotated[float, Param("Cr, chance of a dimension to come from the mutant", 0, 1)] = 0.5,
+    configspace: ConfigSpace = False,
 ) -> OneSeed:
     """The differential evolution of the package dehb, rand1_bin, at the largest fidelity."""
-    return _DE(problem, seed(generator), population, mutation_factor, crossover_probability)
+    settings = {"mutation_factor": mutation_factor, "crossover_prob": crossover_probability}
+    return _DE(problem, seed(generator), population, configspace, **settings)
 
 
 class _Silent:
@@ -42,10 +49,28 @@ class _Silent:
         return lambda *_, **__: None
 
 
+def _space(problem: Problem, seed: int, configspace: bool) -> dict[str, Any]:
+    """How the package is told the space.
+
+    It then proposes points of [0, 1]^d, or configurations. With a ConfigSpace its first populations hold the lower
+    ends of the values' intervals, which its own rounding puts into the interval below for some: of five values, the
+    fourth is never drawn.
+    """
+    if configspace:
+        return {"cs": external.configspace(problem.space, seed, "OrdinalHyperparameter")}
+    return {"cs": None, "dimensions": problem.space.dimensions}
+
+
+def _codes(problem: Problem, proposal: Any) -> Ints:
+    if isinstance(proposal, np.ndarray):
+        return np.minimum(problem.space.sample(proposal), problem.space.sizes - 1)
+    return external.codes(proposal, problem.space.dimensions)
+
+
 class _DEHB:
     """The package's rungs are powers of eta; the k-th stands for the k-th of the fidelities that Hyperband uses."""
 
-    def __init__(self, problem: Problem, seed: int, eta: int) -> None:
+    def __init__(self, problem: Problem, seed: int, eta: int, configspace: bool) -> None:
         library("dehb", "dehb")
         optimizers = library("dehb.optimizers.dehb", "dehb")
         used = rungs(problem, eta, 0, 0)
@@ -55,7 +80,7 @@ class _DEHB:
         self.world = Globals(seed)
         with self.world(), tempfile.TemporaryDirectory() as folder, patch.object(optimizers, "logger", _Silent()):
             self.dehb = optimizers.DEHB(
-                cs=configspace(problem.space, seed, "OrdinalHyperparameter"),
+                **_space(problem, seed, configspace),
                 min_fidelity=eta ** -(len(used) - 1.0) * (1 - 1e-9),
                 max_fidelity=1.0,
                 eta=eta,
@@ -70,7 +95,7 @@ class _DEHB:
     def ask(self) -> tuple[Ints, int, Any]:
         with self.world():
             job = self.dehb.ask()
-            return codes(job["config"], self.problem.space.dimensions), self.index[float(job["fidelity"])], job
+            return _codes(self.problem, job["config"]), self.index[float(job["fidelity"])], job
 
     def tell(self, handle: Any, loss: float, cost: float) -> None:
         with self.world():
@@ -83,18 +108,19 @@ class _DE:
     The trials of a generation are built before any is evaluated; workers wait for the last of a generation.
     """
 
-    def __init__(self, problem: Problem, seed: int, population: int, factor: float, probability: float) -> None:
+    def __init__(
+        self, problem: Problem, seed: int, population: int, factor: float, probability: float, configspace: bool
+    ) -> None:
         library("dehb", "dehb")
         optimizers = library("dehb.optimizers.de", "dehb")
         self.problem = problem
         self.world = Globals(seed)
         with self.world(), tempfile.TemporaryDirectory() as folder:
             self.de = optimizers.DE(
-                cs=configspace(problem.space, seed, "OrdinalHyperparameter"),
+                **_space(problem, seed, configspace),
                 pop_size=population,
-                mutation_factor=factor,
-                crossover_prob=probability,
                 strategy="rand1_bin",
+                **settings,
                 seed=seed,
                 output_path=folder,
             )
@@ -111,11 +137,8 @@ class _DE:
             self.queue = self.queue or self.trials()
             i, x = self.queue.pop(0)
             self.running += 1
-            return (
-                codes(self.de.vector_to_configspace(x), self.problem.space.dimensions),
-                self.problem.full,
-                (i, x),
-            )
+            proposal = self.de.vector_to_configspace(x) if self.de.cs is not None else x
+            return _codes(self.problem, proposal), self.problem.full, (i, x)
 
     def trials(self) -> list[tuple[int, Floats]]:
         """A trial for each individual."""
