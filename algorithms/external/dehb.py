@@ -108,9 +108,7 @@ class _DE:
     The trials of a generation are built before any is evaluated; workers wait for the last of a generation.
     """
 
-    def __init__(
-        self, problem: Problem, seed: int, population: int, factor: float, probability: float, configspace: bool
-    ) -> None:
+    def __init__(self, problem: Problem, seed: int, population: int, configspace: bool, **settings: float) -> None:
         library("dehb", "dehb")
         optimizers = library("dehb.optimizers.de", "dehb")
         self.problem = problem
