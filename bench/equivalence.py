@@ -62,14 +62,14 @@ def _label(algorithm: str, params: dict[str, Any]) -> str:
 
 ONE, MANY = ("nb201/cifar10", "fcnet/protein"), "nb101 cells"
 PAIRS = (
-    Pair("rs", "optuna-random", ("optuna",), 150, (*ONE, MANY)),
-    Pair("de", "dehb-de-lib", ("dehb", "ConfigSpace"), 150, (*ONE, MANY)),
-    Pair("de", "dehb-de-lib", ("dehb", "ConfigSpace"), 150, ("nb201/cifar10",), {}, {"configspace": True}),
-    Pair("tpe", "optuna-tpe", ("optuna",), 120, (*ONE, MANY), {"variant": "optuna"}),
-    Pair("tpe", "hyperopt", ("hyperopt",), 120, (*ONE, MANY)),
-    Pair("hb", "hpbandster-hb", ("hpbandster", "ConfigSpace"), 150, (*ONE, MANY)),
-    Pair("bohb", "hpbandster-bohb", ("hpbandster", "statsmodels", "ConfigSpace"), 80, (*ONE, MANY)),
-    Pair("dehb", "dehb-lib", ("dehb", "ConfigSpace"), 150, (MANY,)),
+    Pair("tpe", "optuna-tpe", ("optuna",), 100, (*ONE, MANY), {"variant": "optuna"}),
+    Pair("tpe", "hyperopt", ("hyperopt",), 80, (*ONE, MANY)),
+    Pair("dehb", "dehb-lib", ("dehb",), 100, (MANY,)),
+    Pair("hb", "hpbandster-hb", ("hpbandster", "ConfigSpace"), 100, (*ONE, MANY)),
+    Pair("bohb", "hpbandster-bohb", ("hpbandster", "statsmodels", "ConfigSpace"), 50, (*ONE, MANY)),
+    Pair("de", "dehb-de-lib", ("dehb",), 120, (*ONE, MANY)),
+    Pair("de", "dehb-de-lib", ("dehb", "ConfigSpace"), 120, ("nb201/cifar10",), {}, {"configspace": True}),
+    Pair("rs", "optuna-random", ("optuna",), 120, (*ONE, MANY)),
 )
 
 
@@ -238,51 +238,57 @@ def measure(pair: Pair, name: str, seeds: int, trainings: int, map_: Map = map) 
     return compare(ours, theirs, floor(name)), budget, n_ours, n_theirs
 
 
-_HEAD = """# Equivalence with the reference implementations
+_HEAD = f"""# Equivalence with the reference implementations
 
-Made by `python bench/equivalence.py`; do not edit. Each line: {seeds} seeds of ours and {seeds} of the package's,
-through the same simulator, to the same simulated time. p is Mann-Whitney's, two-sided, of the regret at the middle of
-the (logarithmic) time axis and at the end. The band is the simultaneous {level:.0%} confidence band of the difference
-of mean log10 regret over time (bootstrap over whole seeds); *gap* is the largest difference, in decades. Regrets below
-the smallest that the table has above zero count as that one. With {n} lines, p-values below 0.01 somewhere are to be
-expected: they are {p} values. `nb101 cells`: 15,625 real cells of NAS-Bench-101 at 4, 12, 36 and 108 epochs, with
-coordinates made up for this comparison (`nested_cells` in bench/equivalence.py).
+Made by `python bench/equivalence.py`; do not edit. Each line: as many seeds of ours as of the package's, through the
+same simulator, to the same simulated time. p is Mann-Whitney's, two-sided, of the regret at the middle of the
+(logarithmic) time axis and at the end; of so many p-values one below 0.05 now and then is to be expected. The band is
+the simultaneous {LEVEL:.0%} confidence band of the difference of mean log10 regret over time (bootstrap over whole
+seeds), *gap* the largest difference, in decades. Regrets below the smallest that the table has above zero count as
+that one. `{MANY}`: 15,625 real cells of NAS-Bench-101 at 4, 12, 36 and 108 epochs, with coordinates made up for this
+comparison (`nested_cells` in bench/equivalence.py). The line that differs is explained in [external.md](external.md).
 
-| ours / package | table | simulated s | evaluations | p mid | p end | gap | band contains 0 |
-| --- | --- | ---: | ---: | ---: | ---: | ---: | --- |
+| ours / package | table | seeds | versions | simulated s | evaluations | p mid | p end | gap | band contains 0 |
+| --- | --- | ---: | --- | ---: | ---: | ---: | ---: | ---: | --- |
 """
+
+
+def record(out: Path, line: str) -> None:
+    """Put a line of the table into the document, in place of the one of the same pair and table."""
+    kept: dict[str, str] = {}
+    before = out.read_text().splitlines() if out.exists() else []
+    for row in [*(r for r in before if r.startswith("| ") and " / " in r and "ours / package" not in r), line]:
+        kept["|".join(row.split("|")[1:3])] = row
+    out.parent.mkdir(exist_ok=True)
+    temporary = out.with_suffix(".tmp")
+    temporary.write_text(_HEAD + "\n".join(kept[key] for key in sorted(kept)) + "\n")
+    temporary.replace(out)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("pairs", nargs="*", help="names of our algorithms; all without")
+    parser.add_argument("pairs", nargs="*", help="names of our algorithms; all without. Other lines stay as they are")
     parser.add_argument("--seeds", type=int, default=100)
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "equivalence.md")
     arguments = parser.parse_args()
-    lines = []
-    packages: set[str] = {"numpy", "scipy"}
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(len(os.sched_getaffinity(0)), context) as pool:
         for pair in PAIRS:
             if arguments.pairs and pair.ours not in arguments.pairs:
                 continue
-            packages |= set(pair.packages)
+            versions = ", ".join(f"{p} {version(p)}" for p in (*pair.packages, "numpy"))
             for name in pair.tables:
                 if name == MANY and not CELLS.exists():
                     print(f"{pair.name} on {name}: no {CELLS.name}", file=sys.stderr)
                     continue
                 c, budget, ours, theirs = measure(pair, name, arguments.seeds, pair.trainings, pool.map)
-                lines.append(
-                    f"| {pair.name} | {name} | {budget:.3g} | {ours} / {theirs} | {c.p_mid:.3f} | {c.p_end:.3f} |"
-                    f" {c.gap:.3f} | {'yes' if c.same else f'**no** ({c.ratio:.1f} > {c.limit:.1f} SE)'} |"
+                line = (
+                    f"| {pair.name} | {name} | {arguments.seeds} | {versions} | {budget:.3g} | {ours} / {theirs} |"
+                    f" {c.p_mid:.3f} | {c.p_end:.3f} | {c.gap:.3f} |"
+                    f" {'yes' if c.same else f'**no** ({c.ratio:.1f} > {c.limit:.1f} SE)'} |"
                 )
-                print(lines[-1], flush=True)
-    made = ", ".join(f"{p} {version(p)}" for p in sorted(packages))
-    text = _HEAD.format(seeds=arguments.seeds, level=LEVEL, n=len(lines), p=2 * len(lines)) + "\n".join(lines)
-    temporary = arguments.out.with_suffix(".tmp")
-    temporary.parent.mkdir(exist_ok=True)
-    temporary.write_text(f"{text}\n\nPython {sys.version.split()[0]}, {made}.\n")
-    temporary.replace(arguments.out)
+                print(line, flush=True)
+                record(arguments.out, line)
 
 
 if __name__ == "__main__":

@@ -108,7 +108,7 @@ def test_dehb_needs_fidelities() -> None:
 @needs("hpbandster", "ConfigSpace", "statsmodels")
 def test_a_model_that_fails_is_an_error_and_not_a_random_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
     module = external.library("hpbandster.optimizers.config_generators.bohb", "hpbandster")
-    monkeypatch.setattr(module.ConfigSpace, "Configuration", None)
+    monkeypatch.setattr(module.sm.nonparametric.KDEMultivariate, "pdf", None)
     table = synthetic_table(1, fidelities=(9,))
     with pytest.raises(RuntimeError, match="does not work with what is installed"):
         simulate(table, registry.algorithm("hpbandster-bohb"), seeds=np.arange(1), rules=Rules(evals=60))
@@ -120,5 +120,5 @@ def test_the_example_of_the_documentation_runs() -> None:
     (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "external.md").read_text(), re.DOTALL)
     scope: dict[str, Any] = {}
     exec(example, scope)
-    run = simulate(synthetic_table(1), scope["one_plus_one"], seeds=np.arange(3), rules=Rules(evals=30, log="all"))
+    run = simulate(synthetic_table(1), scope["OnePlusOne"], seeds=np.arange(3), rules=Rules(evals=30, log="all"))
     assert (run.evaluations == 30).all()
