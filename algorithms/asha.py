@@ -32,37 +32,41 @@ class Heaps:
             more = [(0, 0), (0, self.value.shape[1] + 1)]
             self.value = np.pad(self.value, more, constant_values=np.inf)
             self.tag = np.pad(self.tag, more)
-        while rows.size:
-            parent = np.maximum(node - 1, 0) // 2
-            rises = (node > 0) & self._above(value, tag, rows, parent)
-            self._put(rows, node, np.where(rises, self.value[rows, parent], value), rises, parent, tag)
-            rows, node, value, tag = rows[rises], parent[rises], value[rises], tag[rises]
+        root = rows * self.value.shape[1]
+        while root.size:
+            parent = np.maximum(node - 1, 0) >> 1
+            rises = (node > 0) & self._above(value, tag, root + parent)
+            self._put(root, node, parent, rises, value, tag)
+            root, node, value, tag = root[rises], parent[rises], value[rises], tag[rises]
 
     def pop(self, rows: Ints) -> tuple[Floats, Ints]:
         """Take the top entry, value and tag, of each of `rows` Int[n]; none of them may be empty."""
+        width = self.value.shape[1]
         top = self.value[rows, 0], self.tag[rows, 0].astype(np.int64)
         self.size[rows] -= 1
         last = self.size[rows]
         value, tag = self.value[rows, last], self.tag[rows, last]
         self.value[rows, last] = np.inf
         keeps = last > 0
-        rows, value, tag, node = rows[keeps], value[keeps], tag[keeps], np.zeros(keeps.sum(), dtype=np.int64)
-        while rows.size:
-            child = np.minimum(2 * node + 1, self.value.shape[1] - 2)
-            child += self._above(self.value[rows, child + 1], self.tag[rows, child + 1], rows, child)
-            sinks = (2 * node + 1 < self.value.shape[1]) & ~self._above(value, tag, rows, child)
-            self._put(rows, node, np.where(sinks, self.value[rows, child], value), sinks, child, tag)
-            rows, node, value, tag = rows[sinks], child[sinks], value[sinks], tag[sinks]
+        root, value, tag, node = rows[keeps] * width, value[keeps], tag[keeps], np.zeros(keeps.sum(), dtype=np.int64)
+        while root.size:
+            child = np.minimum(2 * node + 1, width - 2)
+            right = root + child + 1
+            child += self._above(self.value.take(right), self.tag.take(right), root + child)
+            sinks = (2 * node + 1 < width) & ~self._above(value, tag, root + child)
+            self._put(root, node, child, sinks, value, tag)
+            root, node, value, tag = root[sinks], child[sinks], value[sinks], tag[sinks]
         return top
 
-    def _above(self, value: Floats, tag: Tags, rows: Ints, node: Ints) -> Bools:
-        """Whether an entry belongs above what the node holds."""
-        held = self.value[rows, node]
-        return (value < held) | ((value == held) & (tag < self.tag[rows, node]))
+    def _above(self, value: Floats, tag: Tags, at: Ints) -> Bools:
+        """Whether an entry belongs above what the flat index `at` holds."""
+        held = self.value.take(at)
+        return (value < held) | ((value == held) & (tag < self.tag.take(at)))
 
-    def _put(self, rows: Ints, node: Ints, value: Floats, moves: Bools, source: Ints, tag: Tags) -> None:
-        self.tag[rows, node] = np.where(moves, self.tag[rows, source], tag)
-        self.value[rows, node] = value
+    def _put(self, root: Ints, node: Ints, source: Ints, moves: Bools, value: Floats, tag: Tags) -> None:
+        """Fill each node with the entry of its `source` node where that moves, else with the new one."""
+        self.value.reshape(-1)[root + node] = np.where(moves, self.value.take(root + source), value)
+        self.tag.reshape(-1)[root + node] = np.where(moves, self.tag.take(root + source), tag)
 
 
 class Rung:
@@ -90,26 +94,22 @@ class Rung:
             self.gone = np.concatenate([self.gone, np.zeros_like(self.gone)], axis=1)
         self.codes[seeds, tag] = codes
         valid = loss < np.inf
-        rows = seeds[valid]
-        self.waiting.push(rows, loss[valid], tag[valid])
-        self._move(rows, *self._exchanged(rows, loss[valid], tag[valid]), self.rest)
+        rows, loss, tag = seeds[valid], loss[valid], tag[valid]
+        self.waiting.push(rows, loss, tag)
+        enters = loss < -self.best.value[rows, 0]
+        enters &= self.best.size[rows] > 0
+        self.rest.push(rows[~enters], loss[~enters], tag[~enters])
+        self.enter(rows[enters], loss[enters], tag[enters])
+        value, tag = self.best.pop(rows[enters])
+        self.ready[rows[enters]] -= ~self.gone[rows[enters], -tag]
+        self.rest.push(rows[enters], -value, -tag)
         grows = (self.best.size[seeds] < self.told[seeds] // self.eta) & (self.rest.size[seeds] > 0)
-        rows = seeds[grows]
-        self._move(rows, *self.rest.pop(rows), self.best)
+        self.enter(seeds[grows], *self.rest.pop(seeds[grows]))
 
-    def _exchanged(self, rows: Ints, loss: Floats, tag: Ints) -> tuple[Floats, Ints]:
-        """Let an entry in among the best; what it drives out, which may be itself."""
-        self._move(rows, loss, tag, self.best)
-        value, tag = self.best.pop(rows)
-        self.ready[rows] -= ~self.gone[rows, -tag]
-        return -value, -tag
-
-    def _move(self, rows: Ints, loss: Floats, tag: Ints, to: Heaps) -> None:
-        if to is self.best:
-            to.push(rows, -loss, -tag)
-            self.ready[rows] += ~self.gone[rows, tag]
-        else:
-            to.push(rows, loss, tag)
+    def enter(self, seeds: Ints, loss: Floats, tag: Ints) -> None:
+        """Count results among the best."""
+        self.best.push(seeds, -loss, -tag)
+        self.ready[seeds] += ~self.gone[seeds, tag]
 
     def take(self, seeds: Ints) -> Ints:
         """The best configuration that may go on, of seeds that have one ready, Int[n, d]."""

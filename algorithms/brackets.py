@@ -154,6 +154,7 @@ class Halving:
         self.first = len(rungs) - (sizes > 0).sum(axis=1)
         self.codes = np.zeros((*shape, problem.space.dimensions), dtype=np.int64)
         self.loss = np.full(shape, np.inf)
+        self.order = np.tile(np.arange(shape[2]), (*shape[:2], 1))
         self.promoted = np.zeros(shape[:2], dtype=np.int64)
 
     def fidelity(self, turn: Turn) -> Ints:
@@ -163,11 +164,13 @@ class Halving:
     def ask(self, seeds: Ints, worker: Ints) -> Jobs:
         turn, wait = self.brackets.ask(seeds, worker)
         fidelity = self.fidelity(turn)
+        at = seeds, turn.lane, self.order[seeds, turn.lane, turn.position]
+        codes = self.codes[at]
         new = ~wait & (turn.position >= self.promoted[seeds, turn.lane])
         if new.any():
-            at = seeds[new], turn.lane[new], turn.position[new]
-            self.codes[at] = self.propose(seeds[new], fidelity[new])
-        return Jobs(self.codes[seeds, turn.lane, turn.position], fidelity, wait)
+            codes[new] = self.propose(seeds[new], fidelity[new])
+            self.codes[at] = codes
+        return Jobs(codes, fidelity, wait)
 
     def tell(self, results: Results) -> None:
         turn, complete = self.brackets.tell(results.seeds, results.worker)
@@ -176,6 +179,6 @@ class Halving:
             return
         seeds, lane = results.seeds[complete], turn.lane[complete]
         count = self.brackets.size(turn.bracket[complete], turn.rung[complete] + 1)
-        order, self.promoted[seeds, lane] = promoted(self.loss[seeds, lane], count)
-        self.codes[seeds, lane] = np.take_along_axis(self.codes[seeds, lane], order[..., None], axis=1)
+        best, self.promoted[seeds, lane] = promoted(self.loss[seeds, lane], count)
+        self.order[seeds, lane] = np.take_along_axis(self.order[seeds, lane], best, axis=1)
         self.loss[seeds, lane] = np.inf

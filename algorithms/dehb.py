@@ -53,8 +53,10 @@ class DEHB:
         self.brackets = Brackets(self.sizes, seeds, workers, lanes=workers)
         self.population = np.array([self.sizes[range(k + 1), range(k, -1, -1)].max() for k in range(len(self.rungs))])
         self.start = np.cumsum(self.population) - self.population
-        self.points = streams.uniform(self.population.sum() * d, np.arange(seeds)).reshape(seeds, -1, d)
-        self.loss = np.full(self.points.shape[:2], np.inf)
+        everyone = int(self.population.sum())
+        self.points = np.zeros((seeds, everyone + _PARENTS, d))
+        self.points[:, :everyone] = streams.uniform(everyone * d, np.arange(seeds)).reshape(seeds, everyone, d)
+        self.loss = np.full((seeds, everyone), np.inf)
         self.next = np.zeros((seeds, len(self.rungs)), dtype=np.int64)
         self.queue = np.zeros((seeds, workers, self.population[1:].max(initial=0), d))
         self.queued = np.zeros((seeds, workers), dtype=np.int64)
@@ -90,25 +92,25 @@ class DEHB:
         self.points[seeds, target[replaces]] = self.trial[seeds, worker]
         self.loss[seeds, target[replaces]] = results.loss[replaces]
 
-    def ranked(self, seeds: Ints, level: Ints) -> tuple[Floats, Floats]:
-        """The populations of these levels Int[n], best first: points Float[n, m, d] and losses Float[n, m].
+    def ranked(self, seeds: Ints, level: Ints) -> tuple[Ints, Floats]:
+        """The individuals of these levels Int[n], best first, Int[n, m], and their losses Float[n, m].
 
-        Smaller populations are filled up at the end with a loss of inf.
+        Smaller populations are filled up at the end with their first individual and a loss of inf.
         """
         number = np.arange(self.population.max())
         exists = number < self.population[level, None]
         individual = self.start[level, None] + np.where(exists, number, 0)
         loss = np.where(exists, self.loss[seeds[:, None], individual], np.inf)
         order = loss.argsort(axis=1, kind="stable")
-        individual = np.take_along_axis(individual, order, axis=1)
-        return self.points[seeds[:, None], individual], np.take_along_axis(loss, order, axis=1)
+        return np.take_along_axis(individual, order, axis=1), np.take_along_axis(loss, order, axis=1)
 
     def fill_queue(self, seeds: Ints, turn: Turn, level: Ints) -> None:
         """Choose what a rung that starts promotes: the best valid ones below that its own population lacks."""
         if not seeds.size:
             return
-        points, loss = self.ranked(seeds, level - 1)
-        own, _ = self.ranked(seeds, level)
+        individual, loss = self.ranked(seeds, level - 1)
+        points = self.points[seeds[:, None], individual]
+        own = self.points[seeds[:, None], self.ranked(seeds, level)[0]]
         new = ~(points[:, :, None] == own[:, None]).all(axis=3).any(axis=2) & (loss < np.inf)
         order = np.argsort(~new, axis=1, kind="stable")[:, : self.queue.shape[2]]
         self.queue[seeds, turn.lane, : order.shape[1]] = np.take_along_axis(points, order[..., None], axis=1)
@@ -121,32 +123,43 @@ class DEHB:
         pool, _ = self.ranked(seeds, below)
         few = np.flatnonzero(count < _PARENTS)
         if few.size:
-            pool = np.concatenate([pool, np.zeros((len(pool), _PARENTS, d))], axis=1)
+            pool = np.pad(pool, [(0, 0), (0, _PARENTS)])
+            everyone = np.broadcast_to(np.arange(self.loss.shape[1]), (len(few), self.loss.shape[1]))
             for i in range(_PARENTS):
-                everyone = self.points[seeds[few]]
-                size = np.full(len(few), everyone.shape[1])
-                pool[few, count[few] + i] = self.mutant(seeds[few], everyone, size, goal[few])
+                extra = self.loss.shape[1] + i
+                size = np.full(len(few), self.loss.shape[1])
+                self.points[seeds[few], extra] = self.mutant(seeds[few], everyone, size, goal[few])
+                pool[few, count[few] + i] = extra
             count = np.where(count < _PARENTS, _PARENTS + 1, count)
         mutant = self.mutant(seeds, pool, count, goal)
         draws = self.streams.uniform(2 * d + 1, seeds)
         trial = crossed("bin", self.probability, goal, mutant, draws[:, : d + 1])
         return bounded(self.boundary, trial, draws[:, d + 1 :])
 
-    def mutant(self, seeds: Ints, pool: Floats, count: Ints, target: Floats) -> Floats:
-        """Mutants Float[n, d] of the first `count` Int[n] points of `pool` Float[n, m, d] other than the target.
+    def mutant(self, seeds: Ints, pool: Ints, count: Ints, target: Floats) -> Floats:
+        """Mutants Float[n, d] of the first `count` Int[n] individuals in `pool` Int[n, m] other than the target.
 
-        Where these are fewer than three, random points join them.
+        An individual at the same point as the target Float[n, d] is the target, but only the first of them. Where
+        fewer than three are left, random points join them.
         """
-        member = np.arange(pool.shape[1]) < count[:, None]
-        same = (pool == target[:, None]).all(axis=2) & member
-        found = same.any(axis=1)
-        left = count - found
+        place = self.first_equal(seeds, pool, count, target)
+        left = count - (place < count)
         picks = distinct(self.streams.uniform(_PARENTS, seeds), np.maximum(left, _PARENTS))
         missing = picks >= left[:, None]
-        picks += found[:, None] & (picks >= same.argmax(axis=1)[:, None])
-        parents = pool[np.arange(len(pool))[:, None], np.minimum(picks, pool.shape[1] - 1)]
+        picks += picks >= place[:, None]
+        picked = np.take_along_axis(pool, np.minimum(picks, pool.shape[1] - 1), axis=1)
+        parents = self.points[seeds[:, None], picked]
         short = missing.any(axis=1)
         if short.any():
             random = self.streams.uniform(parents[0].size, seeds[short]).reshape(-1, *parents.shape[1:])
             parents[short] = np.where(missing[short][..., None], random, parents[short])
         return mutants("rand1", self.factor, parents, target, target)
+
+    def first_equal(self, seeds: Ints, pool: Ints, count: Ints, target: Floats) -> Ints:
+        """Where in its pool each target is first found, Int[n]; the pool's width m where it is not."""
+        first = self.points[seeds[:, None], pool, 0] == target[:, :1]
+        row, place = np.nonzero(first & (np.arange(pool.shape[1]) < count[:, None]))
+        equal = (self.points[seeds[row], pool[row, place]] == target[row]).all(axis=1)
+        found = np.full(len(pool), pool.shape[1])
+        np.minimum.at(found, row[equal], place[equal])
+        return found

@@ -51,10 +51,7 @@ def main() -> None:
     parser.add_argument("algorithms", nargs="*", default=ALGORITHMS)
     parser.add_argument("--seeds", type=int, default=500)
     arguments = parser.parse_args()
-    columns = ("wall s", "CPU s", "evaluations", "per CPU s", "peak GiB", "finished")
-    print(
-        f"{'algorithm':10} {'table':16} {'workers':>7}", *(f"{c:>{w}}" for c, w in zip(columns, (8, 8, 12, 12, 9, 9)))
-    )  # noqa: B905
+    print("algorithm  table            workers   wall s    CPU s  evaluations    per CPU s  peak GiB  finished")
     context = multiprocessing.get_context("spawn")
     for algorithm in arguments.algorithms:
         for table, workers in (("nb201/cifar10", 1), ("four fidelities", 1), ("four fidelities", 8)):
