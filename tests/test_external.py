@@ -35,7 +35,7 @@ def test_there_are_six() -> None:
 def test_a_missing_package_is_one_sentence_that_names_the_extra(
     name: str, harness: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    extra = name.split("-")[0]
+    extra = name.split("-", maxsplit=1)[0]
     package = {"optuna": "optuna", "dehb": "dehb", "hpbandster": "hpbandster.core.dispatcher"}[extra]
     monkeypatch.setitem(sys.modules, package, None)
     answer = harness("run", "--algo", name, "--bench", "nb201", "--seeds", "1", "--evals", "1")
