@@ -1,6 +1,6 @@
 """Whether our algorithms have the curves of the packages that they follow: both through the same simulator.
 
-    python bench/equivalence.py [--seeds 100] [--out docs/equivalence.md] [pair ...]
+    python bench/equivalence.py [--seeds 100] [--table nb201/cifar10] [--out docs/equivalence.md] [pair ...]
 
 Ours and the package's draw from different generators, so that runs of the same seed are independent, and samples of
 seeds are compared: Mann-Whitney tests at mid-run and at the end, and a simultaneous 99 % band (bootstrap over whole
@@ -270,6 +270,7 @@ def main() -> None:
     parser.add_argument("pairs", nargs="*", help="names of our algorithms; all without. Other lines stay as they are")
     parser.add_argument("--seeds", type=int, default=100)
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "equivalence.md")
+    parser.add_argument("--table", help=f"only this of {', '.join(map(repr, (*ONE, MANY)))}")
     arguments = parser.parse_args()
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(len(os.sched_getaffinity(0)), context) as pool:
@@ -278,6 +279,8 @@ def main() -> None:
                 continue
             versions = ", ".join(f"{p} {version(p)}" for p in (*pair.packages, "numpy"))
             for name in pair.tables:
+                if arguments.table not in (None, name):
+                    continue
                 if name == MANY and not CELLS.exists():
                     print(f"{pair.name} on {name}: no {CELLS.name}", file=sys.stderr)
                     continue
