@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 pytestmark = [pytest.mark.equivalence, pytest.mark.filterwarnings("ignore")]
-TRAININGS = {"optuna-tpe": 60, "hyperopt": 60, "hpbandster-bohb": 35, "dehb-lib": 60}
+TRAININGS = {"optuna-tpe": 40, "hyperopt": 40, "hpbandster-bohb": 25, "dehb-lib": 40}
 
 
 def case(name: str, theirs: str) -> equivalence.Pair:
@@ -39,7 +39,7 @@ def test_curves_are_the_packages(ours: str, theirs: str, table: str) -> None:
     if table == equivalence.MANY and not equivalence.CELLS.exists():
         pytest.skip(f"{equivalence.CELLS.name} is not beside the checkout")
     with ProcessPoolExecutor(len(os.sched_getaffinity(0)), multiprocessing.get_context("spawn")) as pool:
-        found, *_ = equivalence.measure(pair, table, 100, TRAININGS.get(theirs, 100), pool.map)
+        found, *_ = equivalence.measure(pair, table, 100, TRAININGS.get(theirs, 60), pool.map)
     assert found.same, found
     assert min(found.p_mid, found.p_end) > 0.001, found
 
