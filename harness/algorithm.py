@@ -77,7 +77,11 @@ class Algorithm(Protocol):
 
 
 class Factory(Protocol):
-    """What the entry points of `nas_harness.algorithms` name; its keyword-only arguments are its parameters."""
+    """What the entry points of `nas_harness.algorithms` name; its keyword-only arguments are its parameters.
+
+    It may have attributes: `shard`, the number of seeds to step together, and `note(fidelities Int[F]) -> str`, what
+    `harness run` says to a user of a table with these fidelities, or nothing.
+    """
 
     def __call__(self, problem: Problem, streams: Streams, /, **params: Any) -> Algorithm: ...
 

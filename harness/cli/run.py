@@ -103,6 +103,10 @@ def command(
             continuation,
         )
         studies += [Study.plan(table, name, given[name], seeds.start, seeds.stop, rules) for name in algo]
+        for name in algo:
+            note = getattr(registry.algorithm(name), "note", lambda _: "")(rules.seen(table).fidelities)
+            if note:
+                click.echo(f"note: {name} on {table.name}: {note}.", err=True)
 
     store = ResultStore(out)
     present = {study.id for study in studies if store.complete(study)}

@@ -1,0 +1,484 @@
+"""Joint kernel densities (Falkner, Klein and Hutter, "BOHB: Robust and efficient hyperparameter optimization at scale",
+ICML 2018).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from algorithms.density.distinct import find, rehash, row_density
+from algorithms.density.history import BAD, BLOCK, GOOD, UNUSED, History, check, compiled, doubled
+from algorithms.density.marginals import expand, infinite_density, marginal_cells, marginal_sums
+from algorithms.density.normal import cdf, quantile
+from harness import Bools, Floats, HarnessError, Ints, SearchSpace
+
+TABLE_LIMIT, TABLE_DIMENSIONS = 1 << 17, 10
+"""Cells and parameters up to which a seed's observations are counted in a table of all marginals."""
+
+GROUP_LIMIT = 256
+"""Cells of a table of the products of several parameters' kernels."""
+
+FLOOR = 1e-32
+
+
+class Tally(NamedTuple):
+    """What the two densities need to know of their observations; the last axis is good, bad.
+
+    label   UInt8[S, T], the side of each observation
+    level   Int32[S, d, K, 2], observations at each value
+    table   Int32[S, prod(sizes + 1), 2], observations at each point of every marginal (the value
+            `sizes[j]` stands for "any"); empty in the row representation
+    row     Int32[S, T], the distinct configuration of each observation; the rest as well is empty
+            where there is a table
+    distinct  Int[S], distinct configurations
+    weight  Int32[S, U, 2], observations of each distinct configuration
+    joint   Int16[S, U, G], its codes, joined within each group of parameters
+    slot    Int32[S, 2 U], hash table of distinct configurations, -1 = free
+    """
+
+    label: NDArray[np.uint8]
+    level: NDArray[np.int32]
+    table: NDArray[np.int32]
+    row: NDArray[np.int32]
+    distinct: Ints
+    weight: NDArray[np.int32]
+    joint: NDArray[np.int16]
+    slot: NDArray[np.int32]
+
+
+class Layout(NamedTuple):
+    """Constants: sizes and whether ordered [d]; stride in the table [d]; group and stride in it [d]; its cells [G]."""
+
+    sizes: Ints
+    ordered: Bools
+    stride: Ints
+    group: Ints
+    within: Ints
+    cells: Ints
+
+
+class Rules(NamedTuple):
+    """Settings of `ProductKDE` as the kernels take them."""
+
+    minimum: int
+    percent: int
+    min_bandwidth: float
+    factor: float
+
+
+def _layout(space: SearchSpace) -> Layout:
+    d = space.dimensions
+    ordered = np.array([p.kind == "ordinal" for p in space.parameters])
+    stride = np.ones(d, np.int64)
+    stride[1:] = np.cumprod(space.sizes[:-1] + 1, dtype=np.int64)
+    group = np.zeros(d, np.int64)
+    within = np.ones(d, np.int64)
+    cells = [1]
+    for j, k in enumerate(space.sizes.tolist()):
+        if cells[-1] * k > GROUP_LIMIT:
+            cells.append(1)
+        group[j], within[j] = len(cells) - 1, cells[-1]
+        cells[-1] *= k
+    return Layout(space.sizes, ordered, stride, group, within, np.array(cells, np.int64))
+
+
+@compiled
+def _split(n: int, rules: Rules) -> tuple[int, int]:
+    good = max(rules.minimum, rules.percent * n // 100)
+    bad = max(rules.minimum, (100 - rules.percent) * n // 100)
+    return min(good, n), min(good + bad, n)
+
+
+@compiled
+def _count(tally: Tally, layout: Layout, history: History, s: int, t: int, side: int, by: int, cells: Ints) -> None:
+    """Add `by` copies of observation `t` to one side of seed `s`."""
+    if side == UNUSED:
+        return
+    codes = history.codes[s]
+    for j in range(codes.shape[1]):
+        tally.level[s, j, codes[t, j], side] += by
+    if tally.table.shape[1] == 0:
+        tally.weight[s, tally.row[s, t], side] += by
+        return
+    marginal_cells(layout.stride, layout.sizes, codes, t, cells)
+    for i in range(len(cells)):
+        tally.table[s, cells[i], side] += by
+
+
+@compiled
+def _observe(
+    history: History,
+    tally: Tally,
+    layout: Layout,
+    rules: Rules,
+    seeds: Ints,
+    codes: Ints,
+    ranks: Ints,
+) -> None:
+    """Count the newest observation of each seed, which has this rank, and move those whose side changes."""
+    cells = np.empty(1 << len(layout.sizes) if tally.table.shape[1] else 0, np.int64)
+    for b in range(len(seeds)):
+        s, rank = seeds[b], ranks[b]
+        t = history.seen[s] - 1
+        old_good, old_end = _split(t, rules)
+        if tally.table.shape[1] == 0:
+            joint = np.zeros(len(layout.cells), np.int16)
+            for j in range(len(layout.sizes)):
+                joint[layout.group[j]] += layout.within[j] * codes[b, j]
+            tally.row[s, t] = find(tally.slot, tally.joint, tally.distinct, s, joint)
+        tally.label[s, t] = UNUSED
+        good, end = _split(t + 1, rules)
+        spans = (
+            (rank, rank + 1),
+            (min(old_good, good) - 1, max(old_good, good) + 2),
+            (min(old_end, end) - 1, max(old_end, end) + 2),
+        )
+        for first, stop in spans:
+            for position in range(max(first, 0), min(stop, t + 1)):
+                item = history.order[s, position]
+                side = GOOD if position < good else BAD if position < end else UNUSED
+                if side != tally.label[s, item]:
+                    _count(tally, layout, history, s, item, tally.label[s, item], -1, cells)
+                    _count(tally, layout, history, s, item, side, 1, cells)
+                    tally.label[s, item] = side
+
+
+@compiled
+def _fit(level: NDArray[np.int32], layout: Layout, floor: float, out: Floats) -> None:
+    """Normal-reference bandwidths [2, d] of both sides from their level counts [d, K, 2]."""
+    d = len(layout.sizes)
+    for side in range(2):
+        n = np.sum(level[0, :, side])
+        for j in range(d):
+            first = second = 0
+            for v in range(layout.sizes[j]):
+                first += v * level[j, v, side]
+                second += v * v * level[j, v, side]
+            spread = math.sqrt(n * second - first * first) / n
+            if layout.ordered[j]:
+                spread /= max(layout.sizes[j] - 1, 1)
+            out[side, j] = max(1.06 * spread * n ** (-1.0 / (4 + d)), floor)
+
+
+@compiled
+def _kernels(level: NDArray[np.int32], layout: Layout, bandwidth: Floats, match: Floats, miss: Floats) -> None:
+    """Aitchison-Aitken kernel values [2, d] at and off the datum.
+
+    The kernel spreads its bandwidth over the values that occur on its side, as statsmodels does:
+    where one value alone occurs, any other has infinite density.
+    """
+    for side in range(2):
+        for j in range(len(layout.sizes)):
+            seen = np.sum(level[j, :, side] > 0)
+            match[side, j] = 1.0 - bandwidth[side, j]
+            miss[side, j] = bandwidth[side, j] / (seen - 1) if seen > 1 else np.inf
+
+
+@compiled
+def _group_kernels(layout: Layout, point: Floats, bandwidth: Floats, match: Floats, miss: Floats, out: Floats) -> None:
+    """Products of kernels [G, cells] between `point` and every cell of each group."""
+    width = 1
+    for j in range(len(point)):
+        g, k, h = layout.group[j], layout.sizes[j], bandwidth[j]
+        if j == 0 or g != layout.group[j - 1]:
+            out[g, 0] = 1.0
+            width = 1
+        for v in range(k - 1, -1, -1):
+            if layout.ordered[j]:
+                z = (v / max(k - 1, 1) - point[j]) / h
+                kernel = math.exp(-0.5 * z * z) / (math.sqrt(2.0 * math.pi) * h)
+            else:
+                kernel = match[j] if point[j] == v else miss[j]
+            for i in range(width):
+                out[g, v * width + i] = out[g, i] * kernel
+        width *= k
+
+
+@compiled
+def _draw(
+    data: NDArray[np.uint8],
+    item: int,
+    sizes: Ints,
+    ordered: Bools,
+    factor: float,
+    bandwidth: Floats,
+    uniform: Floats,
+    c: int,
+    out: Floats,
+) -> None:
+    """Draw candidate `c` around a good datum with its `uniform` [C, 1 + d] but for the first.
+
+    Categorical values are kept with probability 1 - h, else uniform over all (the same uniform, rescaled). Ordinal
+    ones are normal around the datum, standard deviation `factor * h`, truncated to [0, 1].
+    """
+    for j in range(len(sizes)):
+        h, k, u = bandwidth[j], sizes[j], uniform[c, 1 + j]
+        if ordered[j]:
+            h *= factor
+            centre = data[item, j] / max(k - 1, 1)
+            low, high = cdf(-centre / h), cdf((1.0 - centre) / h)
+            x = centre + h * quantile(low + u * (high - low))
+            out[c, j] = min(max(x, 0.0), 1.0)
+        elif u < 1.0 - h:
+            out[c, j] = data[item, j]
+        else:
+            rest = (u - max(1.0 - h, 0.0)) / min(h, 1.0)
+            out[c, j] = min(int(rest * k), k - 1)
+
+
+@compiled
+def _first_equal(points: Floats, key: Floats, c: int) -> int:
+    """The first point that equals point `c`; `key` [C] are numbers that equal points have in common."""
+    key[c] = 0.0
+    for j in range(points.shape[1]):
+        key[c] += math.sqrt(j + 2.0) * points[c, j]
+    for earlier in range(c):
+        if key[earlier] == key[c]:
+            j = 0
+            while j < points.shape[1] and points[earlier, j] == points[c, j]:
+                j += 1
+            if j == points.shape[1]:
+                return earlier
+    return c
+
+
+class _Model(NamedTuple):
+    """The two densities of one seed, from its counts.
+
+    n  Int[2], observations of each side; bandwidth, match, miss  Float[2, d]; weight  Float[2^d, 2], coefficients of
+    the marginals, empty without a table of them
+    """
+
+    n: Ints
+    bandwidth: Floats
+    match: Floats
+    miss: Floats
+    weight: Floats
+
+
+@compiled
+def _update(model: _Model, history: History, tally: Tally, layout: Layout, rules: Rules, s: int) -> None:
+    """Make `model` that of seed `s`."""
+    good, end = _split(history.seen[s], rules)
+    model.n[GOOD], model.n[BAD] = good, end - good
+    _fit(tally.level[s], layout, rules.min_bandwidth, model.bandwidth)
+    _kernels(tally.level[s], layout, model.bandwidth, model.match, model.miss)
+    if len(model.weight):
+        for side in range(2):
+            expand(model.match[side], model.miss[side], model.weight[:, side])
+
+
+@compiled
+def _lonely(miss: Floats) -> bool:
+    """Whether a side has observed a single value of some parameter."""
+    found = False
+    for side in range(2):
+        for j in range(miss.shape[1]):
+            found |= np.isinf(miss[side, j])
+    return found
+
+
+@compiled
+def _unseen(table: NDArray[np.int32], cells: Ints, match: Floats, miss: Floats, out: Floats) -> None:
+    """Set both densities of a point where a side has a single value of a parameter, and the point another."""
+    for side in range(2):
+        for j in range(match.shape[1]):
+            if np.isinf(miss[side, j]) and table[cells[1 << j], side] == 0:
+                out[side] = infinite_density(table, cells, side, match[side], miss[side])
+
+
+@compiled
+def _summed_pair(
+    model: _Model, tally: Tally, layout: Layout, s: int, point: Floats, lowest: float, kernels: Floats, out: Floats
+) -> None:
+    """Both densities at a point, from the distinct configurations.
+
+    The bad one may be left at a lower bound that puts the ratio g / l above `lowest`.
+    """
+    seen = tally.distinct[s]
+    limit = np.inf
+    for side in range(2):
+        if side == BAD:
+            limit = lowest * max(out[GOOD], FLOOR) * (1.0 + 1e-12)
+        _group_kernels(layout, point, model.bandwidth[side], model.match[side], model.miss[side], kernels)
+        out[side] = row_density(tally.joint[s, :seen], tally.weight[s, :seen], side, kernels, model.n[side], limit)
+
+
+@compiled
+def _ratio(good: float, bad: float) -> float:
+    """g / l with both floored; the floor of a bad density that is not a number is the floor."""
+    floored = good if good > FLOOR or np.isnan(good) else FLOOR
+    return (bad if bad > FLOOR else FLOOR) / floored
+
+
+@compiled
+def _densities(
+    history: History,
+    tally: Tally,
+    layout: Layout,
+    rules: Rules,
+    seeds: Ints,
+    uniform: Floats,
+    points: Floats,
+    out: Floats,
+    best: Ints,
+    prune: bool,
+) -> None:
+    """Densities [B, C, 2] at `points` [B, C, d] and the index of the best ratio [B], -1 where none is a number.
+
+    With `uniform` [B, C, 1 + d], not empty, the points are first drawn from the good density. With `prune` a bad
+    density may be left at a lower bound where the candidate has already lost.
+    """
+    d, stride, sizes, ordered = len(layout.sizes), layout.stride, layout.sizes, layout.ordered
+    tabled = tally.table.shape[1] > 0
+    shape = (2, d)
+    corners = 1 << d if tabled else 0
+    model = _Model(np.empty(2, np.int64), np.empty(shape), np.empty(shape), np.empty(shape), np.empty((corners, 2)))
+    cells = np.empty(corners, np.int64)
+    key = np.empty(points.shape[1])
+    kernels = np.empty((len(layout.cells), np.max(layout.cells)))
+    for b in range(len(seeds)):
+        s = seeds[b]
+        _update(model, history, tally, layout, rules, s)
+        prunes = prune and np.min(model.match) >= 0.0
+        lonely = tabled and _lonely(model.miss)
+        table = tally.table[s]
+        data, order, good = history.codes[s], history.order[s], model.n[GOOD]
+        bandwidth, weight = model.bandwidth[GOOD], model.weight
+        x, u, density = points[b], uniform[b], out[b]
+        best[b], lowest = -1, np.inf
+        for c in range(len(x)):
+            if len(u):
+                item = order[min(int(u[c, 0] * good), good - 1)]
+                _draw(data, item, sizes, ordered, rules.factor, bandwidth, u, c, x)
+            twin = _first_equal(x, key, c)
+            if twin < c:
+                density[c, GOOD], density[c, BAD] = density[twin, GOOD], density[twin, BAD]
+                continue
+            if tabled:
+                marginal_cells(stride, sizes, x, c, cells)
+                marginal_sums(table, cells, weight, density, c)
+                if lonely:
+                    _unseen(table, cells, model.match, model.miss, density[c])
+            else:
+                limit = lowest if prunes else np.inf
+                _summed_pair(model, tally, layout, s, x[c], limit, kernels, density[c])
+            ratio = _ratio(density[c, GOOD], density[c, BAD])
+            if ratio < lowest:
+                best[b], lowest = c, ratio
+            if not np.isfinite(ratio) and np.isfinite(density[c, GOOD]):
+                best[b] = c
+                if prune:
+                    break
+
+
+class ProductKDE:
+    """The two joint densities of BOHB for each of S seeds, as hpbandster and statsmodels have them.
+
+    Ordinal values have the coordinate code / (size - 1) in [0, 1] and a Gaussian kernel, categorical ones an
+    Aitchison-Aitken kernel. Bandwidths follow the normal reference rule for each side, 1.06 std n^(-1 / (4 + d)), not
+    below `min_bandwidth`; candidates are drawn with `bandwidth_factor` times that of the good ones where ordinal. The
+    best `percent` of the observations are good, at least `minimum` (and d + 1) on each side.
+
+    Cost: with categorical values only and a small space, the sum over the data is multiplied out into marginal
+    counts, so that a density takes 2^d look-ups whatever the number of observations. Otherwise equal observations are
+    merged, and a density takes one product of a few table look-ups for each distinct configuration seen. Ranking an
+    observation moves O(n) integers.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        seeds: int,
+        *,
+        percent: int = 15,
+        minimum: int = 0,
+        min_bandwidth: float = 1e-3,
+        bandwidth_factor: float = 3.0,
+    ) -> None:
+        check(space)
+        if not (0 < percent < 100 and min_bandwidth > 0 and bandwidth_factor > 0):
+            raise HarnessError("percent must be from 1 to 99, min_bandwidth and bandwidth_factor positive.")
+        self._layout = _layout(space)
+        self._d = d = space.dimensions
+        self.rules = Rules(max(minimum, d + 1), percent, min_bandwidth, bandwidth_factor)
+        cells = math.prod((space.sizes + 1).tolist())
+        tabled = not self._layout.ordered.any() and cells <= TABLE_LIMIT and d <= TABLE_DIMENSIONS
+        cells, room = (cells, 0) if tabled else (0, BLOCK)
+        self._history = History.empty(seeds, d)
+        self._tally = Tally(
+            label=np.zeros((seeds, BLOCK), np.uint8),
+            level=np.zeros((seeds, d, int(space.sizes.max()), 2), np.int32),
+            table=np.zeros((seeds, cells, 2), np.int32),
+            row=np.zeros((seeds, room), np.int32),
+            distinct=np.zeros(seeds, np.int64),
+            weight=np.zeros((seeds, room, 2), np.int32),
+            joint=np.zeros((seeds, room, len(self._layout.cells)), np.int16),
+            slot=np.full((seeds, 2 * room), -1, np.int32),
+        )
+
+    @property
+    def count(self) -> Ints:
+        """Observations of each seed, Int[S]."""
+        return self._history.seen
+
+    @property
+    def ready(self) -> Bools:
+        """Whether each seed has more than d observations on both sides, Bool[S]."""
+        n = self._history.seen
+        good = np.maximum(self.rules.minimum, self.rules.percent * n // 100)
+        bad = np.maximum(self.rules.minimum, (100 - self.rules.percent) * n // 100)
+        return np.minimum(good + bad, n) - np.minimum(good, n) > self._d
+
+    def add(self, seeds: Ints, codes: Ints, loss: Floats) -> None:
+        """Add one observation, codes Int[B, d] and loss Float[B] (inf for invalid), to each of `seeds` Int[B]."""
+        h, y = self._history, self._tally
+        if h.full(seeds):
+            self._history, y = h.doubled(), y._replace(label=doubled(y.label), row=doubled(y.row))
+        if y.slot.shape[1] and len(seeds) and y.distinct[seeds].max() == y.joint.shape[1]:
+            slot = np.full((len(y.slot), 2 * y.slot.shape[1]), -1, np.int32)
+            rehash(slot, y.distinct, y.joint)
+            y = y._replace(weight=doubled(y.weight), joint=doubled(y.joint), slot=slot)
+        self._tally = y
+        codes = np.ascontiguousarray(codes)
+        ranks = self._history.insert(seeds, codes, np.ascontiguousarray(loss))
+        _observe(self._history, y, self._layout, self.rules, seeds, codes, ranks)
+
+    def bandwidths(self, seeds: Ints) -> Floats:
+        """Bandwidths Float[B, 2, d] of the good and the bad density."""
+        out = np.empty((len(seeds), 2, self._d))
+        for b, s in enumerate(seeds):
+            _fit(self._tally.level[s], self._layout, self.rules.min_bandwidth, out[b])
+        return out
+
+    def densities(self, seeds: Ints, points: Floats) -> Floats:
+        """Densities Float[B, C, 2], good then bad, at `points` Float[B, C, d].
+
+        A point has the code of a categorical value and the coordinate in [0, 1] of an ordinal one.
+        """
+        return self._run(seeds, np.empty((len(seeds), 0, 0)), points.copy(), prune=False)[0]
+
+    def propose(self, seeds: Ints, uniforms: Floats) -> tuple[Ints, Bools]:
+        """Codes Int[B, d] of the candidate with the largest l / g, and whether there is one, Bool[B].
+
+        `uniforms` Float[B, C, 1 + d] choose each candidate's good datum and the parameters around it. As in
+        hpbandster, both densities are floored at 1e-32, the first of equals wins, and the first candidate that no bad
+        datum can explain (infinite g, finite l) is taken at once.
+        """
+        points = np.empty((*uniforms.shape[:2], self._d))
+        _, best = self._run(seeds, uniforms, points, prune=True)
+        chosen = np.take_along_axis(points, np.maximum(best, 0)[:, None, None], axis=1)[:, 0]
+        scale = np.where(self._layout.ordered, self._layout.sizes - 1, 1)
+        return np.rint(chosen * scale).astype(np.int64), best >= 0
+
+    def _run(self, seeds: Ints, uniforms: Floats, points: Floats, *, prune: bool) -> tuple[Floats, Ints]:
+        if not self.ready[seeds].all():
+            raise ValueError("a seed without enough observations has no density; see `ready`")
+        out = np.empty((*points.shape[:2], 2))
+        best = np.empty(len(seeds), np.int64)
+        _densities(self._history, self._tally, self._layout, self.rules, seeds, uniforms, points, out, best, prune)
+        return out, best
