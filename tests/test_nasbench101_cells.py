@@ -178,7 +178,7 @@ def test_hash_equals_nasbench(nasbench: Any) -> None:
 
 
 def test_hash_equals_the_published_one(enumeration: Enumeration) -> None:
-    rows = np.union1d(np.flatnonzero(enumeration.num_vertices < 6), np.arange(0, 423_624, 37))
+    rows = np.union1d(np.flatnonzero(enumeration.num_vertices < 6), np.arange(0, 423_624, 101))
     hashes = cells.graph_hashes(enumeration.adjacency[rows], enumeration.ops[rows])
     np.testing.assert_array_equal(hashes, enumeration.hashes[rows])
 
