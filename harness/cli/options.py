@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -73,3 +74,22 @@ class Numbers(click.ParamType[list[float]]):
         if not all(number > 0 for number in numbers):
             raise HarnessError(f"times must be positive, got {value}.", "give simulated seconds: 1e5,1e6")
         return numbers
+
+
+class Share(click.ParamType[float]):
+    """A share below 1, as `5%` or `0.05`; above 0 unless `low` is given."""
+
+    name = "share"
+
+    def __init__(self, low: float = math.nextafter(0.0, 1.0)) -> None:
+        self.low = low
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        text = str(value).strip()
+        try:
+            share = float(text[:-1]) / 100 if text.endswith("%") else float(text)
+        except ValueError:
+            raise HarnessError(f"'{value}' is not a share.", "write it as 5% or 0.05") from None
+        if not self.low <= share < 1:
+            raise HarnessError(f"{param.opts[0] if param else 'a share'} cannot be {value}.", "write it as 5% or 0.05")
+        return share
