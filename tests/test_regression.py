@@ -134,7 +134,19 @@ def test_reports_say_what_was_found() -> None:
 def kept(harness: Harness) -> Path:
     """A baseline of two small studies."""
     harness(
-        "run", "--algo", "re,rs", "--bench", "nb201", "--seeds", "30", "--budget", "3e5", "--param", "re.population=10"
+        "run",
+        "--algo",
+        "re,rs",
+        "--bench",
+        "nb201",
+        "--seeds",
+        "30",
+        "--budget",
+        "3e5",
+        "--processes",
+        "1",
+        "--param",
+        "re.population=10",
     )
     assert harness("baseline", "save", "kept", "results").status == 0
     return Path("kept")
