@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -59,6 +59,25 @@ def distinct(outcomes: Sequence[Outcome]) -> None:
                 f"there are several studies of {label} on {outcomes[0].study.benchmark}: {same}.",
                 "name the files, one for each label.",
             )
+
+
+def selected(outcomes: Sequence[Outcome], kind: Kind) -> dict[str, list[Outcome]]:
+    """The outcomes with this kind of regret by benchmark, of which each group may be compared."""
+    groups = measured(outcomes, kind)
+    for same in groups.values():
+        require_comparable(same)
+        distinct(same)
+    return groups
+
+
+def complete(groups: Mapping[str, Sequence[Outcome]]) -> list[str]:
+    """The labels of the algorithms. Raises HarnessError if one of them lacks a study on one of the benchmarks."""
+    labels = list(dict.fromkeys(o.study.label for same in groups.values() for o in same))
+    for benchmark, same in groups.items():
+        for label in labels:
+            if label not in {o.study.label for o in same}:
+                raise HarnessError(f"there is no study of {label} on {benchmark}.", "run it, or name fewer results.")
+    return labels
 
 
 def _field(study: object, path: str) -> object:
@@ -141,13 +160,11 @@ def compare(outcomes: Sequence[Outcome], kind: Kind, *, at: Sequence[float] = ()
     HarnessError if studies cannot be compared or paired, or a seed has no result at a time.
     """
     rows, duels = [], []
-    for benchmark, same in measured(outcomes, kind).items():
-        require_comparable(same)
-        distinct(same)
+    for benchmark, same in selected(outcomes, kind).items():
         require_paired(same)
         labels, seeds = [o.study.label for o in same], len(same[0].trajectory.seeds)
         times = sorted(set(at)) or [max(o.end for o in same)]
-        regrets = np.array([_regret(o, kind, times) for o in same])
+        regrets = np.array([regret_at(o, kind, times) for o in same])
         for i, time in enumerate(times):
             rows.append(Row(benchmark, time, seeds, _cells(labels, regrets[:, :, i])))
         for a, b in itertools.combinations(range(len(same)), 2):
@@ -155,8 +172,8 @@ def compare(outcomes: Sequence[Outcome], kind: Kind, *, at: Sequence[float] = ()
     return Comparison(kind, alpha, _marked(rows, alpha), _corrected(duels))
 
 
-def _regret(outcome: Outcome, kind: Kind, times: Sequence[float]) -> Floats:
-    """Regret Float[S, G], of which none is absent."""
+def regret_at(outcome: Outcome, kind: Kind, times: Sequence[float]) -> Floats:
+    """Regret of each seed at `times`, Float[S, G]. Raises HarnessError if one has none yet."""
     regret = outcome.regret(kind, np.array(times))
     absent = np.isnan(regret).any(axis=0)
     if absent.any():

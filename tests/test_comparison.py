@@ -83,7 +83,7 @@ def test_sentences_name_the_better_first() -> None:
     assert sentences(compare([OUTCOMES[2], OUTCOMES[0]], "val"))[0][:60] == one[:60]
     many = sentences(compare(OUTCOMES, "val"))
     assert len(many) == 3
-    assert many[1].startswith("ls has a lower validation regret than rs on 2 of 2 benchmarks, a higher one on 0")
+    assert many[1].startswith("ls has a lower validation regret than rs on 1 of 2 benchmarks, a higher one on 0")
     same = replace(OUTCOMES[0], study=replace(OUTCOMES[0].study, algorithm="twin"))
     (twins,) = sentences(compare([OUTCOMES[0], same], "val"))
     assert "rs is not told apart from twin" in twins

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from harness.arrays import Floats
-from harness.comparison import distinct, measured, require_comparable
+from harness.comparison import selected
 from harness.errors import HarnessError
 from harness.outcome import Kind, Outcome, moments
 from harness.plots.style import STYLE, Width, legend, panels, styles
@@ -55,10 +55,7 @@ def regret_figure(outcomes: Sequence[Outcome], kind: Kind, width: Width | None =
 
     Raises HarnessError if no outcome has this kind of regret, or some cannot be compared.
     """
-    groups = measured(outcomes, kind)
-    for same in groups.values():
-        require_comparable(same)
-        distinct(same)
+    groups = selected(outcomes, kind)
     looks = styles(o.study.label for same in groups.values() for o in same)
     with mpl.rc_context(STYLE):
         figure, axes = panels(len(groups), width)

@@ -30,7 +30,7 @@ FORMATS = ("pdf", "svg", "png", "pgf")
 STYLE: dict[Any, Any] = {
     "font.size": 8,
     "axes.labelsize": 8,
-    "axes.titlesize": 8,
+    "axes.titlesize": 7.5,
     "legend.fontsize": 7,
     "xtick.labelsize": 7,
     "ytick.labelsize": 7,
@@ -86,18 +86,21 @@ def panels(count: int, width: Width | None = None, height: float = 2.5) -> tuple
     return figure, axes[:count]
 
 
-def legend(figure: Figure, title: str = "") -> None:
-    """One entry for each label of the figure: inside a single panel, beside several."""
+def legend(figure: Figure, title: str = "", *, above: bool = False) -> None:
+    """One entry for each label of the figure: inside a single panel or `above` it, beside several."""
     entries = {
         label: handle for axis in figure.axes for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)
     }
     settings: dict[str, Any] = {"title": title, "title_fontsize": STYLE["legend.fontsize"], "frameon": False}
-    if len(figure.axes) == 1:
+    if above:
+        figure.legend([*entries.values()], [*entries], loc="outside upper center", ncols=4, **settings)
+    elif len(figure.axes) == 1:
         figure.axes[0].legend([*entries.values()], [*entries], **settings)
-    elif figure.get_figwidth() > COLUMN_INCHES:
-        figure.legend([*entries.values()], [*entries], loc="outside right upper", **settings)
+    elif (inches := figure.get_figwidth()) in (COLUMN_INCHES, PAGE_INCHES):
+        columns = 4 if inches == COLUMN_INCHES else 8
+        figure.legend([*entries.values()], [*entries], loc="outside lower center", ncols=columns, **settings)
     else:
-        figure.legend([*entries.values()], [*entries], loc="outside lower center", ncols=3, **settings)
+        figure.legend([*entries.values()], [*entries], loc="outside right upper", **settings)
 
 
 def provenance(outcomes: Sequence[Outcome], settings: Mapping[str, Any] | None = None) -> dict[str, Any]:
