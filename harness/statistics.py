@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
-from scipy import stats
+import scipy  # loads scipy.stats when it is first used
 
 from harness.arrays import Floats, Ints
 
@@ -72,7 +72,7 @@ def paired_t(differences: Floats, alternative: Alternative = "two-sided") -> flo
     if np.ptp(differences) == 0:
         side = {"two-sided": differences[0] != 0, "less": differences[0] < 0, "greater": differences[0] > 0}
         return 0.0 if side[alternative] else 1.0
-    return float(stats.ttest_1samp(differences, 0.0, alternative=alternative).pvalue)
+    return float(scipy.stats.ttest_1samp(differences, 0.0, alternative=alternative).pvalue)
 
 
 def paired_wilcoxon(differences: Floats, alternative: Alternative = "two-sided") -> float:
@@ -83,7 +83,7 @@ def paired_wilcoxon(differences: Floats, alternative: Alternative = "two-sided")
     """
     if not differences.any():
         return 1.0
-    return float(stats.wilcoxon(differences, zero_method="pratt", alternative=alternative).pvalue)
+    return float(scipy.stats.wilcoxon(differences, zero_method="pratt", alternative=alternative).pvalue)
 
 
 def holm(p: Floats) -> Floats:
@@ -184,14 +184,14 @@ def _ratio(upper: Floats, lower: Floats) -> Floats:
 
 def ranks(scores: Floats) -> Floats:
     """Rank within each row of `scores` Float[..., A], 1 the lowest, ties shared."""
-    return stats.rankdata(scores, axis=-1)
+    return scipy.stats.rankdata(scores, axis=-1)
 
 
 def friedman(scores: Floats) -> float:
     """p of Friedman's test that A > 2 algorithms rank alike in the blocks of `scores` Float[B, A]; 1 if all tie."""
     if (scores == scores[:, :1]).all():
         return 1.0
-    return float(stats.friedmanchisquare(*scores.T).pvalue)
+    return float(scipy.stats.friedmanchisquare(*scores.T).pvalue)
 
 
 def nemenyi_distance(algorithms: int, blocks: int, alpha: float = 0.05) -> float:
@@ -199,7 +199,7 @@ def nemenyi_distance(algorithms: int, blocks: int, alpha: float = 0.05) -> float
 
     Demsar, "Statistical comparisons of classifiers over multiple data sets", JMLR 7, 2006.
     """
-    quantile = stats.studentized_range.ppf(1.0 - alpha, algorithms, np.inf) / math.sqrt(2.0)
+    quantile = scipy.stats.studentized_range.ppf(1.0 - alpha, algorithms, np.inf) / math.sqrt(2.0)
     return float(quantile * math.sqrt(algorithms * (algorithms + 1) / (6.0 * blocks)))
 
 

@@ -186,13 +186,19 @@ def test_an_algorithm_looks_the_same_in_every_company() -> None:
     together = styles([*names, "mine", "re(sample=2)"])
     assert len({str(look) for look in together.values()}) == 10
     assert {look["color"] for name, look in together.items() if name in names} == set(COLOURS)
-    for name, look in together.items():
-        assert styles([name]) == {name: look}
-    assert together["re(sample=2)"]["color"] == together["re"]["color"]
+    for name in (*names, "mine"):
+        assert styles([name]) == {name: together[name]}
     number = zlib.crc32(b"mine")
     twin = next(n for n in map(str, range(10**6)) if zlib.crc32(n.encode()) % 32 == number % 32)
     clash = styles(["mine", twin])
     assert clash["mine"] != clash[twin]
+
+
+def test_settings_of_one_algorithm_have_colours_of_their_own() -> None:
+    looks = styles(["rs", "re", *(f"re(population={n})" for n in range(6))])
+    assert len({look["color"] for look in looks.values()}) == 8
+    assert looks["re"] == styles(["re"])["re"]
+    assert len(styles([f"re(population={n})" for n in range(40)])) == 40
 
 
 def test_old_against_new_is_drawn_in_pairs() -> None:

@@ -273,6 +273,13 @@ def test_the_pytest_plugin_holds_an_algorithm_against_the_baseline(kept: Path, t
     assert "the baseline has no study of ls on nb201/cifar10" in run.stdout
 
 
+def test_the_pytest_plugin_costs_other_projects_nothing() -> None:
+    code = (
+        "import harness.pytest_plugin, sys; assert not {'numpy', 'scipy', 'matplotlib', 'pyarrow'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_the_pytest_plugin_fails_a_worse_algorithm(
     kept: Path, monkeypatch: pytest.MonkeyPatch, pytestconfig: pytest.Config
 ) -> None:

@@ -69,7 +69,7 @@ def regret_figure(outcomes: Sequence[Outcome], kind: Kind, width: Width | None =
 def regression_figure(pairs: Sequence[tuple[Outcome, Outcome]]) -> Figure:
     """Validation regret of each pair (baseline, now) of outcomes of one algorithm, a panel for each pair."""
     looks: tuple[dict[str, Any], ...] = (
-        {"color": "#777777", "label": "baseline"},
+        {"color": "#444444", "linestyle": "--", "zorder": 3, "label": "baseline"},
         {"color": "#D55E00", "label": "now"},
     )
     with mpl.rc_context(STYLE):

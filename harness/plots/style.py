@@ -48,6 +48,9 @@ STYLE: dict[Any, Any] = {
     "savefig.dpi": 300,
 }
 COLUMN_INCHES, PAGE_INCHES = 3.4, 7.0
+_INSIDE = 5
+"""Entries of a legend that have room inside a panel."""
+
 _OWN = ("rs", "re", "ls", "de", "tpe", "hb", "bohb", "gpnas", "dehb", "reinforce", "np")
 """Names that come with fixed styles, in the order of `_pair`; others get theirs from a hash of the name."""
 
@@ -58,17 +61,20 @@ def _pair(number: int) -> tuple[int, int]:
 
 
 def styles(labels: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """Colour and dashes of each of `labels`, which depend on its text alone.
+    """Colour and dashes of each of `labels`.
 
-    Should two labels of one figure have the same style, the later one in the alphabet takes the next that is free.
+    Those of an algorithm depend on its name alone, unless two of a figure fall on the same pair. An algorithm with
+    parameters that are not its defaults takes a colour that the figure does not have yet, while there is one.
     """
     chosen: dict[str, tuple[int, int]] = {}
-    for label in sorted(set(labels), key=lambda label: (label not in _OWN, label)):
-        name = label.partition("(")[0]
-        number = _OWN.index(name) if name in _OWN else zlib.crc32(name.encode())
-        number += 8 * (zlib.crc32(label.encode()) % 3 + 1) if label != name else 0
-        tries = [_pair(number + step) for step in range(len(COLOURS) * len(DASHES))]
-        chosen[label] = next((pair for pair in tries if pair not in chosen.values()), tries[0])
+    every = len(COLOURS) * len(DASHES)
+    for label in sorted(set(labels), key=lambda label: ("(" in label, label not in _OWN, label)):
+        number = _OWN.index(label) if label in _OWN else zlib.crc32(label.encode())
+        free = [pair for pair in (_pair(number + step) for step in range(every)) if pair not in chosen.values()]
+        if "(" in label:
+            colours = [colour for colour, _ in chosen.values()]
+            free.sort(key=lambda pair: colours.count(pair[0]))
+        chosen[label] = free[0] if free else _pair(number)
     return {label: {"color": COLOURS[c], "linestyle": DASHES[d]} for label, (c, d) in chosen.items()}
 
 
@@ -87,20 +93,24 @@ def panels(count: int, width: Width | None = None, height: float = 2.5) -> tuple
 
 
 def legend(figure: Figure, title: str = "", *, above: bool = False) -> None:
-    """One entry for each label of the figure: inside a single panel or `above` it, beside several."""
+    """One entry for each label of the figure: inside a single panel, beside several.
+
+    In figures of a given width, with many entries, or `above`, it has a place of its own, for which the figure grows.
+    """
     entries = {
         label: handle for axis in figure.axes for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)
     }
     settings: dict[str, Any] = {"title": title, "title_fontsize": STYLE["legend.fontsize"], "frameon": False}
-    if above:
-        figure.legend([*entries.values()], [*entries], loc="outside upper center", ncols=4, **settings)
-    elif len(figure.axes) == 1:
+    inches = figure.get_figwidth()
+    if not above and len(figure.axes) == 1 and len(entries) <= _INSIDE:
         figure.axes[0].legend([*entries.values()], [*entries], **settings)
-    elif (inches := figure.get_figwidth()) in (COLUMN_INCHES, PAGE_INCHES):
-        columns = 4 if inches == COLUMN_INCHES else 8
-        figure.legend([*entries.values()], [*entries], loc="outside lower center", ncols=columns, **settings)
-    else:
+    elif not above and inches not in (COLUMN_INCHES, PAGE_INCHES):
         figure.legend([*entries.values()], [*entries], loc="outside right upper", **settings)
+    else:
+        columns = max(1, int(inches / (0.45 + 0.055 * max(map(len, entries), default=0))))
+        figure.set_figheight(figure.get_figheight() + 0.14 * -(-len(entries) // columns) + 0.1)
+        settings |= {"loc": "outside upper center" if above else "outside lower center", "ncols": columns}
+        figure.legend([*entries.values()], [*entries], **settings)
 
 
 def provenance(outcomes: Sequence[Outcome], settings: Mapping[str, Any] | None = None) -> dict[str, Any]:
