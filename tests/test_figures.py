@@ -17,9 +17,9 @@ from PIL import Image
 from harness import HarnessError, Rules, registry, simulate
 from harness.measures import floor, log_area, time_to
 from harness.outcome import Outcome
-from harness.plots import FIGURES, draw, load, provenance, regression_figure, save
+from harness.plots import FIGURES, curve, draw, load, provenance, regression_figure, save
 from harness.plots.style import COLOURS, styles
-from harness.statistics import nemenyi_distance, ranks, speed_up
+from harness.statistics import nemenyi_distance, ranks, simultaneous_band, speed_up
 from harness.study import Study
 from harness.testing import synthetic_table
 
@@ -71,6 +71,19 @@ def test_measures_are_those_of_the_curve() -> None:
     expected = np.where(reached.any(axis=1), fine[reached.argmax(axis=1)], np.inf)
     np.testing.assert_array_equal(time_to(result, "val", 0.1), expected)
     assert np.isfinite(expected).any()
+
+
+def test_a_simultaneous_band_is_wider_than_two_standard_errors() -> None:
+    result = OUTCOMES[2]
+    edges = []
+    for band in ("sem", "simultaneous"):
+        (drawn,) = draw([result], {"band": band}).axes[0].collections
+        edges.append(drawn.get_paths()[0].vertices)
+    times, mean, sem = curve(result, "val")
+    low, high = simultaneous_band(result.regret("val", times), np.random.default_rng(0))
+    assert edges[0][:, 1].max() == pytest.approx((mean + 2 * sem).max())
+    assert edges[1][:, 1].max() == pytest.approx(high.max())
+    assert ((high - low)[sem > 0] > 4 * sem[sem > 0]).all()
 
 
 def test_ranks_are_those_of_the_mean_curves() -> None:
@@ -225,6 +238,7 @@ def test_old_against_new_is_drawn_in_pairs() -> None:
         ({"figure": "violin", "at": 0.01}, "has seeds without a result at 0.01 s"),
         ({"figure": "critical-difference", "alpha": 2}, "alpha cannot be 2"),
         ({"kind": "train"}, "unknown value of 'kind' 'train'"),
+        ({"band": "wide"}, "unknown value of 'band' 'wide'"),
         ({"width": "wide"}, "unknown value of 'width' 'wide'"),
     ],
 )

@@ -18,6 +18,7 @@ _FIGURES = ("regret", "ranks", "ecdf-regret", "ecdf-time", "critical-difference"
 @click.option("--figure", type=OneOf(_FIGURES), help="What to draw. [default: regret]")
 @click.option("--kind", type=OneOf(["val", "test"]), help="Validation or test regret. [default: val]")
 @click.option("--width", type=OneOf(["column", "page"]), help="One column or two. [default: as its panels need]")
+@click.option("--band", type=OneOf(["sem", "simultaneous"]), help="Band of regret. [default: sem]")
 @click.option("--at", type=float, help="Simulated time of ecdf-regret, critical-difference, violin, cells.")
 @click.option("--targets", type=Numbers(), help="Regrets to reach, for ecdf-time and speed-up.")
 @click.option("--against", help="Algorithm to hold the others against, for speed-up.")

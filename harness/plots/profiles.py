@@ -25,7 +25,8 @@ _REPLICATES = 500
 def rank_figure(outcomes: Sequence[Outcome], kind: Kind, width: Width | None) -> Figure:
     """Rank of the mean regrets, averaged over benchmarks, over time; the band is of the bootstrap over seeds.
 
-    Time is in seconds where all benchmarks have the same end, and the share of the budget otherwise.
+    Time is in seconds where all benchmarks have the same end, and the share of the budget otherwise; there are 200
+    times, evenly spread on a log axis.
     """
     groups = selected(outcomes, kind)
     labels = complete(groups)

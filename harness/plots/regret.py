@@ -1,10 +1,10 @@
-"""Figures of anytime regret: mean over seeds with a band of two standard errors, on log-log axes."""
+"""Figures of anytime regret: mean over seeds with a band, on log-log axes."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib as mpl
 import numpy as np
@@ -17,6 +17,9 @@ from harness.comparison import selected
 from harness.errors import HarnessError
 from harness.outcome import Kind, Outcome, moments
 from harness.plots.style import STYLE, Width, legend, panels, styles
+from harness.statistics import simultaneous_band
+
+Band = Literal["sem", "simultaneous"]
 
 _MAX_STAMPS = 2000
 TIME_LABEL = "estimated wall-clock time [s]"
@@ -50,8 +53,10 @@ def everywhere(outcome: Outcome) -> float:
     return first
 
 
-def regret_figure(outcomes: Sequence[Outcome], kind: Kind, width: Width | None = None) -> Figure:
+def regret_figure(outcomes: Sequence[Outcome], kind: Kind, width: Width | None = None, *, band: Band = "sem") -> Figure:
     """Regret over simulated time, one panel per benchmark.
+
+    The `band` is of two standard errors at each time, or holds the whole mean curve with 95 % confidence.
 
     Raises HarnessError if no outcome has this kind of regret, or some cannot be compared.
     """
@@ -60,9 +65,10 @@ def regret_figure(outcomes: Sequence[Outcome], kind: Kind, width: Width | None =
     with mpl.rc_context(STYLE):
         figure, axes = panels(len(groups), width)
         for axis, same in zip(axes, groups.values(), strict=True):
-            _panel(axis, [(o, {**looks[o.study.label], "label": o.study.label}) for o in same], kind)
+            _panel(axis, [(o, {**looks[o.study.label], "label": o.study.label}) for o in same], kind, band)
             axis.set_title(same[0].reference.title)
-        legend(figure, f"mean ±2 SEM, {_runs([o for same in groups.values() for o in same])} runs")
+        what = {"sem": "±2 SEM", "simultaneous": "and simultaneous\n95 % band"}[band]
+        legend(figure, f"mean {what}, {_runs([o for same in groups.values() for o in same])} runs")
     return figure
 
 
@@ -75,7 +81,7 @@ def regression_figure(pairs: Sequence[tuple[Outcome, Outcome]]) -> Figure:
     with mpl.rc_context(STYLE):
         figure, axes = panels(len(pairs))
         for axis, pair in zip(axes, pairs, strict=True):
-            _panel(axis, list(zip(pair, looks, strict=True)), "val")
+            _panel(axis, list(zip(pair, looks, strict=True)), "val", "sem")
             axis.set_title(f"{pair[0].study.label} on {pair[0].study.benchmark}")
         legend(figure, f"mean ±2 SEM, {_runs([outcome for pair in pairs for outcome in pair])} runs")
     return figure
@@ -86,14 +92,18 @@ def _runs(outcomes: Sequence[Outcome]) -> str:
     return " to ".join(map(str, dict.fromkeys((seeds[0], seeds[-1]))))
 
 
-def _panel(axis: Axes, drawn: Sequence[tuple[Outcome, dict[str, Any]]], kind: Kind) -> None:
+def _panel(axis: Axes, drawn: Sequence[tuple[Outcome, dict[str, Any]]], kind: Kind, band: Band) -> None:
     lowest, start = math.inf, math.inf
     for outcome, look in drawn:
         times, mean, sem = curve(outcome, kind)
         axis.step(times, mean, where="post", **look)
         if np.isfinite(sem).all():
-            band = (np.maximum(mean - 2 * sem, 1e-300), mean + 2 * sem)
-            axis.fill_between(times, *band, step="post", color=look["color"], alpha=0.2, linewidth=0)
+            low, high = mean - 2 * sem, mean + 2 * sem
+            if band == "simultaneous":
+                low, high = simultaneous_band(outcome.regret(kind, times), np.random.default_rng(0))
+            axis.fill_between(
+                times, np.maximum(low, 1e-300), high, step="post", color=look["color"], alpha=0.2, linewidth=0
+            )
         lowest = min(lowest, mean[mean > 0].min(initial=math.inf))
         start = min(start, times[0])
     axis.set_yscale("log", nonpositive="clip")

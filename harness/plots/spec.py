@@ -27,7 +27,12 @@ FIGURES: dict[str, Callable[..., Figure]] = {
     "violin": violin_figure,
     "cells": cell_figure,
 }
-_WORDS = {"kind": ("val", "test"), "width": ("column", "page"), "blocks": ("benchmarks", "seeds")}
+_WORDS = {
+    "kind": ("val", "test"),
+    "width": ("column", "page"),
+    "band": ("sem", "simultaneous"),
+    "blocks": ("benchmarks", "seeds"),
+}
 
 
 def load(path: Path) -> dict[str, Any]:
