@@ -18,6 +18,9 @@ COMMANDS = {
     "show": "Show a benchmark, an algorithm, or results.",
     "plot": "Plot regret over simulated time.",
     "data": "List, fetch, import, verify and remove tables.",
+    "compare": "Compare algorithms: a table, tests, and sentences to quote.",
+    "baseline": "Keep studies that later versions are held against.",
+    "regress": "Tell whether an algorithm became worse than its baseline.",
 }
 
 
@@ -54,7 +57,7 @@ def main() -> NoReturn:
 
 def _status() -> int:
     try:
-        group.main(standalone_mode=False)
+        return group.main(standalone_mode=False) or 0
     except HarnessError as error:
         return _complain(error.message, error.hint)
     except click.ClickException as error:
@@ -66,7 +69,6 @@ def _status() -> int:
     except BrokenPipeError:
         sys.stdout = None  # the reader has gone; nothing is flushed to it at exit
         return 141
-    return 0
 
 
 def _complain_of_usage(error: click.ClickException) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -90,3 +91,22 @@ data_folder = click.option(
     help="Folder of imported tables. [default: NAS_HARNESS_DATA, or the user's data directory]",
 )
 """The option --data; worker processes inherit it through the environment."""
+
+
+class Share(click.ParamType[float]):
+    """A share below 1, as `5%` or `0.05`; above 0 unless `low` is given."""
+
+    name = "share"
+
+    def __init__(self, low: float = math.nextafter(0.0, 1.0)) -> None:
+        self.low = low
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        text = str(value).strip()
+        try:
+            share = float(text[:-1]) / 100 if text.endswith("%") else float(text)
+        except ValueError:
+            raise HarnessError(f"'{value}' is not a share.", "write it as 5% or 0.05") from None
+        if not self.low <= share < 1:
+            raise HarnessError(f"{param.opts[0] if param else 'a share'} cannot be {value}.", "write it as 5% or 0.05")
+        return share

@@ -3,34 +3,56 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from harness.cli.options import OneOf
+from harness.cli.options import Numbers, OneOf
+from harness.errors import HarnessError
+
+_FIGURES = ("regret", "ranks", "ecdf-regret", "ecdf-time", "critical-difference", "speed-up", "violin", "cells")
 
 
-@click.command("plot", short_help="Plot regret over simulated time.")
-@click.argument("results", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option(
-    "--kind", type=OneOf(["val", "test"]), default="val", show_default=True, help="Validation or test regret."
-)
+@click.command("plot", short_help="Draw a figure of results, or of what a TOML file says.")
+@click.argument("results", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE.toml|RESULTS...")
+@click.option("--figure", type=OneOf(_FIGURES), help="What to draw. [default: regret]")
+@click.option("--kind", type=OneOf(["val", "test"]), help="Validation or test regret. [default: val]")
+@click.option("--width", type=OneOf(["column", "page"]), help="One column or two. [default: as its panels need]")
+@click.option("--band", type=OneOf(["sem", "simultaneous"]), help="Band of regret. [default: sem]")
+@click.option("--at", type=float, help="Simulated time of ecdf-regret, critical-difference, violin, cells.")
+@click.option("--targets", type=Numbers(), help="Regrets to reach, for ecdf-time and speed-up.")
+@click.option("--against", help="Algorithm to hold the others against, for speed-up.")
+@click.option("--blocks", type=OneOf(["benchmarks", "seeds"]), help="What critical-difference ranks over.")
 @click.option(
     "-o",
     "--output",
     multiple=True,
     type=click.Path(path_type=Path),
-    help="File to write, as pdf, svg, png or pgf by its ending; repeatable. [default: regret-KIND.pdf beside RESULTS]",
+    help="File to write, as pdf, svg, png or pgf by its ending; repeatable. [default: FIGURE-KIND.pdf beside RESULTS]",
 )
-def command(results: tuple[Path, ...], kind: str, output: tuple[Path, ...]) -> None:
-    """Plot the anytime regret of RESULTS, files or folders: mean +-2 SEM over seeds, a panel per benchmark.
+def command(results: tuple[Path, ...], output: tuple[Path, ...], **options: Any) -> None:
+    """Draw a figure of the studies in RESULTS, files or folders, or the one that a TOML file describes.
 
-    The path of each figure is printed.
+    Options have the names of the file's settings and go before them. The path of each figure is printed; its
+    provenance is written beside it as JSON.
     """
-    from harness.plots import regret_figure, save
+    from harness.plots import draw, load, provenance, save
     from harness.store import find, read
 
-    figure = regret_figure([read(path) for path in find(results)], kind)  # type: ignore[arg-type]
+    settings: dict[str, Any] = {}
+    if results[0].suffix == ".toml":
+        if len(results) > 1:
+            raise HarnessError("a TOML file names its own results.", "give either the file or the results.")
+        settings = load(results[0])
+        results = tuple(map(Path, settings.get("results", ())))
+        output = output or tuple(map(Path, settings.get("output", ())))
+    settings |= {name: value for name, value in options.items() if value is not None}
+    if not results:
+        raise HarnessError("there are no results to draw.", 'name them: results = ["results"]')
+    outcomes = [read(path) for path in find(results)]
+    figure = draw(outcomes, settings)
     beside = results[0] if results[0].is_dir() else results[0].parent
-    for path in output or (beside / f"regret-{kind}.pdf",):
-        save(figure, path)
+    default = f"{settings.get('figure', 'regret')}-{settings.get('kind', 'val')}.pdf"
+    for path in output or (beside / default,):
+        save(figure, path, provenance(outcomes, {k: v for k, v in settings.items() if k != "output"}))
         click.echo(path)

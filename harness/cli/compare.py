@@ -1,0 +1,67 @@
+"""`harness compare`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from harness.cli.options import Numbers, OneOf, Share
+
+if TYPE_CHECKING:
+    from rich.table import Table as Grid
+
+    from harness.comparison import Comparison
+
+
+@click.command("compare", short_help="Compare algorithms: a table, tests, and sentences to quote.")
+@click.argument("results", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--kind", type=OneOf(["val", "test"]), default="val", show_default=True, help="Validation or test regret."
+)
+@click.option("--at", type=Numbers(), help="Simulated times in seconds, e.g. 1e5,1e6. [default: the end]")
+@click.option("--alpha", type=Share(), default="0.05", show_default=True, help="Level of significance.")
+@click.option(
+    "--format",
+    "form",
+    type=OneOf(["table", "markdown", "latex", "csv", "json"]),
+    default="table",
+    show_default=True,
+    help="`table` shows a table on stderr and prints the sentences; the others are printed.",
+)
+def command(results: tuple[Path, ...], kind: str, at: list[float] | None, alpha: float, form: str) -> None:
+    """Compare the studies in RESULTS, files or folders, by their regret on each benchmark.
+
+    Tests are paired by seed and corrected by Holm; bold are the best and those not significantly worse.
+    """
+    from harness import comparison, comparison_table
+    from harness.cli import tables
+    from harness.store import find, read
+
+    found = comparison.compare([read(path) for path in find(results)], kind, at=at or (), alpha=alpha)  # type: ignore[arg-type]
+    if form == "table":
+        tables.console(stderr=True).print(_grid(found), comparison_table.note(found), sep="\n")
+        click.echo("\n".join(comparison.sentences(found)))
+    else:
+        click.echo(comparison_table.FORMATS[form](found))
+
+
+def _grid(found: Comparison) -> Grid:
+    """Regrets over benchmarks and times; those on top in bold."""
+    from rich import box
+    from rich.table import Table as Grid
+    from rich.text import Text
+
+    from harness import comparison_table
+
+    columns = comparison_table.labels(found)
+    grid = Grid(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    grid.add_column("benchmark")
+    for name in ("time (s)", *columns):
+        grid.add_column(name, justify="right")
+    texts = comparison_table.grid(found, comparison_table.plain, "–")
+    for row, cells in zip(found.rows, texts, strict=True):
+        top = ["bold" if name in row.cells and row.cells[name].top else "" for name in columns]
+        grid.add_row(*cells[:2], *(Text(cell, style=style) for cell, style in zip(cells[2:], top, strict=True)))
+    return grid

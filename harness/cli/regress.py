@@ -1,0 +1,77 @@
+"""`harness regress`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from harness.cli.options import Numbers, Share
+from harness.errors import HarnessError
+
+
+@click.command("regress", short_help="Tell whether an algorithm became worse than its baseline.")
+@click.option(
+    "--baseline",
+    "folder",
+    type=click.Path(path_type=Path),
+    default=Path("results/baseline"),
+    show_default=True,
+    help="Folder that `harness baseline save` made.",
+)
+@click.option("--seeds", type=int, help="Use the first N seeds of each study. [default: all]")
+@click.option(
+    "--margin", type=Share(low=0.0), default="5%", show_default=True, help="How much worse is still no regression."
+)
+@click.option("--alpha", type=Share(), default="0.01", show_default=True, help="Chance of a false alarm, at most.")
+@click.option("--at", type=Numbers(), help="Simulated times to compare at. [default: the end and a tenth of it]")
+@click.option("--accept", is_flag=True, help="Make the new studies the baseline, unless one is worse.")
+@click.option("--junit", type=click.Path(path_type=Path), help="Write JUnit XML to this file.")
+@click.option("--figure", type=click.Path(path_type=Path), help="Draw old against new to this file.")
+@click.option("--processes", type=int, help="Worker processes. [default: one per core]")
+def command(
+    folder: Path,
+    seeds: int | None,
+    margin: float,
+    alpha: float,
+    at: list[float] | None,
+    accept: bool,
+    junit: Path | None,
+    figure: Path | None,
+    processes: int | None,
+) -> None:
+    """Rerun the studies of a baseline, and test whether the anytime curve of any of them got worse.
+
+    Prints a summary in Markdown, also to the file that $GITHUB_STEP_SUMMARY names. Exits with 0 if all are the same
+    or better, with 1 if one is worse, with 3 if one changed but is not shown to be worse.
+    """
+    from harness import baseline, regression, regression_report
+    from harness.cli import tables
+    from harness.files import whole
+
+    if accept and seeds is not None:
+        raise HarnessError("a part of the seeds cannot become the baseline.", "leave out --seeds to --accept.")
+    recorded = baseline.load(folder)
+    plans = [baseline.plan(outcome.study, seeds) for outcome in recorded]
+    with tables.progress(plans, set()) as progress:
+        candidates = baseline.rerun(plans, processes=processes or len(os.sched_getaffinity(0)), progress=progress)
+    pairs = list(zip(recorded, candidates, strict=True))
+    judgements = regression.judge(pairs, at=at or (), margin=margin, alpha=alpha)
+    summary = regression_report.markdown(judgements, margin, alpha)
+    click.echo(summary, nl=False)
+    if step := os.environ.get("GITHUB_STEP_SUMMARY"):
+        with Path(step).open("a", encoding="utf-8") as file:
+            file.write(summary)
+    if junit:
+        with whole(junit) as temporary:
+            temporary.write_bytes(regression_report.junit(judgements, margin, alpha))
+    if figure:
+        from harness.plots import provenance, regression_figure, save
+
+        save(regression_figure(pairs), figure, provenance([o for pair in pairs for o in pair]))
+    status = regression.exit_status(judgements)
+    if accept and status != 1:
+        baseline.save(folder, [j.candidate for j in judgements if j.verdict != "same"])
+        status = 0
+    click.get_current_context().exit(status)

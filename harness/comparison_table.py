@@ -1,0 +1,100 @@
+"""A comparison as Markdown, LaTeX, CSV and JSON."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+
+from harness.comparison import Cell, Comparison, sentences
+
+Format = Callable[[Comparison], str]
+
+
+def labels(comparison: Comparison) -> list[str]:
+    """The algorithms of any row, in the order in which they appear."""
+    return list(dict.fromkeys(label for row in comparison.rows for label in row.cells))
+
+
+def grid(comparison: Comparison, text: Callable[[Cell], str], absent: str) -> list[list[str]]:
+    """Texts of the table: benchmark, time, and a cell for each algorithm."""
+    columns = labels(comparison)
+    return [
+        [row.benchmark, f"{row.time:.4g}", *(text(row.cells[c]) if c in row.cells else absent for c in columns)]
+        for row in comparison.rows
+    ]
+
+
+def plain(cell: Cell) -> str:
+    """`3.59e-04 ± 2.3e-05`."""
+    return f"{cell.mean:.2e} ± {cell.sem:.1e}"
+
+
+def note(comparison: Comparison) -> str:
+    """What the numbers are, and which of them are bold."""
+    what = "Validation" if comparison.kind == "val" else "Test"
+    return (
+        f"{what} regret, mean ± SEM over seeds. Bold: the lowest mean, and those whose runs are not significantly "
+        f"worse (one-sided Wilcoxon signed-rank test paired by seed, Holm-corrected over the table, alpha "
+        f"{comparison.alpha:g})."
+    )
+
+
+def markdown(comparison: Comparison) -> str:
+    """A table, its note, and the sentences."""
+    head = ["benchmark", "time (s)", *labels(comparison)]
+    rows = grid(comparison, lambda cell: f"**{plain(cell)}**" if cell.top else plain(cell), "–")
+    lines = [_bar(head), _bar(["---", "---:", *("---:" for _ in head[2:])]), *map(_bar, rows)]
+    said = sentences(comparison)
+    return "\n".join([*lines, "", note(comparison), *([""] if said else []), *(f"- {text}" for text in said)])
+
+
+def _bar(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def latex(comparison: Comparison) -> str:
+    """A booktabs tabular, with its note and the sentences as comments."""
+
+    def power(value: float, digits: int) -> str:
+        mantissa, exponent = f"{value:.{digits}e}".split("e")
+        return f"{mantissa}{{\\cdot}}10^{{{int(exponent)}}}"
+
+    def text(cell: Cell) -> str:
+        number = f"{power(cell.mean, 2)} \\pm {power(cell.sem, 1)}"
+        return f"$\\mathbf{{{number}}}$" if cell.top else f"${number}$"
+
+    head = ["benchmark", "time (s)", *labels(comparison)]
+    rows = [[_escaped(row[0]), row[1], *row[2:]] for row in grid(comparison, text, "--")]
+    body = [" & ".join(row) + r" \\" for row in rows]
+    comments = [f"% {line}" for line in (note(comparison), *sentences(comparison))]
+    begin = rf"\begin{{tabular}}{{lr{'r' * len(head[2:])}}}"
+    lines = [*comments, begin, r"\toprule", " & ".join(map(_escaped, head)) + r" \\", r"\midrule", *body]
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"])
+
+
+def _escaped(text: str) -> str:
+    return "".join(rf"\{c}" if c in "_%&#${}" else c for c in text)
+
+
+def comma_separated(comparison: Comparison) -> str:
+    """A line for each algorithm, benchmark and time."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["benchmark", "time", "seeds", "kind", "algorithm", "mean", "sem", "p_worse_than_best", "top"])
+    for row in comparison.rows:
+        for label, cell in row.cells.items():
+            where = (row.benchmark, row.time, row.seeds, comparison.kind, label)
+            writer.writerow([*where, cell.mean, cell.sem, "" if cell.worse is None else cell.worse, cell.top])
+    return out.getvalue().rstrip("\n")
+
+
+def to_json(comparison: Comparison) -> str:
+    """Rows, duels and sentences."""
+    duels = [{**asdict(duel), "improvement": duel.improvement._asdict()} for duel in comparison.duels]
+    return json.dumps({**asdict(comparison), "duels": duels, "sentences": sentences(comparison)}, indent=1)
+
+
+FORMATS: dict[str, Format] = {"markdown": markdown, "latex": latex, "csv": comma_separated, "json": to_json}

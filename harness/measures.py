@@ -1,0 +1,46 @@
+"""Numbers per seed out of a study: regret at a time, time to a target, area under the log-regret curve."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from harness.arrays import Floats, Ints
+from harness.outcome import Kind, Outcome
+from harness.statistics import mean_log_area
+
+FLOOR = 1e-3
+"""Regrets below this share of the optimum's loss count as that much where their logarithm is taken."""
+
+
+def floor(outcome: Outcome, kind: Kind) -> float:
+    """The regret that a regret of zero stands for in a logarithm, in the unit of the loss."""
+    optimum = outcome.reference.optimum if kind == "val" else outcome.reference.test_optimum
+    return FLOOR * (abs(optimum or 0.0) or 1.0)
+
+
+def steps(outcome: Outcome, kind: Kind) -> tuple[Ints, Floats, Floats]:
+    """Position of the seed, time and regret of every incumbent, sorted by seed and then by time, Int[E], Float[E]."""
+    run = outcome.trajectory
+    optimum = outcome.reference.optimum if kind == "val" else outcome.reference.test_optimum
+    loss = outcome.val_loss if kind == "val" else outcome.test_loss
+    kept = np.flatnonzero(run.incumbent)
+    return run.seed[kept], run.time[kept], loss[kept] - (np.nan if optimum is None else optimum)
+
+
+def log_area(outcome: Outcome, kind: Kind, start: float, end: float) -> Floats:
+    """Mean of log10 regret over log time from `start` to `end`, Float[S]; inf for a seed without result at `start`."""
+    seed, time, regret = steps(outcome, kind)
+    seeds = len(outcome.trajectory.seeds)
+    return mean_log_area(seed, time, regret, seeds=seeds, start=start, end=end, floor=floor(outcome, kind))
+
+
+def time_to(outcome: Outcome, kind: Kind, target: float) -> Floats:
+    """When the regret of each seed's incumbent was first at most `target`, Float[S]; inf where it never was.
+
+    An incumbent is chosen by what was observed, so that its regret may rise again later.
+    """
+    seed, time, regret = steps(outcome, kind)
+    reached = regret <= target
+    first = np.full(len(outcome.trajectory.seeds), np.inf)
+    np.minimum.at(first, seed[reached], time[reached])
+    return first

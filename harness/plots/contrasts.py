@@ -1,0 +1,196 @@
+"""Figures that hold algorithms against each other: critical differences, speed-ups, distributions of final regret."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+from harness.arrays import Floats
+from harness.comparison import complete, regret_at, require_paired, selected
+from harness.errors import HarnessError, unknown
+from harness.measures import floor, time_to
+from harness.outcome import Kind, Outcome
+from harness.plots.profiles import zero_note
+from harness.plots.regret import REGRET_LABEL
+from harness.plots.style import STYLE, Width, panels, styles
+from harness.statistics import Estimate, cliques, friedman, nemenyi_distance, ranks, speed_up
+
+Blocks = Literal["benchmarks", "seeds"]
+
+
+def critical_difference_figure(
+    outcomes: Sequence[Outcome],
+    kind: Kind,
+    width: Width | None,
+    *,
+    at: float | None,
+    blocks: Blocks = "benchmarks",
+    alpha: float = 0.05,
+) -> Figure:
+    """Average ranks at simulated time `at` (default: the end); bars join those that Nemenyi's test cannot tell apart.
+
+    Blocks are benchmarks (ranks of mean regrets) or runs, one for each benchmark and seed; the latter says something
+    about these benchmarks only. Demsar, "Statistical comparisons of classifiers over multiple data sets", JMLR 7, 2006.
+    """
+    groups = selected(outcomes, kind)
+    labels = complete(groups)
+    scores = np.concatenate([_scores(same, labels, kind, at, blocks) for same in groups.values()])
+    if len(scores) < 2 or len(labels) < 3:
+        raise HarnessError(
+            f"a critical-difference diagram needs 3 algorithms and 2 {blocks}, got {len(labels)} and {len(scores)}.",
+            "name more results, or take runs for blocks: blocks = 'seeds'",
+        )
+    average = ranks(scores).mean(axis=0)
+    distance = nemenyi_distance(len(labels), len(scores), alpha)
+    title = f"{len(scores)} {blocks}, Friedman p = {friedman(scores):.2g}, alpha {alpha:g}"
+    with mpl.rc_context(STYLE):
+        rows = (len(labels) + 1) // 2
+        figure, (axis,) = panels(1, width, 1.0 + 0.22 * rows)
+        _diagram(axis, average, [labels[i] for i in np.argsort(average, kind="stable")], distance)
+        axis.set_title(title, fontsize=7)
+    return figure
+
+
+def _scores(same: Sequence[Outcome], labels: Sequence[str], kind: Kind, at: float | None, blocks: Blocks) -> Floats:
+    """Regrets Float[S, A], or their means Float[1, A]."""
+    if blocks == "seeds":
+        require_paired(same)
+    by_label = {o.study.label: regret_at(o, kind, [o.end if at is None else at])[:, 0] for o in same}
+    scores = np.stack([by_label[label] for label in labels], axis=1)
+    return scores if blocks == "seeds" else scores.mean(axis=0, keepdims=True)
+
+
+def _diagram(axis: Axes, average: Floats, labels: Sequence[str], distance: float) -> None:
+    ordered, count = np.sort(average), len(labels)
+    looks, half = styles(labels), (len(labels) + 1) // 2
+    axis.set_axis_off()
+    axis.plot([1, count], [0, 0], color="black", linewidth=0.8)
+    for tick in range(1, count + 1):
+        axis.plot([tick, tick], [0, 0.15], color="black", linewidth=0.8)
+        axis.text(tick, 0.25, str(tick), ha="center", va="bottom", fontsize=7)
+    axis.plot([1, 1 + distance], [1.15, 1.15], color="black", linewidth=1.5)
+    axis.text(1, 1.3, f"critical difference {distance:.2f}", ha="left", va="bottom", fontsize=7)
+    bars = cliques(ordered.tolist(), distance)
+    base = 0.25 + 0.22 * len(bars)
+    for i, (rank, label) in enumerate(zip(ordered, labels, strict=True)):
+        left = i < half
+        depth = -(base + 0.45 * (i + 1 if left else count - i))
+        edge = 1 - 0.08 * (count - 1) if left else count + 0.08 * (count - 1)
+        axis.plot([rank, rank, edge], [0, depth, depth], color=looks[label]["color"], linewidth=0.9)
+        text = f"{label}  {rank:.2f}" if left else f"{rank:.2f}  {label}"
+        axis.text(edge, depth, f" {text} ", ha="right" if left else "left", va="center", fontsize=7)
+    for i, (first, last) in enumerate(bars):
+        height = -0.2 - 0.22 * i
+        axis.plot([ordered[first] - 0.03, ordered[last] + 0.03], [height, height], color="#444444", linewidth=2.5)
+    axis.set_xlim(1 - 0.45 * (count - 1), count + 0.45 * (count - 1))
+    axis.set_ylim(-(base + 0.45 * half + 0.4), 1.9)
+
+
+def speed_up_figure(
+    outcomes: Sequence[Outcome],
+    kind: Kind,
+    width: Width | None,
+    *,
+    targets: Sequence[float],
+    against: str,
+) -> Figure:
+    """How many times sooner than `against` each algorithm reaches the `targets`, a panel per benchmark.
+
+    Ratios of expected running times, with 95 % intervals of the bootstrap over seeds.
+    """
+    groups = selected(outcomes, kind)
+    labels = complete(groups)
+    if against not in labels:
+        raise unknown("algorithm to hold the others against", against, labels)
+    rivals = [label for label in labels if label != against]
+    if not rivals:
+        raise HarnessError(f"there is no other algorithm than {against}.", "name the results of at least two.")
+    with mpl.rc_context(STYLE):
+        figure, axes = panels(len(groups), width, 0.9 + 0.22 * len(rivals) * len(targets))
+        for axis, same in zip(axes, groups.values(), strict=True):
+            require_paired(same)
+            _speed_ups(axis, {o.study.label: o for o in same}, kind, targets, against, rivals)
+            axis.set_title(same[0].reference.title)
+    return figure
+
+
+def _speed_ups(
+    axis: Axes, same: dict[str, Outcome], kind: Kind, targets: Sequence[float], against: str, rivals: Sequence[str]
+) -> None:
+    looks, names = styles(same), []
+    for row, (label, target) in enumerate((label, target) for label in rivals for target in targets):
+        times, other = (time_to(same[name], kind, target) for name in (label, against))
+        estimate = speed_up(times, other, max(o.end for o in same.values()), np.random.default_rng(0))
+        names.append(f"{label} to {target:g}")
+        if math.isfinite(estimate.high) and estimate.low > 0:
+            error = [[estimate.value - estimate.low], [estimate.high - estimate.value]]
+            colour = looks[label]["color"]
+            axis.errorbar([estimate.value], [row], xerr=error, fmt="o", color=colour, markersize=3, capsize=2)
+        axis.text(1.02, row, _times(estimate), transform=axis.get_yaxis_transform(), va="center", fontsize=6)
+    axis.axvline(1.0, color="black", linewidth=0.8)
+    axis.set_xscale("log")
+    axis.margins(x=0.15)
+    ends = np.array([*axis.get_xlim(), 0.9, 1.1])
+    axis.set_xlim(ends.min(), ends.max())
+    axis.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+    axis.xaxis.set_minor_formatter(NullFormatter())
+    axis.set_yticks(range(len(names)), names)
+    axis.set_ylim(len(names) - 0.5, -0.5)
+    axis.set_xlabel(f"times sooner than {against}")
+
+
+def _times(estimate: Estimate) -> str:
+    if math.isnan(estimate.value):
+        return "neither arrives"
+    if math.isinf(estimate.value):
+        return "other never arrives"
+    if estimate.value == 0:
+        return "never arrives"
+    low, high = (_short(end) for end in estimate[1:])
+    return f"{_short(estimate.value)}x [{low}, {high}]"
+
+
+def _short(ratio: float) -> str:
+    """Two significant digits, and `3.0` rather than `3`."""
+    if math.isinf(ratio):
+        return "∞"
+    return f"{ratio:.0f}" if ratio >= 9.95 else f"{ratio:.1f}" if ratio >= 0.995 else f"{ratio:.2g}"
+
+
+def violin_figure(outcomes: Sequence[Outcome], kind: Kind, width: Width | None, *, at: float | None) -> Figure:
+    """Distribution of regret over runs at simulated time `at` (default: the end), with median and quartiles."""
+    groups = selected(outcomes, kind)
+    with mpl.rc_context(STYLE):
+        figure, axes = panels(len(groups), width)
+        for axis, same in zip(axes, groups.values(), strict=True):
+            time = max(o.end for o in same) if at is None else at
+            _violins(axis, same, kind, time)
+            axis.set_title(same[0].reference.title)
+    return figure
+
+
+def _violins(axis: Axes, same: Sequence[Outcome], kind: Kind, time: float) -> None:
+    least = floor(same[0], kind)
+    regrets = [regret_at(o, kind, [time])[:, 0] for o in same]
+    logs = [np.log10(np.maximum(regret, least)) for regret in regrets]
+    looks, places = styles(o.study.label for o in same), range(1, len(same) + 1)
+    parts = axis.violinplot(logs, positions=places, widths=0.8, showextrema=False)
+    bodies: Any = parts["bodies"]
+    for body, outcome in zip(bodies, same, strict=True):
+        body.set(facecolor=looks[outcome.study.label]["color"], alpha=0.5, linewidth=0)
+    low, middle, high = np.array([np.quantile(values, [0.25, 0.5, 0.75]) for values in logs]).T
+    axis.vlines(places, low, high, color="black", linewidth=2.5)
+    axis.scatter(places, middle, color="white", edgecolor="black", linewidth=0.6, s=10, zorder=3)
+    axis.yaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.yaxis.set_major_formatter(FuncFormatter(lambda x, _: f"$10^{{{x:g}}}$"))
+    axis.set_xticks(places, [o.study.label for o in same])
+    axis.set_xlabel(zero_note(regrets, least).strip())
+    axis.set_ylabel(f"{REGRET_LABEL[kind]} at {time:.4g} s")

@@ -1,0 +1,135 @@
+"""Figures of whole distributions: ranks over time, regret at a time, and times to targets, as COCO has them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from harness.arrays import Floats
+from harness.comparison import complete, require_paired, selected
+from harness.measures import floor, time_to
+from harness.outcome import Kind, Outcome
+from harness.plots.regret import REGRET_LABEL, TIME_LABEL, everywhere, log_time
+from harness.plots.style import STYLE, Width, legend, panels, styles
+from harness.statistics import bootstrap_weights, percentiles, ranks
+
+_STAMPS = 200
+_REPLICATES = 500
+
+
+def rank_figure(outcomes: Sequence[Outcome], kind: Kind, width: Width | None) -> Figure:
+    """Rank of the mean regrets, averaged over benchmarks, over time; the band is of the bootstrap over seeds.
+
+    Time is in seconds where all benchmarks have the same end, and the share of the budget otherwise; there are 200
+    times, evenly spread on a log axis.
+    """
+    groups = selected(outcomes, kind)
+    labels = complete(groups)
+    for same in groups.values():
+        require_paired(same)
+    ends = {name: max(o.end for o in same) for name, same in groups.items()}
+    starts = [max(map(everywhere, same)) / ends[name] for name, same in groups.items()]
+    shares = np.geomspace(max(starts), 1.0, _STAMPS)
+    drawn = [_ranks(groups[name], labels, kind, shares * ends[name]) for name in groups]
+    average = np.mean([mean for mean, _ in drawn], axis=0)
+    low, high = percentiles(np.mean([resampled for _, resampled in drawn], axis=0))
+    common = len(set(ends.values())) == 1
+    x = shares * next(iter(ends.values())) if common else shares
+    looks = styles(labels)
+    with mpl.rc_context(STYLE):
+        figure, (axis,) = panels(1, width)
+        for i, label in enumerate(labels):
+            axis.step(x, average[:, i], where="post", label=label, **looks[label])
+            axis.fill_between(
+                x, low[:, i], high[:, i], step="post", color=looks[label]["color"], alpha=0.12, linewidth=0
+            )
+        log_time(axis, x[0], x[-1])
+        axis.set_xlabel(TIME_LABEL if common else "share of the budget")
+        axis.set_ylabel(f"average rank, {REGRET_LABEL[kind]}")
+        axis.set_ylim(0.8, len(labels) + 0.2)
+        axis.set_yticks(range(1, len(labels) + 1))
+        count = f"{len(groups)} benchmark{'s' if len(groups) > 1 else ''}"
+        axis.set_title(f"{count}, band of 95 % of resamples")
+        legend(figure, above=True)
+    return figure
+
+
+def _ranks(same: Sequence[Outcome], labels: Sequence[str], kind: Kind, times: Floats) -> tuple[Floats, Floats]:
+    """Ranks of the algorithms at `times` Float[G]: Float[G, A], and of resampled seeds Float[B, G, A]."""
+    by_label = {o.study.label: o.regret(kind, times) for o in same}
+    regrets = [by_label[label] for label in labels]
+    weights = bootstrap_weights(len(regrets[0]), np.random.default_rng(0), _REPLICATES)
+    means = np.stack([regret.mean(axis=0) for regret in regrets], axis=-1)
+    return ranks(means), ranks(np.stack([weights @ regret for regret in regrets], axis=-1))
+
+
+def regret_ecdf_figure(outcomes: Sequence[Outcome], kind: Kind, width: Width | None, *, at: float | None) -> Figure:
+    """Share of the runs with at most a regret at simulated time `at` (default: the end), a panel per benchmark."""
+    groups = selected(outcomes, kind)
+
+    def draw(axis: Axes, same: Sequence[Outcome], looks: Mapping[str, Any]) -> None:
+        time = max(o.end for o in same) if at is None else at
+        least = floor(same[0], kind)
+        found = {o.study.label: np.sort(o.regret(kind, np.array([time]))[:, 0]) for o in same}
+        highest = max((np.nanmax(values, initial=least) for values in found.values()), default=least)
+        for label, values in found.items():
+            reached = np.maximum(values[np.isfinite(values)], least)
+            share = np.arange(len(reached) + 1) / len(values)
+            axis.step(
+                [least, *reached, highest * 1.2], [0, *share[1:], share[-1]], where="post", label=label, **looks[label]
+            )
+        axis.set_xscale("log")
+        axis.set_xlabel(f"{REGRET_LABEL[kind]} at {time:.4g} s{zero_note(found.values(), least)}")
+        axis.set_ylabel("share of runs")
+
+    return _shares(groups, width, draw, "")
+
+
+def zero_note(values: Iterable[Floats], least: float) -> str:
+    """Where regrets below `least` are drawn, if there are any."""
+    return f"\n(0 drawn at {least:.2g})" if any((v < least).any() for v in values) else ""
+
+
+def time_ecdf_figure(
+    outcomes: Sequence[Outcome], kind: Kind, width: Width | None, *, targets: Sequence[float]
+) -> Figure:
+    """Share of the pairs (run, target) that were reached, over simulated time, a panel per benchmark."""
+    groups = selected(outcomes, kind)
+
+    def draw(axis: Axes, same: Sequence[Outcome], looks: Mapping[str, Any]) -> None:
+        end = max(o.end for o in same)
+        first = min(float(o.first_times().min()) for o in same)
+        for o in same:
+            times = np.sort(np.concatenate([time_to(o, kind, target) for target in targets]))
+            reached = times[np.isfinite(times)]
+            share = np.arange(len(reached) + 1) / len(times)
+            axis.step(
+                [first, *reached, end],
+                [0, *share[1:], share[-1]],
+                where="post",
+                label=o.study.label,
+                **looks[o.study.label],
+            )
+        log_time(axis, first, end)
+        axis.set_ylabel("share of runs and targets" if len(targets) > 1 else f"share of runs at {targets[0]:g}")
+
+    what = ", ".join(f"{target:g}" for target in targets) if len(targets) < 5 else f"{len(targets)} targets"
+    return _shares(groups, width, draw, f"{REGRET_LABEL[kind]} {what}")
+
+
+def _shares(groups: Mapping[str, Sequence[Outcome]], width: Width | None, draw: Any, title: str) -> Figure:
+    """Panels of shares in [0, 1], with a legend."""
+    looks = styles(o.study.label for same in groups.values() for o in same)
+    with mpl.rc_context(STYLE):
+        figure, axes = panels(len(groups), width)
+        for axis, same in zip(axes, groups.values(), strict=True):
+            draw(axis, same, looks)
+            axis.set_ylim(0, 1.02)
+            axis.set_title(same[0].reference.title)
+        legend(figure, title)
+    return figure

@@ -1,0 +1,122 @@
+"""Figures of anytime regret: mean over seeds with a band, on log-log axes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
+
+from harness.arrays import Floats
+from harness.comparison import selected
+from harness.errors import HarnessError
+from harness.outcome import Kind, Outcome, moments
+from harness.plots.style import STYLE, Width, legend, panels, styles
+from harness.statistics import simultaneous_band
+
+Band = Literal["sem", "simultaneous"]
+
+_MAX_STAMPS = 2000
+TIME_LABEL = "estimated wall-clock time [s]"
+REGRET_LABEL = {"val": "validation regret", "test": "test regret"}
+
+
+def curve(outcome: Outcome, kind: Kind) -> tuple[Floats, Floats, Floats]:
+    """Times (T), mean regret and its standard error over seeds: a step function that holds from each time on.
+
+    It begins when every seed has a result, and has a step at every time when some incumbent changed, thinned to
+    2,000 of them, evenly spread on a log axis. Raises HarnessError if there is nothing to draw.
+    """
+    stamps = outcome.trajectory.stamps()
+    stamps = stamps[stamps >= everywhere(outcome)]
+    if len(stamps) > _MAX_STAMPS:
+        targets = np.geomspace(stamps[0], stamps[-1], _MAX_STAMPS)
+        stamps = np.unique(stamps[np.minimum(np.searchsorted(stamps, targets), len(stamps) - 1)])
+    times = np.append(stamps, max(outcome.end, stamps[-1]))
+    return (times, *moments(outcome.regret(kind, times)))
+
+
+def everywhere(outcome: Outcome) -> float:
+    """The time from which on every seed has a result. Raises HarnessError if there is none."""
+    first = float(outcome.first_times().max(initial=-math.inf))
+    if not math.isfinite(first):
+        raise HarnessError(
+            f"study {outcome.study.id} ({outcome.study.label} on {outcome.study.benchmark}) has a seed without any "
+            "result.",
+            "its budget is too small to finish one evaluation; run it with a larger --budget.",
+        )
+    return first
+
+
+def regret_figure(outcomes: Sequence[Outcome], kind: Kind, width: Width | None = None, *, band: Band = "sem") -> Figure:
+    """Regret over simulated time, one panel per benchmark.
+
+    The `band` is of two standard errors at each time, or holds the whole mean curve with 95 % confidence.
+
+    Raises HarnessError if no outcome has this kind of regret, or some cannot be compared.
+    """
+    groups = selected(outcomes, kind)
+    looks = styles(o.study.label for same in groups.values() for o in same)
+    with mpl.rc_context(STYLE):
+        figure, axes = panels(len(groups), width)
+        for axis, same in zip(axes, groups.values(), strict=True):
+            _panel(axis, [(o, {**looks[o.study.label], "label": o.study.label}) for o in same], kind, band)
+            axis.set_title(same[0].reference.title)
+        what = {"sem": "±2 SEM", "simultaneous": "and simultaneous\n95 % band"}[band]
+        legend(figure, f"mean {what}, {_runs([o for same in groups.values() for o in same])} runs")
+    return figure
+
+
+def regression_figure(pairs: Sequence[tuple[Outcome, Outcome]]) -> Figure:
+    """Validation regret of each pair (baseline, now) of outcomes of one algorithm, a panel for each pair."""
+    looks: tuple[dict[str, Any], ...] = (
+        {"color": "#444444", "linestyle": "--", "zorder": 3, "label": "baseline"},
+        {"color": "#D55E00", "label": "now"},
+    )
+    with mpl.rc_context(STYLE):
+        figure, axes = panels(len(pairs))
+        for axis, pair in zip(axes, pairs, strict=True):
+            _panel(axis, list(zip(pair, looks, strict=True)), "val", "sem")
+            axis.set_title(f"{pair[0].study.label} on {pair[0].study.benchmark}")
+        legend(figure, f"mean ±2 SEM, {_runs([outcome for pair in pairs for outcome in pair])} runs")
+    return figure
+
+
+def _runs(outcomes: Sequence[Outcome]) -> str:
+    seeds = sorted({len(o.trajectory.seeds) for o in outcomes})
+    return " to ".join(map(str, dict.fromkeys((seeds[0], seeds[-1]))))
+
+
+def _panel(axis: Axes, drawn: Sequence[tuple[Outcome, dict[str, Any]]], kind: Kind, band: Band) -> None:
+    lowest, start = math.inf, math.inf
+    for outcome, look in drawn:
+        times, mean, sem = curve(outcome, kind)
+        axis.step(times, mean, where="post", **look)
+        if np.isfinite(sem).all():
+            low, high = mean - 2 * sem, mean + 2 * sem
+            if band == "simultaneous":
+                low, high = simultaneous_band(outcome.regret(kind, times), np.random.default_rng(0))
+            axis.fill_between(
+                times, np.maximum(low, 1e-300), high, step="post", color=look["color"], alpha=0.2, linewidth=0
+            )
+        lowest = min(lowest, mean[mean > 0].min(initial=math.inf))
+        start = min(start, times[0])
+    axis.set_yscale("log", nonpositive="clip")
+    if math.isfinite(lowest):
+        axis.set_ylim(bottom=lowest / 2)
+    log_time(axis, start, max(outcome.end for outcome, _ in drawn))
+    axis.set_ylabel(REGRET_LABEL[kind])
+
+
+def log_time(axis: Axes, start: float, end: float) -> None:
+    """Make the x axis simulated seconds on a log scale."""
+    axis.set_xscale("log")
+    axis.set_xlim(start, end)
+    axis.xaxis.set_minor_locator(LogLocator(subs="auto"))
+    axis.xaxis.set_minor_formatter(NullFormatter())
+    axis.set_xlabel(TIME_LABEL)

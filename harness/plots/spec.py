@@ -1,0 +1,95 @@
+"""Figures as data: which figure to draw of which results, out of a TOML file or options of the same names."""
+
+from __future__ import annotations
+
+import inspect
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from harness.errors import HarnessError, unknown
+from harness.outcome import Outcome
+from harness.plots.cells import cell_figure
+from harness.plots.contrasts import critical_difference_figure, speed_up_figure, violin_figure
+from harness.plots.profiles import rank_figure, regret_ecdf_figure, time_ecdf_figure
+from harness.plots.regret import regret_figure
+
+FIGURES: dict[str, Callable[..., Figure]] = {
+    "regret": regret_figure,
+    "ranks": rank_figure,
+    "ecdf-regret": regret_ecdf_figure,
+    "ecdf-time": time_ecdf_figure,
+    "critical-difference": critical_difference_figure,
+    "speed-up": speed_up_figure,
+    "violin": violin_figure,
+    "cells": cell_figure,
+}
+_WORDS = {
+    "kind": ("val", "test"),
+    "width": ("column", "page"),
+    "band": ("sem", "simultaneous"),
+    "blocks": ("benchmarks", "seeds"),
+}
+
+
+def load(path: Path) -> dict[str, Any]:
+    """The settings in a TOML file; its `results` and `output` are lists of paths relative to the working folder.
+
+    Raises HarnessError if it cannot be read, or has a setting that no figure has.
+    """
+    try:
+        settings = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise HarnessError(f"there is no file {path}.", "see docs/figures.md for what it says.") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise HarnessError(f"{path} is not a readable TOML file: {error}.", "see docs/figures.md.") from None
+    for name in ("results", "output"):
+        given = settings.get(name, [])
+        if not (isinstance(given, list) and all(isinstance(entry, str) for entry in given)):
+            raise HarnessError(f"'{name}' in {path} must be a list of paths.", f'write {name} = ["results"]')
+    return settings
+
+
+def draw(outcomes: Sequence[Outcome], settings: Mapping[str, Any]) -> Figure:
+    """The figure that `settings` describe: `figure`, `kind`, `width`, and what that figure takes.
+
+    Raises HarnessError for a figure or a setting that there is not, and for a value that it cannot take.
+    """
+    given = {name: value for name, value in settings.items() if name not in ("results", "output", "figure")}
+    name = settings.get("figure", "regret")
+    if name not in FIGURES:
+        raise unknown("figure", str(name), FIGURES)
+    function = FIGURES[name]
+    own = {n: p for n, p in inspect.signature(function).parameters.items() if n != "outcomes"}
+    for setting, value in given.items():
+        if setting not in own:
+            raise unknown(f"setting of the figure '{name}'", setting, own)
+        _check(setting, value)
+    arguments = {"kind": "val", "width": None, **({"at": None} if "at" in own else {}), **given}
+    for setting, parameter in own.items():
+        if setting not in arguments and parameter.default is inspect.Parameter.empty:
+            raise HarnessError(f"the figure '{name}' needs {setting}.", "see docs/figures.md.")
+    return function(outcomes, **arguments)
+
+
+def _check(setting: str, value: Any) -> None:
+    if setting in _WORDS:
+        if value not in _WORDS[setting]:
+            raise unknown(f"value of '{setting}'", str(value), _WORDS[setting])
+    elif setting == "targets":
+        if not (isinstance(value, list) and value and all(map(_positive, value))):
+            raise HarnessError(f"targets cannot be {value}.", "they are regrets above 0: targets = [1e-2, 1e-3]")
+    elif setting == "against":
+        if not isinstance(value, str):
+            raise HarnessError(f"against cannot be {value}.", "it is the label of an algorithm: against = 're'")
+    elif not _positive(value) or (setting == "alpha" and value >= 1):
+        raise HarnessError(
+            f"{setting} cannot be {value}.", "it is a number above 0" + ", below 1." * (setting == "alpha")
+        )
+
+
+def _positive(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < float("inf")

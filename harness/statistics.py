@@ -1,0 +1,213 @@
+"""Statistics of many runs, as functions of arrays whose first axis is the seed.
+
+Seeds are independent and studies of the same seeds are paired: the noise that a seed observes does not depend on the
+algorithm. Whatever draws random numbers needs a generator. Smaller is better throughout.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+import scipy  # loads scipy.stats when it is first used
+
+from harness.arrays import Floats, Ints
+
+Alternative = Literal["two-sided", "less", "greater"]
+REPLICATES = 2000
+
+
+class Estimate(NamedTuple):
+    """A number with the ends of its confidence interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def bootstrap_weights(seeds: int, rng: np.random.Generator, replicates: int = REPLICATES) -> Floats:
+    """Shares of the seeds in samples drawn with replacement, Float[B, S]; each row sums to 1.
+
+    A whole seed is drawn or not, with all its times, so that curves stay curves (Efron, "Bootstrap methods: another
+    look at the jackknife", Annals of Statistics 7, 1979).
+    """
+    return rng.multinomial(seeds, np.full(seeds, 1.0 / seeds), size=replicates) / seeds
+
+
+def bootstrap_means(values: Floats, rng: np.random.Generator, replicates: int = REPLICATES) -> Floats:
+    """Means over resampled seeds of `values` Float[S, ...], Float[B, ...]."""
+    return np.tensordot(bootstrap_weights(len(values), rng, replicates), values, axes=1)
+
+
+def percentiles(replicates: Floats, confidence: float = 0.95) -> tuple[Floats, Floats]:
+    """Ends of the central interval of bootstrap `replicates` Float[B, ...], two times Float[...]."""
+    tail = (1.0 - confidence) / 2.0
+    low, high = np.quantile(replicates, [tail, 1.0 - tail], axis=0)
+    return low, high
+
+
+def simultaneous_band(
+    values: Floats, rng: np.random.Generator, confidence: float = 0.95, replicates: int = REPLICATES
+) -> tuple[Floats, Floats]:
+    """Ends of a band that holds the whole mean curve of `values` Float[S, G] at once, two times Float[G].
+
+    The bootstrap sup-t band: mean +- c standard errors, c the quantile of the largest studentised deviation over time
+    (Montiel Olea and Plagborg-Moller, "Simultaneous confidence bands", Journal of Applied Econometrics 34, 2019).
+    """
+    mean, sem = values.mean(axis=0), values.std(axis=0, ddof=1) / math.sqrt(len(values))
+    deviation = np.abs(bootstrap_means(values, rng, replicates) - mean)
+    studentised = np.divide(deviation, sem, out=np.zeros_like(deviation), where=sem > 0)
+    width = np.quantile(studentised.max(axis=1), confidence) * sem
+    return mean - width, mean + width
+
+
+def paired_t(differences: Floats, alternative: Alternative = "two-sided") -> float:
+    """p of Student's t test that the mean of `differences` Float[S], one per seed, is 0.
+
+    Differences that are all the same have no variance: p is then 0 where they lie on the side of the alternative,
+    and 1 otherwise.
+    """
+    if np.ptp(differences) == 0:
+        side = {"two-sided": differences[0] != 0, "less": differences[0] < 0, "greater": differences[0] > 0}
+        return 0.0 if side[alternative] else 1.0
+    return float(scipy.stats.ttest_1samp(differences, 0.0, alternative=alternative).pvalue)
+
+
+def paired_wilcoxon(differences: Floats, alternative: Alternative = "two-sided") -> float:
+    """p of Wilcoxon's signed-rank test that `differences` Float[S], one per seed, are symmetric about 0.
+
+    Zeros keep their ranks (Pratt, JASA 54, 1959), since seeds whose runs ended with the same architecture are
+    frequent; p is 1 if all are zero.
+    """
+    if not differences.any():
+        return 1.0
+    return float(scipy.stats.wilcoxon(differences, zero_method="pratt", alternative=alternative).pvalue)
+
+
+def holm(p: Floats) -> Floats:
+    """Adjusted `p` Float[k] that control the family-wise error (Holm, Scandinavian Journal of Statistics 6, 1979)."""
+    order = np.argsort(p, kind="stable")
+    stepped = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
+    adjusted = np.empty(len(p))
+    adjusted[order] = np.minimum(stepped, 1.0)
+    return adjusted
+
+
+def probability_of_improvement(values: Floats, other: Floats) -> float:
+    """Chance that a run of `values` Float[S] is below one of `other` Float[T], ties counted half.
+
+    Vargha and Delaney's A ("A critique and improvement of the CL common language effect size statistics", JEBS 25,
+    2000): 0.5 where neither is better.
+    """
+    ordered = np.sort(other)
+    above = len(other) - np.searchsorted(ordered, values, side="right")
+    tied = len(other) - above - np.searchsorted(ordered, values, side="left")
+    return float((above + 0.5 * tied).mean() / len(other))
+
+
+def improvement_interval(
+    values: Floats, other: Floats, rng: np.random.Generator, confidence: float = 0.95, replicates: int = REPLICATES
+) -> Estimate:
+    """`probability_of_improvement` of `values` Float[S] over `other` Float[S] of the same seeds.
+
+    The interval is of the bootstrap over seeds, both sides resampled together.
+    """
+    wins = (values[:, None] < other) + 0.5 * (values[:, None] == other)
+    weights = bootstrap_weights(len(values), rng, replicates)
+    low, high = percentiles(((weights @ wins) * weights).sum(axis=1), confidence)
+    return Estimate(probability_of_improvement(values, other), float(low), float(high))
+
+
+def mean_log_area(
+    seed: Ints, time: Floats, value: Floats, *, seeds: int, start: float, end: float, floor: float
+) -> Floats:
+    """Area under each seed's log10 curve over log time from `start` to `end`, over log(end / start); Float[S].
+
+    The step function of seed s takes `value` Float[E] from `time` Float[E] on, where `seed` Int[E] is s; entries are
+    sorted by seed and then by time. Exact, without a grid. Values below `floor` > 0 count as `floor`, so that a regret
+    of zero has a logarithm. inf for a seed whose first step comes after `start`.
+    """
+    last = np.append(seed[1:] != seed[:-1], True) if len(seed) else np.zeros(0, dtype=np.bool_)
+    until = np.where(last, end, np.append(time[1:], end)[: len(time)])
+    clipped = np.log(np.clip([time, until], start, end))
+    height = np.log10(np.maximum(value, floor))
+    area = np.bincount(seed, weights=height * (clipped[1] - clipped[0]), minlength=seeds)
+    began = np.bincount(seed, weights=time <= start, minlength=seeds) > 0
+    return np.where(began, area / math.log(end / start), np.inf)
+
+
+def expected_time(times: Floats, end: float) -> float:
+    """Expected running time to a target: all time spent, over the runs that reached it.
+
+    `times` Float[S] are inf for a run that had not reached the target at `end`; inf if none did (Hansen et al.,
+    "COCO: performance assessment", 2016).
+    """
+    reached = np.isfinite(times).sum()
+    return float(np.minimum(times, end).sum() / reached) if reached else math.inf
+
+
+def speed_up(
+    times: Floats,
+    other: Floats,
+    end: float,
+    rng: np.random.Generator,
+    confidence: float = 0.95,
+    replicates: int = REPLICATES,
+) -> Estimate:
+    """How many times sooner `times` Float[S] than `other` Float[S] of the same seeds: ratio of expected times.
+
+    The interval is of the bootstrap over seeds, both sides resampled together. inf where the other never reaches the
+    target, 0 where only the other does, nan where neither does.
+    """
+    weights = bootstrap_weights(len(times), rng, replicates)
+
+    def expected(reached_at: Floats) -> Floats:
+        share = weights @ np.isfinite(reached_at)
+        return np.divide(weights @ np.minimum(reached_at, end), share, out=np.full(len(share), np.inf), where=share > 0)
+
+    value = _ratio(np.array([expected_time(other, end)]), np.array([expected_time(times, end)]))[0]
+    ratios = _ratio(expected(other), expected(times))
+    if np.isnan(value) or np.isnan(ratios).any():
+        return Estimate(float(value), math.nan, math.nan)
+    tail = (1.0 - confidence) / 2.0
+    low, high = np.quantile(ratios, [tail, 1.0 - tail], method="inverted_cdf")
+    return Estimate(float(value), float(low), float(high))
+
+
+def _ratio(upper: Floats, lower: Floats) -> Floats:
+    """`upper / lower`, where inf / inf is nan without a warning."""
+    both = np.isinf(upper) & np.isinf(lower)
+    return np.where(both, np.nan, np.divide(upper, np.where(both, 1.0, lower)))
+
+
+def ranks(scores: Floats) -> Floats:
+    """Rank within each row of `scores` Float[..., A], 1 the lowest, ties shared."""
+    return scipy.stats.rankdata(scores, axis=-1)
+
+
+def friedman(scores: Floats) -> float:
+    """p of Friedman's test that A > 2 algorithms rank alike in the blocks of `scores` Float[B, A]; 1 if all tie."""
+    if (scores == scores[:, :1]).all():
+        return 1.0
+    return float(scipy.stats.friedmanchisquare(*scores.T).pvalue)
+
+
+def nemenyi_distance(algorithms: int, blocks: int, alpha: float = 0.05) -> float:
+    """The difference of average ranks over `blocks` that is significant between any two of `algorithms`.
+
+    Demsar, "Statistical comparisons of classifiers over multiple data sets", JMLR 7, 2006.
+    """
+    quantile = scipy.stats.studentized_range.ppf(1.0 - alpha, algorithms, np.inf) / math.sqrt(2.0)
+    return float(quantile * math.sqrt(algorithms * (algorithms + 1) / (6.0 * blocks)))
+
+
+def cliques(average: Sequence[float], distance: float) -> list[tuple[int, int]]:
+    """Longest runs (first, last) of ascending `average` ranks that no pair of which is `distance` apart."""
+    found: list[tuple[int, int]] = []
+    for first in range(len(average)):
+        last = max(i for i in range(first, len(average)) if average[i] - average[first] < distance)
+        if last > first and (not found or last > found[-1][1]):
+            found.append((first, last))
+    return found

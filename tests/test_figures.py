@@ -1,0 +1,306 @@
+"""Figures as data: what they draw is computed anew here, and settings that cannot be are refused."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import ROOT
+from PIL import Image
+
+from harness import HarnessError, Rules, registry, simulate
+from harness.measures import floor, log_area, time_to
+from harness.outcome import Outcome
+from harness.plots import FIGURES, curve, draw, load, provenance, regression_figure, save
+from harness.plots.style import COLOURS, styles
+from harness.statistics import nemenyi_distance, ranks, simultaneous_band, speed_up
+from harness.study import Study
+from harness.testing import synthetic_table
+
+Harness = Callable[..., Any]
+NAMES = ("rs", "re", "ls")
+SETTINGS: dict[str, dict[str, Any]] = {
+    "regret": {}, "ranks": {}, "ecdf-regret": {"at": 300.0}, "ecdf-time": {"targets": [0.3, 0.1]},
+    "critical-difference": {"blocks": "seeds"}, "speed-up": {"targets": [0.3], "against": "rs"},
+    "violin": {}, "cells": {},
+}  # fmt: skip
+
+
+def outcome(algorithm: str, table: int = 3, **rules: Any) -> Outcome:
+    data = synthetic_table(table, sizes=(5, 5, 5, 5), missing=0.0)
+    settings = Rules(**{"budget": 800.0, **rules})
+    study = replace(Study.plan(data, algorithm, {}, 0, 30, settings), benchmark=f"synthetic/{table}")
+    run = simulate(data, registry.algorithm(algorithm), seeds=study.seeds, rules=settings)
+    return Outcome.of(study, data, run, 1.0, {})
+
+
+OUTCOMES = [outcome(name, table) for table in (3, 4) for name in NAMES]
+
+
+@pytest.fixture(scope="session")
+def cells() -> list[Outcome]:
+    table, rules = registry.benchmark("nb201"), Rules(budget=2e5)
+    found = []
+    for name in ("rs", "re"):
+        study = Study.plan(table, name, {}, 0, 10, rules)
+        run = simulate(table, registry.algorithm(name), seeds=study.seeds, rules=rules)
+        found.append(Outcome.of(study, table, run, 1.0, {}))
+    return found
+
+
+def lines(figure: Any, axis: int = 0) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    for line in figure.axes[axis].lines:
+        if not str(line.get_label()).startswith("_"):
+            yield str(line.get_label()), np.asarray(line.get_xdata()), np.asarray(line.get_ydata())
+
+
+def test_measures_are_those_of_the_curve() -> None:
+    result = OUTCOMES[1]
+    start = result.first_times().max()
+    grid = np.geomspace(start, 800.0, 40_001)[:-1]
+    logs = np.log10(np.maximum(result.regret("val", grid), floor(result, "val")))
+    np.testing.assert_allclose(log_area(result, "val", start, 800.0), logs.mean(axis=1), atol=1e-3)
+    fine = np.unique(result.trajectory.time)
+    reached = result.regret("val", fine) <= 0.1
+    expected = np.where(reached.any(axis=1), fine[reached.argmax(axis=1)], np.inf)
+    np.testing.assert_array_equal(time_to(result, "val", 0.1), expected)
+    assert np.isfinite(expected).any()
+
+
+def test_a_simultaneous_band_is_wider_than_two_standard_errors() -> None:
+    result = OUTCOMES[2]
+    edges = []
+    for band in ("sem", "simultaneous"):
+        (drawn,) = draw([result], {"band": band}).axes[0].collections
+        edges.append(drawn.get_paths()[0].vertices)
+    times, mean, sem = curve(result, "val")
+    low, high = simultaneous_band(result.regret("val", times), np.random.default_rng(0))
+    assert edges[0][:, 1].max() == pytest.approx((mean + 2 * sem).max())
+    assert edges[1][:, 1].max() == pytest.approx(high.max())
+    assert ((high - low)[sem > 0] > 4 * sem[sem > 0]).all()
+
+
+def test_ranks_are_those_of_the_mean_curves() -> None:
+    for label, x, y in lines(draw(OUTCOMES, {"figure": "ranks"})):
+        for i in (0, 50, -1):
+            expected = []
+            for table in (3, 4):
+                same = [o for o in OUTCOMES if o.study.benchmark == f"synthetic/{table}"]
+                means = np.array([o.regret("val", x[[i]]).mean() for o in same])
+                expected.append(ranks(means)[NAMES.index(label)])
+            assert y[i] == pytest.approx(np.mean(expected))
+
+
+def test_ranks_over_benchmarks_of_other_length_are_over_shares_of_the_budget() -> None:
+    other = [outcome(name, 5, budget=1600.0) for name in NAMES]
+    figure = draw([*OUTCOMES, *other], {"figure": "ranks"})
+    assert figure.axes[0].get_xlabel() == "share of the budget"
+    assert next(lines(figure))[1][-1] == 1.0
+
+
+def test_an_ecdf_of_regret_counts_the_runs() -> None:
+    figure = draw(OUTCOMES, {"figure": "ecdf-regret", "at": 300.0, "kind": "test"})
+    drawn = {label: (x, y) for label, x, y in lines(figure, 1)}
+    for o in OUTCOMES[3:]:
+        x, y = drawn[o.study.label]
+        values = o.regret("test", np.array([300.0]))[:, 0]
+        for threshold in (0.05, 0.1, 0.3):
+            share = y[np.searchsorted(x, threshold, side="right") - 1]
+            assert share == pytest.approx((values <= threshold).mean())
+
+
+def test_an_ecdf_of_times_counts_runs_and_targets() -> None:
+    figure = draw(OUTCOMES, {"figure": "ecdf-time", "targets": [0.3, 0.05]})
+    drawn = {label: (x, y) for label, x, y in lines(figure)}
+    for o in OUTCOMES[:3]:
+        x, y = drawn[o.study.label]
+        for at in (50.0, 799.0):
+            expected = np.mean([time_to(o, "val", target) <= at for target in (0.3, 0.05)])
+            assert y[np.searchsorted(x, at, side="right") - 1] == pytest.approx(expected)
+        assert y[-1] < 1
+
+
+def test_speed_ups_are_labelled_with_their_intervals() -> None:
+    figure = draw(OUTCOMES, {"figure": "speed-up", "targets": [0.2], "against": "rs"})
+    times = {o.study.label: time_to(o, "val", 0.2) for o in OUTCOMES[:3]}
+    texts = [text.get_text() for text in figure.axes[0].texts]
+    for text, label in zip(texts, ("re", "ls"), strict=True):
+        estimate = speed_up(times[label], times["rs"], 800.0, np.random.default_rng(0))
+        shown = [float(number) for number in text.replace("x", "").replace("[", "").replace("]", "").split()[:1]]
+        assert shown[0] == pytest.approx(estimate.value, rel=0.06)
+    never = draw(OUTCOMES, {"figure": "speed-up", "targets": [1e-300], "against": "rs"})
+    assert {t.get_text() for axis in never.axes for t in axis.texts} <= {
+        "neither arrives", "never arrives", "other never arrives",
+        *(t.get_text() for axis in never.axes for t in axis.texts if "x [" in t.get_text()),
+    }  # fmt: skip
+
+
+def test_a_critical_difference_diagram_says_what_it_ranks() -> None:
+    figure = draw(OUTCOMES, {"figure": "critical-difference", "blocks": "seeds"})
+    scores = [[o.regret("val", np.array([800.0]))[:, 0] for o in OUTCOMES[i : i + 3]] for i in (0, 3)]
+    average = ranks(np.concatenate([np.stack(s, axis=1) for s in scores])).mean(axis=0)
+    texts = " ".join(text.get_text() for text in figure.axes[0].texts)
+    for name, rank in zip(NAMES, average, strict=True):
+        assert f"{name}  {rank:.2f}" in texts or f"{rank:.2f}  {name}" in texts
+    assert f"critical difference {nemenyi_distance(3, 60):.2f}" in texts
+    assert figure.axes[0].get_title().startswith("60 seeds, Friedman p = ")
+    by_benchmark = draw(OUTCOMES, {"figure": "critical-difference"})
+    assert by_benchmark.axes[0].get_title().startswith("2 benchmarks")
+
+
+def test_cells_show_the_most_frequent_incumbent(cells: list[Outcome]) -> None:
+    figure = draw(cells, {"figure": "cells", "at": 1e5})
+    for axis, o in zip(figure.axes, cells, strict=True):
+        at = o.trajectory.at(np.array([1e5]))[:, 0]
+        rows, counts = np.unique(o.trajectory.row[at], return_counts=True)
+        assert f"{counts.max()} of 10 runs" in axis.get_title()
+        table = registry.benchmark("nb201")
+        shown = [int((table.codes[row] != 0).sum()) for row in rows[counts == counts.max()]]
+        assert len(axis.patches) in shown
+    with pytest.raises(HarnessError, match="cells are drawn of nb201 only"):
+        draw(OUTCOMES, {"figure": "cells"})
+
+
+@pytest.mark.parametrize("width", ["column", "page"])
+@pytest.mark.parametrize("figure", FIGURES)
+def test_every_figure_is_as_wide_as_it_should_be(figure: str, width: str, cells: list[Outcome], tmp_path: Path) -> None:
+    outcomes = cells if figure == "cells" else OUTCOMES
+    drawn = draw(outcomes, {"figure": figure, "width": width, **SETTINGS[figure]})
+    save(drawn, tmp_path / "a.png", provenance(outcomes, {"figure": figure}))
+    with Image.open(tmp_path / "a.png") as image:
+        assert image.width == pytest.approx({"column": 3.4, "page": 7.0}[width] * 300, abs=1)
+        assert json.loads(image.info["Description"]) == json.loads((tmp_path / "a.json").read_text())
+
+
+@pytest.mark.parametrize("ending", ["pdf", "svg", "png"])
+def test_the_provenance_of_a_figure_is_in_it_and_beside_it(ending: str, tmp_path: Path) -> None:
+    source = provenance(OUTCOMES[:2], {"figure": "regret"})
+    path = tmp_path / f"a.{ending}"
+    save(draw(OUTCOMES[:2], {}), path, source)
+    beside = json.loads((tmp_path / "a.json").read_text())
+    assert beside == json.loads(json.dumps(source))
+    assert [study["id"] for study in beside["studies"]] == [o.study.id for o in OUTCOMES[:2]]
+    assert beside["studies"][0]["table"] == OUTCOMES[0].study.table
+    assert beside["studies"][0]["rules"]["incumbent"] == "largest"
+    assert OUTCOMES[0].study.id.encode() in path.read_bytes()
+    first = path.read_bytes()
+    save(draw(OUTCOMES[:2], {}), path, source)
+    assert path.read_bytes() == first
+
+
+def test_an_algorithm_looks_the_same_in_every_company() -> None:
+    names = ["rs", "re", "ls", "de", "tpe", "hb", "bohb", "gpnas"]
+    together = styles([*names, "mine", "re(sample=2)"])
+    assert len({str(look) for look in together.values()}) == 10
+    assert {look["color"] for name, look in together.items() if name in names} == set(COLOURS)
+    for name in (*names, "mine"):
+        assert styles([name]) == {name: together[name]}
+    number = zlib.crc32(b"mine")
+    twin = next(n for n in map(str, range(10**6)) if zlib.crc32(n.encode()) % 32 == number % 32)
+    clash = styles(["mine", twin])
+    assert clash["mine"] != clash[twin]
+
+
+def test_settings_of_one_algorithm_have_colours_of_their_own() -> None:
+    looks = styles(["rs", "re", *(f"re(population={n})" for n in range(6))])
+    assert len({look["color"] for look in looks.values()}) == 8
+    assert looks["re"] == styles(["re"])["re"]
+    assert len(styles([f"re(population={n})" for n in range(40)])) == 40
+
+
+def test_old_against_new_is_drawn_in_pairs() -> None:
+    figure = regression_figure([(OUTCOMES[0], OUTCOMES[1]), (OUTCOMES[3], OUTCOMES[4])])
+    assert [label for label, _, _ in lines(figure)] == ["baseline", "now"]
+    assert len(figure.axes) == 2
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"figure": "violins"}, "unknown figure 'violins'. did you mean violin"),
+        ({"figure": "violin", "target": 1}, "unknown setting of the figure 'violin' 'target'"),
+        ({"targets": [0.1]}, "unknown setting of the figure 'regret' 'targets'"),
+        ({"figure": "ecdf-time"}, "the figure 'ecdf-time' needs targets"),
+        ({"figure": "speed-up", "targets": [0.1]}, "the figure 'speed-up' needs against"),
+        (
+            {"figure": "speed-up", "targets": [0.1], "against": "er"},
+            "hold the others against 'er'. did you mean rs or re",
+        ),
+        ({"figure": "speed-up", "targets": [], "against": "re"}, r"targets cannot be \[\]"),
+        ({"figure": "ecdf-time", "targets": [0.1, -1]}, "they are regrets above 0"),
+        ({"figure": "violin", "at": 0}, "at cannot be 0"),
+        ({"figure": "violin", "at": 0.01}, "has seeds without a result at 0.01 s"),
+        ({"figure": "critical-difference", "alpha": 2}, "alpha cannot be 2"),
+        ({"kind": "train"}, "unknown value of 'kind' 'train'"),
+        ({"band": "wide"}, "unknown value of 'band' 'wide'"),
+        ({"width": "wide"}, "unknown value of 'width' 'wide'"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(HarnessError, match=message):
+        draw(OUTCOMES, settings)
+
+
+@pytest.mark.parametrize("figure", [name for name in FIGURES if name != "cells"])
+def test_figures_refuse_mixtures(figure: str) -> None:
+    mixed = [*OUTCOMES[:2], outcome("ls", noise="mean")]
+    with pytest.raises(HarnessError, match=r"cannot be compared: rules\.noise is sampled in one and mean in the other"):
+        draw(mixed, {"figure": figure, **SETTINGS[figure]})
+    with pytest.raises(HarnessError, match="there are no studies"):
+        draw([], {"figure": figure, **SETTINGS[figure]})
+
+
+@pytest.mark.parametrize("figure", ["ranks", "critical-difference", "speed-up"])
+def test_figures_over_benchmarks_need_every_study(figure: str) -> None:
+    with pytest.raises(HarnessError, match="there is no study of ls on synthetic/4"):
+        draw(OUTCOMES[:5], {"figure": figure, **SETTINGS[figure]})
+
+
+def test_a_critical_difference_needs_three_algorithms() -> None:
+    with pytest.raises(HarnessError, match="needs 3 algorithms and 2 benchmarks, got 3 and 1"):
+        draw(OUTCOMES[:3], {"figure": "critical-difference"})
+    with pytest.raises(HarnessError, match="needs 3 algorithms and 2 seeds, got 2 and 60"):
+        draw([o for o in OUTCOMES if o.study.label != "ls"], {"figure": "critical-difference", "blocks": "seeds"})
+
+
+def test_plot_command_draws_what_a_file_says(harness: Harness, tmp_path: Path) -> None:
+    harness("run", "--algo", "rs,re", "--bench", "nb201", "--seeds", "10", "--budget", "1e5", "--processes", "1")
+    text = 'figure = "ecdf-time"\nresults = ["results"]\ntargets = [0.01]\noutput = ["out/a.png", "out/a.pdf"]\n'
+    Path("a.toml").write_text(text)
+    assert harness("plot", "a.toml").out == "out/a.png\nout/a.pdf\n"
+    source = json.loads(Path("out/a.json").read_text())
+    assert source["figure"] == {"figure": "ecdf-time", "results": ["results"], "targets": [0.01]}
+    assert harness("plot", "a.toml", "-o", "b.svg", "--kind", "val").out == "b.svg\n"
+    flags = harness("plot", "results", "--figure", "ecdf-time", "--targets", "0.01", "-o", "c.svg")
+    assert flags.out == "c.svg\n"
+    assert Path("b.svg").read_bytes().split(b"</metadata>")[1] == Path("c.svg").read_bytes().split(b"</metadata>")[1]
+
+
+def test_plot_command_refuses_files_that_say_nothing(harness: Harness) -> None:
+    def refused(text: str, *more: str) -> str:
+        Path("a.toml").write_text(text)
+        answer = harness("plot", "a.toml", *more)
+        assert answer.status == 2
+        return str(" ".join(answer.err.split()))
+
+    assert "there are no results to draw" in refused("")
+    assert "is not a readable TOML file" in refused("figure = ")
+    assert "'results' in a.toml must be a list of paths" in refused('results = "results"')
+    assert "there is nothing at nowhere" in refused('results = ["nowhere"]')
+    assert "a TOML file names its own results" in refused("", "b.toml")
+
+
+def test_the_figures_of_the_project_are_valid() -> None:
+    files = sorted((ROOT / "plots").glob("*.toml"))
+    assert {load(file)["figure"] for file in files} == set(FIGURES)
+    for file in files:
+        settings = load(file)
+        drawn = OUTCOMES if settings["figure"] != "cells" else None
+        if drawn is not None:
+            assert draw(drawn, settings).axes

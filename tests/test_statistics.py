@@ -1,0 +1,151 @@
+"""Statistics: nominal coverage on data whose truth is known, equality with scipy, and exact small cases."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from harness import statistics as s
+
+TRIALS = 400
+
+
+def rng(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+def assert_coverage(hits: int, confidence: float, bias: float) -> None:
+    """Four binomial standard errors, and `bias` for what the bootstrap is known to lack at this many seeds."""
+    error = 4 * math.sqrt(confidence * (1 - confidence) / TRIALS)
+    assert confidence - error - bias <= hits / TRIALS <= confidence + error
+
+
+@pytest.mark.parametrize("draw", [lambda g: g.normal(2.0, 1.0, 100), lambda g: g.exponential(2.0, 100)])
+def test_the_bootstrap_interval_of_a_mean_covers_it(draw: Callable[[np.random.Generator], np.ndarray]) -> None:
+    hits = 0
+    for trial in range(TRIALS):
+        low, high = s.percentiles(s.bootstrap_means(draw(rng(trial)), rng(trial + 9000), 500), 0.9)
+        hits += bool(low <= 2.0 <= high)
+    assert_coverage(hits, 0.9, bias=0.02)
+
+
+def test_the_simultaneous_band_covers_the_whole_curve_and_pointwise_ones_do_not() -> None:
+    simultaneous = pointwise = 0
+    for trial in range(TRIALS):
+        walks = rng(trial).normal(0.0, 1.0, (60, 20)).cumsum(axis=1)
+        low, high = s.simultaneous_band(walks, rng(trial + 9000), 0.9, 300)
+        simultaneous += bool(((low <= 0) & (high >= 0)).all())
+        low, high = s.percentiles(s.bootstrap_means(walks, rng(trial + 9000), 300), 0.9)
+        pointwise += bool(((low <= 0) & (high >= 0)).all())
+    assert_coverage(simultaneous, 0.9, bias=0.03)
+    assert pointwise / TRIALS < 0.8
+
+
+def test_the_band_has_no_width_where_seeds_agree() -> None:
+    values = np.column_stack([np.ones(10), rng().normal(size=10)])
+    low, high = s.simultaneous_band(values, rng())
+    assert low[0] == high[0] == 1.0
+    assert low[1] < values[:, 1].mean() < high[1]
+
+
+def test_the_bootstrap_resamples_whole_seeds_by_its_generator() -> None:
+    values = np.column_stack([np.arange(7.0), 10.0 * np.arange(7.0)])
+    means = s.bootstrap_means(values, rng(3))
+    np.testing.assert_allclose(means[:, 1], 10.0 * means[:, 0])
+    np.testing.assert_array_equal(means, s.bootstrap_means(values, rng(3)))
+    assert not np.array_equal(means, s.bootstrap_means(values, rng(4)))
+
+
+@pytest.mark.parametrize("alternative", ["two-sided", "less", "greater"])
+def test_paired_tests_equal_scipy(alternative: s.Alternative) -> None:
+    a, b = rng(1).normal(0.3, 1.0, 40), rng(2).normal(0.0, 1.0, 40)
+    assert s.paired_t(a - b, alternative) == pytest.approx(stats.ttest_rel(a, b, alternative=alternative).pvalue)
+    expected = stats.wilcoxon(a, b, zero_method="pratt", alternative=alternative).pvalue
+    assert s.paired_wilcoxon(a - b, alternative) == pytest.approx(expected)
+
+
+def test_paired_tests_without_variance() -> None:
+    assert s.paired_wilcoxon(np.zeros(9)) == 1.0
+    assert [s.paired_t(np.full(9, x), "greater") for x in (-1.0, 0.0, 1.0)] == [1.0, 1.0, 0.0]
+    assert [s.paired_t(np.full(9, x), "less") for x in (-1.0, 0.0, 1.0)] == [0.0, 1.0, 1.0]
+    assert [s.paired_t(np.full(9, x)) for x in (-1.0, 0.0, 1.0)] == [0.0, 1.0, 0.0]
+
+
+@given(st.lists(st.floats(0.0, 1.0), min_size=1, max_size=8))
+def test_holm_is_the_step_down_procedure(given_p: list[float]) -> None:
+    p = np.array(given_p)
+    adjusted = s.holm(p)
+    for level in (0.01, 0.05, 0.3):
+        rejected = set()
+        for step, i in enumerate(np.argsort(p, kind="stable")):
+            if p[i] * (len(p) - step) > level:
+                break
+            rejected.add(int(i))
+        assert set(np.flatnonzero(adjusted <= level).tolist()) == rejected
+    assert (adjusted >= p).all()
+
+
+def test_probability_of_improvement_is_the_u_statistic() -> None:
+    a, b = rng(1).integers(0, 9, 30).astype(float), rng(2).integers(0, 9, 50).astype(float)
+    u = stats.mannwhitneyu(b, a).statistic
+    assert s.probability_of_improvement(a, b) == pytest.approx(u / (30 * 50))
+    assert s.probability_of_improvement(a, a) == 0.5
+    assert s.probability_of_improvement(a - 20, a) == 1.0
+
+
+def test_log_area_is_exact_for_steps() -> None:
+    seed, time = np.array([0, 0, 0, 1, 2]), np.array([1.0, 10.0, 1e3, 2.0, 1.0])
+    value = np.array([1.0, 0.1, 0.0, 1e-2, 1e-2])
+    area = s.mean_log_area(seed, time, value, seeds=4, start=1.0, end=1e4, floor=1e-3)
+    assert area.tolist() == pytest.approx([(0 * 1 - 1 * 2 - 3 * 1) / 4, math.inf, -2.0, math.inf])
+    inner = s.mean_log_area(seed, time, value, seeds=3, start=100.0, end=1e3, floor=1e-3)
+    assert inner.tolist() == pytest.approx([-1.0, -2.0, -2.0])
+
+
+def test_expected_time_charges_runs_that_failed() -> None:
+    times = np.array([10.0, 20.0, math.inf, 30.0])
+    assert s.expected_time(times, 100.0) == pytest.approx(160 / 3)
+    assert s.expected_time(np.full(3, math.inf), 100.0) == math.inf
+
+
+def test_the_interval_of_a_speed_up_covers_it() -> None:
+    hits = 0
+    for trial in range(TRIALS):
+        generator = rng(trial)
+        times, other = generator.exponential(1.0, 100), generator.exponential(3.0, 100)
+        times[times > 8.0] = other[other > 8.0] = math.inf
+        estimate = s.speed_up(times, other, 8.0, rng(trial + 9000), 0.9, 500)
+        assert estimate.low <= estimate.value <= estimate.high
+        hits += estimate.low <= 3.0 <= estimate.high
+    assert_coverage(hits, 0.9, bias=0.02)
+
+
+def test_speed_up_where_a_side_never_arrives() -> None:
+    never, soon = np.full(5, math.inf), np.full(5, 2.0)
+    assert s.speed_up(soon, never, 10.0, rng()) == (math.inf, math.inf, math.inf)
+    assert s.speed_up(never, soon, 10.0, rng()) == (0.0, 0.0, 0.0)
+    assert np.isnan(s.speed_up(never, never, 10.0, rng()).value)
+    assert s.speed_up(soon, 3 * soon, 10.0, rng()) == pytest.approx((3.0, 3.0, 3.0))
+
+
+def test_ranks_friedman_and_nemenyi() -> None:
+    scores = rng(5).normal(size=(12, 4)) + np.arange(4) * 0.5
+    expected = np.array([stats.rankdata(row) for row in scores])
+    np.testing.assert_array_equal(s.ranks(scores), expected)
+    assert s.friedman(scores) == pytest.approx(stats.friedmanchisquare(*scores.T).pvalue)
+    assert s.friedman(np.ones((5, 3))) == 1.0
+    # Table 5 (a) of Demsar, 2006: q for alpha 0.05 and k of 2, 5 and 10
+    for k, q in ((2, 1.960), (5, 2.728), (10, 3.164)):
+        assert s.nemenyi_distance(k, 14) == pytest.approx(q * math.sqrt(k * (k + 1) / (6 * 14)), rel=4e-4)
+
+
+def test_cliques_are_the_longest_runs_that_are_close() -> None:
+    assert s.cliques([1.0, 1.4, 2.0, 3.5], 1.1) == [(0, 2)]
+    assert s.cliques([1.0, 2.0, 3.0], 1.5) == [(0, 1), (1, 2)]
+    assert s.cliques([1.0, 3.0], 1.5) == []
