@@ -279,7 +279,10 @@ def _zipped_pickle(path: Path, buffer: mmap.mmap) -> int:
     """Where the pickle starts inside a torch.save file of the ZIP form, its checksum verified."""
     try:
         with zipfile.ZipFile(path) as archive:
-            (entry,) = (e for e in archive.infolist() if e.filename.endswith("/data.pkl"))
+            entries = [e for e in archive.infolist() if e.filename.endswith("/data.pkl")]
+            if len(entries) != 1:
+                raise FormatError(f"{path} is {describe(path)}, not {_WANTED}; {_HINT}.")
+            (entry,) = entries
             if entry.compress_type != zipfile.ZIP_STORED:
                 raise FormatError(f"{path} is a compressed ZIP archive, not {_WANTED}; {_HINT}.")
             with archive.open(entry) as member:
