@@ -142,11 +142,14 @@ def test_a_folder_that_cannot_be_written_is_an_error(data_folder: Path) -> None:
 
 
 def test_the_checkout_or_the_users_folder_is_the_default(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    checkout = tmp_path / "benchmarks_data"
     monkeypatch.delenv("NAS_HARNESS_DATA")
-    assert data.folder().name == "benchmarks_data"
-    monkeypatch.setattr(data, "_CHECKOUT", tmp_path)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    monkeypatch.setattr(data, "_CHECKOUT", checkout)
     assert data.folder() == tmp_path / "nas-harness"
+    checkout.mkdir()
+    (checkout / "manifest.toml").touch()
+    assert data.folder() == checkout
 
 
 def test_the_manifest_has_every_source() -> None:
