@@ -246,7 +246,7 @@ same simulator, to the same simulated time. p is Mann-Whitney's, two-sided, of t
 the simultaneous {LEVEL:.0%} confidence band of the difference of mean log10 regret over time (bootstrap over whole
 seeds), *gap* the largest difference, in decades. Regrets below the smallest that the table has above zero count as
 that one. `{MANY}`: 15,625 real cells of NAS-Bench-101 at 4, 12, 36 and 108 epochs, with coordinates made up for this
-comparison (`nested_cells` in bench/equivalence.py) and seconds below 108 epochs taken as linear in epochs. The line that
+comparison (`nested_cells` in bench/equivalence.py) and seconds below 108 epochs taken as linear in epochs. A line that
 differs is explained in [external.md](external.md).
 
 | ours / package | table | seeds | versions | simulated s | evaluations | p mid | p end | gap | band contains 0 |
