@@ -28,6 +28,7 @@ from harness.trajectory import Trajectory
 SCHEMA = 1
 _KEY = b"nas_harness"
 _UNFINISHED = ".unfinished"
+_SET_ASIDE = {_UNFINISHED, "baseline"}
 
 
 class ResultStore:
@@ -94,12 +95,12 @@ def _join(study: Study, shards: Sequence[Outcome]) -> Outcome:
 
 
 def find(paths: Iterable[Path]) -> list[Path]:
-    """The study files among `paths`, files or folders searched in full. Raises HarnessError if there are none."""
+    """The study files among `paths`, files or folders searched but for a baseline inside. Raises HarnessError if there are none."""
     paths = list(paths)
     found: dict[Path, None] = {}
     for path in paths:
         if path.is_dir():
-            inside = (p for p in path.rglob("*.parquet") if _UNFINISHED not in p.parts)
+            inside = (p for p in path.rglob("*.parquet") if not _SET_ASIDE & {*p.relative_to(path).parts})
             found.update(dict.fromkeys(sorted(inside)))
         elif path.exists():
             found[path] = None

@@ -163,10 +163,11 @@ def test_find(tmp_path: Path) -> None:
         find([tmp_path / "no"])
     with pytest.raises(HarnessError, match="no finished study in"):
         find([tmp_path])
-    for name in ("b.parquet", "deep/a.parquet", ".unfinished/id/0-1.parquet", "note.txt"):
+    for name in ("b.parquet", "deep/a.parquet", "baseline/c.parquet", ".unfinished/id/0-1.parquet", "note.txt"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     assert find([tmp_path]) == [tmp_path / "b.parquet", tmp_path / "deep/a.parquet"]
+    assert find([tmp_path / "baseline"]) == [tmp_path / "baseline" / "c.parquet"]
     assert find([tmp_path / "b.parquet", tmp_path]) == [tmp_path / "b.parquet", tmp_path / "deep/a.parquet"]
 
 
