@@ -95,7 +95,10 @@ def _join(study: Study, shards: Sequence[Outcome]) -> Outcome:
 
 
 def find(paths: Iterable[Path]) -> list[Path]:
-    """The study files among `paths`, files or folders searched but for a baseline inside. Raises HarnessError if there are none."""
+    """The study files among `paths`, files or folders searched but for a baseline inside.
+
+    Raises HarnessError if there are none.
+    """
     paths = list(paths)
     found: dict[Path, None] = {}
     for path in paths:
