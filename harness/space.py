@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from harness.arrays import Floats, Ints
 from harness.errors import unknown
+
+if TYPE_CHECKING:
+    from harness.graphs import GraphView, Split
 
 Value = str | int | float | bool
 
@@ -34,9 +37,15 @@ class Parameter:
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """The product of `d` parameters. Codes are Int[..., d] with `0 <= codes < sizes`."""
+    """The product of `d` parameters. Codes are Int[..., d] with `0 <= codes < sizes`.
+
+    `graphs` shows its configurations as graphs, where they are architectures; `split` divides it into connections and
+    operators, where that means something.
+    """
 
     parameters: tuple[Parameter, ...]
+    graphs: GraphView | None = field(default=None, compare=False, repr=False)
+    split: Split | None = field(default=None, compare=False, repr=False)
 
     @property
     def dimensions(self) -> int:

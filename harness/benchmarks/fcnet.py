@@ -11,24 +11,27 @@ import numpy as np
 
 from harness.benchmarks import Family
 from harness.benchmarks.embedded import arrays
+from harness.graphs import by_columns
 from harness.space import Parameter, SearchSpace
 from harness.table import Facts, Table
 
 _UNITS = (16, 32, 64, 128, 256, 512)
 
-SPACE = SearchSpace(
-    (
-        Parameter("activation_fn_1", ("relu", "tanh")),
-        Parameter("activation_fn_2", ("relu", "tanh")),
-        Parameter("batch_size", (8, 16, 32, 64), "ordinal"),
-        Parameter("dropout_1", (0.0, 0.3, 0.6), "ordinal"),
-        Parameter("dropout_2", (0.0, 0.3, 0.6), "ordinal"),
-        Parameter("init_lr", (5e-4, 1e-3, 5e-3, 1e-2, 5e-2, 1e-1), "ordinal"),
-        Parameter("lr_schedule", ("cosine", "const")),
-        Parameter("n_units_1", _UNITS, "ordinal"),
-        Parameter("n_units_2", _UNITS, "ordinal"),
-    )
+_PARAMETERS = (
+    Parameter("activation_fn_1", ("relu", "tanh")),
+    Parameter("activation_fn_2", ("relu", "tanh")),
+    Parameter("batch_size", (8, 16, 32, 64), "ordinal"),
+    Parameter("dropout_1", (0.0, 0.3, 0.6), "ordinal"),
+    Parameter("dropout_2", (0.0, 0.3, 0.6), "ordinal"),
+    Parameter("init_lr", (5e-4, 1e-3, 5e-3, 1e-2, 5e-2, 1e-1), "ordinal"),
+    Parameter("lr_schedule", ("cosine", "const")),
+    Parameter("n_units_1", _UNITS, "ordinal"),
+    Parameter("n_units_2", _UNITS, "ordinal"),
 )
+_ARCHITECTURE = [i for i, p in enumerate(_PARAMETERS) if p.name.startswith(("activation", "dropout", "n_units"))]
+
+SPACE = SearchSpace(_PARAMETERS, split=by_columns(_PARAMETERS, _ARCHITECTURE))
+"""Split into the architecture (activations, dropout, units) and how it is trained."""
 
 _SOURCE = {
     "protein": "protein_structure",

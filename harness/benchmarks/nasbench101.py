@@ -25,6 +25,7 @@ from harness.benchmarks.nasbench101_cells import (
     MAX_EDGES,
     ONE_SHOT_SPACES,
     OPERATORS,
+    VERTICES,
     CellIndex,
     IntArray,
     cells_from_bits,
@@ -33,6 +34,7 @@ from harness.benchmarks.nasbench101_cells import (
     decode_c,
 )
 from harness.errors import HarnessError
+from harness.graphs import FIRST_OPERATOR, Graphs, GraphView, by_columns, pruned
 from harness.space import Parameter, SearchSpace
 from harness.table import Facts, Table
 
@@ -55,25 +57,41 @@ class Encoding:
     meaning: str
 
 
+def _graphs(decode: Decode, codes: Ints) -> Graphs:
+    adjacency, ops = decode(codes)
+    return pruned(adjacency, ops + FIRST_OPERATOR)
+
+
+def cell_space(parameters: Sequence[Parameter], decode: Decode, drop: tuple[int, int] | None = None) -> SearchSpace:
+    """The space of the cells Bool[n, 7, 7], Int[n, 5] that `decode` makes of codes.
+
+    The parameters that have the operators for values are GPNAS's D_op, the others its D_sk.
+    """
+    connections = [i for i, p in enumerate(parameters) if tuple(p.values) != OPERATORS]
+    view = GraphView(VERTICES, OPERATORS, partial(_graphs, decode))
+    return SearchSpace(tuple(parameters), view, by_columns(parameters, connections, drop))
+
+
 ENCODINGS = {
     "a": Encoding(
-        SearchSpace((*(Parameter(f"edge_{e}", (0, 1)) for e in _EDGES), *_OPS)),
+        cell_space((*(Parameter(f"edge_{e}", (0, 1)) for e in _EDGES), *_OPS), decode_a, drop=(1, 0)),
         decode_a,
         "21 binary edges and 5 operators; a cell with more than nine edges is invalid even where pruning would leave "
         "nine, as in nas_benchmarks",
     ),
     "b": Encoding(
-        SearchSpace((*(Parameter(f"slot_{k}", _DESCENDING) for k in range(MAX_EDGES)), *_OPS)),
+        cell_space((*(Parameter(f"slot_{k}", _DESCENDING) for k in range(MAX_EDGES)), *_OPS), decode_b),
         decode_b,
         "9 slots that each name one of 21 edges, and 5 operators",
     ),
     "c": Encoding(
-        SearchSpace(
+        cell_space(
             (
                 Parameter("edges", range(MAX_EDGES + 1), "ordinal"),
                 *(Parameter(f"priority_{e}", np.linspace(0, 1, PRIORITIES).tolist(), "ordinal") for e in _EDGES),
                 *_OPS,
-            )
+            ),
+            decode_c,
         ),
         decode_c,
         "the number of edges, 21 priorities of which the highest are drawn, and 5 operators",

@@ -14,19 +14,18 @@ import numpy as np
 from harness import data
 from harness.arrays import Ints
 from harness.benchmarks import Family
-from harness.benchmarks.nasbench101 import SOURCE, SPLITS
+from harness.benchmarks.nasbench101 import SOURCE, SPLITS, cell_space
 from harness.benchmarks.nasbench101_cells import ONE_SHOT_SPACES, CellIndex, ChoiceBlockSpace
 from harness.space import Parameter, SearchSpace
 from harness.table import Facts, Table
 
 
 def _space(blocks: ChoiceBlockSpace) -> SearchSpace:
-    return SearchSpace(
-        tuple(
-            Parameter(name, [v if isinstance(v, str) else "+".join(map(str, v)) for v in values])
-            for name, values in blocks.parameters.items()
-        )
-    )
+    parameters = [
+        Parameter(name, [v if isinstance(v, str) else "+".join(map(str, v)) for v in values])
+        for name, values in blocks.parameters.items()
+    ]
+    return cell_space(parameters, blocks.decode)
 
 
 SPACES = {str(number): _space(blocks) for number, blocks in ONE_SHOT_SPACES.items()}

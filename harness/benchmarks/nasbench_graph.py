@@ -20,6 +20,7 @@ from harness.arrays import Ints
 from harness.benchmarks import Converted, Family, Progress, Source
 from harness.benchmarks.formats.nasbenchgraph import DATASETS, LINKS, OPERATIONS, locate, read
 from harness.errors import HarnessError
+from harness.graphs import FIRST_OPERATOR, Graphs, GraphView, by_columns, pruned
 from harness.space import Parameter, SearchSpace
 from harness.table import Facts, Table
 
@@ -40,9 +41,20 @@ SHA256 = {
 """Checksums of the files of nas-bench-graph 1.4.0."""
 
 
+def _graphs(codes: Ints) -> Graphs:
+    """The trees, their leaves joined to one output."""
+    father = np.array(LINKS)[codes[:, 0]]
+    n, nodes = father.shape
+    adjacency = np.zeros((n, nodes + 2, nodes + 2), dtype=np.bool_)
+    adjacency[np.arange(n)[:, None], father, np.arange(1, nodes + 1)] = True
+    adjacency[:, 1:-1, -1] = ~adjacency[:, 1:-1].any(axis=2)
+    return pruned(adjacency, codes[:, 1:] + FIRST_OPERATOR)
+
+
 def _space(operators: tuple[str, ...]) -> SearchSpace:
     trees = tuple("-".join(map(str, links)) for links in LINKS)
-    return SearchSpace((Parameter("inputs", trees), *(Parameter(f"op_{k}", operators) for k in range(1, 5))))
+    parameters = (Parameter("inputs", trees), *(Parameter(f"op_{k}", operators) for k in range(1, 5)))
+    return SearchSpace(parameters, GraphView(len(LINKS[0]) + 2, operators, _graphs), by_columns(parameters, [0]))
 
 
 SPACES = {name: _space(_ON_PROTEINS if name == "proteins" else OPERATIONS) for name in DATASETS}

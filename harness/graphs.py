@@ -1,0 +1,113 @@
+"""Architectures as graphs, and search spaces as two: what graph predictors and GPNAS need to know of a space.
+
+The graphs of a space have `v` vertices in topological order: the first is the input, the last the output, the others
+carry an operator. Where operators stand on edges (NAS-Bench-201), the vertices are those of the line graph. What is on
+no path from input to output is absent: it has no edge, and operator 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.arrays import Bools, Ints
+from harness.space import Parameter, SearchSpace
+
+ABSENT, INPUT, OUTPUT, FIRST_OPERATOR = range(4)
+"""Vertex labels of every view; those from the last on are the space's own operators."""
+
+
+class Graphs(NamedTuple):
+    """`n` directed graphs: an edge i -> j at adjacency[:, i, j], Bool[n, v, v]; vertex labels Int[n, v]."""
+
+    adjacency: Bools
+    operators: NDArray[np.int8]
+
+
+@dataclass(frozen=True, eq=False)
+class GraphView:
+    """How the configurations of a space are seen as graphs: `of` maps codes Int[n, d] to n graphs.
+
+    `operators` are the names of the labels from `FIRST_OPERATOR` on.
+    """
+
+    vertices: int
+    operators: tuple[str, ...]
+    of: Callable[[Ints], Graphs]
+
+    @property
+    def labels(self) -> int:
+        """Number of vertex labels."""
+        return FIRST_OPERATOR + len(self.operators)
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """A space as two, connections and operators (D_sk and D_op of GPNAS).
+
+    `apart` maps codes Int[n, d] to those of both parts, with -1 where a configuration leaves an operator open; `join`
+    maps them back. `drop` holds the code of a plain connection and the code that it gets when it is dropped, the same
+    for every parameter of `connections`; None where connections cannot be dropped.
+    """
+
+    connections: SearchSpace
+    operators: SearchSpace
+    apart: Callable[[Ints], tuple[Ints, Ints]]
+    join: Callable[[Ints, Ints], Ints]
+    drop: tuple[int, int] | None = None
+
+
+def by_columns(
+    parameters: Sequence[Parameter], connections: Sequence[int], drop: tuple[int, int] | None = None
+) -> Split:
+    """The split of a space by its parameters: those at the positions `connections`, and the others."""
+    first = np.array(connections)
+    second = np.setdiff1d(np.arange(len(parameters)), first)
+    back = np.argsort(np.concatenate([first, second]))
+    return Split(
+        SearchSpace(tuple(parameters[i] for i in first)),
+        SearchSpace(tuple(parameters[i] for i in second)),
+        lambda codes: (codes[:, first], codes[:, second]),
+        lambda one, other: np.concatenate([one, other], axis=1)[:, back],
+        drop,
+    )
+
+
+def pruned(adjacency: Bools, labels: Ints) -> Graphs:
+    """The graphs without what is on no path from their first vertex to their last.
+
+    `adjacency` Bool[n, v, v] has edges from lower to higher vertices only; `labels` Int[n, v - 2] are those of the
+    vertices in between.
+    """
+    n, v, _ = adjacency.shape
+    from_input = np.zeros((n, v), dtype=np.bool_)
+    to_output = from_input.copy()
+    from_input[:, 0] = to_output[:, -1] = True
+    for i in range(1, v):
+        from_input[:, i] = (from_input[:, :i] & adjacency[:, :i, i]).any(axis=1)
+    for i in range(v - 2, -1, -1):
+        to_output[:, i] = (to_output[:, i + 1 :] & adjacency[:, i, i + 1 :]).any(axis=1)
+    present = from_input & to_output
+    operators = np.full((n, v), INPUT, dtype=np.int8)
+    operators[:, 1:-1] = np.where(present[:, 1:-1], labels, ABSENT)
+    operators[:, -1] = OUTPUT
+    return Graphs(adjacency & present[:, :, None] & present[:, None, :], operators)
+
+
+def line_graph(edges: Sequence[tuple[int, int]], drawn: Bools, labels: Ints) -> Graphs:
+    """The graphs whose vertices are the edges of others, pruned, Bool[n, e + 2, e + 2] and Int[n, e + 2].
+
+    `edges` are (from, to) pairs of vertices, ordered so that those into a vertex come before those out of it; vertex 0
+    is the input, the highest the output. `drawn` Bool[n, e] says which are there, `labels` Int[n, e] what is on them.
+    """
+    source, target = np.array(edges).T
+    follows = np.zeros((len(edges) + 2,) * 2, dtype=np.bool_)
+    follows[1:-1, 1:-1] = target[:, None] == source
+    follows[0, 1:-1] = source == 0
+    follows[1:-1, -1] = target == target.max()
+    there = np.pad(drawn, [(0, 0), (1, 1)], constant_values=True)
+    return pruned(follows & there[:, :, None] & there[:, None, :], labels)
