@@ -1,0 +1,32 @@
+"""Predictors of a configuration's loss, one model for each seed, fitted in batches.
+
+- `GraphPredictor`, GPNAS's graph-convolutional network, and `NeuralPredictor`, the bidirectional one: architectures.
+- `FeaturePredictor`: a multilayer perceptron on one-hot and scaled features, for any space.
+- `Ridge`, `GaussianProcess`, `Forest`: what a reviewer asks for.
+
+All of them learn from the codes, fidelities and losses that a seed has observed, and predict losses at the largest
+fidelity. Whatever a model draws comes from its seed's own stream, and seeds are never mixed, so a seed alone equals the
+seed in a batch. Networks are numbers [S, P] that are trained as batched matrix products over blocks of seeds, with one
+thread: processes, not threads, share the work. On another machine or device they are equal to rounding only.
+
+Axes: S seeds, k seeds of one call (positions, each once), n observations, d parameters.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from algorithms.predictors.data import Seen
+from harness import Floats, Ints
+
+
+class Predictor(Protocol):
+    """A model of the loss for each of S seeds."""
+
+    def fit(self, seen: Seen, where: Ints) -> None:
+        """Learn from all that the seeds at positions `where` Int[k], ascending, have observed so far."""
+        ...
+
+    def predict(self, codes: Ints, where: Ints) -> Floats:
+        """Losses Float[k, m] at the largest fidelity of codes Int[k, m, d], or Int[m, d] for all of them."""
+        ...

@@ -1,0 +1,199 @@
+"""Training of one network per seed, in blocks of seeds, with Adam (Kingma and Ba 2015)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from algorithms.predictors.data import Seen, Target, Targets
+from algorithms.predictors.networks import Network, Shape
+from harness import Floats, HarnessError, Ints, Streams
+
+BLOCK = 16
+"""Seeds in one batched product: more do not fit the caches, fewer pay for the calls."""
+
+_ALIGN = 64
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a network is fitted: Adam with a cosine schedule, on minibatches of `batch` out of shuffled passes.
+
+    A fit takes `steps` steps or, if `epochs` is not 0, that many passes over the observations.
+    """
+
+    steps: int = 0
+    epochs: int = 0
+    batch: int = 32
+    rate: float = 5e-3
+    decay: float = 0.0
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Torch with a single thread: results do not depend on the cores, and processes do not fight for them."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def device(name: str) -> torch.device:
+    """The device `name`, cpu or cuda. Raises HarnessError where there is none."""
+    if name == "cuda" and not torch.cuda.is_available():
+        raise HarnessError("this machine has no CUDA device that torch can use.", "leave --device cuda out.")
+    return torch.device(name)
+
+
+def _paired(rows: Tensor) -> Tensor:
+    """A lone row twice: a product over one seed would take another path, and round differently."""
+    return rows if len(rows) > 1 else torch.cat([rows, rows])
+
+
+class Layout:
+    """Where parameters stand in one row of numbers; each begins at a multiple of a vector register's width."""
+
+    def __init__(self, shapes: Mapping[str, Shape]) -> None:
+        self.shapes = shapes
+        self.places: dict[str, slice] = {}
+        self.size = 0
+        for name, shape in shapes.items():
+            self.places[name] = slice(self.size, self.size + math.prod(shape.size))
+            self.size += -(-math.prod(shape.size) // _ALIGN) * _ALIGN
+
+    def views(self, rows: Tensor) -> dict[str, Tensor]:
+        """The parameters in Float[M, size], each Float[M, ...]."""
+        return {name: rows[:, self.places[name]].view(-1, *shape.size) for name, shape in self.shapes.items()}
+
+    def initial(self, draws: Floats) -> Tensor:
+        """First values Float[M, size] out of uniform `draws` Float[M, size]."""
+        values = np.zeros(draws.shape, dtype=np.float32)
+        for name, shape in self.shapes.items():
+            place = self.places[name]
+            values[:, place] = (2.0 * draws[:, place] - 1.0) * shape.bound + shape.start
+        return torch.from_numpy(values)
+
+
+class Batched:
+    """A network for each of the seeds of `streams`.
+
+    `skipped` Int[S] counts the steps that were left out because their loss was not finite.
+    """
+
+    def __init__(self, network: Network, streams: Streams, *, target: Target = "log", on: str = "cpu") -> None:
+        self.network = network
+        self.device = device(on)
+        self.starts = streams.child("weights")
+        self.shuffles = streams.child("shuffles")
+        self.noise = streams.child("dropout")
+        self.targets = Targets(len(streams.seeds), target)
+        self.skipped = np.zeros(len(streams.seeds), dtype=np.int64)
+        shapes = network.shapes()
+        self.trained = Layout({name: shape for name, shape in shapes.items() if not shape.running})
+        self.running = Layout({name: shape for name, shape in shapes.items() if shape.running})
+        self.fitted = np.zeros(len(streams.seeds), dtype=np.bool_)
+        self.weights = torch.zeros((len(streams.seeds), self.trained.size), device=self.device)
+        self.statistics = torch.zeros((len(streams.seeds), self.running.size), device=self.device)
+
+    def fit(self, seen: Seen, where: Ints, training: Training, *, warm: bool = False) -> None:
+        """Fit the models of the seeds at `where` Int[k]; `warm` goes on from where their last fits ended."""
+        targets = self.targets.fit(seen, where)
+        with one_thread():
+            for start in range(0, len(where), BLOCK):
+                part = slice(start, start + BLOCK)
+                block = seen.of(part)
+                cold = where[part][~(self.fitted[where[part]] & warm)]
+                self._initialise(cold)
+                self._train(block, targets[part], where[part], training)
+                self.fitted[where[part]] = True
+
+    def predict(self, codes: Ints, where: Ints, fidelity: int) -> Floats:
+        """Losses Float[k, m] of codes Int[k, m, d], or Int[m, d] for all, at a fidelity (index)."""
+        shared = codes.ndim == 2
+        out = np.empty((len(where), codes.shape[-2]))
+        with one_thread(), torch.no_grad():
+            for start in range(0, len(where), BLOCK):
+                part = slice(start, start + BLOCK)
+                views = self._views(where[part])
+                for first in range(0, out.shape[1], _CHUNK):
+                    chunk = codes[..., first : first + _CHUNK, :] if shared else codes[part, first : first + _CHUNK]
+                    inputs = self._inputs(chunk, np.full(chunk.shape[:-1], fidelity))
+                    if shared:
+                        inputs = tuple(x.expand(len(where[part]), *x.shape) for x in inputs)
+                    predicted = self.network.forward(views, tuple(map(_paired, inputs)), None)
+                    out[part, first : first + _CHUNK] = predicted[: len(where[part])].cpu().numpy()
+        return self.targets.losses(out, where)
+
+    def _initialise(self, where: Ints) -> None:
+        if where.size:
+            at = torch.from_numpy(where)
+            drawn = self.starts.uniform(self.trained.size, where)
+            self.weights[at] = self.trained.initial(drawn).to(self.device)
+            self.statistics[at] = self.running.initial(np.zeros((len(where), self.running.size))).to(self.device)
+
+    def _views(self, where: Ints) -> dict[str, Tensor]:
+        at = torch.from_numpy(where)
+        return self.trained.views(_paired(self.weights[at])) | self.running.views(_paired(self.statistics[at]))
+
+    def _inputs(self, codes: Ints, fidelity: Ints) -> tuple[Tensor, ...]:
+        flat = self.network.inputs(codes.reshape(-1, codes.shape[-1]), fidelity.ravel())
+        return tuple(torch.from_numpy(x).to(self.device).view(*codes.shape[:-1], *x.shape[1:]) for x in flat)
+
+    def _train(self, seen: Seen, targets: np.ndarray, where: Ints, training: Training) -> None:
+        inputs = tuple(map(_paired, self._inputs(seen.codes, seen.fidelity)))
+        y = _paired(torch.from_numpy(targets).to(self.device))
+        order = _paired(torch.from_numpy(self._order(seen.count, where, training)).to(self.device))
+        at = torch.from_numpy(where)
+        parameters, statistics = _paired(self.weights[at]), _paired(self.statistics[at])
+        gradient, moment, square = (torch.zeros_like(parameters) for _ in range(3))
+        leaves = {name: view.detach().requires_grad_() for name, view in self.trained.views(parameters).items()}
+        for name, slot in self.trained.views(gradient).items():
+            leaves[name].grad = slot
+        leaves |= self.running.views(statistics)
+        row = torch.arange(len(order), device=self.device)[:, None]
+        steps = order.shape[1]
+        for step in range(steps):
+            chosen = order[:, step]
+            noise = self._dropout(where, training.batch)
+            predicted = self.network.forward(leaves, tuple(x[row, chosen] for x in inputs), noise)
+            loss = (predicted - y[row, chosen]).square().mean(dim=1)
+            gradient.zero_()
+            loss.sum().backward()  # type: ignore[no-untyped-call]
+            finite = loss.detach().isfinite()
+            if not finite.all():
+                gradient[~finite] = 0.0
+                self.skipped[where] += ~finite[: len(where)].cpu().numpy()
+            rate = training.rate * 0.5 * (1.0 + np.cos(np.pi * step / steps))
+            moment.lerp_(gradient, 0.1)
+            square.mul_(0.999).addcmul_(gradient, gradient, value=0.001)
+            if training.decay:
+                parameters.mul_(1.0 - rate * training.decay)
+            scale = (square / (1.0 - 0.999 ** (step + 1))).sqrt_().add_(1e-8)
+            parameters.addcdiv_(moment, scale, value=-rate / (1.0 - 0.9 ** (step + 1)))
+        self.weights[at], self.statistics[at] = parameters[: len(at)], statistics[: len(at)]
+
+    def _dropout(self, where: Ints, batch: int) -> Tensor:
+        draws = self.noise.uniform(batch * self.network.draws, where).astype(np.float32)
+        return _paired(torch.from_numpy(draws).to(self.device).view(len(where), batch, self.network.draws))
+
+    def _order(self, count: Ints, where: Ints, training: Training) -> Ints:
+        """Which observations each step takes, Int[k, steps, batch]: passes over all of them, each shuffled anew."""
+        most = int(count.max())
+        steps = training.steps or training.epochs * max(1, most // training.batch)
+        out = np.empty((len(where), steps * training.batch), dtype=np.int64)
+        for i, n in enumerate(count.tolist()):
+            passes = -(-out.shape[1] // n)
+            draws = self.shuffles.uniform(passes * n, where[i : i + 1]).reshape(passes, n)
+            out[i] = draws.argsort(axis=1, kind="stable").ravel()[: out.shape[1]]
+        return out.reshape(len(where), steps, training.batch)
+
+
+_CHUNK = 1024

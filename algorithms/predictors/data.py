@@ -1,0 +1,117 @@
+"""What predictors learn from and how they see it: observations, targets, graphs and features."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness import Bools, Floats, HarnessError, Ints, SearchSpace
+
+Target = Literal["log", "raw"]
+Float32s = NDArray[np.float32]
+
+ENUMERATED = 1 << 17
+"""Configurations up to which a space's graphs are computed once and looked up."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What k seeds have observed: codes Int[k, n, d], fidelity (index) Int[k, n], loss Float[k, n], inf for invalid.
+
+    Of seed i only the first `count[i]`, Int[k], are meant.
+    """
+
+    codes: Ints
+    fidelity: Ints
+    loss: Floats
+    count: Ints
+
+    def of(self, which: slice | Bools) -> Seen:
+        """Those of some of the seeds."""
+        return Seen(self.codes[which], self.fidelity[which], self.loss[which], self.count[which])
+
+
+class Targets:
+    """Losses as a network's targets: each seed's, as they are or their logarithms, standardised.
+
+    An invalid configuration counts as the worst that its seed has observed. Losses at or below zero leave the
+    logarithm out for their seed.
+    """
+
+    def __init__(self, seeds: int, kind: Target) -> None:
+        self.log = np.full(seeds, kind == "log")
+        self.kind = kind
+        self.mean = np.zeros(seeds)
+        self.scale = np.ones(seeds)
+
+    def fit(self, seen: Seen, where: Ints) -> Float32s:
+        """Targets Float[k, n] of the losses of the seeds at `where` Int[k]; 0 beyond `count`."""
+        out = np.zeros(seen.loss.shape, dtype=np.float32)
+        for i, (s, n) in enumerate(zip(where.tolist(), seen.count.tolist(), strict=True)):
+            loss = seen.loss[i, :n]
+            finite = np.isfinite(loss)
+            worst = loss[finite].max(initial=-np.inf)
+            loss = np.where(finite, loss, worst if np.isfinite(worst) else 1.0)
+            self.log[s] = self.kind == "log" and loss.min() > 0
+            if self.log[s]:
+                loss = np.log(loss)
+            self.mean[s] = loss.mean()
+            self.scale[s] = loss.std() or 1.0
+            out[i, :n] = (loss - self.mean[s]) / self.scale[s]
+        return out
+
+    def losses(self, predicted: Floats, where: Ints) -> Floats:
+        """The losses that predicted targets Float[k, m] stand for."""
+        value = predicted * self.scale[where, None] + self.mean[where, None]
+        return np.where(self.log[where, None], np.exp(np.minimum(value, 700.0)), value)
+
+
+class GraphInputs:
+    """The graphs of a space as arrays that graph convolutions take.
+
+    `kind` "undirected": one propagation matrix D^-1/2 (A + A^T + I) D^-1/2 (Kipf and Welling 2017, over the vertices
+    that are present); "directed": two, A + I and A^T + I with rows that sum to one (Wen et al. 2020).
+    Raises HarnessError for a space without graphs.
+    """
+
+    def __init__(self, space: SearchSpace, kind: Literal["undirected", "directed"]) -> None:
+        if space.graphs is None:
+            raise HarnessError(
+                "the configurations of this table are no graphs, which this predictor needs.",
+                "take one that works on features: mlp, ridge, gp or forest.",
+            )
+        self.space = space
+        self.view = space.graphs
+        self.kind = kind
+
+    def of(self, codes: Ints) -> tuple[Float32s, Float32s]:
+        """Propagation matrices Float[n, p, v, v] and vertex labels, one-hot, Float[n, v, labels], of codes Int[n, d].
+
+        An absent vertex has zeros only.
+        """
+        if self.space.cardinality <= ENUMERATED:
+            number = codes @ self.space.strides
+            return self._all[0][number], self._all[1][number]
+        return self._compute(codes)
+
+    @cached_property
+    def _all(self) -> tuple[Float32s, Float32s]:
+        sizes = self.space.sizes.tolist()
+        return self._compute(np.stack(np.unravel_index(np.arange(self.space.cardinality), sizes), axis=1))
+
+    def _compute(self, codes: Ints) -> tuple[Float32s, Float32s]:
+        adjacency, labels = self.view.of(codes)
+        one_hot = (labels[..., None] == np.arange(1, self.view.labels)).astype(np.float32)
+        present = np.eye(self.view.vertices, dtype=np.float32) * (labels > 0)[:, None, :]
+        if self.kind == "undirected":
+            loops = (adjacency | adjacency.transpose(0, 2, 1)) + present
+            degree = np.maximum(loops.sum(axis=2), 1e-9)
+            root = np.where(degree > 0.5, degree**-0.5, 0).astype(np.float32)
+            return (loops * root[:, :, None] * root[:, None, :])[:, None], one_hot
+        both = np.stack([adjacency, adjacency.transpose(0, 2, 1)], axis=1) + present[:, None]
+        degree = np.maximum(both.sum(axis=3, keepdims=True), 1)
+        return (both / degree).astype(np.float32), one_hot

@@ -1,0 +1,42 @@
+"""GPNAS's predictor: GraphNetwork, fitted from scratch once and then warm."""
+
+from __future__ import annotations
+
+from algorithms.predictors.batched import Batched, Training
+from algorithms.predictors.data import Seen, Target
+from algorithms.predictors.networks import GraphNetwork
+from harness import Floats, Ints, Problem, Streams
+
+
+COLD = Training(steps=150)
+WARM = Training(steps=50, rate=2.5e-3)
+
+
+class GraphPredictor:
+    """A graph-convolutional network for each seed; every fit has the same number of steps, whatever was observed."""
+
+    def __init__(
+        self,
+        problem: Problem,
+        streams: Streams,
+        *,
+        first: Training = COLD,
+        again: Training = WARM,
+        width: int = 64,
+        layers: int = 2,
+        target: Target = "log",
+        device: str = "cpu",
+    ) -> None:
+        network = GraphNetwork(problem.space, len(problem.fidelities), width, layers)
+        self.models = Batched(network, streams, target=target, on=device)
+        self.full = problem.full
+        self.first, self.again = first, again
+
+    def fit(self, seen: Seen, where: Ints) -> None:
+        warm = self.models.fitted[where]
+        for chosen, training in ((~warm, self.first), (warm, self.again)):
+            if chosen.any():
+                self.models.fit(seen.of(chosen), where[chosen], training, warm=True)
+
+    def predict(self, codes: Ints, where: Ints) -> Floats:
+        return self.models.predict(codes, where, self.full)
