@@ -7,7 +7,6 @@ from algorithms.predictors.data import Seen, Target
 from algorithms.predictors.networks import GraphNetwork
 from harness import Floats, Ints, Problem, Streams
 
-
 COLD = Training(steps=150)
 WARM = Training(steps=50, rate=2.5e-3)
 
