@@ -472,8 +472,18 @@ class ProductKDE:
         points = np.empty((*uniforms.shape[:2], self._d))
         _, best = self._run(seeds, uniforms, points, prune=True)
         chosen = np.take_along_axis(points, np.maximum(best, 0)[:, None, None], axis=1)[:, 0]
+        return self._codes(chosen), best >= 0
+
+    def draw(self, seeds: Ints, uniforms: Floats) -> tuple[Ints, Floats]:
+        """The codes Int[B, C, d] of all candidates of `propose`, and l / g of each, Float[B, C]."""
+        points = np.empty((*uniforms.shape[:2], self._d))
+        density, _ = self._run(seeds, uniforms, points, prune=False)
+        floored = np.fmax(density, FLOOR)
+        return self._codes(points), floored[..., GOOD] / floored[..., BAD]
+
+    def _codes(self, points: Floats) -> Ints:
         scale = np.where(self._layout.ordered, self._layout.sizes - 1, 1)
-        return np.rint(chosen * scale).astype(np.int64), best >= 0
+        return np.rint(points * scale).astype(np.int64)
 
     def _run(self, seeds: Ints, uniforms: Floats, points: Floats, *, prune: bool) -> tuple[Floats, Ints]:
         if not self.ready[seeds].all():
