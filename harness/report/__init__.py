@@ -38,7 +38,7 @@ def page(
     kinds: list[Kind] = ["val"]
     kinds += ["test"] if any(outcome.reference.test_optimum is not None for outcome in outcomes) else []
     comparisons = {kind: compare(outcomes, kind, at=at, alpha=alpha) for kind in kinds}
-    report = Report(studies, shlex.join(results), comparisons, curves.ranks(outcomes, kinds))
+    report = Report(studies, shlex.join(results), at, comparisons, curves.ranks(outcomes, kinds))
     data = {
         "results": report.results,
         "kinds": kinds,

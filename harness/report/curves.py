@@ -14,6 +14,7 @@ from harness.outcome import Kind, Outcome, moments
 from harness.plots.profiles import average_ranks
 from harness.plots.regret import everywhere
 from harness.plots.style import COLOURS, DASHES, styles
+from harness.report.sections import against
 from harness.statistics import simultaneous_width
 
 _LOG_STAMPS, _LINEAR_STAMPS = 300, 100
@@ -49,7 +50,14 @@ def _benchmark(name: str, same: Sequence[Outcome], kinds: Sequence[Kind]) -> dic
         record: dict[str, Any] = {"label": outcome.study.label, "from": first}
         curves.append(record | {kind: _curve(outcome.regret(kind, grid[first:])) for kind in there})
     seeds = len(same[0].trajectory.seeds)
-    return {"name": name, "title": same[0].reference.title, "seeds": seeds, "times": grid.tolist(), "curves": curves}
+    return {
+        "name": name,
+        "title": same[0].reference.title,
+        "against": {kind: against(same[0].reference, kind) for kind in kinds},
+        "seeds": seeds,
+        "times": grid.tolist(),
+        "curves": curves,
+    }
 
 
 def _curve(regret: Floats) -> dict[str, Any]:

@@ -5,6 +5,7 @@
   const state = { benchmark: 0, kind: "val", band: "sem", x: "log", y: "log", hidden: new Set() };
   const regret = { val: "validation regret", test: "test regret" };
   const charts = [];
+  let paper = false;
 
   /** An element with attributes, listeners (`onclick`), and children; texts stay texts. */
   function h(tag, attributes = {}, ...children) {
@@ -56,7 +57,7 @@
   const kindOf = (curves) => (curves.some((curve) => curve[state.kind]) ? state.kind : "val");
 
   function regretModel() {
-    const { title, name, times, curves, seeds } = benchmark();
+    const { title, against, times, curves, seeds } = benchmark();
     const kind = kindOf(curves);
     const widths = [];
     const series = curves.filter((curve) => curve[kind]).map((curve) => {
@@ -77,7 +78,8 @@
     };
     return {
       title: `${title}: mean ${regret[kind]} of ${seeds} runs`,
-      note: `Exact at ${times.length} times, and held until the next: nothing is interpolated. ${bands[state.band]}` +
+      note: `Regret is against ${against[kind]}. Curves are exact at ${times.length} times, and each value is held ` +
+        `until the next: nothing is interpolated. ${bands[state.band]}` +
         (state.y === "log" && series.some((one) => one.y.includes(0)) ? " A mean of 0 is drawn at the lower edge." : ""),
       x: times, xLabel: "estimated wall-clock time [s]", yLabel: regret[kind], xScale: state.x, yScale: state.y, series,
       band: state.band !== "off", at: clock,
@@ -181,7 +183,7 @@
       this.note = h("p", { class: "note" });
       const reading = h("div", { class: "reading" }, h("label", { for: `${name}-time` }, "Read at time"), this.slider, this.time);
       root.replaceChildren(h("figure", {}, this.caption, this.plot, reading, this.legend, this.note));
-      new ResizeObserver(() => { if (root.clientWidth !== this.width) this.draw(); }).observe(root);
+      new ResizeObserver(() => { if (!paper && root.clientWidth !== this.width) this.draw(); }).observe(root);
     }
 
     update() {
@@ -212,15 +214,15 @@
         return { label, box, cells, row: h("tr", {}, h("th", { scope: "row" }, h("label", {}, box, sample, h("span", {}, label))), ...cells) };
       });
       const top = ["algorithm", ...head].map((text, i) => h("th", { scope: "col", class: i > 0 && "number" }, text));
-      this.legend.replaceChildren(h("table", {}, h("thead", {}, h("tr", {}, ...top)), h("tbody", {}, ...this.rows.map((r) => r.row))));
+      this.legend.replaceChildren(h("table", { "aria-labelledby": `${this.name}-caption` }, h("thead", {}, h("tr", {}, ...top)), h("tbody", {}, ...this.rows.map((r) => r.row))));
       if (focused) document.getElementById(focused)?.focus();
     }
 
     draw() {
       if (!this.now) return;
       const { x, series, xScale, yScale, xLabel, yLabel, band, yTicks } = this.now;
-      this.width = this.root.clientWidth;
-      const [width, height] = [Math.max(this.width, 240), this.width < 560 ? 300 : 430];
+      this.width = paper ? 700 : this.root.clientWidth;
+      const [width, height] = [Math.max(this.width, 240), this.width < 560 ? 300 : this.width < 800 ? 360 : 430];
       const box = { left: 64, right: width - 12, top: 12, bottom: height - 46 };
       const visible = series.filter((one) => !state.hidden.has(one.label));
       const shown = visible.length ? visible : series;
@@ -343,5 +345,13 @@
   if (ranks && data.ranks) charts.push(new Chart(ranks, "ranks", ranksModel));
   allowTest();
   charts.forEach((chart) => chart.update());
-  addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((one) => { one.open = true; }));
+  addEventListener("beforeprint", () => {
+    paper = true;
+    document.querySelectorAll("details").forEach((one) => { one.open = true; });
+    charts.forEach((chart) => chart.draw());
+  });
+  addEventListener("afterprint", () => {
+    paper = false;
+    charts.forEach((chart) => chart.draw());
+  });
 })();

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,25 +17,25 @@ from harness.arrays import Floats
 from harness.benchmarks.nasbench201 import EDGES, OPERATORS
 from harness.comparison import Comparison, Duel, by_benchmark, sentences
 from harness.errors import HarnessError
-from harness.outcome import Kind, Outcome, summary
+from harness.outcome import Kind, Outcome, Reference, summary
 from harness.plots.cells import BENDS, LOOKS, NODES, Incumbent, incumbents
 from harness.plots.style import COLOURS
 from harness.report import commands
 from harness.report.markup import Node, element, table
-from harness.rules import Rules
 
 KINDS: dict[Kind, str] = {"val": "validation regret", "test": "test regret"}
 
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """What the page is about: studies by their files, RESULTS as given on the command line, and what came out.
+    """What the page is about: studies by their files, RESULTS and times as on the command line, and what came out.
 
     `ranks` is the sentence that says why there are none, or what the page draws.
     """
 
     studies: Mapping[Path, Outcome]
     results: str
+    at: Sequence[float]
     comparisons: Mapping[Kind, Comparison]
     ranks: dict[str, Any] | str
 
@@ -77,51 +78,47 @@ def _strip(name: str, cards: Iterable[Element], class_: str = "") -> Element:
 
 
 def what_was_measured(report: Report) -> Section:
-    """What regret is, under which rules, and against which optimum of which table."""
-    cards = [_card(name, same) for name, same in report.groups.items()]
-    rules: dict[str, list[str]] = {}
-    for name, same in report.groups.items():
-        rules.setdefault(_rules(same[0].study.rules), []).append(name)
-    lines = [f"{'' if len(rules) == 1 else ', '.join(names) + ': '}{text}" for text, names in rules.items()]
-    regret = (
-        "Regret is the mean-over-repeats loss of a run's incumbent minus the optimum of the table: 0 is the best there "
-        "is. Time is simulated: the seconds that the trainings took, out of the table."
-    )
-    facts = [f"harness show {shlex.quote(name)}" for name in report.groups]
-    body = [_text(regret), *map(_text, lines), _strip("Benchmarks", cards)]
-    return Section("summary", "What was measured", body, [f"harness show {report.results}", *facts])
-
-
-def _card(name: str, same: Sequence[Outcome]) -> Element:
-    reference, rules = same[0].reference, same[0].study.rules
-    test = "no test metric in this table"
-    if reference.test_optimum is not None:
-        test = f"{reference.test_optimum:.6g} ({reference.test})"
-    budget = f"{rules.budget:.4g} s" if rules.evals is None else f"{rules.evals} evaluations"
+    """Which algorithms ran where, what regret is, and under which rules."""
+    groups = report.groups
+    said: dict[str, dict[str, list[str]]] = {}
+    for name, same in groups.items():
+        for what, text in _rules(same[0]):
+            said.setdefault(what, {}).setdefault(text, []).append(name)
     facts = [
-        ("loss", f"{reference.loss}, at {reference.fidelity} {rules.report_fidelity or reference.fidelities[-1]}"),
-        ("optimum", f"{reference.optimum:.6g}, row {reference.optimum_row}: {reference.optimum_definition}"),
-        ("test optimum", test),
-        ("splits", reference.splits),
-        ("runs", f"{len(same[0].trajectory.seeds)} seeds of each algorithm, to {budget}"),
-        ("algorithms", ", ".join(o.study.label for o in same)),
+        ("algorithms", ", ".join(dict.fromkeys(o.study.label for o in report.outcomes))),
+        ("benchmarks", ", ".join(groups)),
+        (
+            "regret",
+            "mean-over-repeats loss of a run's incumbent, minus the optimum of the table: 0 is the best there is",
+        ),
+        ("time", "simulated: the seconds that the trainings took, out of the table"),
     ]
-    heading = (element("h3", reference.title), _text(name, class_="name"))
-    return element("article", *heading, _listing(facts), class_="card")
+    for what, texts in said.items():
+        for text, names in texts.items():
+            facts.append((what, text if len(names) == len(groups) else f"{text} ({', '.join(names)})"))
+    return Section("summary", "What was measured", [_listing(facts)], [f"harness show {report.results}"])
 
 
-def _rules(rules: Rules) -> str:
+def _rules(outcome: Outcome) -> list[tuple[str, str]]:
+    rules, seeds = outcome.study.rules, len(outcome.trajectory.seeds)
+    ends = [f"{rules.budget:.4g} s"] if math.isfinite(rules.budget) else []
+    ends += [f"{rules.evals} evaluations"] if rules.evals is not None else []
     where = "at any fidelity" if rules.incumbent == "any" else "at the largest fidelity that the run has observed"
     noise = "one training repeat of each configuration, at equal seeds the same for every algorithm"
-    said = [
-        f"Incumbent: the best observed validation loss {where}.",
-        f"Noise: a run observes {'the mean of the training repeats' if rules.noise == 'mean' else noise}.",
-        f"Workers: {rules.workers}." if rules.workers > 1 else "",
-        f"Overhead: {rules.overhead:g} s for each job." if rules.overhead else "",
-        f"Nothing is trained beyond fidelity {rules.max_fidelity}." if rules.max_fidelity else "",
-        "Continued trainings cost the difference." if rules.continuation else "",
+    lines = [
+        ("runs", f"{seeds} seeds of each algorithm, to {' or '.join(ends)}"),
+        ("incumbent", f"the best observed validation loss {where}"),
+        ("noise", f"a run observes {'the mean of the training repeats' if rules.noise == 'mean' else noise}"),
     ]
-    return " ".join(filter(None, said))
+    if rules.workers > 1:
+        lines.append(("workers", f"{rules.workers}, asynchronous"))
+    if rules.overhead:
+        lines.append(("overhead", f"{rules.overhead:g} s for each job"))
+    if rules.max_fidelity:
+        lines.append(("training", f"nothing beyond {outcome.reference.fidelity} {rules.max_fidelity}"))
+    if rules.continuation:
+        lines.append(("continuation", "going on from a lower fidelity costs the difference"))
+    return lines
 
 
 def regret_over_time(report: Report) -> Section:
@@ -155,8 +152,7 @@ def tests(report: Report) -> Section:
         if found.duels:
             body.append(element("ul", *(element("li", text) for text in sentences(found)), class_="sentences"))
             body.append(_duels(found, KINDS[kind]))
-        times = sorted({row.time for row in found.rows})
-        at = f" --at {','.join(f'{time:.17g}' for time in times)}" if len(times) > 1 else ""
+        at = f" --at {','.join(map(repr, report.at))}" if report.at else ""
         again.append(f"harness compare {report.results} --kind {kind}{at} --alpha {found.alpha:g}")
     return Section("tests", "Tests", body, again)
 
@@ -251,6 +247,36 @@ def _edge_sample(name: str) -> Element:
     return element("svg", _line("M0 6 H30", name), viewBox="0 0 30 12", class_="sample", aria_hidden="true")
 
 
+def benchmarks(report: Report) -> Section:
+    """The tables: what their losses are, their optima and how those are defined, and their splits."""
+    cards = [_card(name, same[0]) for name, same in report.groups.items()]
+    facts = [f"harness show {shlex.quote(name)}" for name in report.groups]
+    return Section("benchmarks", "Benchmarks", [_strip("Benchmarks", cards)], facts)
+
+
+def _card(name: str, outcome: Outcome) -> Element:
+    reference = outcome.reference
+    fidelity = outcome.study.rules.report_fidelity or reference.fidelities[-1]
+    facts = [
+        ("loss", f"{reference.loss}, at {reference.fidelity} {fidelity}"),
+        ("optimum", against(reference, "val")),
+        ("test optimum", against(reference, "test")),
+        ("splits", reference.splits),
+        ("table", f"SHA-256 {outcome.study.table}"),
+    ]
+    heading = (element("h3", reference.title), _text(name, class_="name"))
+    return element("article", *heading, _listing(facts), class_="card")
+
+
+def against(reference: Reference, kind: Kind) -> str:
+    """What regret of this kind is measured against, and how that is defined."""
+    if kind == "val":
+        return f"{reference.optimum:.6g}, row {reference.optimum_row}: {reference.optimum_definition}"
+    if reference.test_optimum is None:
+        return "no test metric in this table"
+    return f"{reference.test_optimum:.6g} ({reference.test})"
+
+
 def provenance(report: Report) -> Section:
     """Which studies these are, and the commands that run them again."""
     head = ["study", "algorithm", "benchmark", "seeds", "evaluations", "ended early", "table", "code", "made by"]
@@ -281,5 +307,6 @@ SECTIONS: tuple[Callable[[Report], Section | None], ...] = (
     ranks_over_time,
     tests,
     cells,
+    benchmarks,
     provenance,
 )
