@@ -145,7 +145,7 @@ def save(figure: Figure, path: Path, source: Mapping[str, Any] | None = None) ->
         metadata[{"pdf": "Subject", "svg": "Description", "png": "Description"}[kind]] = json.dumps(source)
     tex = {"pgf.texsystem": _tex(), "pgf.rcfonts": False} if kind == "pgf" else {}
     with whole(path) as temporary, mpl.rc_context(STYLE | tex):
-        figure.savefig(temporary, format=kind, metadata=metadata or None)
+        figure.savefig(temporary, format=kind, **({"metadata": metadata} if metadata else {}))
     if source is not None:
         with whole(path.with_suffix(".json")) as temporary:
             temporary.write_text(json.dumps(source, indent=1) + "\n", encoding="utf-8")
