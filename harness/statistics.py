@@ -119,15 +119,13 @@ def probability_of_improvement(values: Floats, other: Floats) -> float:
     return float((above + 0.5 * tied).mean() / len(other))
 
 
-def improvement_interval(
-    values: Floats, other: Floats, rng: np.random.Generator, confidence: float = 0.95, replicates: int = REPLICATES
-) -> Estimate:
+def improvement_interval(values: Floats, other: Floats, weights: Floats, confidence: float = 0.95) -> Estimate:
     """`probability_of_improvement` of `values` Float[S] over `other` Float[S] of the same seeds.
 
-    The interval is of the bootstrap over seeds, both sides resampled together.
+    The interval is of the bootstrap over seeds, both sides resampled together with `weights` Float[B, S] of
+    `bootstrap_weights`.
     """
     wins = (values[:, None] < other) + 0.5 * (values[:, None] == other)
-    weights = bootstrap_weights(len(values), rng, replicates)
     low, high = percentiles(((weights @ wins) * weights).sum(axis=1), confidence)
     return Estimate(probability_of_improvement(values, other), float(low), float(high))
 

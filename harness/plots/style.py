@@ -143,9 +143,10 @@ def save(figure: Figure, path: Path, source: Mapping[str, Any] | None = None) ->
     metadata: dict[str, Any] = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}.get(kind, {})
     if source is not None and kind != "pgf":
         metadata[{"pdf": "Subject", "svg": "Description", "png": "Description"}[kind]] = json.dumps(source)
+    described: dict[str, Any] = {"metadata": metadata} if metadata else {}
     tex = {"pgf.texsystem": _tex(), "pgf.rcfonts": False} if kind == "pgf" else {}
     with whole(path) as temporary, mpl.rc_context(STYLE | tex):
-        figure.savefig(temporary, format=kind, **({"metadata": metadata} if metadata else {}))
+        figure.savefig(temporary, format=kind, **described)
     if source is not None:
         with whole(path.with_suffix(".json")) as temporary:
             temporary.write_text(json.dumps(source, indent=1) + "\n", encoding="utf-8")
