@@ -12,7 +12,7 @@ from harness.arrays import Floats
 from harness.errors import HarnessError
 from harness.outcome import Kind, Outcome, moments
 from harness.rules import Rules
-from harness.statistics import Estimate, holm, improvement_interval, paired_wilcoxon
+from harness.statistics import Estimate, bootstrap_weights, holm, improvement_interval, paired_wilcoxon
 
 _SHARED = ("table", *(f"rules.{rule.name}" for rule in fields(Rules) if rule.name != "log"))
 
@@ -166,10 +166,13 @@ def compare(outcomes: Sequence[Outcome], kind: Kind, *, at: Sequence[float] = ()
         labels, seeds = [o.study.label for o in same], len(same[0].trajectory.seeds)
         times = sorted(set(at)) or [max(o.end for o in same)]
         regrets = np.array([regret_at(o, kind, times) for o in same])
+        weights = bootstrap_weights(seeds, np.random.default_rng(0))
         for i, time in enumerate(times):
             rows.append(Row(benchmark, time, seeds, _cells(labels, regrets[:, :, i])))
         for a, b in itertools.combinations(range(len(same)), 2):
-            duels.append(_duel(Row(benchmark, times[-1], seeds, {}), (labels[a], labels[b]), regrets[[a, b], :, -1]))
+            duels.append(
+                _duel(Row(benchmark, times[-1], seeds, {}), (labels[a], labels[b]), regrets[[a, b], :, -1], weights)
+            )
     return Comparison(kind, alpha, _marked(rows, alpha), _corrected(duels))
 
 
@@ -197,9 +200,9 @@ def _cells(labels: Sequence[str], regrets: Floats) -> dict[str, Cell]:
     }
 
 
-def _duel(where: Row, labels: tuple[str, str], regrets: Floats) -> Duel:
-    """Duel of two algorithms with `regrets` Float[2, S]; its p is not corrected yet."""
-    improvement = improvement_interval(regrets[0], regrets[1], np.random.default_rng(0))
+def _duel(where: Row, labels: tuple[str, str], regrets: Floats, weights: Floats) -> Duel:
+    """Duel of two algorithms with `regrets` Float[2, S], resampled by `weights`; its p is not corrected yet."""
+    improvement = improvement_interval(regrets[0], regrets[1], weights)
     means = (float(regrets[0].mean()), float(regrets[1].mean()))
     p = paired_wilcoxon(regrets[0] - regrets[1])
     return Duel(where.benchmark, where.time, where.seeds, *labels, means, improvement, p)

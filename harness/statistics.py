@@ -33,7 +33,8 @@ def bootstrap_weights(seeds: int, rng: np.random.Generator, replicates: int = RE
     A whole seed is drawn or not, with all its times, so that curves stay curves (Efron, "Bootstrap methods: another
     look at the jackknife", Annals of Statistics 7, 1979).
     """
-    return rng.multinomial(seeds, np.full(seeds, 1.0 / seeds), size=replicates) / seeds
+    drawn = rng.integers(seeds, size=(replicates, seeds)) + seeds * np.arange(replicates)[:, None]
+    return np.bincount(drawn.ravel(), minlength=replicates * seeds).reshape(replicates, seeds) / seeds
 
 
 def bootstrap_means(values: Floats, rng: np.random.Generator, replicates: int = REPLICATES) -> Floats:
@@ -48,18 +49,29 @@ def percentiles(replicates: Floats, confidence: float = 0.95) -> tuple[Floats, F
     return low, high
 
 
+def simultaneous_width(
+    values: Floats, rng: np.random.Generator, confidence: float = 0.95, replicates: int = REPLICATES
+) -> float:
+    """Standard errors on either side of the mean of `values` Float[S, G] that hold the whole mean curve at once.
+
+    The bootstrap sup-t band: the quantile of the largest studentised deviation over time (Montiel Olea and
+    Plagborg-Moller, "Simultaneous confidence bands", Journal of Applied Econometrics 34, 2019).
+    """
+    mean, sem = values.mean(axis=0), values.std(axis=0, ddof=1) / math.sqrt(len(values))
+    deviation = np.abs(bootstrap_means(values, rng, replicates) - mean)
+    studentised = np.divide(deviation, sem, out=np.zeros_like(deviation), where=sem > 0)
+    return float(np.quantile(studentised.max(axis=1), confidence))
+
+
 def simultaneous_band(
     values: Floats, rng: np.random.Generator, confidence: float = 0.95, replicates: int = REPLICATES
 ) -> tuple[Floats, Floats]:
     """Ends of a band that holds the whole mean curve of `values` Float[S, G] at once, two times Float[G].
 
-    The bootstrap sup-t band: mean +- c standard errors, c the quantile of the largest studentised deviation over time
-    (Montiel Olea and Plagborg-Moller, "Simultaneous confidence bands", Journal of Applied Econometrics 34, 2019).
+    The mean +- `simultaneous_width` standard errors.
     """
     mean, sem = values.mean(axis=0), values.std(axis=0, ddof=1) / math.sqrt(len(values))
-    deviation = np.abs(bootstrap_means(values, rng, replicates) - mean)
-    studentised = np.divide(deviation, sem, out=np.zeros_like(deviation), where=sem > 0)
-    width = np.quantile(studentised.max(axis=1), confidence) * sem
+    width = simultaneous_width(values, rng, confidence, replicates) * sem
     return mean - width, mean + width
 
 
@@ -107,15 +119,13 @@ def probability_of_improvement(values: Floats, other: Floats) -> float:
     return float((above + 0.5 * tied).mean() / len(other))
 
 
-def improvement_interval(
-    values: Floats, other: Floats, rng: np.random.Generator, confidence: float = 0.95, replicates: int = REPLICATES
-) -> Estimate:
+def improvement_interval(values: Floats, other: Floats, weights: Floats, confidence: float = 0.95) -> Estimate:
     """`probability_of_improvement` of `values` Float[S] over `other` Float[S] of the same seeds.
 
-    The interval is of the bootstrap over seeds, both sides resampled together.
+    The interval is of the bootstrap over seeds, both sides resampled together with `weights` Float[B, S] of
+    `bootstrap_weights`.
     """
     wins = (values[:, None] < other) + 0.5 * (values[:, None] == other)
-    weights = bootstrap_weights(len(values), rng, replicates)
     low, high = percentiles(((weights @ wins) * weights).sum(axis=1), confidence)
     return Estimate(probability_of_improvement(values, other), float(low), float(high))
 

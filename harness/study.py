@@ -70,14 +70,19 @@ class Study:
         return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()[:12]
 
     @cached_property
-    def label(self) -> str:
-        """The algorithm's name, with the parameters that are not at their defaults."""
+    def changed(self) -> dict[str, Any]:
+        """The parameters that are not at their defaults."""
         try:
             defaults = {name: d.default for name, d in declared(registry.algorithm(self.algorithm)).items()}
         except Exception:  # the plugin that made the study may be gone
             defaults = {}
-        changed = [f"{k}={v}" for k, v in self.params.items() if k not in defaults or defaults[k] != v]
-        return f"{self.algorithm}({', '.join(changed)})" if changed else self.algorithm
+        return {name: value for name, value in self.params.items() if name not in defaults or defaults[name] != value}
+
+    @cached_property
+    def label(self) -> str:
+        """The algorithm's name, with the parameters that are not at their defaults."""
+        changed = ", ".join(f"{name}={value}" for name, value in self.changed.items())
+        return f"{self.algorithm}({changed})" if changed else self.algorithm
 
     @property
     def seeds(self) -> Ints:

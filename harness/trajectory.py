@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
@@ -47,12 +46,11 @@ class Trajectory:
 
         A step function: a result counts from its finish time on, nothing is interpolated.
         """
-        kept = np.flatnonzero(self.incumbent)
-        bounds = np.searchsorted(self.seed[kept], np.arange(len(self.seeds) + 1))
-        found = np.full((len(self.seeds), len(times)), -1, dtype=np.int64)
-        for s, (start, stop) in enumerate(pairwise(bounds)):
-            last = np.searchsorted(self.time[kept[start:stop]], times, side="right") - 1
-            found[s, last >= 0] = kept[start + last[last >= 0]]
+        kept, order = np.flatnonzero(self.incumbent), np.argsort(times)
+        since = np.full((len(self.seeds), len(times) + 1), -1, dtype=np.int64)
+        np.maximum.at(since, (self.seed[kept], np.searchsorted(times[order], self.time[kept])), kept)
+        found = np.empty((len(self.seeds), len(times)), dtype=np.int64)
+        found[:, order] = np.maximum.accumulate(since, axis=1)[:, :-1]
         return found
 
     def stamps(self) -> Floats:

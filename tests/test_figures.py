@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -192,6 +194,29 @@ def test_the_provenance_of_a_figure_is_in_it_and_beside_it(ending: str, tmp_path
     first = path.read_bytes()
     save(draw(OUTCOMES[:2], {}), path, source)
     assert path.read_bytes() == first
+
+
+@pytest.mark.parametrize("figure", ["regret", "speed-up"])
+def test_a_pgf_figure_fits_into_a_document(figure: str, tmp_path: Path) -> None:
+    if shutil.which("xelatex") is None:
+        pytest.skip("there is no xelatex to measure the texts of a PGF figure")
+    save(draw(OUTCOMES, {"figure": figure, **SETTINGS[figure]}), tmp_path / "a.pgf", provenance(OUTCOMES))
+    assert (tmp_path / "a.pgf").read_text().startswith("%% Creator: Matplotlib, PGF backend")
+    assert json.loads((tmp_path / "a.json").read_text())["studies"][0]["id"] == OUTCOMES[0].study.id
+    document = r"\usepackage{pgf}\newcommand{\mathdefault}[1]{#1}\begin{document}\input{a.pgf}\end{document}"
+    (tmp_path / "paper.tex").write_text(r"\documentclass{article}" + document)
+    call = ["xelatex", "-interaction=batchmode", "-halt-on-error", "paper"]
+    subprocess.run(call, cwd=tmp_path, check=True, capture_output=True)
+    assert (tmp_path / "paper.pdf").read_bytes()[:5] == b"%PDF-"
+
+
+def test_a_pgf_figure_without_latex_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    with pytest.raises(
+        HarnessError, match="a PGF figure needs LaTeX to measure its texts, and there is none of xelatex"
+    ):
+        save(draw(OUTCOMES[:1], {}), tmp_path / "a.pgf")
+    assert [*tmp_path.iterdir()] == []
 
 
 def test_an_algorithm_looks_the_same_in_every_company() -> None:

@@ -19,6 +19,7 @@ COMMANDS = {
     "plot": "Plot regret over simulated time.",
     "data": "List, fetch, import, verify and remove tables.",
     "compare": "Compare algorithms: a table, tests, and sentences to quote.",
+    "report": "Write a page about results: curves, ranks, tests, cells, provenance.",
     "baseline": "Keep studies that later versions are held against.",
     "regress": "Tell whether an algorithm became worse than its baseline.",
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
@@ -22,11 +22,25 @@ _STAMPS = 200
 _REPLICATES = 500
 
 
-def rank_figure(outcomes: Sequence[Outcome], kind: Kind, width: Width | None) -> Figure:
-    """Rank of the mean regrets, averaged over benchmarks, over time; the band is of the bootstrap over seeds.
+class Ranks(NamedTuple):
+    """Average ranks of the algorithms `labels` (A) at times `x` Float[G], with the ends of their bands, Float[G, A].
+
+    `x` is in simulated seconds where `seconds`, and a share of the budget otherwise.
+    """
+
+    labels: list[str]
+    x: Floats
+    seconds: bool
+    average: Floats
+    low: Floats
+    high: Floats
+
+
+def average_ranks(outcomes: Sequence[Outcome], kind: Kind) -> Ranks:
+    """Rank of the mean regrets, averaged over benchmarks; the band holds 95 % of the ranks of resampled seeds.
 
     Time is in seconds where all benchmarks have the same end, and the share of the budget otherwise; there are 200
-    times, evenly spread on a log axis.
+    times, evenly spread on a log axis. Raises HarnessError if a study is missing or seeds are not the same.
     """
     groups = selected(outcomes, kind)
     labels = complete(groups)
@@ -39,22 +53,26 @@ def rank_figure(outcomes: Sequence[Outcome], kind: Kind, width: Width | None) ->
     average = np.mean([mean for mean, _ in drawn], axis=0)
     low, high = percentiles(np.mean([resampled for _, resampled in drawn], axis=0))
     common = len(set(ends.values())) == 1
-    x = shares * next(iter(ends.values())) if common else shares
+    return Ranks(labels, shares * next(iter(ends.values())) if common else shares, common, average, low, high)
+
+
+def rank_figure(outcomes: Sequence[Outcome], kind: Kind, width: Width | None) -> Figure:
+    """`average_ranks` over time."""
+    found = average_ranks(outcomes, kind)
+    x, labels, benchmarks = found.x, found.labels, len(selected(outcomes, kind))
     looks = styles(labels)
     with mpl.rc_context(STYLE):
         figure, (axis,) = panels(1, width)
         for i, label in enumerate(labels):
-            axis.step(x, average[:, i], where="post", label=label, **looks[label])
-            axis.fill_between(
-                x, low[:, i], high[:, i], step="post", color=looks[label]["color"], alpha=0.12, linewidth=0
-            )
+            axis.step(x, found.average[:, i], where="post", label=label, **looks[label])
+            band, colour = (found.low[:, i], found.high[:, i]), looks[label]["color"]
+            axis.fill_between(x, *band, step="post", color=colour, alpha=0.12, linewidth=0)
         log_time(axis, x[0], x[-1])
-        axis.set_xlabel(TIME_LABEL if common else "share of the budget")
+        axis.set_xlabel(TIME_LABEL if found.seconds else "share of the budget")
         axis.set_ylabel(f"average rank, {REGRET_LABEL[kind]}")
         axis.set_ylim(0.8, len(labels) + 0.2)
         axis.set_yticks(range(1, len(labels) + 1))
-        count = f"{len(groups)} benchmark{'s' if len(groups) > 1 else ''}"
-        axis.set_title(f"{count}, band of 95 % of resamples")
+        axis.set_title(f"{benchmarks} benchmark{'s' if benchmarks > 1 else ''}, band of 95 % of resamples")
         legend(figure, above=True)
     return figure
 

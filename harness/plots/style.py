@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -27,6 +28,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 
 DASHES = ("-", (0, (5, 1.2)), (0, (1.2, 1.2)), (0, (5, 1.2, 1.2, 1.2)))
 FORMATS = ("pdf", "svg", "png", "pgf")
+_TEX = ("xelatex", "lualatex", "pdflatex")
 STYLE: dict[Any, Any] = {
     "font.size": 8,
     "axes.labelsize": 8,
@@ -133,7 +135,7 @@ def provenance(outcomes: Sequence[Outcome], settings: Mapping[str, Any] | None =
 def save(figure: Figure, path: Path, source: Mapping[str, Any] | None = None) -> None:
     """Write the figure in the format of the file's ending, and its `source` as JSON beside it and in its metadata.
 
-    PGF has no metadata. Raises HarnessError if the figure cannot be written.
+    PGF has no metadata, and takes the fonts of the document. Raises HarnessError if the figure cannot be written.
     """
     kind = path.suffix.lstrip(".").lower()
     if kind not in FORMATS:
@@ -141,8 +143,21 @@ def save(figure: Figure, path: Path, source: Mapping[str, Any] | None = None) ->
     metadata: dict[str, Any] = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}.get(kind, {})
     if source is not None and kind != "pgf":
         metadata[{"pdf": "Subject", "svg": "Description", "png": "Description"}[kind]] = json.dumps(source)
-    with whole(path) as temporary, mpl.rc_context(STYLE):
-        figure.savefig(temporary, format=kind, metadata=metadata or None)
+    described: dict[str, Any] = {"metadata": metadata} if metadata else {}
+    tex = {"pgf.texsystem": _tex(), "pgf.rcfonts": False} if kind == "pgf" else {}
+    with whole(path) as temporary, mpl.rc_context(STYLE | tex):
+        figure.savefig(temporary, format=kind, **described)
     if source is not None:
         with whole(path.with_suffix(".json")) as temporary:
             temporary.write_text(json.dumps(source, indent=1) + "\n", encoding="utf-8")
+
+
+def _tex() -> str:
+    """The TeX that measures the texts of PGF figures. Raises HarnessError if there is none."""
+    found = next(filter(shutil.which, _TEX), None)
+    if found is None:
+        raise HarnessError(
+            f"a PGF figure needs LaTeX to measure its texts, and there is none of {', '.join(_TEX)}.",
+            "install one (Debian: apt-get install texlive-xetex), or end the name in .pdf",
+        )
+    return found

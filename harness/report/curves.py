@@ -1,0 +1,95 @@
+"""The numbers that the page draws: regret over time of each benchmark, and ranks over all of them, ready for JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from harness.arrays import Floats
+from harness.comparison import by_benchmark
+from harness.errors import HarnessError
+from harness.outcome import Kind, Outcome, moments
+from harness.plots.profiles import average_ranks
+from harness.plots.regret import everywhere
+from harness.plots.style import COLOURS, DASHES, styles
+from harness.report.sections import against
+from harness.statistics import simultaneous_width
+
+_LOG_STAMPS, _LINEAR_STAMPS = 300, 100
+
+
+def times(same: Sequence[Outcome]) -> Floats:
+    """Simulated times at which the curves of one benchmark are drawn, ascending, Float[G] with G of at most 401.
+
+    They lie evenly on a log axis and on a linear one from the first time at which every seed of some study has a
+    result, with three significant digits, and end with the end.
+    """
+    start, end = min(map(everywhere, same)), max(o.end for o in same)
+    spread = [np.geomspace(start, end, _LOG_STAMPS), np.linspace(start, end, _LINEAR_STAMPS)]
+    rounded = np.unique(_digits(np.concatenate(spread), 3))
+    return np.append(rounded[(rounded >= start) & (rounded < end)], end)
+
+
+def regrets(groups: Mapping[str, Sequence[Outcome]], kinds: Sequence[Kind]) -> list[dict[str, Any]]:
+    """A record for each benchmark: its `times`, and the curves of its algorithms.
+
+    A curve is exact at each time, and begins where every seed has a result, at position `from`; `width` is that of the
+    simultaneous band in standard errors.
+    """
+    return [_benchmark(name, same, kinds) for name, same in groups.items()]
+
+
+def _benchmark(name: str, same: Sequence[Outcome], kinds: Sequence[Kind]) -> dict[str, Any]:
+    grid = times(same)
+    curves = []
+    for outcome in same:
+        first = int(np.searchsorted(grid, everywhere(outcome)))
+        there: list[Kind] = [kind for kind in kinds if kind == "val" or outcome.reference.test_optimum is not None]
+        record: dict[str, Any] = {"label": outcome.study.label, "from": first}
+        curves.append(record | {kind: _curve(outcome.regret(kind, grid[first:])) for kind in there})
+    seeds = len(same[0].trajectory.seeds)
+    return {
+        "name": name,
+        "title": same[0].reference.title,
+        "against": {kind: against(same[0].reference, kind) for kind in kinds},
+        "seeds": seeds,
+        "times": grid.tolist(),
+        "curves": curves,
+    }
+
+
+def _curve(regret: Floats) -> dict[str, Any]:
+    """Mean and standard error over seeds of `regret` Float[S, G] to five digits."""
+    mean, sem = moments(regret)
+    width = simultaneous_width(regret, np.random.default_rng(0))
+    return {"mean": _digits(mean, 5).tolist(), "sem": _digits(sem, 5).tolist(), "width": round(width, 2)}
+
+
+def _digits(values: Floats, digits: int) -> Floats:
+    return np.array([float(f"{value:.{digits}g}") for value in values])
+
+
+def ranks(outcomes: Sequence[Outcome], kinds: Sequence[Kind]) -> dict[str, Any] | str:
+    """Average ranks of each kind, or the sentence that says why there are none."""
+    found: dict[str, Any] = {}
+    for kind in kinds:
+        try:
+            drawn = average_ranks(outcomes, kind)
+        except HarnessError as error:
+            return error.message
+        numbers = {name: getattr(drawn, name).T.round(3).tolist() for name in ("average", "low", "high")}
+        x = _digits(drawn.x, 4).tolist()
+        found[kind] = {"labels": drawn.labels, "x": x, "seconds": drawn.seconds, **numbers}
+    return found
+
+
+def looks(outcomes: Sequence[Outcome]) -> dict[str, dict[str, Any]]:
+    """Number of the colour and dashes of each algorithm, those of the figures; dashes in widths of the line."""
+    chosen = styles(o.study.label for same in by_benchmark(outcomes).values() for o in same)
+    dashes = {str(dash): "" if isinstance(dash, str) else " ".join(map(str, dash[1])) for dash in DASHES}
+    return {
+        label: {"colour": COLOURS.index(look["color"]), "dash": dashes[str(look["linestyle"])]}
+        for label, look in chosen.items()
+    }

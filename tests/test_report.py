@@ -1,0 +1,298 @@
+"""The page of a report: its numbers are those of the studies, its commands make them again, names cannot inject."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from harness import HarnessError, Rules, registry, report, simulate
+from harness.comparison import compare, sentences
+from harness.outcome import Outcome
+from harness.plots.profiles import average_ranks
+from harness.plots.style import COLOURS, styles
+from harness.report import page
+from harness.report.curves import times
+from harness.statistics import simultaneous_width
+from harness.store import read
+from harness.study import Study
+from harness.testing import synthetic_table
+
+Harness = Callable[..., Any]
+HOSTILE = "</script><script>window.injected=1</script><img src=x onerror='window.injected=2'>\"&lt;"
+
+
+def outcome(algorithm: str, table: int = 3, seeds: int = 30, **rules: Any) -> Outcome:
+    data = synthetic_table(table, sizes=(5, 5, 5, 5), missing=0.0)
+    data = replace(data, test=np.abs(data.loss - 1.0))
+    settings = Rules(**{"budget": 800.0, **rules})
+    study = replace(Study.plan(data, algorithm, {}, 0, seeds, settings), benchmark=f"synthetic/{table}")
+    run = simulate(data, registry.algorithm(algorithm), seeds=study.seeds, rules=settings)
+    return Outcome.of(study, data, run, 1.0, {"nas-harness": "0"})
+
+
+OUTCOMES = [outcome(name, table) for table in (3, 4) for name in ("rs", "re", "ls")]
+
+
+def hostile() -> list[Outcome]:
+    """Studies whose names and notes try to become markup."""
+    found = []
+    for o in OUTCOMES[:2]:
+        named = replace(o.study, algorithm=o.study.algorithm + HOSTILE, benchmark=HOSTILE)
+        reference = replace(o.reference, title=HOSTILE, splits=HOSTILE, loss=HOSTILE, optimum_definition=HOSTILE)
+        found.append(replace(o, study=named, reference=reference, versions={HOSTILE: HOSTILE}))
+    return found
+
+
+def made(outcomes: Sequence[Outcome], **settings: Any) -> str:
+    return page({Path(f"{i}.parquet"): o for i, o in enumerate(outcomes)}, ["results"], **settings)
+
+
+def payload(text: str) -> dict[str, Any]:
+    (data,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', text, flags=re.DOTALL)
+    return json.loads(data)
+
+
+@pytest.fixture(scope="module")
+def text() -> str:
+    """The page of all outcomes."""
+    return made(OUTCOMES)
+
+
+class Parsed(HTMLParser):
+    """Tags with their attributes, and the text in each section."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.inside: dict[str, str] = {}
+        self.raw: dict[str, list[str]] = {"style": [], "script": []}
+        self._section = self._tag = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        self._tag = tag
+        if tag == "section":
+            self._section = str(dict(attrs)["id"])
+
+    def handle_endtag(self, tag: str) -> None:
+        self._tag = ""
+        self._section = "" if tag == "section" else self._section
+
+    def handle_data(self, data: str) -> None:
+        if self._tag in self.raw:
+            self.raw[self._tag].append(data)
+        self.inside[self._section] = self.inside.get(self._section, "") + data
+
+
+def test_a_page_needs_nothing_else(text: str) -> None:
+    parsed = Parsed(text)
+    for tag, attributes in parsed.tags:
+        assert "src" not in attributes
+        assert "style" not in attributes
+        assert attributes.get("href", "#")[0] == "#" or (tag, attributes["href"]) == ("link", "data:,")
+        assert not any(name.startswith("on") for name in attributes)
+    assert "url(" not in "".join(parsed.raw["style"])
+    (policy,) = [a["content"] for _, a in parsed.tags if a.get("http-equiv") == "Content-Security-Policy"]
+    assert policy is not None
+    for kind, inline in (("script", parsed.raw["script"][1]), ("style", parsed.raw["style"][0])):
+        digest = base64.b64encode(hashlib.sha256(inline.encode()).digest()).decode()
+        assert f"{kind}-src 'sha256-{digest}';" in policy
+    assert policy.startswith("default-src 'none'; ")
+    assert made(OUTCOMES) == text
+
+
+def test_sections_are_in_order_and_linked(text: str) -> None:
+    parsed = Parsed(text)
+    names = [str(a["id"]) for tag, a in parsed.tags if tag == "section"]
+    assert names == ["summary", "regret", "ranks", "tests", "benchmarks", "provenance"]
+    assert [a["href"] for tag, a in parsed.tags if tag == "a"][1:] == [f"#{name}" for name in names]
+    labelled = [a["aria-labelledby"] for tag, a in parsed.tags if tag == "section"]
+    assert labelled == [a["id"] for tag, a in parsed.tags if tag == "h2"]
+
+
+def test_curves_are_exact_at_their_times(text: str) -> None:
+    data = payload(text)
+    for i, benchmark in enumerate(data["benchmarks"]):
+        same = OUTCOMES[3 * i : 3 * i + 3]
+        grid = np.array(benchmark["times"])
+        assert grid[-1] == 800.0
+        assert (np.diff(grid) > 0).all()
+        assert all(float(f"{t:.3g}") == t for t in grid[:-1])
+        for o, curve in zip(same, benchmark["curves"], strict=True):
+            assert curve["label"] == o.study.label
+            first = curve["from"]
+            assert grid[first] >= o.first_times().max() > (grid[first - 1] if first else 0)
+            for kind in ("val", "test"):
+                regret = o.regret(kind, grid[first:])
+                np.testing.assert_allclose(curve[kind]["mean"], regret.mean(axis=0), rtol=1e-4)
+                np.testing.assert_allclose(curve[kind]["sem"], regret.std(axis=0, ddof=1) / 30**0.5, rtol=1e-4)
+                width = simultaneous_width(regret, np.random.default_rng(0))
+                assert curve[kind]["width"] == pytest.approx(width, abs=0.006)
+                assert curve[kind]["width"] > 2
+
+
+def test_curves_of_long_studies_have_few_times() -> None:
+    long = [outcome("rs", budget=8e4, seeds=200), outcome("re", budget=8e4, seeds=200)]
+    assert len(long[0].trajectory.stamps()) > 500
+    grid = times(long)
+    assert 250 < len(grid) <= 401
+    late = grid[grid > 800]
+    assert np.diff(grid).max() <= 8e4 / 99 + 100  # spread evenly, and rounded to hundreds
+    assert (late[1:] / late[:-1]).max() < 1.05
+
+
+def test_ranks_are_those_of_the_figure(text: str) -> None:
+    data = payload(text)
+    for kind in ("val", "test"):
+        expected = average_ranks(OUTCOMES, kind)
+        found = data["ranks"][kind]
+        assert found["labels"] == expected.labels == ["rs", "re", "ls"]
+        np.testing.assert_allclose(found["average"], expected.average.T, atol=1e-3)
+        np.testing.assert_allclose(found["high"], expected.high.T, atol=1e-3)
+        np.testing.assert_allclose(found["x"], expected.x, rtol=1e-3)
+
+
+def test_tests_are_those_of_compare() -> None:
+    parsed = Parsed(made(OUTCOMES, at=[200.0, 800.0], alpha=0.01))
+    for kind in ("val", "test"):
+        found = compare(OUTCOMES, kind, at=[200.0, 800.0], alpha=0.01)
+        for sentence in sentences(found):
+            assert sentence in parsed.inside["tests"]
+        for row in found.rows:
+            for cell in row.cells.values():
+                assert f"{cell.mean:.2e} ± {cell.sem:.1e}" in parsed.inside["tests"]
+    assert "harness compare results --kind test --at 200.0,800.0 --alpha 0.01" in parsed.inside["tests"]
+
+
+def test_the_summary_states_rules_and_optima() -> None:
+    other = [outcome(name, 4, noise="mean", incumbent="any", workers=3) for name in ("rs", "re")]
+    text = Parsed(made([*OUTCOMES[:2], *other])).inside
+    assert "30 seeds of each algorithm, to 800 s" in text["summary"]
+    assert "at any fidelity (synthetic/4)" in text["summary"]
+    assert "the mean of the training repeats (synthetic/4)" in text["summary"]
+    assert "3, asynchronous (synthetic/4)" in text["summary"]
+    reference = OUTCOMES[0].reference
+    assert f"{reference.optimum:.6g}, row {reference.optimum_row}" in text["benchmarks"]
+    assert reference.optimum_definition in text["benchmarks"]
+    for o in (*OUTCOMES[:2], *other):
+        assert o.study.id in text["provenance"]
+        assert o.study.table in text["benchmarks"]
+
+
+def test_what_cannot_be_ranked_is_said() -> None:
+    text = made(OUTCOMES[:5])
+    assert "There are no average ranks: there is no study of ls on synthetic/4." in Parsed(text).inside["ranks"]
+    assert payload(text)["ranks"] is None
+    assert "ranks" not in Parsed(made(OUTCOMES[:1])).inside
+
+
+def test_names_cannot_become_markup(text: str) -> None:
+    injected = made(hostile())
+    plain = {tag for tag, _ in Parsed(text).tags}
+    parsed = Parsed(injected)
+    assert {tag for tag, _ in parsed.tags} <= plain
+    assert [tag for tag, _ in parsed.tags].count("script") == 2
+    assert HOSTILE in parsed.inside["benchmarks"]
+    assert HOSTILE in parsed.inside["provenance"]
+    assert payload(injected)["benchmarks"][0]["title"] == HOSTILE
+
+
+def test_colours_are_those_of_the_figures_and_readable_in_the_dark(text: str) -> None:
+    data, looks = payload(text), styles(["rs", "re", "ls"])
+    for label, look in data["looks"].items():
+        assert COLOURS[look["colour"]] == looks[label]["color"]
+        assert (look["dash"] == "") == (looks[label]["linestyle"] == "-")
+
+    def luminance(colour: str) -> float:
+        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+        return float(np.dot([0.2126, 0.7152, 0.0722], linear))
+
+    paper = re.findall(r"--paper: (#\w{6})", report._file("page.css"))[1]
+    assert luminance(paper) < 0.02
+    assert len(set(report._ON_DARK)) == len(COLOURS)
+    for colour in report._ON_DARK:
+        assert (luminance(colour) + 0.05) / (luminance(paper) + 0.05) > 5
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--algo", "rs", "--bench", "nb201", "--seeds", "3:9", "--budget", "12345.678"],
+        ["--algo", "re", "--bench", "nb201", "--seeds", "4", "--evals", "30", "--param", "re.sample=2"],
+        [
+            "--algo", "rs", "--bench", "nb201/cifar100", "--seeds", "5", "--budget", "1e5", "--evals", "40",
+            "--workers", "2", "--overhead", "1.5", "--noise", "mean", "--incumbent", "any", "--log", "all",
+            "--max-fidelity", "200", "--report-fidelity", "200",
+        ],
+    ],
+)  # fmt: skip
+def test_the_commands_of_a_page_make_its_studies_again(options: list[str], harness: Harness, tmp_path: Path) -> None:
+    (path,) = map(Path, harness("run", *options, "--processes", "1").out.split())
+    assert harness("report", "results").out == "report.html\n"
+    inside = Parsed((tmp_path / "report.html").read_text()).inside["provenance"]
+    (command,) = re.findall(r"^.*(harness run .*)$", inside, flags=re.MULTILINE)
+    words = shlex.split(command)[1:]
+    again = Path(harness(*words, "--out", "again", "--processes", "1").out.strip())
+    assert again.name == path.name
+    np.testing.assert_array_equal(read(again).trajectory.time, read(path).trajectory.time)
+
+
+def test_the_numbers_of_a_page_are_those_of_the_commands(harness: Harness, tmp_path: Path) -> None:
+    harness("run", "--algo", "rs,re", "--bench", "nb201", "--seeds", "12", "--budget", "3e5", "--processes", "1")
+    assert harness("report", "results", "-o", "deep/r.html").out == "deep/r.html\n"
+    text = (tmp_path / "deep" / "r.html").read_text()
+    (benchmark,) = payload(text)["benchmarks"]
+    for i in (len(benchmark["times"]) // 2, -2, -1):
+        shown = json.loads(harness("show", "results", "--at", benchmark["times"][i], "--json").out)
+        for row in shown:
+            (curve,) = [c for c in benchmark["curves"] if c["label"] == row["algorithm"]]
+            found = [curve["val"][name][i - (curve["from"] if i >= 0 else 0)] for name in ("mean", "sem")]
+            assert found == pytest.approx([row["val_regret_mean"], row["val_regret_sem"]], rel=1e-4)
+    parsed = Parsed(text)
+    drawn = [a["aria-label"] for tag, a in parsed.tags if tag == "svg" and a.get("role") == "img"]
+    assert len(drawn) == 2
+    assert all(label and re.match(r"Cell: (\d to \d \w+(; )?)+$", label) for label in drawn)
+    assert "of 12 runs, validation regret" in parsed.inside["cells"]
+    assert [p.name for p in (tmp_path / "deep").iterdir()] == ["r.html"]
+    assert harness("compare", "results").out.splitlines()[0] in parsed.inside["tests"]
+
+
+def test_what_cannot_be_reported_is_refused(harness: Harness, tmp_path: Path) -> None:
+    for mixed, message in (
+        ([OUTCOMES[0], outcome("re", budget=700.0)], r"rules\.budget is 800\.0 in one and 700\.0 in the other"),
+        ([OUTCOMES[0], outcome("re", seeds=31)], "cannot be paired"),
+        ([outcome("rs", seeds=1)], "has 1 seed; a test needs at least 2"),
+        ([OUTCOMES[0], OUTCOMES[0]], "several studies of rs"),
+        ([], "there are no studies to compare"),
+    ):
+        with pytest.raises(HarnessError, match=message):
+            made(mixed)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "report.html").write_text("mine")
+    for arguments, message in (
+        (["empty"], "no finished study in empty"),
+        (["nowhere"], "there is nothing at nowhere"),
+        ([], "Missing argument 'RESULTS...'"),
+    ):
+        answer = harness("report", *arguments)
+        assert (answer.status, answer.out) == (2, "")
+        assert message in answer.err
+    harness("run", "--algo", "rs", "--bench", "nb201", "--seeds", "3", "--budget", "3e4", "--processes", "1")
+    refused = harness("report", "results", "-o", "report.html/a.html")
+    assert (refused.status, refused.out) == (2, "")
+    assert "cannot write report.html/a.html" in refused.err
+    assert harness("report", "results", "--at", "1").status == 2
+    assert (tmp_path / "report.html").read_text() == "mine"

@@ -1,0 +1,316 @@
+"""The page of a report in a real browser, Chromium: it draws, answers, asks for nothing, and can be read by anyone."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from test_report import HOSTILE, OUTCOMES, hostile, made, payload
+
+from harness import Rules, registry, simulate
+from harness.outcome import Outcome
+from harness.study import Study
+
+webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+if CHROMIUM is None or DRIVER is None:
+    pytest.skip("there is no chromium or no chromedriver", allow_module_level=True)
+
+Keys = webdriver.Keys
+ARGUMENTS = (
+    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-dev-shm-usage",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+
+
+class Browser:
+    """A page in Chromium, as a test sees it."""
+
+    def __init__(self, driver: Any) -> None:
+        self.driver = driver
+
+    def open(self, path: Path, *, width: int = 1200, dark: bool = False) -> None:
+        metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 800}
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
+        self.driver.get_log("performance")
+        self.driver.get(path.as_uri())
+
+    def run(self, script: str, *arguments: object) -> Any:
+        return self.driver.execute_script(script, *arguments)
+
+    def one(self, selector: str) -> Any:
+        return self.driver.find_element("css selector", selector)
+
+    def count(self, selector: str) -> int:
+        return len(self.driver.find_elements("css selector", selector))
+
+    def choose(self, name: str, value: str) -> None:
+        self.one(f"input[name={name}][value={value}]").click()
+
+    def texts(self, selector: str) -> list[str]:
+        return [element.text for element in self.driver.find_elements("css selector", selector)]
+
+    def lines(self, chart: str = "regret") -> dict[str, str]:
+        """The path of each drawn algorithm."""
+        found = self.driver.find_elements("css selector", f"#{chart}-chart .plot .line")
+        return {line.get_attribute("data-label"): line.get_attribute("d") for line in found}
+
+    def complaints(self) -> list[str]:
+        return [entry["message"] for entry in self.driver.get_log("browser")]
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for argument in (*ARGUMENTS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+    yield Browser(driver)
+    driver.quit()
+
+
+@pytest.fixture(scope="module")
+def outcomes() -> list[Outcome]:
+    """Two benchmarks with a test metric, and nb201, which has none but has cells."""
+    table, rules = registry.benchmark("nb201"), Rules(budget=2e5)
+    found = []
+    for name in ("rs", "re", "ls"):
+        study = Study.plan(table, name, {}, 0, 20, rules)
+        run = simulate(table, registry.algorithm(name), seeds=study.seeds, rules=rules)
+        found.append(Outcome.of(study, table, run, 1.0, {}))
+    return [*OUTCOMES, *found]
+
+
+@pytest.fixture(scope="module")
+def path(outcomes: list[Outcome], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("page") / "report.html"
+    path.write_text(made(outcomes), encoding="utf-8")
+    return path
+
+
+def test_it_loads_without_a_complaint_and_asks_for_nothing(browser: Browser, path: Path) -> None:
+    browser.open(path)
+    assert browser.complaints() == []
+    assert browser.run("return performance.getEntriesByType('resource').length") == 0
+    log = [json.loads(entry["message"])["message"] for entry in browser.driver.get_log("performance")]
+    asked = [m["params"]["request"]["url"] for m in log if m["method"] == "Network.requestWillBeSent"]
+    assert path.as_uri() in asked
+    assert {url for url in asked if not url.startswith("data:")} == {path.as_uri()}
+
+
+def test_the_policy_stops_what_it_should(browser: Browser, path: Path) -> None:
+    browser.open(path)
+    browser.run("document.body.append(Object.assign(document.createElement('img'), {src: 'file:///a.png'}))")
+    browser.run(
+        "const s = document.createElement('script'); s.textContent = 'window.injected = 1'; document.body.append(s)"
+    )
+    assert browser.run("return window.injected") is None
+    assert sum("Content Security Policy" in text for text in browser.complaints()) == 2
+
+
+def test_curves_are_steps_through_the_numbers_of_the_page(browser: Browser, path: Path) -> None:
+    browser.open(path)
+    lines = browser.lines()
+    assert [*lines] == ["rs", "re", "ls"]
+    benchmark = payload(path.read_text())["benchmarks"][0]
+    height = {}
+    for curve in benchmark["curves"]:
+        drawn = lines[curve["label"]]
+        assert re.fullmatch(r"M[\d.]+,[\d.]+(H[\d.]+V[\d.]+)*", drawn)
+        y = [float(number) for number in re.findall(r"[,V]([\d.]+)", drawn)]
+        assert len(y) == len(curve["val"]["mean"])
+        height |= {mean: at for mean, at in zip(curve["val"]["mean"], y, strict=True) if mean > 0}
+    means, y = np.array([*height.items()]).T
+    slope, start = np.polyfit(np.log10(means), y, 1)
+    assert slope < -10
+    np.testing.assert_allclose(y, start + slope * np.log10(means), atol=0.11)
+
+
+def test_algorithms_can_be_hidden(browser: Browser, path: Path) -> None:
+    browser.open(path)
+    bands = browser.count("#regret-chart .band")
+    assert bands == 3
+    browser.one("#regret-1").click()
+    assert [*browser.lines()] == [*browser.lines("ranks")] == ["rs", "ls"]
+    assert browser.count("#regret-chart .band") == 2
+    assert not browser.one("#ranks-1").is_selected()
+    assert "re" not in browser.one("#regret-chart .plot").accessible_name.split(": ")[2]
+    browser.one("#ranks-1").click()
+    assert [*browser.lines()] == ["rs", "re", "ls"]
+    assert browser.one("#regret-1").is_selected()
+    for i in range(3):
+        browser.one(f"#regret-{i}").click()
+    assert browser.lines() == {}
+    assert "No algorithm is chosen." in browser.texts("#regret-chart .plot text")
+
+
+def test_axes_can_be_linear(browser: Browser, path: Path) -> None:
+    browser.open(path)
+    log, labels = browser.lines(), browser.texts("#regret-chart .plot text")
+    browser.choose("y", "linear")
+    linear = browser.lines()
+    x = {name: re.findall(r"[MH]([\d.]+)", d) for name, d in log.items()}
+    assert {name: re.findall(r"[MH]([\d.]+)", d) for name, d in linear.items()} == x
+    assert all(linear[name] != log[name] for name in log)
+    assert "0" in browser.texts("#regret-chart .plot text")
+    browser.choose("x", "linear")
+    assert {name: re.findall(r"[MH]([\d.]+)", d) for name, d in browser.lines().items()} != x
+    assert "0" not in labels
+    browser.choose("x", "log")
+    browser.choose("y", "log")
+    assert browser.lines() == log
+
+
+def test_bands_say_what_they_are(browser: Browser, path: Path) -> None:
+    browser.open(path)
+    note = "#regret-chart .note"
+    assert "±2 standard errors of the mean at each time by itself" in browser.one(note).text
+    narrow = browser.one("#regret-chart .band").get_attribute("d")
+    half = browser.texts("#regret-chart tbody td:last-child")
+    curves = payload(path.read_text())["benchmarks"][0]["curves"]
+    assert [float(text[2:]) for text in half] == pytest.approx([2 * c["val"]["sem"][-1] for c in curves], rel=0.05)
+    browser.choose("band", "simultaneous")
+    assert "hold the whole mean curve" in browser.one(note).text
+    assert f"{curves[0]['val']['width']} for rs" in browser.one(note).text
+    assert browser.one("#regret-chart .band").get_attribute("d") != narrow
+    browser.choose("band", "off")
+    assert "No band is drawn" in browser.one(note).text
+    assert browser.count("#regret-chart .band") == browser.count("#ranks-chart .band") == 0
+    assert len(browser.lines()) == 3
+
+
+def test_test_regret_is_shown_where_there_is_any(browser: Browser, path: Path, outcomes: list[Outcome]) -> None:
+    browser.open(path)
+    validation, ranks = browser.lines(), browser.lines("ranks")
+    browser.choose("kind", "test")
+    assert "mean test regret of 30 runs" in browser.one("#regret-caption").text
+    assert "mean test regret" in browser.one("#ranks-caption").text
+    assert browser.lines() != validation
+    assert browser.lines("ranks") != ranks
+    shown = [float(text) for text in browser.texts("#regret-chart tbody td:nth-child(2)")]
+    expected = [o.regret("test", np.array([800.0])).mean() for o in OUTCOMES[:3]]
+    assert shown == pytest.approx(expected, rel=0.006)
+    browser.run("const s = document.getElementById('benchmark'); s.value = 2; s.dispatchEvent(new Event('change'))")
+    assert browser.one("#regret-caption").text == "NAS-Bench-201, cifar10: mean validation regret of 20 runs"
+    assert not browser.one("input[name=kind][value=test]").is_enabled()
+    assert "row 6111" in browser.one("#regret-chart .note").text
+    shown = [float(text) for text in browser.texts("#regret-chart tbody td:nth-child(2)")]
+    assert shown == pytest.approx([o.regret("val", np.array([2e5])).mean() for o in outcomes[6:]], rel=0.006)
+
+
+def test_values_follow_the_pointer_and_the_keys(browser: Browser, path: Path) -> None:
+    browser.open(path)
+    benchmark = payload(path.read_text())["benchmarks"][0]
+
+    def shown() -> tuple[int, list[float]]:
+        texts = browser.texts("#regret-chart tbody td:nth-child(2)")
+        return int(browser.one("#regret-time").get_attribute("value")), [float(text) for text in texts]
+
+    last = len(benchmark["times"]) - 1
+    assert shown()[0] == last
+    plot = browser.one("#regret-chart .plot")
+    webdriver.ActionChains(browser.driver).move_to_element_with_offset(plot, 60, 0).perform()
+    i, values = shown()
+    assert 0 < i < last
+    assert values == pytest.approx([c["val"]["mean"][i - c["from"]] for c in benchmark["curves"]], rel=0.006)
+    assert browser.one("#at-cursor").text == f"harness show results --at {benchmark['times'][i]:.17g}"
+    before = browser.one("#regret-chart output").text
+    browser.one("#regret-time").send_keys(Keys.ARROW_LEFT)
+    assert shown()[0] == i - 1
+    assert browser.one("#regret-chart output").text != before
+    assert browser.one("#regret-time").get_attribute("aria-valuetext") == browser.one("#regret-chart output").text
+
+
+def test_everything_can_be_reached_by_keys(browser: Browser, path: Path) -> None:
+    browser.open(path)
+    reached: dict[str, None] = {}
+    for _ in range(40):
+        webdriver.ActionChains(browser.driver).send_keys(Keys.TAB).perform()
+        focused = browser.driver.switch_to.active_element
+        reached[focused.get_attribute("id") or focused.get_attribute("name")] = None
+    wanted = ["benchmark", "kind", "x", "y", "band", "regret-time", "regret-0", "regret-2", "ranks-time", "ranks-0"]
+    assert [name for name in reached if name in wanted] == wanted
+    browser.one("input[name=band]:checked").send_keys(Keys.ARROW_RIGHT)
+    assert browser.one("input[name=band]:checked").get_attribute("value") == "simultaneous"
+    browser.one("#regret-0").send_keys(Keys.SPACE)
+    assert [*browser.lines()] == ["re", "ls"]
+
+
+def test_controls_and_pictures_have_names(browser: Browser, path: Path) -> None:
+    browser.open(path)
+    nodes = browser.driver.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
+    named: dict[str, list[str]] = {}
+    for node in (n for n in nodes if not n.get("ignored")):
+        named.setdefault(node["role"]["value"], []).append(node.get("name", {}).get("value", ""))
+    for role in ("checkbox", "radio", "slider", "combobox", "region", "link", "img", "image", "table"):
+        assert all(name.strip() for name in named.get(role, [])), role
+    assert len(named["radio"]) == 2 + 2 + 2 + 3
+    assert named["checkbox"][:3] == ["rs", "re", "ls"]
+    assert named["slider"] == ["Read at time"] * 2
+    assert {"Regret", "Time axis", "Regret axis", "Band"} <= set(named["group"])
+    assert sum(name.startswith("Cell: ") for name in named.get("image", []) + named.get("img", [])) == 3
+
+
+@pytest.mark.parametrize("width", [320, 360, 768])
+def test_a_phone_has_no_sideways_scroll(browser: Browser, path: Path, width: int) -> None:
+    browser.open(path, width=width)
+    assert browser.run("return [innerWidth, document.documentElement.scrollWidth]") == [width, width]
+    wide = browser.run(
+        "return [...document.querySelectorAll('main *')].filter((e) => e.getBoundingClientRect().right > innerWidth + 1"
+        " && !e.closest('.scroll, .cards')).map((e) => e.outerHTML)"
+    )
+    assert wide == []
+    box = browser.one("#regret-chart .plot").rect
+    assert box["width"] <= width
+    assert box["height"] >= 250
+    assert len(browser.lines()) == 3
+
+
+def test_the_dark_is_dark(browser: Browser, path: Path) -> None:
+    colours = {}
+    for dark in (False, True):
+        browser.open(path, dark=dark)
+        line = browser.one("#regret-chart .line[data-label=rs]")
+        body = browser.one("body")
+        found = [body.value_of_css_property(name) for name in ("background-color", "color")]
+        colours[dark] = [*found, line.value_of_css_property("stroke")]
+    assert colours[False][0] == "rgba(255, 255, 255, 1)"
+    assert colours[False][2] == "rgb(0, 114, 178)"
+    dark, light = (sum(map(int, re.findall(r"\d+", text)[:3])) for text in colours[True][:2])
+    assert dark < 100
+    assert light > 600
+    assert colours[True][2] != colours[False][2]
+
+
+def test_paper_gets_every_test_and_no_controls(browser: Browser, path: Path) -> None:
+    browser.open(path, width=360)
+    assert not browser.one("details").get_property("open")
+    printed = browser.driver.execute_cdp_cmd("Page.printToPDF", {})["data"]
+    assert printed.startswith("JVBERi0")  # %PDF-
+    assert browser.one("details").get_property("open")
+    browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    assert not browser.one(".controls").is_displayed()
+    assert browser.one("#regret-chart .plot").is_displayed()
+    browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+
+
+def test_hostile_names_stay_text(browser: Browser, tmp_path: Path) -> None:
+    path = tmp_path / "hostile.html"
+    path.write_text(made(hostile()), encoding="utf-8")
+    browser.open(path)
+    assert browser.complaints() == []
+    assert browser.run("return window.injected") is None
+    assert browser.count("img") == 0
+    assert browser.one("#regret-caption").text.startswith(HOSTILE)
+    assert browser.one("#benchmark option").text == HOSTILE
+    assert any(HOSTILE in text for text in browser.texts("#regret-chart tbody th"))
