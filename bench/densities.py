@@ -3,8 +3,8 @@
     python bench/densities.py [--seeds 500] [--packages 4] [--evals 150]
 
 First `nb201/cifar10` to 1e6 and 1e7 simulated seconds on all cores; then evaluations per second of CPU time on the same
-table (for dehb, which needs fidelities, the cells of bench/equivalence.py) and seeds, `evals` each, of ours in one batch
-and of the packages seed by seed; then microseconds per proposal.
+table (for dehb, which needs fidelities, the cells of bench/equivalence.py) and seeds, `evals` each, of ours in one
+batch and of the packages seed by seed; then microseconds per proposal.
 """
 
 from __future__ import annotations
