@@ -242,9 +242,9 @@ _HEAD = f"""# Equivalence with the reference implementations
 
 Made by `python bench/equivalence.py`; do not edit. Each line: as many seeds of ours as of the package's, through the
 same simulator, to the same simulated time. p is Mann-Whitney's, two-sided, of the regret at the middle of the
-(logarithmic) time axis and at the end; of so many p-values one below 0.05 now and then is to be expected. Lines have
-100 seeds but for `tpe / hyperopt` on `nb201/cifar10`: its p at mid-run was 0.001 with 100 seeds (0.501 at the end; gap
-0.099, band containing 0), the smallest of the lines that agree; it was then run again with 300. The band is the
+(logarithmic) time axis and at the end; of so many p-values one below 0.05 now and then is to be expected. With 100
+seeds `tpe / hyperopt` on `nb201/cifar10` had 0.001 at mid-run and 0.501 at the end (gap 0.099, the band containing 0);
+for that reason alone it was run again with 300: the line with more seeds than the others is not a fresh draw. The band is the
 simultaneous {LEVEL:.0%} confidence band of the difference of mean log10 regret over time (bootstrap over whole
 seeds), *gap* the largest difference, in decades. Regrets below the smallest that the table has above zero count as
 that one. `{MANY}`: 15,625 real cells of NAS-Bench-101 at 4, 12, 36 and 108 epochs, with coordinates made up for this
