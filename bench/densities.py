@@ -3,7 +3,8 @@
     python bench/densities.py [--seeds 500] [--packages 4] [--evals 150]
 
 First `nb201/cifar10` to 1e6 and 1e7 simulated seconds on all cores; then evaluations per second of CPU time on the same
-table and seeds, `evals` each, of ours in one batch and of the packages seed by seed; then microseconds per proposal.
+table (for dehb, which needs fidelities, the cells of bench/equivalence.py) and seeds, `evals` each, of ours in one
+batch and of the packages seed by seed; then microseconds per proposal.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import time
 from functools import partial
 
 import numpy as np
+from equivalence import CELLS, MANY, table
 
 from algorithms.density import Parzen, ProductKDE
 from harness import HarnessError, Rules, registry, simulate
@@ -29,6 +31,7 @@ PAIRS = {
     "tpe": "optuna-tpe",
     "hb": "hpbandster-hb",
     "bohb": "hpbandster-bohb",
+    "dehb": "dehb-lib",
 }
 
 
@@ -50,15 +53,17 @@ def rate(algorithm: str, seeds: int, evals: int) -> float:
     factory = registry.algorithm(algorithm)
     configured = partial(factory, **resolve(algorithm, factory, {}))
     began = time.process_time()
-    run = simulate(
-        registry.benchmark(BENCHMARK), configured, seeds=np.arange(seeds), rules=Rules(evals=evals, log="all")
-    )
+    benchmark = table(MANY if algorithm in ("dehb", PAIRS["dehb"]) else BENCHMARK)
+    run = simulate(benchmark, configured, seeds=np.arange(seeds), rules=Rules(evals=evals, log="all"))
     return float(run.evaluations.sum()) / (time.process_time() - began)
 
 
 def rates(seeds: int, packages: int, evals: int) -> None:
     print(f"\n{'ours':10} {'per CPU s':>10}   {'package':16} {'per CPU s':>10} {'ratio':>7}   {evals} evaluations")
     for ours, theirs in PAIRS.items():
+        if ours == "dehb" and not CELLS.exists():
+            print(f"{ours:10} no {CELLS.name}")
+            continue
         for algorithm in (ours, theirs):
             try:
                 rate(algorithm, 2, 30)

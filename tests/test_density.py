@@ -244,7 +244,7 @@ def test_infinite_and_signed_densities_agree_between_representations(monkeypatch
     """One value alone (infinite density elsewhere) together with bandwidths above 1."""
     space = grid([2, 9, 3])
     rng = np.random.default_rng(2)
-    seen = set()
+    seen, limits = set(), (product.TABLE_LIMIT, 0)
     for _ in range(200):
         codes = rng.integers(0, space.sizes, (9, 3))
         codes[:, 1] = rng.choice([0, 8], 9)
@@ -252,7 +252,7 @@ def test_infinite_and_signed_densities_agree_between_representations(monkeypatch
         codes[np.argsort(loss)[:4], 0] = 0
         points = rng.integers(0, space.sizes, (1, 12, 3))
         both = []
-        for limit in (1 << 17, 0):
+        for limit in limits:
             monkeypatch.setattr(product, "TABLE_LIMIT", limit)
             model = fed(ProductKDE(space, 1), codes, loss)
             both.append(model.densities(np.array([0]), points.astype(float)))
@@ -260,6 +260,19 @@ def test_infinite_and_signed_densities_agree_between_representations(monkeypatch
         np.testing.assert_allclose(table, rows, rtol=1e-9, atol=1e-12)
         seen |= {str(v) for v in table.ravel() if not math.isfinite(v)}
     assert {"inf", "nan"} <= seen
+
+
+def test_counts_that_outgrow_16_bits_change_nothing(monkeypatch):
+    space = grid([4, 3])
+    codes, loss = observations(space, 300, 9)
+    points = np.stack(np.unravel_index(np.arange(12), (4, 3)), axis=1)[None].astype(float)
+    narrow = fed(ProductKDE(space, 1), codes, loss)
+    monkeypatch.setattr(product, "NARROW", 128)
+    wide = fed(ProductKDE(space, 1), codes, loss)
+    assert (narrow._tally.table.dtype, wide._tally.table.dtype) == (np.uint16, np.uint32)
+    np.testing.assert_array_equal(
+        narrow.densities(np.array([0]), points), wide.densities(np.array([0]), points), strict=True
+    )
 
 
 # ------------------------------------------------------------------------------ TPE

@@ -1,6 +1,15 @@
-"""Sums of product kernels multiplied out into counts of marginals: 2^d look-ups, whatever the number of data."""
+"""Sums of product kernels multiplied out into counts of marginals: 2^d look-ups, whatever the number of data.
+
+The table of one seed has an entry for each value, or "any" (`sizes[j]`), of every parameter. What a point needs of the
+first `near` parameters, its values there with each subset of them replaced by "any", lies side by side in a block of
+2^near entries, repeated for all of these values: a density reads 2^(d - near) short runs of memory, where time goes.
+The entry of values x and a subset of fixed near parameters T, as the bits of a number, is T + sum_j stride_j x_j.
+"""
 
 from __future__ import annotations
+
+import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,25 +17,52 @@ from numpy.typing import NDArray
 from algorithms.density.history import compiled
 from harness import Floats, Ints
 
+NEAR = 2
+
+Counts = NDArray[np.unsignedinteger[Any]]
+
+
+def strides(sizes: Ints, near: int) -> tuple[Ints, int]:
+    """Steps of the parameters in the table, Int[d], and its number of entries."""
+    places = [1 << near, *(sizes + (np.arange(len(sizes)) >= near)).tolist()]
+    return np.cumprod(places[:-1], dtype=np.int64), math.prod(places)
+
 
 @compiled
-def marginal_cells(stride: Ints, sizes: Ints, points: Floats | NDArray[np.uint8], c: int, cells: Ints) -> None:
-    """Where the 2^d marginals of configuration `c` lie in the table; bit j set: j is fixed."""
-    anywhere = 0
-    for j in range(len(sizes)):
-        anywhere += stride[j] * sizes[j]
-    cells[0] = anywhere
+def counted(stride: Ints, sizes: Ints, near: int, codes: NDArray[np.uint8], t: int, out: Ints) -> None:
+    """The entries that count observation `t`, each number of `out` one of them."""
+    out[0] = 0
     width = 1
     for j in range(len(sizes)):
-        step = stride[j] * (int(points[c, j]) - sizes[j])
+        code = int(codes[t, j])
+        values = sizes[j] if j < near else 1
+        fixed = stride[j] * code + (1 << j) if j < near else stride[j] * code
         for i in range(width):
-            cells[width + i] = cells[i] + step
+            start = out[i]
+            out[i] = start + fixed
+            for v in range(values):
+                out[width * (v + 1) + i] = start + stride[j] * (v if j < near else sizes[j])
+        width *= values + 1
+
+
+@compiled
+def blocks(stride: Ints, sizes: Ints, near: int, points: Floats, out: Ints) -> None:
+    """Where the blocks of each point begin, [2^(d - near), C]; bit j - near set: the value of parameter j is fixed."""
+    out[0] = 0
+    for j in range(len(sizes)):
+        for c in range(len(points)):
+            out[0, c] += stride[j] * (int(points[c, j]) if j < near else sizes[j])
+    width = 1
+    for j in range(near, len(sizes)):
+        for i in range(width):
+            for c in range(len(points)):
+                out[width + i, c] = out[i, c] + stride[j] * (int(points[c, j]) - sizes[j])
         width *= 2
 
 
 @compiled
 def expand(match: Floats, miss: Floats, out: Floats) -> None:
-    """Coefficients [2^d] of the marginal counts in the sum of product kernels.
+    """Coefficients [2^d] of the marginal counts in the sum of product kernels; bit j set: j is fixed.
 
     prod_j (miss_j + (match_j - miss_j) [x_j = X_ij]) multiplied out; the sum over the data i of
     prod_{j in T} [x_j = X_ij] is the count of x in the marginal T. An infinite `miss` stands
@@ -43,33 +79,45 @@ def expand(match: Floats, miss: Floats, out: Floats) -> None:
 
 
 @compiled
-def marginal_sums(table: NDArray[np.int32], cells: Ints, weight: Floats, out: Floats, c: int) -> None:
-    """Both densities at point `c` from the counts of its 2^d marginals."""
-    good = bad = 0.0
-    for i in range(len(cells)):
-        cell = cells[i]
-        good += weight[i, 0] * table[cell, 0]
-        bad += weight[i, 1] * table[cell, 1]
-    out[c, 0] = good / table[cells[0], 0]
-    out[c, 1] = bad / table[cells[0], 1]
+def gather(table: Counts, start: Ints, out: Counts) -> None:
+    """The counts [2^d, 2, C] of the marginals of each point, whose blocks begin at `start` [2^(d - near), C]."""
+    size = len(out) // len(start)
+    for i in range(size):
+        for side in range(2):
+            for b in range(len(start)):
+                for c in range(start.shape[1]):
+                    out[b * size + i, side, c] = table[start[b, c] + i, side]
 
 
 @compiled
-def infinite_density(table: NDArray[np.int32], cells: Ints, side: int, match: Floats, miss: Floats) -> float:
-    """The infinite density where a side has one value alone and the point another.
+def marginal_sums(counts: Counts, weight: Floats, n: Ints, out: Floats) -> None:
+    """Both densities [C, 2] from the counts of marginals [2^d, 2, C]."""
+    total = np.empty(len(out))
+    for side in range(2):
+        total[:] = 0.0
+        for i in range(len(weight)):
+            for c in range(len(total)):
+                total[c] += weight[i, side] * counts[i, side, c]
+        for c in range(len(total)):
+            out[c, side] = total[c] / n[side]
+
+
+@compiled
+def infinite_density(count: Counts, match: Floats, miss: Floats) -> float:
+    """The infinite density of a point, by the counts [2^d] of its marginals, that differs from all data in a parameter
+    of which they have one value alone.
 
     Its sign is that of the other factors: bandwidths above 1 make some of them negative.
     """
     d = len(match)
-    hit, other, sign = np.empty(d), np.ones(d), np.empty(len(cells))
+    hit, other, sign = np.empty(d), np.ones(d), np.empty(len(count))
     for j in range(d):
         hit[j] = np.sign(match[j])
         if np.isinf(miss[j]):
-            hit[j] = hit[j] if table[cells[1 << j], side] else 1.0
+            hit[j] = hit[j] if count[1 << j] else 1.0
             other[j] = hit[j]
     expand(hit, other, sign)
     balance = 0.0
-    for i in range(len(cells)):
-        balance += sign[i] * table[cells[i], side]
-    n = table[cells[0], side]
-    return np.inf if balance == n else -np.inf if balance == -n else np.nan
+    for i in range(len(count)):
+        balance += sign[i] * count[i]
+    return np.inf if balance == count[0] else -np.inf if balance == -float(count[0]) else np.nan

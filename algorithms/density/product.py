@@ -12,12 +12,25 @@ from numpy.typing import NDArray
 
 from algorithms.density.distinct import find, rehash, row_density
 from algorithms.density.history import BAD, BLOCK, GOOD, UNUSED, History, check, compiled, doubled
-from algorithms.density.marginals import expand, infinite_density, marginal_cells, marginal_sums
+from algorithms.density.marginals import (
+    NEAR,
+    Counts,
+    blocks,
+    counted,
+    expand,
+    gather,
+    infinite_density,
+    marginal_sums,
+    strides,
+)
 from algorithms.density.normal import cdf, quantile
 from harness import Bools, Floats, HarnessError, Ints, SearchSpace
 
-TABLE_LIMIT, TABLE_DIMENSIONS = 1 << 17, 10
-"""Cells and parameters up to which a seed's observations are counted in a table of all marginals."""
+TABLE_LIMIT, TABLE_DIMENSIONS = 1 << 19, 10
+"""Entries and parameters up to which a seed's observations are counted in a table of all marginals."""
+
+NARROW = 1 << 16
+"""Observations from which on counts take more than 16 bits."""
 
 GROUP_LIMIT = 256
 """Cells of a table of the products of several parameters' kernels."""
@@ -30,8 +43,8 @@ class Tally(NamedTuple):
 
     label   UInt8[S, T], the side of each observation
     level   Int32[S, d, K, 2], observations at each value
-    table   Int32[S, prod(sizes + 1), 2], observations at each point of every marginal (the value
-            `sizes[j]` stands for "any"); empty in the row representation
+    table   UInt16[S, entries, 2], UInt32 in the end, observations at each point of every marginal;
+            empty in the row representation
     row     Int32[S, T], the distinct configuration of each observation; the rest as well is empty
             where there is a table
     distinct  Int[S], distinct configurations
@@ -42,7 +55,7 @@ class Tally(NamedTuple):
 
     label: NDArray[np.uint8]
     level: NDArray[np.int32]
-    table: NDArray[np.int32]
+    table: Counts
     row: NDArray[np.int32]
     distinct: Ints
     weight: NDArray[np.int32]
@@ -51,11 +64,14 @@ class Tally(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """Constants: sizes and whether ordered [d]; stride in the table [d]; group and stride in it [d]; its cells [G]."""
+    """Constants: sizes and whether ordered [d]; stride in the table [d] and how many of its parameters are near; group
+    and stride in it [d]; its cells [G].
+    """
 
     sizes: Ints
     ordered: Bools
     stride: Ints
+    near: int
     group: Ints
     within: Ints
     cells: Ints
@@ -70,11 +86,12 @@ class Rules(NamedTuple):
     factor: float
 
 
-def _layout(space: SearchSpace) -> Layout:
+def _layout(space: SearchSpace) -> tuple[Layout, int]:
+    """The layout, and the entries of a table of all marginals."""
     d = space.dimensions
     ordered = np.array([p.kind == "ordinal" for p in space.parameters])
-    stride = np.ones(d, np.int64)
-    stride[1:] = np.cumprod(space.sizes[:-1] + 1, dtype=np.int64)
+    near = min(NEAR, d)
+    stride, entries = strides(space.sizes, near)
     group = np.zeros(d, np.int64)
     within = np.ones(d, np.int64)
     cells = [1]
@@ -83,7 +100,7 @@ def _layout(space: SearchSpace) -> Layout:
             cells.append(1)
         group[j], within[j] = len(cells) - 1, cells[-1]
         cells[-1] *= k
-    return Layout(space.sizes, ordered, stride, group, within, np.array(cells, np.int64))
+    return Layout(space.sizes, ordered, stride, near, group, within, np.array(cells, np.int64)), entries
 
 
 @compiled
@@ -94,19 +111,23 @@ def _split(n: int, rules: Rules) -> tuple[int, int]:
 
 
 @compiled
-def _count(tally: Tally, layout: Layout, history: History, s: int, t: int, side: int, by: int, cells: Ints) -> None:
-    """Add `by` copies of observation `t` to one side of seed `s`."""
-    if side == UNUSED:
-        return
-    codes = history.codes[s]
-    for j in range(codes.shape[1]):
-        tally.level[s, j, codes[t, j], side] += by
-    if tally.table.shape[1] == 0:
-        tally.weight[s, tally.row[s, t], side] += by
-        return
-    marginal_cells(layout.stride, layout.sizes, codes, t, cells)
-    for i in range(len(cells)):
-        tally.table[s, cells[i], side] += by
+def _move(tally: Tally, layout: Layout, history: History, s: int, t: int, side: int, cells: Ints) -> None:
+    """Put observation `t` of seed `s` on another side."""
+    codes, before = history.codes[s], tally.label[s, t]
+    tally.label[s, t] = side
+    tabled = tally.table.shape[1] > 0
+    if tabled:
+        counted(layout.stride, layout.sizes, layout.near, codes, t, cells)
+    for by in (-1, 1):
+        to = before if by < 0 else side
+        if to == UNUSED:
+            continue
+        for j in range(codes.shape[1]):
+            tally.level[s, j, codes[t, j], to] += by
+        if not tabled:
+            tally.weight[s, tally.row[s, t], to] += by
+        for i in range(len(cells)):
+            tally.table[s, cells[i], to] += by
 
 
 @compiled
@@ -120,12 +141,14 @@ def _observe(
     ranks: Ints,
 ) -> None:
     """Count the newest observation of each seed, which has this rank, and move those whose side changes."""
-    cells = np.empty(1 << len(layout.sizes) if tally.table.shape[1] else 0, np.int64)
+    tabled = tally.table.shape[1] > 0
+    near, far = layout.sizes[: layout.near], layout.sizes[layout.near :]
+    cells = np.empty(np.prod(near + 1) << len(far) if tabled else 0, np.int64)
     for b in range(len(seeds)):
         s, rank = seeds[b], ranks[b]
         t = history.seen[s] - 1
         old_good, old_end = _split(t, rules)
-        if tally.table.shape[1] == 0:
+        if not tabled:
             joint = np.zeros(len(layout.cells), np.int16)
             for j in range(len(layout.sizes)):
                 joint[layout.group[j]] += layout.within[j] * codes[b, j]
@@ -142,9 +165,7 @@ def _observe(
                 item = history.order[s, position]
                 side = GOOD if position < good else BAD if position < end else UNUSED
                 if side != tally.label[s, item]:
-                    _count(tally, layout, history, s, item, tally.label[s, item], -1, cells)
-                    _count(tally, layout, history, s, item, side, 1, cells)
-                    tally.label[s, item] = side
+                    _move(tally, layout, history, s, item, side, cells)
 
 
 @compiled
@@ -201,33 +222,35 @@ def _group_kernels(layout: Layout, point: Floats, bandwidth: Floats, match: Floa
 @compiled
 def _draw(
     data: NDArray[np.uint8],
-    item: int,
-    sizes: Ints,
-    ordered: Bools,
+    best: NDArray[np.int32],
+    layout: Layout,
     factor: float,
     bandwidth: Floats,
     uniform: Floats,
-    c: int,
     out: Floats,
 ) -> None:
-    """Draw candidate `c` around a good datum with its `uniform` [C, 1 + d] but for the first.
+    """Draw candidates [C, d] around data chosen among the `best`, by their `uniform` [C, 1 + d].
 
     Categorical values are kept with probability 1 - h, else uniform over all (the same uniform, rescaled). Ordinal
     ones are normal around the datum, standard deviation `factor * h`, truncated to [0, 1].
     """
-    for j in range(len(sizes)):
-        h, k, u = bandwidth[j], sizes[j], uniform[c, 1 + j]
-        if ordered[j]:
+    item = np.empty(len(out), np.int64)
+    for c in range(len(out)):
+        item[c] = best[min(int(uniform[c, 0] * len(best)), len(best) - 1)]
+    for j in range(len(layout.sizes)):
+        h, k = bandwidth[j], layout.sizes[j]
+        if layout.ordered[j]:
             h *= factor
-            centre = data[item, j] / max(k - 1, 1)
-            low, high = cdf(-centre / h), cdf((1.0 - centre) / h)
-            x = centre + h * quantile(low + u * (high - low))
-            out[c, j] = min(max(x, 0.0), 1.0)
-        elif u < 1.0 - h:
-            out[c, j] = data[item, j]
+            for c in range(len(out)):
+                centre = data[item[c], j] / max(k - 1, 1)
+                low, high = cdf(-centre / h), cdf((1.0 - centre) / h)
+                x = centre + h * quantile(low + uniform[c, 1 + j] * (high - low))
+                out[c, j] = min(max(x, 0.0), 1.0)
         else:
-            rest = (u - max(1.0 - h, 0.0)) / min(h, 1.0)
-            out[c, j] = min(int(rest * k), k - 1)
+            for c in range(len(out)):
+                rest = (uniform[c, 1 + j] - max(1.0 - h, 0.0)) / min(h, 1.0)
+                other = min(int(rest * k), k - 1)
+                out[c, j] = data[item[c], j] if uniform[c, 1 + j] < 1.0 - h else other
 
 
 @compiled
@@ -283,12 +306,13 @@ def _lonely(miss: Floats) -> bool:
 
 
 @compiled
-def _unseen(table: NDArray[np.int32], cells: Ints, match: Floats, miss: Floats, out: Floats) -> None:
-    """Set both densities of a point where a side has a single value of a parameter, and the point another."""
-    for side in range(2):
-        for j in range(match.shape[1]):
-            if np.isinf(miss[side, j]) and table[cells[1 << j], side] == 0:
-                out[side] = infinite_density(table, cells, side, match[side], miss[side])
+def _unseen(counts: Counts, match: Floats, miss: Floats, out: Floats) -> None:
+    """Set both densities of points where a side has a single value of a parameter, and the point another."""
+    for c in range(len(out)):
+        for side in range(2):
+            for j in range(match.shape[1]):
+                if np.isinf(miss[side, j]) and counts[1 << j, side, c] == 0:
+                    out[c, side] = infinite_density(counts[:, side, c], match[side], miss[side])
 
 
 @compiled
@@ -333,38 +357,35 @@ def _densities(
     With `uniform` [B, C, 1 + d], not empty, the points are first drawn from the good density. With `prune` a bad
     density may be left at a lower bound where the candidate has already lost.
     """
-    d, stride, sizes, ordered = len(layout.sizes), layout.stride, layout.sizes, layout.ordered
+    d, stride, sizes, near = len(layout.sizes), layout.stride, layout.sizes, layout.near
     tabled = tally.table.shape[1] > 0
-    shape = (2, d)
-    corners = 1 << d if tabled else 0
+    shape, candidates = (2, d), points.shape[1]
+    corners, runs = (1 << d, 1 << (d - near)) if tabled else (0, 0)
     model = _Model(np.empty(2, np.int64), np.empty(shape), np.empty(shape), np.empty(shape), np.empty((corners, 2)))
-    cells = np.empty(corners, np.int64)
-    key = np.empty(points.shape[1])
+    start = np.empty((runs, candidates), np.int64)
+    counts = np.empty((corners, 2, candidates), tally.table.dtype)
+    key = np.empty(candidates)
     kernels = np.empty((len(layout.cells), np.max(layout.cells)))
     for b in range(len(seeds)):
         s = seeds[b]
         _update(model, history, tally, layout, rules, s)
         prunes = prune and np.min(model.match) >= 0.0
-        lonely = tabled and _lonely(model.miss)
-        table = tally.table[s]
-        data, order, good = history.codes[s], history.order[s], model.n[GOOD]
-        bandwidth, weight = model.bandwidth[GOOD], model.weight
-        x, u, density = points[b], uniform[b], out[b]
-        best[b], lowest = -1, np.inf
-        for c in range(len(x)):
-            if len(u):
-                item = order[min(int(u[c, 0] * good), good - 1)]
-                _draw(data, item, sizes, ordered, rules.factor, bandwidth, u, c, x)
-            twin = _first_equal(x, key, c)
-            if twin < c:
-                density[c, GOOD], density[c, BAD] = density[twin, GOOD], density[twin, BAD]
-                continue
-            if tabled:
-                marginal_cells(stride, sizes, x, c, cells)
-                marginal_sums(table, cells, weight, density, c)
-                if lonely:
-                    _unseen(table, cells, model.match, model.miss, density[c])
-            else:
+        x, density, best[b], lowest = points[b], out[b], -1, np.inf
+        if uniform.shape[1]:
+            leaders = history.order[s, : model.n[GOOD]]
+            _draw(history.codes[s], leaders, layout, rules.factor, model.bandwidth[GOOD], uniform[b], x)
+        if tabled:
+            blocks(stride, sizes, near, x, start)
+            gather(tally.table[s], start, counts)
+            marginal_sums(counts, model.weight, model.n, density)
+            if _lonely(model.miss):
+                _unseen(counts, model.match, model.miss, density)
+        for c in range(candidates):
+            if not tabled:
+                twin = _first_equal(x, key, c)
+                if twin < c:
+                    density[c, GOOD], density[c, BAD] = density[twin, GOOD], density[twin, BAD]
+                    continue
                 limit = lowest if prunes else np.inf
                 _summed_pair(model, tally, layout, s, x[c], limit, kernels, density[c])
             ratio = _ratio(density[c, GOOD], density[c, BAD])
@@ -403,17 +424,16 @@ class ProductKDE:
         check(space)
         if not (0 < percent < 100 and min_bandwidth > 0 and bandwidth_factor > 0):
             raise HarnessError("percent must be from 1 to 99, min_bandwidth and bandwidth_factor positive.")
-        self._layout = _layout(space)
+        self._layout, entries = _layout(space)
         self._d = d = space.dimensions
         self.rules = Rules(max(minimum, d + 1), percent, min_bandwidth, bandwidth_factor)
-        cells = math.prod((space.sizes + 1).tolist())
-        tabled = not self._layout.ordered.any() and cells <= TABLE_LIMIT and d <= TABLE_DIMENSIONS
-        cells, room = (cells, 0) if tabled else (0, BLOCK)
+        tabled = not self._layout.ordered.any() and entries <= TABLE_LIMIT and d <= TABLE_DIMENSIONS
+        entries, room = (entries, 0) if tabled else (0, BLOCK)
         self._history = History.empty(seeds, d)
         self._tally = Tally(
             label=np.zeros((seeds, BLOCK), np.uint8),
             level=np.zeros((seeds, d, int(space.sizes.max()), 2), np.int32),
-            table=np.zeros((seeds, cells, 2), np.int32),
+            table=np.zeros((seeds, entries, 2), np.uint16),
             row=np.zeros((seeds, room), np.int32),
             distinct=np.zeros(seeds, np.int64),
             weight=np.zeros((seeds, room, 2), np.int32),
@@ -439,6 +459,8 @@ class ProductKDE:
         h, y = self._history, self._tally
         if h.full(seeds):
             self._history, y = h.doubled(), y._replace(label=doubled(y.label), row=doubled(y.row))
+            if self._history.codes.shape[1] == NARROW:
+                y = y._replace(table=y.table.astype(np.uint32))
         if y.slot.shape[1] and len(seeds) and y.distinct[seeds].max() == y.joint.shape[1]:
             slot = np.full((len(y.slot), 2 * y.slot.shape[1]), -1, np.int32)
             rehash(slot, y.distinct, y.joint)
