@@ -19,6 +19,7 @@ import numpy as np
 from harness import registry
 from harness.algorithm import Factory, Problem
 from harness.arrays import Ints
+from harness.errors import HarnessError
 from harness.params import declared, resolve
 from harness.rng import Streams
 from harness.rules import Rules
@@ -78,6 +79,13 @@ class Study:
             defaults = {}
         changed = [f"{k}={v}" for k, v in self.params.items() if k not in defaults or defaults[k] != v]
         return f"{self.algorithm}({', '.join(changed)})" if changed else self.algorithm
+
+    def load_table(self) -> Table:
+        """The table that was searched. Raises HarnessError if the benchmark has other numbers now."""
+        table = registry.benchmark(self.benchmark)
+        if table.checksum != self.table:
+            raise HarnessError(f"study {self.id} is of another version of the table {self.benchmark}.", "run it again.")
+        return table
 
     @property
     def seeds(self) -> Ints:
