@@ -17,6 +17,7 @@ COMMANDS = {
     "list": "List benchmarks and algorithms.",
     "show": "Show a benchmark, an algorithm, or results.",
     "plot": "Plot regret over simulated time.",
+    "stability": "Rank the connections of architectures over all operators.",
     "data": "List, fetch, import, verify and remove tables.",
     "compare": "Compare algorithms: a table, tests, and sentences to quote.",
     "baseline": "Keep studies that later versions are held against.",

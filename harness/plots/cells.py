@@ -1,8 +1,8 @@
-"""The architectures that runs ended with, drawn as graphs: cells of NAS-Bench-201."""
+"""Architectures drawn as graphs, and those that runs ended with. Cells of NAS-Bench-201 have operators on edges."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -12,49 +12,49 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import FancyArrowPatch
 
-from harness import registry
 from harness.arrays import Ints
 from harness.benchmarks.nasbench201 import EDGES, OPERATORS
+from harness.benchmarks.nasbench201 import SPACE as NB201
 from harness.comparison import selected
 from harness.errors import HarnessError
+from harness.graphs import ABSENT
 from harness.outcome import Kind, Outcome
+from harness.plots.graphs import draw_graph, operator_handles
 from harness.plots.style import COLOURS, STYLE, Width, panels
+from harness.space import SearchSpace
 
 _NODES = np.array([(0.0, 0.0), (1.0, 0.75), (2.0, -0.75), (3.0, 0.0)])
 _BENDS = {(0, 3): 0.0, (0, 1): -0.1, (0, 2): 0.1, (1, 2): 0.0, (1, 3): -0.1, (2, 3): 0.1}
 _LOOKS: dict[str, tuple[str, Any]] = dict(
     zip(OPERATORS[1:], zip(("#777777", *COLOURS[:3]), ("--", "-", "-", ":"), strict=True), strict=True)
 )
+_PLAIN = {name: ("#777777", "--") if name == "skip_connect" else ("#222222", "-") for name in _LOOKS}
 
 
 def cell_figure(outcomes: Sequence[Outcome], kind: Kind, width: Width | None, *, at: float | None) -> Figure:
     """The most frequent incumbent of each study at simulated time `at` (default: the end) as a graph.
 
-    Edges without an operator are left out. Raises HarnessError for another benchmark than NAS-Bench-201.
+    What is on no path from input to output is left out. Raises HarnessError for configurations that are no graphs.
     """
     drawn = [outcome for same in selected(outcomes, kind).values() for outcome in same]
-    for study in (outcome.study for outcome in drawn):
-        if not study.benchmark.startswith("nb201/"):
+    tables = [outcome.study.load_table() for outcome in drawn]
+    for table in tables:
+        if table.space.graphs is None:
             raise HarnessError(
-                f"cells are drawn of nb201 only; study {study.id} is of {study.benchmark}.", "name results of nb201."
+                f"the configurations of {table.name} are no graphs to draw.", "name results of nb201, for example."
             )
     with mpl.rc_context(STYLE):
         figure, axes = panels(len(drawn), width, 1.9)
-        for axis, outcome in zip(axes, drawn, strict=True):
+        for axis, outcome, table in zip(axes, drawn, tables, strict=True):
             row, count = _most_frequent(outcome, outcome.end if at is None else at)
-            table = registry.benchmark(outcome.study.benchmark)
-            if table.checksum != outcome.study.table:
-                raise HarnessError(
-                    f"study {outcome.study.id} is of another version of the table {outcome.study.benchmark}.",
-                    "run it again.",
-                )
-            _cell(axis, table.codes[row])
+            draw_cell(axis, table.space, table.codes[row])
             regret = table.mean_loss[row, -1] - table.optimum.value
             where = f"{outcome.study.label}, {outcome.study.benchmark.partition('/')[2]}"
             runs = len(outcome.trajectory.seeds)
             axis.set_title(f"{where}\n{count} of {runs} runs, validation regret {regret:.2g}", fontsize=7)
-        handles = [Line2D([], [], color=colour, linestyle=style) for colour, style in _LOOKS.values()]
-        figure.legend(handles, [*_LOOKS], loc="outside lower center", ncols=2 if len(drawn) == 1 else 4, frameon=False)
+        handles = {name: handle for table in tables for name, handle in _handles(table.space).items()}
+        columns = 2 if len(drawn) == 1 else 4
+        figure.legend([*handles.values()], [*handles], loc="outside lower center", ncols=columns, frameon=False)
     return figure
 
 
@@ -69,13 +69,31 @@ def _most_frequent(outcome: Outcome, time: float) -> tuple[int, int]:
     return int(rows[best]), int(counts[best])
 
 
-def _cell(axis: Axes, codes: Ints) -> None:
+def draw_cell(axis: Axes, space: SearchSpace, codes: Ints, *, plain: bool = False) -> None:
+    """Draw the configuration `codes` Int[d] of a space that has graphs; `plain`: operators all alike."""
+    assert space.graphs is not None
+    if space != NB201:
+        draw_graph(axis, space.graphs, codes, plain=plain)
+        return
+    reached = space.graphs.of(codes[None]).operators[0, 1:-1] != ABSENT
+    _edges(axis, np.where(reached, codes, 0), _PLAIN if plain else _LOOKS)
+
+
+def _handles(space: SearchSpace) -> dict[str, Any]:
+    """Legend entries of a space's operators."""
+    if space != NB201:
+        return operator_handles(space.graphs) if space.graphs is not None else {}
+    return {name: Line2D([], [], color=colour, linestyle=style) for name, (colour, style) in _LOOKS.items()}
+
+
+def _edges(axis: Axes, codes: Ints, looks: Mapping[str, tuple[str, Any]]) -> None:
+    """A cell of NAS-Bench-201, with arrows for its operators."""
     axis.set_axis_off()
     axis.set_aspect("equal")
     axis.set(xlim=(-0.4, 3.4), ylim=(-1.1, 1.1))
     for edge, code in zip(EDGES, codes.tolist(), strict=True):
-        if OPERATORS[code] in _LOOKS:
-            colour, style = _LOOKS[OPERATORS[code]]
+        if OPERATORS[code] in looks:
+            colour, style = looks[OPERATORS[code]]
             bend = f"arc3,rad={_BENDS[edge]}"
             ends = (tuple(_NODES[edge[0]]), tuple(_NODES[edge[1]]))
             arrow = FancyArrowPatch(
