@@ -34,7 +34,7 @@ _PLAIN = {name: ("#777777", "--") if name == "skip_connect" else ("#222222", "-"
 def cell_figure(outcomes: Sequence[Outcome], kind: Kind, width: Width | None, *, at: float | None) -> Figure:
     """The most frequent incumbent of each study at simulated time `at` (default: the end) as a graph.
 
-    What is on no path from input to output is left out. Raises HarnessError for configurations that are no graphs.
+    Edges without an operator are left out. Raises HarnessError for configurations that are no graphs.
     """
     drawn = [outcome for same in selected(outcomes, kind).values() for outcome in same]
     tables = [outcome.study.load_table() for outcome in drawn]
@@ -70,13 +70,15 @@ def _most_frequent(outcome: Outcome, time: float) -> tuple[int, int]:
 
 
 def draw_cell(axis: Axes, space: SearchSpace, codes: Ints, *, plain: bool = False) -> None:
-    """Draw the configuration `codes` Int[d] of a space that has graphs; `plain`: operators all alike."""
+    """Draw the configuration `codes` Int[d] of a space that has graphs; `plain`: pruned, and operators all alike."""
     assert space.graphs is not None
     if space != NB201:
         draw_graph(axis, space.graphs, codes, plain=plain)
         return
-    reached = space.graphs.of(codes[None]).operators[0, 1:-1] != ABSENT
-    _edges(axis, np.where(reached, codes, 0), _PLAIN if plain else _LOOKS)
+    if plain:
+        reached = space.graphs.of(codes[None]).operators[0, 1:-1] != ABSENT
+        codes = np.where(reached, codes, 0)
+    _edges(axis, codes, _PLAIN if plain else _LOOKS)
 
 
 def _handles(space: SearchSpace) -> dict[str, Any]:
