@@ -44,8 +44,8 @@ class Fares(NamedTuple):
 class Patterns:
     """The P patterns of the M rows of a table that were measured at its largest fidelity.
 
-    `rows` Int[M]; `of` Int[M] is the pattern of each, `count` Int[P] how many architectures it has, and `best` Int[P]
-    the row of the one with the lowest mean loss.
+    `rows` Int[M]; `of` Int[M] is the pattern of each, and `count` Int[P] how many architectures it has, of which `best`
+    Int[P] is the row of the one with the lowest mean loss, and `shown` Int[P] of the one with the fewest connections.
     """
 
     table: Table
@@ -53,6 +53,7 @@ class Patterns:
     of: Ints
     count: Ints
     best: Ints
+    shown: Ints
 
     def fares(self, losses: Floats) -> Fares:
         """How the patterns fare by `losses` Float[M]."""
@@ -69,7 +70,7 @@ class Patterns:
 
     def name(self, pattern: int) -> str:
         """A pattern in words: the values of few parameters, or the edges of the graph."""
-        space, codes = self.table.space, self.table.codes[self.best[[pattern]]]
+        space, codes = self.table.space, self.table.codes[self.shown[[pattern]]]
         split = split_of(self.table)
         if space.graphs is None or split.connections.dimensions <= _FEW:
             return " ".join(map(str, split.connections.to_dict(split.apart(codes)[0][0]).values()))
@@ -97,9 +98,10 @@ def patterns(table: Table) -> Patterns:
         of = np.unique(connections, axis=0, return_inverse=True)[1].ravel()
     else:
         of = classes(table.space.graphs.of(split.join(connections, np.zeros_like(operators))))
-    order = np.lexsort([loss[rows], of])
-    _, first, count = np.unique(of[order], return_index=True, return_counts=True)
-    return Patterns(table, rows, of, count, rows[order[first]])
+    drawn = 0 if split.drop is None else (connections != split.drop[1]).sum(axis=1)
+    best, shown = (np.lexsort([loss[rows], key, of]) for key in (loss[rows], np.broadcast_to(drawn, len(of))))
+    _, first, count = np.unique(of[best], return_index=True, return_counts=True)
+    return Patterns(table, rows, of, count, rows[best[first]], rows[shown[first]])
 
 
 def predicted(found: Patterns, factory: PredictorFactory, train: int, seeds: Ints) -> Iterator[tuple[Fares, Floats]]:

@@ -51,6 +51,7 @@ def counted(found: Patterns) -> None:
         assert found.count[pattern] == len(members)
         assert fares.mean[pattern] == pytest.approx(values.mean())
         assert fares.best[pattern] == values.min() == losses[found.best[pattern]]
+        assert found.shown[pattern] in members
         if len(members) == 1:
             assert np.isnan(fares.spread[pattern])
         else:
@@ -68,6 +69,8 @@ def test_patterns_of_nb201_forget_operators_and_names(nb201: Patterns) -> None:
     assert nb201.of[one] == nb201.of[other], "a way over node 1 is a way over node 2"
     assert nb201.count[nb201.of[one]] > 2 * 3**2
     empty = nb201.of[nb201.table.rows(np.zeros((1, 6), dtype=np.int64))[0]]
+    assert nb201.name(empty) == "none none none none none none"
+    assert nb201.name(nb201.of[one]).count("none") == 3
     no_output = (codes[:, 3:] == 0).all(axis=1)
     assert set(nb201.of[no_output].tolist()) == {empty}
 
@@ -175,7 +178,7 @@ def test_cells_of_nb101_are_drawn_as_they_are(nb101: Patterns) -> None:
     view = nb101.table.space.graphs
     assert view is not None
     for axis, pattern in zip(figure.axes, ranking(nb101.measured(), "best")[:12], strict=True):
-        adjacency, labels = view.of(nb101.table.codes[nb101.best[[pattern]]])
+        adjacency, labels = view.of(nb101.table.codes[nb101.shown[[pattern]]])
         assert len(axis.patches) == adjacency.sum()
         assert len(axis.collections) == (labels > 0).sum()
 

@@ -28,9 +28,9 @@ def stability_figure(found: Patterns, by: By, top: int, seen: Fares | None = Non
     measured = found.measured()
     order = ranking(measured, by)[:top]
     with mpl.rc_context(STYLE):
-        figure, axes = panels(len(order), height=1.75)
+        figure, axes = panels(len(order), height=1.6)
         for rank, (axis, pattern) in enumerate(zip(axes, order.tolist(), strict=True), start=1):
-            draw_cell(axis, found.table.space, found.table.codes[found.best[pattern]], plain=True)
+            draw_cell(axis, found.table.space, found.table.codes[found.shown[pattern]], plain=True)
             count = found.count[pattern]
             lines = [f"{rank}. {count:,} architecture{'s' if count > 1 else ''}", _fares(measured, pattern)]
             if seen is not None:
