@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +49,7 @@ def command(
     architecture that it learns from.
     """
     from harness import registry, stability
+    from harness.outcome import moments
     from harness.plots.stability import require_graphs, stability_figure
     from harness.plots.style import file_format, save
 
@@ -63,9 +65,9 @@ def command(
     listed = stability.rows(found, by, top, seen)  # type: ignore[arg-type]
     settings = {"benchmark": name, "table": found.table.checksum, "by": by, "top": top, "patterns": len(found.count)}
     if agreement is not None:
-        sem = float(agreement.std(ddof=1) / len(agreement) ** 0.5) if len(agreement) > 1 else None
+        mean, sem = (None if math.isnan(part[0]) else float(part[0]) for part in moments(agreement[:, None]))
         settings |= {"predictor": predictor, "train": train, "seeds": [seeds.start, seeds.stop]}
-        settings |= {"spearman": float(agreement.mean()), "spearman_sem": sem}
+        settings |= {"spearman": mean, "spearman_sem": sem}
     if figure is not None:
         save(stability_figure(found, by, top, seen), figure, {"stability": settings})  # type: ignore[arg-type]
     if as_json:
