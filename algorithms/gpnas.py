@@ -52,6 +52,7 @@ class GPNAS:
         brackets: Lanes = 1,
     ) -> None:
         from algorithms.predictors.batched import Training
+
         self.problem = problem
         seeds = len(problem.seeds)
         used = rungs(problem, eta, min_fidelity, max_fidelity)
@@ -59,7 +60,17 @@ class GPNAS:
         split = problem.space.split
         self.parts = (split.connections, split.operators) if alternate and split else (problem.space,)
         self.models = {
-            f: [ProductKDE(p, seeds, percent=top_percent, minimum=min_points, min_bandwidth=min_bandwidth, bandwidth_factor=bandwidth_factor) for p in self.parts]
+            f: [
+                ProductKDE(
+                    p,
+                    seeds,
+                    percent=top_percent,
+                    minimum=min_points,
+                    min_bandwidth=min_bandwidth,
+                    bandwidth_factor=bandwidth_factor,
+                )
+                for p in self.parts
+            ]
             for f in used.tolist()
         }
         self.random = streams.child("random")
@@ -68,7 +79,18 @@ class GPNAS:
         self.drops = streams.child("drops")
         self.startup, self.growth, self.dropout, self.decay = startup, growth, dropout, decay
         self.candidates, self.keep, self.random_fraction = candidates, keep, random_fraction
-        self.predictor = GraphPredictor(problem, streams.child("predictor"), width=width, layers=layers, first=Training(steps=cold,rate=rate,batch=batch),again=Training(steps=steps,rate=rate/2,batch=batch)) if predictor == "gcn" else None
+        self.predictor = (
+            GraphPredictor(
+                problem,
+                streams.child("predictor"),
+                width=width,
+                layers=layers,
+                first=Training(steps=cold, rate=rate, batch=batch),
+                again=Training(steps=steps, rate=rate / 2, batch=batch),
+            )
+            if predictor == "gcn"
+            else None
+        )
         self.history = History(seeds, problem.space.dimensions)
         self.next_fit = np.full(seeds, startup)
         self.fitted = np.zeros(seeds, dtype=bool)
@@ -120,7 +142,9 @@ class GPNAS:
 
     def choose(self, part: int, seeds: Ints) -> Ints:
         space = self.parts[part]
-        out = np.zeros((len(seeds), self.keep if len(self.parts) == 2 else self.keep**2, space.dimensions), dtype=np.int64)
+        out = np.zeros(
+            (len(seeds), self.keep if len(self.parts) == 2 else self.keep**2, space.dimensions), dtype=np.int64
+        )
         n = out.shape[1]
         uniform = self.random.uniform(1 + n * space.dimensions, seeds)
         out[:] = space.sample(uniform[:, 1:].reshape(len(seeds) * n, -1)).reshape(out.shape)
@@ -190,7 +214,9 @@ class History:
     def of(self, seeds: Ints) -> Seen:
         n = self.count[seeds]
         m = n.max()
-        return Seen(self.codes[seeds, :m].astype(np.int64), self.fidelity[seeds, :m].astype(np.int64), self.loss[seeds, :m], n)
+        return Seen(
+            self.codes[seeds, :m].astype(np.int64), self.fidelity[seeds, :m].astype(np.int64), self.loss[seeds, :m], n
+        )
 
 
 class SeenSet:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import permutations
 from typing import NamedTuple
 
 import numpy as np
@@ -111,3 +112,31 @@ def line_graph(edges: Sequence[tuple[int, int]], drawn: Bools, labels: Ints) -> 
     follows[1:-1, -1] = target == target.max()
     there = np.pad(drawn, [(0, 0), (1, 1)], constant_values=True)
     return pruned(follows & there[:, :, None] & there[:, None, :], labels)
+
+
+def classes(graphs: Graphs) -> Ints:
+    """Numbers of the graphs, Int[n], equal for those that are isomorphic: vertices renamed, labels kept.
+
+    Input and output stay in place. All (v - 2)! orders of the others are tried, on graphs that are not the same.
+    """
+    kept, which = np.unique(_words(*graphs), axis=0, return_index=True, return_inverse=True)[1:]
+    distinct = Graphs(graphs.adjacency[kept], graphs.operators[kept])
+    v = graphs.operators.shape[1]
+    least = _words(*distinct)
+    for order in permutations(range(1, v - 1)):
+        place = [0, *order, v - 1]
+        words = _words(distinct.adjacency[:, place][:, :, place], distinct.operators[:, place])
+        below = (words[:, 0] < least[:, 0]) | (words[:, 0] == least[:, 0]) & (words[:, 1] < least[:, 1])
+        least[below] = words[below]
+    return np.unique(least, axis=0, return_inverse=True)[1].ravel()[which.ravel()]
+
+
+def _words(adjacency: Bools, operators: NDArray[np.int8]) -> NDArray[np.uint64]:
+    """Graphs of at most eight vertices as two numbers each, [n, 2]."""
+    n, v = operators.shape
+    bits = np.zeros((n, 8), dtype=np.uint8)
+    packed = np.packbits(adjacency.reshape(n, v * v), axis=1)
+    bits[:, : packed.shape[1]] = packed
+    labels = np.zeros((n, 8), dtype=np.uint8)
+    labels[:, :v] = operators
+    return np.concatenate([bits.view(np.uint64), labels.view(np.uint64)], axis=1)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
-from harness.arrays import Floats
+from harness.arrays import Floats, Ints
 from harness.rng import Streams
 from harness.table import Optimum, Table
 
@@ -71,10 +72,21 @@ def invalid_share(table: Table) -> dict[str, Any]:
 
     Spaces of more than 2^21 configurations are not enumerated: the share is that of 100,000 uniform draws.
     """
+    exact = table.space.cardinality <= ENUMERATED
+    absent = np.append(table.repeats[:, -1] == 0, True)
+    count = sum(int(absent[rows].sum()) for rows in uniform_rows(table, DRAWN))
+    of = "all configurations" if exact else f"{DRAWN:,} configurations drawn uniformly"
+    return {"share": count / (table.space.cardinality if exact else DRAWN), "of": of}
+
+
+def uniform_rows(table: Table, drawn: int) -> Iterator[Ints]:
+    """Rows of all configurations, -1 for those that the table does not have, in parts.
+
+    Of a space of more than 2^21 they are those of `drawn` configurations, drawn uniformly.
+    """
     space = table.space
     exact = space.cardinality <= ENUMERATED
-    absent = np.append(table.repeats[:, -1] == 0, True)
-    count, total = 0, space.cardinality if exact else DRAWN
+    total = space.cardinality if exact else drawn
     streams = Streams(np.array([0]), "invalid share")
     for start in range(0, total, _CHUNK):
         size = min(_CHUNK, total - start)
@@ -83,9 +95,7 @@ def invalid_share(table: Table) -> dict[str, Any]:
         else:
             draws = streams.uniform(size * space.dimensions, np.array([0]))
             codes = space.sample(draws.reshape(size, space.dimensions))
-        count += int(absent[table.rows(codes)].sum())
-    of = "all configurations" if exact else f"{DRAWN:,} configurations drawn uniformly"
-    return {"share": count / total, "of": of}
+        yield table.rows(codes)
 
 
 def spearman_with_largest(table: Table) -> dict[str, float | None]:

@@ -13,10 +13,12 @@ from harness import data
 from harness.algorithm import Factory
 from harness.benchmarks import Family, Source
 from harness.errors import HarnessError, unknown
+from harness.predictor import PredictorFactory
 from harness.table import Facts, Table
 
 ALGORITHMS = "nas_harness.algorithms"
 BENCHMARKS = "nas_harness.benchmarks"
+PREDICTORS = "nas_harness.predictors"
 
 
 @cache
@@ -35,6 +37,15 @@ def algorithm(name: str) -> Factory:
     if name not in points:
         raise unknown("algorithm", name, points, see="harness list algorithms")
     factory: Factory = _load(points[name], "algorithm")
+    return factory
+
+
+def predictor(name: str) -> PredictorFactory:
+    """The factory of predictors called `name`. Raises HarnessError like `algorithm`."""
+    points = _found(PREDICTORS)
+    if name not in points:
+        raise unknown("predictor", name, points)
+    factory: PredictorFactory = _load(points[name], "predictor")
     return factory
 
 

@@ -19,6 +19,7 @@ import numpy as np
 from harness import registry
 from harness.algorithm import Factory, Problem
 from harness.arrays import Ints
+from harness.errors import HarnessError
 from harness.params import declared, resolve
 from harness.rng import Streams
 from harness.rules import Rules
@@ -83,6 +84,13 @@ class Study:
         """The algorithm's name, with the parameters that are not at their defaults."""
         changed = ", ".join(f"{name}={value}" for name, value in self.changed.items())
         return f"{self.algorithm}({changed})" if changed else self.algorithm
+
+    def load_table(self) -> Table:
+        """The table that was searched. Raises HarnessError if the benchmark has other numbers now."""
+        table = registry.benchmark(self.benchmark)
+        if table.checksum != self.table:
+            raise HarnessError(f"study {self.id} is of another version of the table {self.benchmark}.", "run it again.")
+        return table
 
     @property
     def seeds(self) -> Ints:

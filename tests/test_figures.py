@@ -156,7 +156,7 @@ def test_a_critical_difference_diagram_says_what_it_ranks() -> None:
     assert by_benchmark.axes[0].get_title().startswith("2 benchmarks")
 
 
-def test_cells_show_the_most_frequent_incumbent(cells: list[Outcome]) -> None:
+def test_cells_show_the_most_frequent_incumbent(cells: list[Outcome], monkeypatch: pytest.MonkeyPatch) -> None:
     figure = draw(cells, {"figure": "cells", "at": 1e5})
     for axis, o in zip(figure.axes, cells, strict=True):
         at = o.trajectory.at(np.array([1e5]))[:, 0]
@@ -165,8 +165,9 @@ def test_cells_show_the_most_frequent_incumbent(cells: list[Outcome]) -> None:
         table = registry.benchmark("nb201")
         shown = [int((table.codes[row] != 0).sum()) for row in rows[counts == counts.max()]]
         assert len(axis.patches) in shown
-    with pytest.raises(HarnessError, match="cells are drawn of nb201 only"):
-        draw(OUTCOMES, {"figure": "cells"})
+    monkeypatch.setattr(registry, "benchmark", lambda name: synthetic_table(3, sizes=(5, 5, 5, 5), missing=0.0))
+    with pytest.raises(HarnessError, match="the configurations of synthetic/test are no graphs to draw"):
+        draw(OUTCOMES[:3], {"figure": "cells"})
 
 
 @pytest.mark.parametrize("width", ["column", "page"])

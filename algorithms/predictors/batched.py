@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from algorithms.predictors.data import Seen, Target, Targets
+from algorithms.predictors.data import Target, Targets
 from algorithms.predictors.networks import Network, Shape
-from harness import Floats, HarnessError, Ints, Streams
+from harness import Floats, HarnessError, Ints, Seen, Streams
 
 BLOCK = 16
 """Seeds in one batched product: more do not fit the caches, fewer pay for the calls."""

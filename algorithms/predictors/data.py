@@ -2,37 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harness import Bools, Floats, HarnessError, Ints, SearchSpace
+from harness import Floats, HarnessError, Ints, SearchSpace, Seen
 
 Target = Literal["log", "raw"]
 Float32s = NDArray[np.float32]
 
 ENUMERATED = 1 << 17
 """Configurations up to which a space's graphs are computed once and looked up."""
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What k seeds have observed: codes Int[k, n, d], fidelity (index) Int[k, n], loss Float[k, n], inf for invalid.
-
-    Of seed i only the first `count[i]`, Int[k], are meant.
-    """
-
-    codes: Ints
-    fidelity: Ints
-    loss: Floats
-    count: Ints
-
-    def of(self, which: slice | Bools) -> Seen:
-        """Those of some of the seeds."""
-        return Seen(self.codes[which], self.fidelity[which], self.loss[which], self.count[which])
 
 
 class Targets:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from algorithms.predictors.batched import Batched, Training
-from algorithms.predictors.data import Seen, Target
+from algorithms.predictors.data import Target
 from algorithms.predictors.networks import GraphNetwork
-from harness import Floats, Ints, Problem, Streams
+from harness import Floats, Ints, Problem, Seen, Streams
 
 COLD = Training(steps=150)
 WARM = Training(steps=50, rate=2.5e-3)

@@ -17,6 +17,7 @@ COMMANDS = {
     "list": "List benchmarks and algorithms.",
     "show": "Show a benchmark, an algorithm, or results.",
     "plot": "Plot regret over simulated time.",
+    "stability": "Rank the connections of architectures over all operators.",
     "data": "List, fetch, import, verify and remove tables.",
     "compare": "Compare algorithms: a table, tests, and sentences to quote.",
     "report": "Write a page about results: curves, ranks, tests, cells, provenance.",

@@ -19,6 +19,13 @@ _FIGURES = ("regret", "ranks", "ecdf-regret", "ecdf-time", "critical-difference"
 @click.option("--kind", type=OneOf(["val", "test"]), help="Validation or test regret. [default: val]")
 @click.option("--width", type=OneOf(["column", "page"]), help="One column or two. [default: as its panels need]")
 @click.option("--band", type=OneOf(["sem", "simultaneous"]), help="Band of regret. [default: sem]")
+@click.option(
+    "--bound",
+    "bounds",
+    multiple=True,
+    type=OneOf(["oracle", "random", "floor"]),
+    help="Also draw in regret: the oracle, random search as expected, or the floor of noise; repeatable.",
+)
 @click.option("--at", type=float, help="Simulated time of ecdf-regret, critical-difference, violin, cells.")
 @click.option("--targets", type=Numbers(), help="Regrets to reach, for ecdf-time and speed-up.")
 @click.option("--against", help="Algorithm to hold the others against, for speed-up.")
@@ -46,7 +53,7 @@ def command(results: tuple[Path, ...], output: tuple[Path, ...], **options: Any)
         settings = load(results[0])
         results = tuple(map(Path, settings.get("results", ())))
         output = output or tuple(map(Path, settings.get("output", ())))
-    settings |= {name: value for name, value in options.items() if value is not None}
+    settings |= {name: value for name, value in options.items() if value not in (None, ())}
     if not results:
         raise HarnessError("there are no results to draw.", 'name them: results = ["results"]')
     outcomes = [read(path) for path in find(results)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from harness.arrays import Floats
+from harness.bounds import Bound, floor, oracle, random_search
 from harness.comparison import selected
 from harness.errors import HarnessError
 from harness.outcome import Kind, Outcome, moments
@@ -24,6 +25,12 @@ Band = Literal["sem", "simultaneous"]
 _MAX_STAMPS = 2000
 TIME_LABEL = "estimated wall-clock time [s]"
 REGRET_LABEL = {"val": "validation regret", "test": "test regret"}
+_BOUND_LABEL: dict[Bound, str] = {
+    "oracle": "oracle",
+    "random": "random search, expected",
+    "floor": "floor of single observations",
+}
+_BOUND_DASHES: dict[Bound, Any] = {"oracle": (0, (1, 1)), "random": (0, (7, 2)), "floor": (0, (4, 1.5, 1, 1.5))}
 
 
 def curve(outcome: Outcome, kind: Kind) -> tuple[Floats, Floats, Floats]:
@@ -53,10 +60,18 @@ def everywhere(outcome: Outcome) -> float:
     return first
 
 
-def regret_figure(outcomes: Sequence[Outcome], kind: Kind, width: Width | None = None, *, band: Band = "sem") -> Figure:
+def regret_figure(
+    outcomes: Sequence[Outcome],
+    kind: Kind,
+    width: Width | None = None,
+    *,
+    band: Band = "sem",
+    bounds: Sequence[Bound] = (),
+) -> Figure:
     """Regret over simulated time, one panel per benchmark.
 
-    The `band` is of two standard errors at each time, or holds the whole mean curve with 95 % confidence.
+    The `band` is of two standard errors at each time, or holds the whole mean curve with 95 % confidence. `bounds` are
+    drawn too: the oracle, the expectation of random search, and the floor that the noise of observations sets.
 
     Raises HarnessError if no outcome has this kind of regret, or some cannot be compared.
     """
@@ -65,10 +80,12 @@ def regret_figure(outcomes: Sequence[Outcome], kind: Kind, width: Width | None =
     with mpl.rc_context(STYLE):
         figure, axes = panels(len(groups), width)
         for axis, same in zip(axes, groups.values(), strict=True):
-            _panel(axis, [(o, {**looks[o.study.label], "label": o.study.label}) for o in same], kind, band)
+            lines = _bounds(same, kind, bounds)
+            _panel(axis, [(o, {**looks[o.study.label], "label": o.study.label}) for o in same], kind, band, lines)
             axis.set_title(same[0].reference.title)
         what = {"sem": "±2 SEM", "simultaneous": "and simultaneous\n95 % band"}[band]
-        legend(figure, f"mean {what}, {_runs([o for same in groups.values() for o in same])} runs")
+        runs = _runs([o for same in groups.values() for o in same])
+        legend(figure, f"mean {what}, {runs} runs", above=bool(bounds))
     return figure
 
 
@@ -92,8 +109,43 @@ def _runs(outcomes: Sequence[Outcome]) -> str:
     return " to ".join(map(str, dict.fromkeys((seeds[0], seeds[-1]))))
 
 
-def _panel(axis: Axes, drawn: Sequence[tuple[Outcome, dict[str, Any]]], kind: Kind, band: Band) -> None:
+class _Line(NamedTuple):
+    """Regret `mean` Float[T] at `times` Float[T]; 0 where it cannot be drawn on a log axis, and its label says so."""
+
+    times: Floats
+    mean: Floats
+    look: dict[str, Any]
+
+
+def _bounds(same: Sequence[Outcome], kind: Kind, names: Sequence[Bound]) -> list[_Line]:
+    """The bounds `names` for comparable outcomes; the floor is that of the one with the most seeds."""
+    if not names:
+        return []
+    most = max(same, key=lambda outcome: len(outcome.trajectory.seeds))
+    table, rules = most.study.load_table(), most.study.rules
+    ends = np.array([min(outcome.first_times().min() for outcome in same), max(outcome.end for outcome in same)])
+    found = []
+    for name in names:
+        times, mean, label = ends, np.zeros(2), _BOUND_LABEL[name]
+        if name == "random":
+            times, mean = random_search(table, rules, kind, ends[1])
+        elif name == "oracle":
+            mean = np.full(2, oracle(table, rules, kind))
+        else:
+            mean = np.full(2, floor(table, rules, kind, most.trajectory.seeds).mean())
+        label += ": 0" * bool((mean == 0).all())
+        found.append(_Line(times, mean, {"color": "#777777", "linestyle": _BOUND_DASHES[name], "label": label}))
+    return found
+
+
+def _panel(
+    axis: Axes, drawn: Sequence[tuple[Outcome, dict[str, Any]]], kind: Kind, band: Band, bounds: Sequence[_Line] = ()
+) -> None:
     lowest, start = math.inf, math.inf
+    for times, mean, look in bounds:
+        shown = mean > 0
+        axis.plot(times[shown], mean[shown], linewidth=0.9, zorder=1.5, **look)
+        lowest = min(lowest, mean[shown].min(initial=math.inf))
     for outcome, look in drawn:
         times, mean, sem = curve(outcome, kind)
         axis.step(times, mean, where="post", **look)

@@ -10,6 +10,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from harness.bounds import BOUNDS
 from harness.errors import HarnessError, unknown
 from harness.outcome import Outcome
 from harness.plots.cells import cell_figure
@@ -79,6 +80,12 @@ def _check(setting: str, value: Any) -> None:
     if setting in _WORDS:
         if value not in _WORDS[setting]:
             raise unknown(f"value of '{setting}'", str(value), _WORDS[setting])
+    elif setting == "bounds":
+        if not isinstance(value, list | tuple):
+            raise HarnessError(f"bounds cannot be {value}.", 'it is a list: bounds = ["random", "floor"]')
+        for bound in value:
+            if bound not in BOUNDS:
+                raise unknown("value of 'bounds'", str(bound), BOUNDS)
     elif setting == "targets":
         if not (isinstance(value, list) and value and all(map(_positive, value))):
             raise HarnessError(f"targets cannot be {value}.", "they are regrets above 0: targets = [1e-2, 1e-3]")

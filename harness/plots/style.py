@@ -132,14 +132,20 @@ def provenance(outcomes: Sequence[Outcome], settings: Mapping[str, Any] | None =
     }
 
 
+def file_format(path: Path) -> str:
+    """The format of the file's ending. Raises HarnessError if figures are not written in it."""
+    kind = path.suffix.lstrip(".").lower()
+    if kind not in FORMATS:
+        raise HarnessError(f"cannot write a figure as '{path.name}'.", f"end its name in .{', .'.join(FORMATS)}")
+    return kind
+
+
 def save(figure: Figure, path: Path, source: Mapping[str, Any] | None = None) -> None:
     """Write the figure in the format of the file's ending, and its `source` as JSON beside it and in its metadata.
 
     PGF has no metadata, and takes the fonts of the document. Raises HarnessError if the figure cannot be written.
     """
-    kind = path.suffix.lstrip(".").lower()
-    if kind not in FORMATS:
-        raise HarnessError(f"cannot write a figure as '{path.name}'.", f"end its name in .{', .'.join(FORMATS)}")
+    kind = file_format(path)
     metadata: dict[str, Any] = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}.get(kind, {})
     if source is not None and kind != "pgf":
         metadata[{"pdf": "Subject", "svg": "Description", "png": "Description"}[kind]] = json.dumps(source)

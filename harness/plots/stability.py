@@ -1,0 +1,45 @@
+"""Patterns of connections, drawn in the order of how they fare."""
+
+from __future__ import annotations
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+
+from harness.errors import HarnessError
+from harness.plots.cells import draw_cell
+from harness.plots.style import STYLE, panels
+from harness.stability import By, Fares, Patterns, ranking
+from harness.table import Table
+
+
+def require_graphs(table: Table) -> None:
+    """Raise HarnessError unless the configurations of a table can be drawn."""
+    if table.space.graphs is None:
+        raise HarnessError(f"the configurations of {table.name} are no graphs to draw.", "leave --figure out.")
+
+
+def stability_figure(found: Patterns, by: By, top: int, seen: Fares | None = None) -> Figure:
+    """The first `top` patterns by `by`, the operators on them all alike; `seen` are predicted fares, means over seeds.
+
+    Raises HarnessError if the configurations are no graphs.
+    """
+    require_graphs(found.table)
+    measured = found.measured()
+    order = ranking(measured, by)[:top]
+    with mpl.rc_context(STYLE):
+        figure, axes = panels(len(order), height=1.6)
+        for rank, (axis, pattern) in enumerate(zip(axes, order.tolist(), strict=True), start=1):
+            draw_cell(axis, found.table.space, found.table.codes[found.shown[pattern]], plain=True)
+            count = found.count[pattern]
+            lines = [f"{rank}. {count:,} architecture{'s' if count > 1 else ''}", _fares(measured, pattern)]
+            if seen is not None:
+                lines.append(f"predicted {_fares(seen, pattern)}")
+            axis.set_title("\n".join(lines), fontsize=6.5)
+        figure.suptitle(f"{found.table.facts.title}, {found.table.facts.loss}", fontsize=8)
+    return figure
+
+
+def _fares(fares: Fares, pattern: int) -> str:
+    mean, spread, best = (float(column[pattern]) for column in fares)
+    return f"{mean:.4g}" + f" ± {spread:.2g}" * bool(np.isfinite(spread)) + f", best {best:.4g}"
