@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from harness.arrays import Ints as Ints
     from harness.errors import HarnessError as HarnessError
     from harness.params import Param as Param
+    from harness.predictor import Predictor as Predictor
+    from harness.predictor import Seen as Seen
     from harness.rng import Streams as Streams
     from harness.rules import Rules as Rules
     from harness.simulator import simulate as simulate
@@ -53,10 +55,12 @@ _HOME = {
     "OneSeed": "algorithm",
     "Param": "params",
     "Parameter": "space",
+    "Predictor": "predictor",
     "Problem": "algorithm",
     "Results": "algorithm",
     "Rules": "rules",
     "SearchSpace": "space",
+    "Seen": "predictor",
     "Streams": "rng",
     "Table": "table",
     "Trajectory": "trajectory",

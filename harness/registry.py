@@ -13,10 +13,12 @@ from harness import data
 from harness.algorithm import Factory
 from harness.benchmarks import Family, Source
 from harness.errors import HarnessError, unknown
+from harness.predictor import PredictorFactory
 from harness.table import Facts, Table
 
 ALGORITHMS = "nas_harness.algorithms"
 BENCHMARKS = "nas_harness.benchmarks"
+PREDICTORS = "nas_harness.predictors"
 
 
 @cache
@@ -35,6 +37,20 @@ def algorithm(name: str) -> Factory:
     if name not in points:
         raise unknown("algorithm", name, points, see="harness list algorithms")
     factory: Factory = _load(points[name], "algorithm")
+    return factory
+
+
+def predictor_names() -> list[str]:
+    """The names of all predictors, in alphabetical order."""
+    return list(_found(PREDICTORS))
+
+
+def predictor(name: str) -> PredictorFactory:
+    """The factory of predictors called `name`. Raises HarnessError like `algorithm`."""
+    points = _found(PREDICTORS)
+    if name not in points:
+        raise unknown("predictor", name, points, see="harness list predictors")
+    factory: PredictorFactory = _load(points[name], "predictor")
     return factory
 
 

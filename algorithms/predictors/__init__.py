@@ -12,21 +12,5 @@ thread: processes, not threads, share the work. On another machine or device the
 Axes: S seeds, k seeds of one call (positions, each once), n observations, d parameters.
 """
 
-from __future__ import annotations
-
-from typing import Protocol
-
-from algorithms.predictors.data import Seen
-from harness import Floats, Ints
-
-
-class Predictor(Protocol):
-    """A model of the loss for each of S seeds."""
-
-    def fit(self, seen: Seen, where: Ints) -> None:
-        """Learn from all that the seeds at positions `where` Int[k], ascending, have observed so far."""
-        ...
-
-    def predict(self, codes: Ints, where: Ints) -> Floats:
-        """Losses Float[k, m] at the largest fidelity of codes Int[k, m, d], or Int[m, d] for all of them."""
-        ...
+from harness import Predictor as Predictor
+from harness import Seen as Seen

@@ -2,37 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harness import Bools, Floats, HarnessError, Ints, SearchSpace
+from harness import Floats, HarnessError, Ints, SearchSpace
+from harness import Seen as Seen  # noqa: PLC0414
 
 Target = Literal["log", "raw"]
 Float32s = NDArray[np.float32]
 
 ENUMERATED = 1 << 17
 """Configurations up to which a space's graphs are computed once and looked up."""
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What k seeds have observed: codes Int[k, n, d], fidelity (index) Int[k, n], loss Float[k, n], inf for invalid.
-
-    Of seed i only the first `count[i]`, Int[k], are meant.
-    """
-
-    codes: Ints
-    fidelity: Ints
-    loss: Floats
-    count: Ints
-
-    def of(self, which: slice | Bools) -> Seen:
-        """Those of some of the seeds."""
-        return Seen(self.codes[which], self.fidelity[which], self.loss[which], self.count[which])
 
 
 class Targets:
@@ -70,6 +53,15 @@ class Targets:
         return np.where(self.log[where, None], np.exp(np.minimum(value, 700.0)), value)
 
 
+def features(space: SearchSpace, fidelities: int, codes: Ints, fidelity: Ints | int) -> Floats:
+    """The features of codes Int[n, d], and of the fidelity (index) where there are several, one-hot, Float[n, k]."""
+    numbers = space.features(codes)
+    if fidelities == 1:
+        return numbers
+    at = np.broadcast_to(fidelity, len(codes))
+    return np.concatenate([numbers, at[:, None] == np.arange(fidelities)], axis=1)
+
+
 class GraphInputs:
     """The graphs of a space as arrays that graph convolutions take.
 
@@ -87,6 +79,14 @@ class GraphInputs:
         self.space = space
         self.view = space.graphs
         self.kind = kind
+
+    def distinct(self, codes: Ints) -> tuple[Ints, Ints]:
+        """Those of codes Int[n, d] whose graphs differ, and for each of the n the position of its own among them."""
+        adjacency, labels = self.view.of(codes)
+        keys = np.concatenate([np.packbits(adjacency.reshape(len(codes), -1), axis=1), labels.view(np.uint8)], axis=1)
+        whole = np.ascontiguousarray(keys).view(f"V{keys.shape[1]}").ravel()
+        _, first, back = np.unique(whole, return_index=True, return_inverse=True)
+        return codes[first], back
 
     def of(self, codes: Ints) -> tuple[Float32s, Float32s]:
         """Propagation matrices Float[n, p, v, v] and vertex labels, one-hot, Float[n, v, labels], of codes Int[n, d].

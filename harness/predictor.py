@@ -1,0 +1,60 @@
+"""Predictors of a configuration's loss: what they learn from, and what they answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from harness.algorithm import Problem
+from harness.arrays import Bools, Floats, Ints
+from harness.rng import Streams
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What k seeds have observed: codes Int[k, n, d], fidelity (index) Int[k, n], loss Float[k, n], inf for invalid.
+
+    Of seed i only the first `count[i]`, Int[k], are meant.
+    """
+
+    codes: Ints
+    fidelity: Ints
+    loss: Floats
+    count: Ints
+
+    def of(self, which: slice | Bools | Ints) -> Seen:
+        """Those of some of the seeds."""
+        return Seen(self.codes[which], self.fidelity[which], self.loss[which], self.count[which])
+
+    @property
+    def valid(self) -> Bools:
+        """Which of the entries are meant, Bool[k, n]."""
+        return np.arange(self.loss.shape[1]) < self.count[:, None]
+
+    def only(self, wanted: Bools, least: int = 1) -> Seen:
+        """The observations `wanted` Bool[k, n]; a seed with fewer than `least` of them keeps all of its own."""
+        wanted = wanted & self.valid
+        kept = np.where((wanted.sum(axis=1) < least)[:, None], self.valid, wanted)
+        order = np.argsort(~kept, axis=1, kind="stable")
+        row = np.arange(len(order))[:, None]
+        return Seen(self.codes[row, order], self.fidelity[row, order], self.loss[row, order], kept.sum(axis=1))
+
+
+class Predictor(Protocol):
+    """A model of the loss for each of S seeds."""
+
+    def fit(self, seen: Seen, where: Ints) -> None:
+        """Learn from all that the seeds at positions `where` Int[k], ascending, have observed so far."""
+        ...
+
+    def predict(self, codes: Ints, where: Ints) -> Floats:
+        """Losses Float[k, m] at the largest fidelity of codes Int[k, m, d], or Int[m, d] for all of them."""
+        ...
+
+
+class PredictorFactory(Protocol):
+    """What the entry points of `nas_harness.predictors` name; its keyword-only arguments are its parameters."""
+
+    def __call__(self, problem: Problem, streams: Streams, /, **params: Any) -> Predictor: ...
