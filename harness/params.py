@@ -95,6 +95,6 @@ def resolve(algorithm: str, factory: Callable[..., Any], given: Mapping[str, obj
     for name in given:
         if name not in known:
             if not known:
-                raise HarnessError(f"algorithm '{algorithm}' has no parameters, got '{name}'.")
+                raise HarnessError(f"'{algorithm}' has no parameters, got '{name}'.")
             raise unknown(f"parameter of '{algorithm}'", name, known)
     return {name: d.parse(given[name]) if name in given else d.default for name, d in known.items()}

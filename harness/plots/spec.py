@@ -11,10 +11,10 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from harness.errors import HarnessError, unknown
-from harness.outcome import Outcome
 from harness.plots.cells import cell_figure
 from harness.plots.contrasts import critical_difference_figure, speed_up_figure, violin_figure
 from harness.plots.profiles import rank_figure, regret_ecdf_figure, time_ecdf_figure
+from harness.plots.quality import LABELS, quality_figure
 from harness.plots.regret import regret_figure
 
 FIGURES: dict[str, Callable[..., Figure]] = {
@@ -26,8 +26,10 @@ FIGURES: dict[str, Callable[..., Figure]] = {
     "speed-up": speed_up_figure,
     "violin": violin_figure,
     "cells": cell_figure,
+    "prediction": quality_figure,
 }
-_WORDS = {
+_WORDS: dict[str, tuple[str, ...]] = {
+    "measure": tuple(LABELS),
     "kind": ("val", "test"),
     "width": ("column", "page"),
     "band": ("sem", "simultaneous"),
@@ -53,8 +55,10 @@ def load(path: Path) -> dict[str, Any]:
     return settings
 
 
-def draw(outcomes: Sequence[Outcome], settings: Mapping[str, Any]) -> Figure:
+def draw(outcomes: Sequence[Any], settings: Mapping[str, Any]) -> Figure:
     """The figure that `settings` describe: `figure`, `kind`, `width`, and what that figure takes.
+
+    The figure "prediction" is one of qualities, the others are of outcomes.
 
     Raises HarnessError for a figure or a setting that there is not, and for a value that it cannot take.
     """
@@ -63,12 +67,13 @@ def draw(outcomes: Sequence[Outcome], settings: Mapping[str, Any]) -> Figure:
     if name not in FIGURES:
         raise unknown("figure", str(name), FIGURES)
     function = FIGURES[name]
-    own = {n: p for n, p in inspect.signature(function).parameters.items() if n != "outcomes"}
+    own = {n: p for n, p in inspect.signature(function).parameters.items() if n not in ("outcomes", "qualities")}
     for setting, value in given.items():
         if setting not in own:
             raise unknown(f"setting of the figure '{name}'", setting, own)
         _check(setting, value)
-    arguments = {"kind": "val", "width": None, **({"at": None} if "at" in own else {}), **given}
+    defaults = {"kind": "val", "width": None, "at": None}
+    arguments = {**{name: value for name, value in defaults.items() if name in own}, **given}
     for setting, parameter in own.items():
         if setting not in arguments and parameter.default is inspect.Parameter.empty:
             raise HarnessError(f"the figure '{name}' needs {setting}.", "see docs/figures.md.")
