@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 
-from harness import Bools, HarnessError, Ints, Jobs, Param, Predictor, Problem, Results, Seen, Streams, registry
+from harness import Bools, Ints, Jobs, Param, Predictor, Problem, Results, Seen, Streams, registry
 from harness.params import declared, resolve
 from harness.predictor import PredictorFactory
 
@@ -29,7 +29,7 @@ class NPred:
         problem: Problem,
         streams: Streams,
         *,
-        random: Annotated[int, Param("N, random configurations that are trained first", low=2)] = 172,
+        random: Annotated[int, Param("N, random configurations that are trained first", low=1)] = 172,
         top: Annotated[int, Param("K, best ones by prediction that are trained in each round", low=1)] = 100,
         rounds: Annotated[int, Param("fits, each followed by K trainings", low=1)] = 1,
         pool: Annotated[int, Param("random configurations to predict where not all can be", low=1)] = 15000,
@@ -38,11 +38,6 @@ class NPred:
         device: Annotated[Literal["cpu", "cuda"], Param("where networks are trained")] = "cpu",
     ) -> None:
         space, seeds = problem.space, len(problem.seeds)
-        if random > space.cardinality:
-            raise HarnessError(
-                f"npred is to train {random:,} random configurations, but there are only {space.cardinality:,}.",
-                f"give it less: --param npred.random={space.cardinality // 2}",
-            )
         self.problem = problem
         self.goals = random + top * np.arange(rounds + 1)
         self.pool = pool

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 
 from harness.errors import HarnessError
 from harness.plots.style import STYLE, Width, legend, panels, styles
@@ -45,6 +46,9 @@ def quality_figure(qualities: Sequence[Quality], measure: str = "spearman", widt
                     [row["train"] for row in rows], mean, error, **look, label=quality.study.label, marker="o", ms=2.5
                 )
             axis.set_xscale("log")
+            sizes = sorted({size for quality in same for size in quality.study.sizes})
+            axis.set_xticks(sizes, [str(size) for size in sizes])
+            axis.xaxis.set_minor_locator(NullLocator())
             if measure in _LOG:
                 axis.set_yscale("log", nonpositive="clip")
             unit = f" ({same[0].unit})" if measure == "mse" else ""

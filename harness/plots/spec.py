@@ -26,8 +26,8 @@ FIGURES: dict[str, Callable[..., Figure]] = {
     "speed-up": speed_up_figure,
     "violin": violin_figure,
     "cells": cell_figure,
-    "prediction": quality_figure,
 }
+_ALL = {**FIGURES, "prediction": quality_figure}
 _WORDS: dict[str, tuple[str, ...]] = {
     "measure": tuple(LABELS),
     "kind": ("val", "test"),
@@ -64,9 +64,9 @@ def draw(outcomes: Sequence[Any], settings: Mapping[str, Any]) -> Figure:
     """
     given = {name: value for name, value in settings.items() if name not in ("results", "output", "figure")}
     name = settings.get("figure", "regret")
-    if name not in FIGURES:
-        raise unknown("figure", str(name), FIGURES)
-    function = FIGURES[name]
+    if name not in _ALL:
+        raise unknown("figure", str(name), _ALL)
+    function = _ALL[name]
     own = {n: p for n, p in inspect.signature(function).parameters.items() if n not in ("outcomes", "qualities")}
     for setting, value in given.items():
         if setting not in own:
