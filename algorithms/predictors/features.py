@@ -32,9 +32,10 @@ class FeaturePredictor:
         network = FeatureNetwork(problem.space, len(problem.fidelities), width)
         self.models = Batched(network, streams, target=target, on=device)
         self.full = problem.full
+        self.training = TRAINING
 
     def fit(self, seen: Seen, where: Ints) -> None:
-        self.models.fit(seen, where, TRAINING)
+        self.models.fit(seen, where, self.training)
 
     def predict(self, codes: Ints, where: Ints) -> Floats:
         return self.models.predict(codes, where, self.full)
