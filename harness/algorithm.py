@@ -79,8 +79,10 @@ class Algorithm(Protocol):
 class Factory(Protocol):
     """What the entry points of `nas_harness.algorithms` name; its keyword-only arguments are its parameters.
 
-    It may have attributes: `shard`, the number of seeds to step together, and `note(fidelities Int[F]) -> str`, what
-    `harness run` says to a user of a table with these fidelities, or nothing.
+    It may have attributes: `shard`, the number of seeds to step together; `note(fidelities Int[F]) -> str`, what
+    `harness run` says to a user of a table with these fidelities, or nothing; `evaluations(**params) -> int`, how many
+    configurations a whole run trains, where that is a matter of its parameters; and `parts(**params)`, other plugins
+    that it is made of, whose source is part of a study's identity.
     """
 
     def __call__(self, problem: Problem, streams: Streams, /, **params: Any) -> Algorithm: ...

@@ -5,11 +5,10 @@ from __future__ import annotations
 import inspect
 import math
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from harness.algorithm import Factory
 from harness.errors import HarnessError, unknown
 
 
@@ -74,7 +73,7 @@ class Declared:
         return HarnessError(f"parameter '{self.name}' cannot be {given}.", f"it takes {self.expects}.")
 
 
-def declared(factory: Factory) -> dict[str, Declared]:
+def declared(factory: Callable[..., Any]) -> dict[str, Declared]:
     """The parameters that a factory declares, by name."""
     call = factory.__init__ if inspect.isclass(factory) else inspect.unwrap(factory)
     hints = get_type_hints(call, include_extras=True)
@@ -90,12 +89,12 @@ def declared(factory: Factory) -> dict[str, Declared]:
     return found
 
 
-def resolve(algorithm: str, factory: Factory, given: Mapping[str, object]) -> dict[str, Any]:
+def resolve(algorithm: str, factory: Callable[..., Any], given: Mapping[str, object]) -> dict[str, Any]:
     """All parameters of a run: the `given` ones checked and typed, the others at their defaults."""
     known = declared(factory)
     for name in given:
         if name not in known:
             if not known:
-                raise HarnessError(f"algorithm '{algorithm}' has no parameters, got '{name}'.")
+                raise HarnessError(f"'{algorithm}' has no parameters, got '{name}'.")
             raise unknown(f"parameter of '{algorithm}'", name, known)
     return {name: d.parse(given[name]) if name in given else d.default for name, d in known.items()}

@@ -1,9 +1,11 @@
-"""Predictors of losses: what they learn from, and what they answer."""
+"""Predictors of a configuration's loss: what they learn from, and what they answer."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any, Protocol
+
+import numpy as np
 
 from harness.algorithm import Problem
 from harness.arrays import Bools, Floats, Ints
@@ -22,9 +24,22 @@ class Seen:
     loss: Floats
     count: Ints
 
-    def of(self, which: slice | Bools) -> Seen:
+    def of(self, which: slice | Bools | Ints) -> Seen:
         """Those of some of the seeds."""
         return Seen(self.codes[which], self.fidelity[which], self.loss[which], self.count[which])
+
+    @property
+    def valid(self) -> Bools:
+        """Which of the entries are meant, Bool[k, n]."""
+        return np.arange(self.loss.shape[1]) < self.count[:, None]
+
+    def only(self, wanted: Bools, least: int = 1) -> Seen:
+        """The observations `wanted` Bool[k, n]; a seed with fewer than `least` of them keeps all of its own."""
+        wanted = wanted & self.valid
+        kept = np.where((wanted.sum(axis=1) < least)[:, None], self.valid, wanted)
+        order = np.argsort(~kept, axis=1, kind="stable")
+        row = np.arange(len(order))[:, None]
+        return Seen(self.codes[row, order], self.fidelity[row, order], self.loss[row, order], kept.sum(axis=1))
 
 
 class Predictor(Protocol):

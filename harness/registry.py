@@ -40,11 +40,16 @@ def algorithm(name: str) -> Factory:
     return factory
 
 
+def predictor_names() -> list[str]:
+    """The names of all predictors, in alphabetical order."""
+    return list(_found(PREDICTORS))
+
+
 def predictor(name: str) -> PredictorFactory:
     """The factory of predictors called `name`. Raises HarnessError like `algorithm`."""
     points = _found(PREDICTORS)
     if name not in points:
-        raise unknown("predictor", name, points)
+        raise unknown("predictor", name, points, see="harness list predictors")
     factory: PredictorFactory = _load(points[name], "predictor")
     return factory
 

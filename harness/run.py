@@ -13,6 +13,7 @@ from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from functools import partial
 from importlib.metadata import version
 from multiprocessing import connection
+from typing import Any
 
 import numpy as np
 
@@ -23,12 +24,22 @@ from harness.store import ResultStore
 from harness.study import Study
 
 Progress = Callable[[Study, float], None]
-Task = tuple[Study, range]
+Task = tuple[Any, range]
+Work = Callable[[Any, range, Callable[[float], None]], Any]
 _POLL_SECONDS = 0.1
 
 
-def run(studies: Sequence[Study], store: ResultStore, *, processes: int, progress: Progress) -> None:
+def run(
+    studies: Sequence[Any],
+    store: Any,
+    *,
+    processes: int,
+    progress: Callable[[Any, float], None],
+    work: Work | None = None,
+) -> None:
     """Bring every study to its file in `store`; what is there already is not run again.
+
+    `work` makes of a study and a shard of its seeds what the store takes: simulated trajectories by default.
 
     `progress` is called with a study and the done share of its seeds in [0, 1]. Killed or interrupted at any moment,
     the same call goes on from the shards that were stored.
@@ -52,13 +63,18 @@ def run(studies: Sequence[Study], store: ResultStore, *, processes: int, progres
         finish(study)
     report()
     execute = _in_pool if processes > 1 else _here
-    for i in execute(tasks, store, shares, report, processes):
+    for i in execute(tasks, store, work or _simulated, shares, report, processes):
         finish(tasks[i][0])
         report()
 
 
 def _here(
-    tasks: Sequence[Task], store: ResultStore, shares: MutableSequence[float], report: Callable[[], None], _: int
+    tasks: Sequence[Task],
+    store: ResultStore,
+    work: Work,
+    shares: MutableSequence[float],
+    report: Callable[[], None],
+    _: int,
 ) -> Iterator[int]:
     """Run the tasks one after another; yields the number of each when it is stored."""
 
@@ -67,7 +83,7 @@ def _here(
         report()
 
     for i, task in enumerate(tasks):
-        _run_shard(task, store, partial(done, i))
+        store.add(work(*task, partial(done, i)))
         done(i, 1.0)
         yield i
 
@@ -75,6 +91,7 @@ def _here(
 def _in_pool(
     tasks: Sequence[Task],
     store: ResultStore,
+    work: Work,
     shares: MutableSequence[float],
     report: Callable[[], None],
     processes: int,
@@ -83,7 +100,7 @@ def _in_pool(
     context = multiprocessing.get_context("spawn")
     executor = ProcessPoolExecutor(processes, context, initializer=_start_worker, initargs=(shares,))
     try:
-        pending = {executor.submit(_pool_task, i, task, store): i for i, task in enumerate(tasks)}
+        pending = {executor.submit(_pool_task, i, task, store, work): i for i, task in enumerate(tasks)}
         while pending:
             done, _ = wait(pending, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
             report()
@@ -115,19 +132,18 @@ def _leave_with_parent() -> None:
     os._exit(1)
 
 
-def _pool_task(i: int, task: Task, store: ResultStore) -> None:
-    _run_shard(task, store, partial(_Worker.shares.__setitem__, i))
+def _pool_task(i: int, task: Task, store: ResultStore, work: Work) -> None:
+    store.add(work(*task, partial(_Worker.shares.__setitem__, i)))
     _Worker.shares[i] = 1.0
 
 
-def _run_shard(task: Task, store: ResultStore, progress: Callable[[float], None]) -> None:
-    study, shard = task
+def _simulated(study: Study, shard: range, progress: Callable[[float], None]) -> Outcome:
     table = registry.benchmark(study.benchmark)
     factory = partial(registry.algorithm(study.algorithm), **study.params)
     began = time.perf_counter()
     trajectory = simulate(table, factory, seeds=np.array(shard), rules=study.rules, progress=progress)
     wall = time.perf_counter() - began
-    store.add(Outcome.of(study, table, trajectory, wall, versions()))
+    return Outcome.of(study, table, trajectory, wall, versions())
 
 
 def versions() -> dict[str, str]:

@@ -28,7 +28,8 @@ from harness.trajectory import Trajectory
 SCHEMA = 1
 _KEY = b"nas_harness"
 _UNFINISHED = ".unfinished"
-_SET_ASIDE = {_UNFINISHED, "baseline"}
+QUALITIES = "predictions"
+_SET_ASIDE = {_UNFINISHED, "baseline", QUALITIES}
 
 
 class ResultStore:
@@ -59,26 +60,25 @@ class ResultStore:
     def add(self, outcome: Outcome) -> None:
         """Store the outcome of one shard of its study."""
         seeds = outcome.trajectory.seeds
-        path = self._shard(outcome.study, range(seeds[0], seeds[-1] + 1))
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise _cannot_write(path.parent, error) from None
-        write(outcome, path)
+        write(outcome, self._shard(outcome.study, range(seeds[0], seeds[-1] + 1)))
 
     def finish(self, study: Study) -> Path:
         """Join the shards of a study into its file, unless another process has, and remove them."""
         if not self.complete(study):
-            write(_join(study, [read(self._shard(study, shard)) for shard in study.shards]), self.path(study))
+            self.join(study)
         shutil.rmtree(self._unfinished(study), ignore_errors=True)
         with suppress(OSError):
             self._unfinished(study).parent.rmdir()
         return self.path(study)
 
-    def _unfinished(self, study: Study) -> Path:
+    def join(self, study: Study) -> None:
+        """Write the file of a study whose shards are all there."""
+        write(_join(study, [read(self._shard(study, shard)) for shard in study.shards]), self.path(study))
+
+    def _unfinished(self, study: Any) -> Path:
         return self.folder / _UNFINISHED / study.id
 
-    def _shard(self, study: Study, seeds: range) -> Path:
+    def _shard(self, study: Any, seeds: range) -> Path:
         return self._unfinished(study) / f"{seeds.start}-{seeds.stop}.parquet"
 
 
@@ -144,9 +144,16 @@ def write(outcome: Outcome, path: Path) -> None:
             "val_loss": outcome.val_loss,
             "test_loss": outcome.test_loss,
         }
-    ).replace_schema_metadata({_KEY: json.dumps(footer)})
+    )
+    write_table(table, footer, path)
+
+
+def write_table(table: pa.Table, footer: dict[str, Any], path: Path) -> None:
+    """Write a Parquet file with a JSON footer, whole or not at all. Raises HarnessError if that cannot be done."""
+    table = table.replace_schema_metadata({_KEY: json.dumps(footer)})
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
             pq.write_table(table, file, compression="zstd")
             file.flush()
@@ -161,6 +168,11 @@ def write(outcome: Outcome, path: Path) -> None:
 
 def read(path: Path) -> Outcome:
     """The outcome stored at `path`. Raises HarnessError if it is not a study of this schema."""
+    return _outcome(*read_table(path))
+
+
+def read_table(path: Path) -> tuple[pa.Table, dict[str, Any]]:
+    """A Parquet file and its JSON footer. Raises HarnessError if it is not a result of this schema."""
     try:
         table = pq.read_table(path, partitioning=None)
         footer = json.loads((table.schema.metadata or {})[_KEY])
@@ -176,7 +188,7 @@ def read(path: Path) -> Outcome:
             f"{path} has results of schema {footer.get('schema')}; this version reads schema {SCHEMA}.",
             "run its study again, or use the version of nas-harness that wrote it.",
         )
-    return _outcome(table, footer)
+    return table, footer
 
 
 def _outcome(table: pa.Table, footer: dict[str, Any]) -> Outcome:

@@ -7,7 +7,7 @@ import inspect
 import json
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -62,8 +62,10 @@ class Study:
         factory = registry.algorithm(algorithm)
         params = resolve(algorithm, factory, given)
         one = np.array([first])
+        _check_length(algorithm, factory, params, seen, rules)
         factory(Problem(seen.space, seen.fidelities, one, rules.workers, rules.budget), Streams(one, "plan"), **params)
-        return cls(table.name, table.checksum, algorithm, params, _source(factory), first, stop, rules)
+        source = _source(factory, *getattr(factory, "parts", lambda **_: ())(**params))
+        return cls(table.name, table.checksum, algorithm, params, source, first, stop, rules)
 
     @cached_property
     def id(self) -> str:
@@ -114,8 +116,28 @@ class Study:
         return cls(**{**data, "rules": Rules(**rules)})
 
 
-def _source(factory: Factory) -> str:
-    """Hash of the file that defines the factory and of those of the same package that it is built on."""
+def _check_length(algorithm: str, factory: Factory, params: Mapping[str, Any], table: Table, rules: Rules) -> None:
+    evaluations = getattr(factory, "evaluations", None)
+    if evaluations is None:
+        return
+    needed = evaluations(**params)
+    if needed > len(table):
+        raise HarnessError(
+            f"{algorithm} is to train {needed:,} configurations, but {table.name} has {len(table):,}.",
+            f"give it less to train; `harness show {algorithm}` lists its parameters.",
+        )
+    if rules.evals is not None and needed > rules.evals:
+        raise HarnessError(
+            f"{algorithm} is to train {needed:,} configurations, more than the {rules.evals:,} of --evals.",
+            f"give it less to train, or --evals {needed}.",
+        )
+
+
+def _source(factory: Factory, *parts: Callable[..., Any]) -> str:
+    """Hash of the file that defines the factory and of those of the same package that it is built on.
+
+    Of its `parts`, whose modules may be imported late, all files of their folders count.
+    """
     module = inspect.getmodule(inspect.unwrap(factory))
     used: dict[str, ModuleType] = {}
     if module is not None:
@@ -123,7 +145,19 @@ def _source(factory: Factory) -> str:
     digest = hashlib.sha256()
     for name in sorted(used):
         digest.update(Path(str(used[name].__file__)).read_bytes())
+    for part in parts:
+        digest.update(folder_source(part).encode())
     return digest.hexdigest()[:16] if used else ""
+
+
+def folder_source(part: Callable[..., Any]) -> str:
+    """Hash of the Python files in the folder of the module that defines `part`."""
+    digest = hashlib.sha256()
+    module = inspect.getmodule(inspect.unwrap(part))
+    if module is not None and getattr(module, "__file__", None) is not None:
+        for file in sorted(Path(str(module.__file__)).parent.glob("*.py")):
+            digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def _collect(module: ModuleType, used: dict[str, ModuleType]) -> None:

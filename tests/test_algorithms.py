@@ -24,6 +24,8 @@ def test_contract(algorithm: str, test: str) -> None:
 def contract_fields(algorithm: str) -> dict[str, Any]:
     """What the contract is told; other packages' algorithms are slow, and may not be installed."""
     factory = registry.algorithm(algorithm)
+    if algorithm == "npred":
+        return {"name": algorithm, "params": {"random": 20, "top": 10, "rounds": 2, "predictor": "ridge"}, "evals": 60}
     if not factory.__module__.startswith("algorithms.external"):
         return {"name": algorithm}
     try:

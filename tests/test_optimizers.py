@@ -360,7 +360,7 @@ def test_dehb_and_hyperband_find_good_configurations_of_the_embedded_table() -> 
     assert best["reinforce"] < best["rs"] + 0.001
 
 
-@pytest.mark.parametrize("name", ["rs", "re", "ls", "de", "hb", "sh", "asha", "dehb", "reinforce"])
+@pytest.mark.parametrize("name", ["rs", "re", "ls", "de", "hb", "sh", "asha", "dehb", "reinforce", "npred"])
 def test_a_page_states_every_default(name: str) -> None:
     pages = [page.read_text().splitlines() for page in (ROOT / "docs" / "algorithms").glob("*.md")]
     (page,) = [lines for lines in pages if f"`{name}`" in lines[0]]

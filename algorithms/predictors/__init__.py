@@ -12,6 +12,5 @@ thread: processes, not threads, share the work. On another machine or device the
 Axes: S seeds, k seeds of one call (positions, each once), n observations, d parameters.
 """
 
-from __future__ import annotations
-
 from harness import Predictor as Predictor
+from harness import Seen as Seen

@@ -10,13 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from algorithms.predictors.data import Target, Targets
+from algorithms.predictors.data import Float32s, Target, Targets
 from algorithms.predictors.networks import Network, Shape
-from harness import Floats, HarnessError, Ints, Seen, Streams
-
-BLOCK = 16
-"""Seeds in one batched product: more do not fit the caches, fewer pay for the calls."""
+from harness import Bools, Floats, HarnessError, Ints, Seen, Streams
 
 _ALIGN = 64
 
@@ -25,7 +23,8 @@ _ALIGN = 64
 class Training:
     """How a network is fitted: Adam with a cosine schedule, on minibatches of `batch` out of shuffled passes.
 
-    A fit takes `steps` steps or, if `epochs` is not 0, that many passes over the observations.
+    A fit takes `steps` steps or, if `epochs` is not 0, that many passes over the observations. `decay` shrinks the
+    weights at each step (Loshchilov and Hutter 2019), `l2` is part of the gradient.
     """
 
     steps: int = 0
@@ -33,6 +32,11 @@ class Training:
     batch: int = 32
     rate: float = 5e-3
     decay: float = 0.0
+    l2: float = 0.0
+
+    def length(self, count: Ints) -> Ints:
+        """Steps of a fit to `count` Int[k] observations."""
+        return np.full_like(count, self.steps) if self.steps else self.epochs * np.maximum(1, count // self.batch)
 
 
 @contextmanager
@@ -103,34 +107,48 @@ class Batched:
         self.weights = torch.zeros((len(streams.seeds), self.trained.size), device=self.device)
         self.statistics = torch.zeros((len(streams.seeds), self.running.size), device=self.device)
 
-    def fit(self, seen: Seen, where: Ints, training: Training, *, warm: bool = False) -> None:
-        """Fit the models of the seeds at `where` Int[k]; `warm` goes on from where their last fits ended."""
-        targets = self.targets.fit(seen, where)
+    def fit(
+        self, seen: Seen, where: Ints, training: Training, *, warm: bool = False, classes: Bools | None = None
+    ) -> None:
+        """Fit the models of the seeds at `where` Int[k]; `warm` goes on from where their last fits ended.
+
+        With `classes` Bool[k, n] the network learns the log-odds that an observation is of the class.
+        """
+        logistic = classes is not None
+        targets = self.targets.fit(seen, where) if classes is None else np.where(classes, 1, -1).astype(np.float32)
+        length = training.length(seen.count)
         with one_thread():
-            for start in range(0, len(where), BLOCK):
-                part = slice(start, start + BLOCK)
-                block = seen.of(part)
-                cold = where[part][~(self.fitted[where[part]] & warm)]
-                self._initialise(cold)
-                self._train(block, targets[part], where[part], training)
-                self.fitted[where[part]] = True
+            for steps in np.unique(length).tolist():
+                same = np.flatnonzero(length == steps)
+                for start in range(0, len(same), self.network.block):
+                    part = same[start : start + self.network.block]
+                    self._initialise(where[part][~(self.fitted[where[part]] & warm)])
+                    self._train(seen.of(part), targets[part], where[part], training, steps, logistic)
+        self.fitted[where] = True
 
     def predict(self, codes: Ints, where: Ints, fidelity: int) -> Floats:
         """Losses Float[k, m] of codes Int[k, m, d], or Int[m, d] for all, at a fidelity (index)."""
         shared = codes.ndim == 2
+        if shared:
+            codes, back = self.network.distinct(codes)
         out = np.empty((len(where), codes.shape[-2]))
         with one_thread(), torch.no_grad():
-            for start in range(0, len(where), BLOCK):
-                part = slice(start, start + BLOCK)
+            for start in range(0, len(where), self.network.block):
+                part = slice(start, start + self.network.block)
                 views = self._views(where[part])
-                for first in range(0, out.shape[1], _CHUNK):
-                    chunk = codes[..., first : first + _CHUNK, :] if shared else codes[part, first : first + _CHUNK]
+                for first in range(0, out.shape[1], self.network.chunk):
+                    chunk = (
+                        codes[..., first : first + self.network.chunk, :]
+                        if shared
+                        else codes[part, first : first + self.network.chunk]
+                    )
                     inputs = self._inputs(chunk, np.full(chunk.shape[:-1], fidelity))
                     if shared:
                         inputs = tuple(x.expand(len(where[part]), *x.shape) for x in inputs)
                     predicted = self.network.forward(views, tuple(map(_paired, inputs)), None)
-                    out[part, first : first + _CHUNK] = predicted[: len(where[part])].cpu().numpy()
-        return self.targets.losses(out, where)
+                    out[part, first : first + self.network.chunk] = predicted[: len(where[part])].cpu().numpy()
+        losses = self.targets.losses(out, where)
+        return losses[:, back] if shared else losses
 
     def _initialise(self, where: Ints) -> None:
         if where.size:
@@ -147,30 +165,34 @@ class Batched:
         flat = self.network.inputs(codes.reshape(-1, codes.shape[-1]), fidelity.ravel())
         return tuple(torch.from_numpy(x).to(self.device).view(*codes.shape[:-1], *x.shape[1:]) for x in flat)
 
-    def _train(self, seen: Seen, targets: np.ndarray, where: Ints, training: Training) -> None:
+    def _train(
+        self, seen: Seen, targets: Float32s, where: Ints, training: Training, steps: int, logistic: bool
+    ) -> None:
         inputs = tuple(map(_paired, self._inputs(seen.codes, seen.fidelity)))
         y = _paired(torch.from_numpy(targets).to(self.device))
-        order = _paired(torch.from_numpy(self._order(seen.count, where, training)).to(self.device))
+        order = _paired(torch.from_numpy(self._order(seen.count, where, steps, training.batch)).to(self.device))
         at = torch.from_numpy(where)
         parameters, statistics = _paired(self.weights[at]), _paired(self.statistics[at])
         gradient, moment, square = (torch.zeros_like(parameters) for _ in range(3))
         leaves = {name: view.detach().requires_grad_() for name, view in self.trained.views(parameters).items()}
-        for name, slot in self.trained.views(gradient).items():
-            leaves[name].grad = slot
+        free, slots = tuple(leaves.values()), tuple(self.trained.views(gradient).values())
         leaves |= self.running.views(statistics)
         row = torch.arange(len(order), device=self.device)[:, None]
-        steps = order.shape[1]
         for step in range(steps):
             chosen = order[:, step]
             noise = self._dropout(where, training.batch)
             predicted = self.network.forward(leaves, tuple(x[row, chosen] for x in inputs), noise)
-            loss = (predicted - y[row, chosen]).square().mean(dim=1)
-            gradient.zero_()
-            loss.sum().backward()  # type: ignore[no-untyped-call]
+            target = y[row, chosen]
+            error = functional.softplus(-target * predicted) if logistic else (predicted - target).square()
+            loss = error.mean(dim=1)
+            for slot, found in zip(slots, torch.autograd.grad(loss.sum(), free), strict=True):
+                slot.copy_(found)
             finite = loss.detach().isfinite()
             if not finite.all():
                 gradient[~finite] = 0.0
                 self.skipped[where] += ~finite[: len(where)].cpu().numpy()
+            if training.l2:
+                gradient.add_(parameters, alpha=training.l2)
             rate = training.rate * 0.5 * (1.0 + np.cos(np.pi * step / steps))
             moment.lerp_(gradient, 0.1)
             square.mul_(0.999).addcmul_(gradient, gradient, value=0.001)
@@ -184,16 +206,11 @@ class Batched:
         draws = self.noise.uniform(batch * self.network.draws, where).astype(np.float32)
         return _paired(torch.from_numpy(draws).to(self.device).view(len(where), batch, self.network.draws))
 
-    def _order(self, count: Ints, where: Ints, training: Training) -> Ints:
+    def _order(self, count: Ints, where: Ints, steps: int, batch: int) -> Ints:
         """Which observations each step takes, Int[k, steps, batch]: passes over all of them, each shuffled anew."""
-        most = int(count.max())
-        steps = training.steps or training.epochs * max(1, most // training.batch)
-        out = np.empty((len(where), steps * training.batch), dtype=np.int64)
+        out = np.empty((len(where), steps * batch), dtype=np.int64)
         for i, n in enumerate(count.tolist()):
             passes = -(-out.shape[1] // n)
             draws = self.shuffles.uniform(passes * n, where[i : i + 1]).reshape(passes, n)
             out[i] = draws.argsort(axis=1, kind="stable").ravel()[: out.shape[1]]
-        return out.reshape(len(where), steps, training.batch)
-
-
-_CHUNK = 1024
+        return out.reshape(len(where), steps, batch)

@@ -8,7 +8,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from harness import Floats, HarnessError, Ints, SearchSpace, Seen
+from harness import Floats, HarnessError, Ints, SearchSpace
+from harness import Seen as Seen  # noqa: PLC0414
 
 Target = Literal["log", "raw"]
 Float32s = NDArray[np.float32]
@@ -52,6 +53,15 @@ class Targets:
         return np.where(self.log[where, None], np.exp(np.minimum(value, 700.0)), value)
 
 
+def features(space: SearchSpace, fidelities: int, codes: Ints, fidelity: Ints | int) -> Floats:
+    """The features of codes Int[n, d], and of the fidelity (index) where there are several, one-hot, Float[n, k]."""
+    numbers = space.features(codes)
+    if fidelities == 1:
+        return numbers
+    at = np.broadcast_to(fidelity, len(codes))
+    return np.concatenate([numbers, at[:, None] == np.arange(fidelities)], axis=1)
+
+
 class GraphInputs:
     """The graphs of a space as arrays that graph convolutions take.
 
@@ -69,6 +79,14 @@ class GraphInputs:
         self.space = space
         self.view = space.graphs
         self.kind = kind
+
+    def distinct(self, codes: Ints) -> tuple[Ints, Ints]:
+        """Those of codes Int[n, d] whose graphs differ, and for each of the n the position of its own among them."""
+        adjacency, labels = self.view.of(codes)
+        keys = np.concatenate([np.packbits(adjacency.reshape(len(codes), -1), axis=1), labels.view(np.uint8)], axis=1)
+        whole = np.ascontiguousarray(keys).view(f"V{keys.shape[1]}").ravel()
+        _, first, back = np.unique(whole, return_index=True, return_inverse=True)
+        return codes[first], back
 
     def of(self, codes: Ints) -> tuple[Float32s, Float32s]:
         """Propagation matrices Float[n, p, v, v] and vertex labels, one-hot, Float[n, v, labels], of codes Int[n, d].

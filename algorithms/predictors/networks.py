@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from algorithms.predictors.data import GraphInputs
+from algorithms.predictors.data import GraphInputs, features
 from harness import Ints, SearchSpace
 
 Weights = Mapping[str, Tensor]
@@ -42,15 +42,32 @@ class Network(Protocol):
         """Predicted targets Float[M, B] of inputs [M, B, ...]; `noise` Float[M, B, draws], in training only."""
         ...
 
+    def distinct(self, codes: Ints) -> tuple[Ints, Ints]:
+        """Those of codes Int[n, d] that it can tell apart, and the position of each of the n among them, Int[n]."""
+        ...
+
     @property
     def draws(self) -> int:
         """Uniform numbers that a configuration takes in training."""
         ...
 
+    @property
+    def block(self) -> int:
+        """Seeds in one batched product: more do not fit the caches, fewer pay for the calls."""
+        ...
 
-def glorot(rows: int, columns: int) -> Shape:
-    """A weight matrix at half the scale of Glorot and Bengio (2010): small starts rank better from few observations."""
-    return Shape((rows, columns), 0.5 * math.sqrt(6.0 / (rows + columns)))
+    @property
+    def chunk(self) -> int:
+        """Configurations that are predicted at a time."""
+        ...
+
+
+def glorot(rows: int, columns: int, scale: float = 0.5) -> Shape:
+    """A weight matrix at a multiple of the scale of Glorot and Bengio (2010).
+
+    In GPNAS's network, at half of it: small starts rank better from few observations.
+    """
+    return Shape((rows, columns), scale * math.sqrt(6.0 / (rows + columns)))
 
 
 def propagate(matrices: Tensor, hidden: Tensor) -> Tensor:
@@ -117,7 +134,7 @@ class GraphNetwork:
     one-hot labels, so it is done once for each graph, before any embedding.
     """
 
-    draws = 0
+    draws, block, chunk = 0, 16, 1024
 
     def __init__(self, space: SearchSpace, fidelities: int, width: int = 64, layers: int = 2) -> None:
         self.graphs = GraphInputs(space, "undirected")
@@ -131,6 +148,9 @@ class GraphNetwork:
         if self.fidelities > 1:
             found["epoch"] = Shape((self.fidelities, _EPOCH), 1.0)
         return found | self.head.shapes()
+
+    def distinct(self, codes: Ints) -> tuple[Ints, Ints]:
+        return self.graphs.distinct(codes)
 
     def inputs(self, codes: Ints, fidelity: Ints) -> tuple[np.ndarray, ...]:
         matrices, labels = self.graphs.of(codes)
@@ -149,6 +169,88 @@ class GraphNetwork:
         if self.fidelities > 1:
             pooled = torch.cat([pooled, torch.bmm(epoch, weights["epoch"])], dim=2)
         return self.head(pooled, weights, training=noise is not None)
+
+
+class DirectedNetwork:
+    """The neural predictor's: information flows along the edges and against them, then the mean over the vertices.
+
+    H_k = (ReLU(P H_(k-1) V_k) + ReLU(Q H_(k-1) W_k)) / 2, with H_0 the one-hot operators, and P and Q = A + I and
+    A^T + I with rows that sum to one. The mean is over the vertices that are present, and a perceptron with one hidden
+    layer follows. The first propagation is done once for each graph, all the
+    halves of the layers at their end.
+    """
+
+    block, chunk = 4, 64
+
+    def __init__(
+        self, space: SearchSpace, width: int = 144, layers: int = 3, last: int = 128, dropout: float = 0.0
+    ) -> None:
+        self.graphs = GraphInputs(space, "directed")
+        self.width, self.layers, self.last, self.dropout = width, layers, last, dropout
+
+    @property
+    def draws(self) -> int:
+        return self.layers * self.graphs.view.vertices * self.width + self.last if self.dropout else 0
+
+    def shapes(self) -> dict[str, Shape]:
+        found: dict[str, Shape] = {}
+        for k in range(1, self.layers + 1):
+            rows = self.width if k > 1 else self.graphs.view.labels - 1
+            found[f"along{k}"] = found[f"against{k}"] = glorot(rows, self.width, 1.0)
+        found |= {"hidden": glorot(self.width, self.last, 1.0), "hidden.bias": Shape((1, self.last))}
+        return found | {"output": glorot(self.last, 1, 1.0), "bias": Shape((1, 1))}
+
+    def distinct(self, codes: Ints) -> tuple[Ints, Ints]:
+        return self.graphs.distinct(codes)
+
+    def inputs(self, codes: Ints, fidelity: Ints) -> tuple[np.ndarray, ...]:
+        matrices, labels = self.graphs.of(codes)
+        along, against = np.ascontiguousarray(matrices.swapaxes(0, 1))
+        return along, against, along @ labels, against @ labels, 1.0 / labels.sum(axis=(1, 2))[:, None]
+
+    def forward(self, weights: Weights, inputs: tuple[Tensor, ...], noise: Tensor | None) -> Tensor:
+        along, against, one, other, share = inputs
+        one, other = mapped(one, weights["along1"]), mapped(other, weights["against1"])
+        hidden = self._dropped(functional.relu(one) + functional.relu(other), noise, 1)
+        for k in range(2, self.layers + 1):
+            one = propagate(along, mapped(hidden, weights[f"along{k}"]))
+            other = propagate(against, mapped(hidden, weights[f"against{k}"]))
+            hidden = self._dropped(functional.relu(one) + functional.relu(other), noise, k)
+        pooled = hidden.sum(dim=2) * (share * 0.5**self.layers)
+        last = functional.relu(torch.bmm(pooled, weights["hidden"]) + weights["hidden.bias"])
+        last = self._dropped(last, noise, self.layers + 1)
+        return (torch.bmm(last, weights["output"]) + weights["bias"]).squeeze(2)
+
+    def _dropped(self, hidden: Tensor, noise: Tensor | None, layer: int) -> Tensor:
+        """Inverted dropout of Float[M, B, ...] by the part of the noise that belongs to the layer."""
+        if noise is None or not self.dropout:
+            return hidden
+        first = (layer - 1) * self.graphs.view.vertices * self.width
+        kept = noise[..., first : first + math.prod(hidden.shape[2:])] >= self.dropout
+        return hidden * kept.view(hidden.shape) / (1.0 - self.dropout)
+
+
+class FeatureNetwork:
+    """GPNAS's perceptron on the features of the space and the fidelity."""
+
+    draws, block, chunk = 0, 16, 1024
+
+    def __init__(self, space: SearchSpace, fidelities: int, width: int = 64) -> None:
+        self.space, self.fidelities = space, fidelities
+        columns = space.features(np.zeros((1, space.dimensions), dtype=np.int64)).shape[1]
+        self.head = Head(columns + (fidelities if fidelities > 1 else 0), width)
+
+    def shapes(self) -> dict[str, Shape]:
+        return self.head.shapes()
+
+    def distinct(self, codes: Ints) -> tuple[Ints, Ints]:
+        return codes, np.arange(len(codes))
+
+    def inputs(self, codes: Ints, fidelity: Ints) -> tuple[np.ndarray, ...]:
+        return (features(self.space, self.fidelities, codes, fidelity).astype(np.float32),)
+
+    def forward(self, weights: Weights, inputs: tuple[Tensor, ...], noise: Tensor | None) -> Tensor:
+        return self.head(inputs[0], weights, training=noise is not None)
 
 
 _EPOCH = 16

@@ -14,13 +14,14 @@ from harness.errors import HarnessError, unknown
 # The submodule `list` takes the builtin's name in this namespace as soon as it is imported.
 COMMANDS = {
     "run": "Run algorithms on benchmarks on a simulated clock.",
-    "list": "List benchmarks and algorithms.",
+    "list": "List benchmarks, algorithms and predictors.",
     "show": "Show a benchmark, an algorithm, or results.",
     "plot": "Plot regret over simulated time.",
     "stability": "Rank the connections of architectures over all operators.",
     "data": "List, fetch, import, verify and remove tables.",
     "compare": "Compare algorithms: a table, tests, and sentences to quote.",
     "report": "Write a page about results: curves, ranks, tests, cells, provenance.",
+    "predict": "Measure how good predictors are on a table.",
     "baseline": "Keep studies that later versions are held against.",
     "regress": "Tell whether an algorithm became worse than its baseline.",
 }

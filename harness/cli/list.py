@@ -10,12 +10,12 @@ import click
 from harness.cli.options import OneOf, data_folder
 
 
-@click.command("list", short_help="List benchmarks and algorithms.")
-@click.argument("what", required=False, type=OneOf(["algorithms", "benchmarks"]))
+@click.command("list", short_help="List benchmarks, algorithms and predictors.")
+@click.argument("what", required=False, type=OneOf(["algorithms", "predictors", "benchmarks"]))
 @data_folder
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(what: str | None, as_json: bool) -> None:
-    """List the ALGORITHMS and BENCHMARKS that are installed, plugins of other packages too."""
+    """List the ALGORITHMS, PREDICTORS and BENCHMARKS that are installed, plugins of other packages too."""
     from harness import registry
     from harness.cli import tables
 
@@ -23,6 +23,10 @@ def command(what: str | None, as_json: bool) -> None:
     if what in (None, "algorithms"):
         found["algorithms"] = [
             {"name": name, "title": _first_line(registry.algorithm(name))} for name in registry.algorithm_names()
+        ]
+    if what in (None, "predictors"):
+        found["predictors"] = [
+            {"name": name, "title": _first_line(registry.predictor(name))} for name in registry.predictor_names()
         ]
     if what in (None, "benchmarks"):
         short = {full: name for name, full in registry.families().items()}

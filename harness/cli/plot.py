@@ -10,12 +10,25 @@ import click
 from harness.cli.options import Numbers, OneOf
 from harness.errors import HarnessError
 
-_FIGURES = ("regret", "ranks", "ecdf-regret", "ecdf-time", "critical-difference", "speed-up", "violin", "cells")
+_FIGURES = (
+    "regret",
+    "ranks",
+    "ecdf-regret",
+    "ecdf-time",
+    "critical-difference",
+    "speed-up",
+    "violin",
+    "cells",
+    "prediction",
+)
+
+_MEASURES = ("mse", "spearman", "kendall", "regret", "precision")
 
 
 @click.command("plot", short_help="Draw a figure of results, or of what a TOML file says.")
 @click.argument("results", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE.toml|RESULTS...")
 @click.option("--figure", type=OneOf(_FIGURES), help="What to draw. [default: regret]")
+@click.option("--measure", type=OneOf(_MEASURES), help="What prediction shows. [default: spearman]")
 @click.option("--kind", type=OneOf(["val", "test"]), help="Validation or test regret. [default: val]")
 @click.option("--width", type=OneOf(["column", "page"]), help="One column or two. [default: as its panels need]")
 @click.option("--band", type=OneOf(["sem", "simultaneous"]), help="Band of regret. [default: sem]")
@@ -43,6 +56,7 @@ def command(results: tuple[Path, ...], output: tuple[Path, ...], **options: Any)
     Options have the names of the file's settings and go before them. The path of each figure is printed; its
     provenance is written beside it as JSON.
     """
+    from harness import quality_store
     from harness.plots import draw, load, provenance, save
     from harness.store import find, read
 
@@ -56,10 +70,16 @@ def command(results: tuple[Path, ...], output: tuple[Path, ...], **options: Any)
     settings |= {name: value for name, value in options.items() if value not in (None, ())}
     if not results:
         raise HarnessError("there are no results to draw.", 'name them: results = ["results"]')
-    outcomes = [read(path) for path in find(results)]
+    predictions = settings.get("figure") == "prediction"
+    outcomes: list[Any] = (
+        [quality_store.read(path) for path in quality_store.find(results)]
+        if predictions
+        else [read(path) for path in find(results)]
+    )
     figure = draw(outcomes, settings)
     beside = results[0] if results[0].is_dir() else results[0].parent
-    default = f"{settings.get('figure', 'regret')}-{settings.get('kind', 'val')}.pdf"
+    what = settings.get("measure", "spearman") if predictions else settings.get("kind", "val")
+    default = f"{settings.get('figure', 'regret')}-{what}.pdf"
     for path in output or (beside / default,):
         save(figure, path, provenance(outcomes, {k: v for k, v in settings.items() if k != "output"}))
         click.echo(path)

@@ -84,7 +84,7 @@ def command(
 
     if processes is not None and processes < 1:
         raise HarnessError(f"processes must be at least 1, got {processes}.")
-    given = _parameters(param, algo)
+    given = parameters(param, algo)
     for name in algo:
         registry.algorithm(name)
     studies = []
@@ -122,16 +122,18 @@ def command(
         click.echo("\n".join(map(str, paths)))
 
 
-def _parameters(options: tuple[str, ...], algorithms: list[str]) -> dict[str, dict[str, str]]:
-    """`re.population=50` by algorithm and name."""
+def parameters(
+    options: tuple[str, ...], algorithms: list[str], *, kind: str = "algorithm", example: str = "re.population=50"
+) -> dict[str, dict[str, str]]:
+    """`re.population=50` by algorithm, or another `kind` of plugin, and name."""
     given: dict[str, dict[str, str]] = {name: {} for name in algorithms}
     for option in options:
         target, equals, value = option.partition("=")
         algorithm, dot, name = target.partition(".")
         if not (equals and dot and name):
-            raise HarnessError(f"'{option}' is not a parameter.", "write it as re.population=50")
+            raise HarnessError(f"'{option}' is not a parameter.", f"write it as {example}")
         if algorithm not in given:
-            raise unknown("algorithm in --param", algorithm, algorithms)
+            raise unknown(f"{kind} in --param", algorithm, algorithms)
         if name in given[algorithm]:
             raise HarnessError(f"parameter '{target}' is given twice.")
         given[algorithm][name] = value

@@ -14,13 +14,12 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from harness.outcome import Outcome
-from harness.study import Study
 
 _ABSENT = "–"
 
 
 @contextmanager
-def progress(studies: Sequence[Study], present: set[str]) -> Iterator[Callable[[Study, float], None]]:
+def progress(studies: Sequence[Any], present: set[str]) -> Iterator[Callable[[Any, float], None]]:
     """A bar for every study on stderr; yields the function that moves them. `present` are ids found complete."""
     bars = Progress(
         TextColumn("{task.description}"),
@@ -68,6 +67,29 @@ def summaries(outcomes: Sequence[Outcome], rows: Sequence[dict[str, Any]]) -> It
     yield grid
     for line in definitions(outcomes):
         yield Text(line, style="dim")
+
+
+def qualities(rows: Sequence[dict[str, Any]]) -> Iterator[RenderableType]:
+    """Records of `quality.summary` as a table, and what the columns mean."""
+    units = {row["mse_unit"]: None for row in rows}
+    names = {
+        "mse": f"MSE ({', '.join(units)})",
+        "spearman": "Spearman",
+        "kendall": "Kendall tau",
+        "regret": "regret of best predicted",
+        "precision": "precision in top 1 %",
+    }
+    grid = Grid(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for name in ("benchmark", "predictor", "train", "seeds", *names.values()):
+        grid.add_column(name, justify="left" if name in ("benchmark", "predictor") else "right")
+    for row in rows:
+        cells = [mean_sem(row[f"{name}_mean"], row[f"{name}_sem"]) for name in names]
+        grid.add_row(row["benchmark"], row["predictor"], str(row["train"]), str(row["seeds"]), *cells)
+    yield grid
+    yield Text(
+        "mean ± SEM over seeds; judged on all configurations that were not trained on, against means over repeats",
+        style="dim",
+    )
 
 
 def _label(outcomes: Sequence[Outcome], row: dict[str, Any]) -> str:

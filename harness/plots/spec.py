@@ -12,10 +12,10 @@ from matplotlib.figure import Figure
 
 from harness.bounds import BOUNDS
 from harness.errors import HarnessError, unknown
-from harness.outcome import Outcome
 from harness.plots.cells import cell_figure
 from harness.plots.contrasts import critical_difference_figure, speed_up_figure, violin_figure
 from harness.plots.profiles import rank_figure, regret_ecdf_figure, time_ecdf_figure
+from harness.plots.quality import LABELS, quality_figure
 from harness.plots.regret import regret_figure
 
 FIGURES: dict[str, Callable[..., Figure]] = {
@@ -28,7 +28,9 @@ FIGURES: dict[str, Callable[..., Figure]] = {
     "violin": violin_figure,
     "cells": cell_figure,
 }
-_WORDS = {
+_ALL = {**FIGURES, "prediction": quality_figure}
+_WORDS: dict[str, tuple[str, ...]] = {
+    "measure": tuple(LABELS),
     "kind": ("val", "test"),
     "width": ("column", "page"),
     "band": ("sem", "simultaneous"),
@@ -54,22 +56,25 @@ def load(path: Path) -> dict[str, Any]:
     return settings
 
 
-def draw(outcomes: Sequence[Outcome], settings: Mapping[str, Any]) -> Figure:
+def draw(outcomes: Sequence[Any], settings: Mapping[str, Any]) -> Figure:
     """The figure that `settings` describe: `figure`, `kind`, `width`, and what that figure takes.
+
+    The figure "prediction" is one of qualities, the others are of outcomes.
 
     Raises HarnessError for a figure or a setting that there is not, and for a value that it cannot take.
     """
     given = {name: value for name, value in settings.items() if name not in ("results", "output", "figure")}
     name = settings.get("figure", "regret")
-    if name not in FIGURES:
-        raise unknown("figure", str(name), FIGURES)
-    function = FIGURES[name]
-    own = {n: p for n, p in inspect.signature(function).parameters.items() if n != "outcomes"}
+    if name not in _ALL:
+        raise unknown("figure", str(name), _ALL)
+    function = _ALL[name]
+    own = {n: p for n, p in inspect.signature(function).parameters.items() if n not in ("outcomes", "qualities")}
     for setting, value in given.items():
         if setting not in own:
             raise unknown(f"setting of the figure '{name}'", setting, own)
         _check(setting, value)
-    arguments = {"kind": "val", "width": None, **({"at": None} if "at" in own else {}), **given}
+    defaults = {"kind": "val", "width": None, "at": None}
+    arguments = {**{name: value for name, value in defaults.items() if name in own}, **given}
     for setting, parameter in own.items():
         if setting not in arguments and parameter.default is inspect.Parameter.empty:
             raise HarnessError(f"the figure '{name}' needs {setting}.", "see docs/figures.md.")

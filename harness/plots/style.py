@@ -20,6 +20,7 @@ from harness import __version__
 from harness.errors import HarnessError
 from harness.files import whole
 from harness.outcome import Outcome
+from harness.quality import Quality
 
 Width = Literal["column", "page"]
 
@@ -115,7 +116,7 @@ def legend(figure: Figure, title: str = "", *, above: bool = False) -> None:
         figure.legend([*entries.values()], [*entries], **settings)
 
 
-def provenance(outcomes: Sequence[Outcome], settings: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def provenance(outcomes: Sequence[Outcome | Quality], settings: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """What a figure was made of, for JSON: its `settings`, the studies behind it, and versions."""
     return {
         "figure": dict(settings or {}),

@@ -1,0 +1,154 @@
+"""The neural predictor's search (Wen et al., "Neural predictor for neural architecture search", ECCV 2020)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import numpy as np
+
+from harness import Bools, Ints, Jobs, Param, Predictor, Problem, Results, Seen, Streams, registry
+from harness.params import declared, resolve
+from harness.predictor import PredictorFactory
+
+ENUMERATED = 1 << 17
+"""Configurations up to which the whole space is predicted; of a larger one, a random pool."""
+
+
+class NPred:
+    """Neural predictor: train N random configurations, predict all others, and train the K that look best.
+
+    Random configurations do not repeat where the space can be enumerated. Invalid ones are learnt from, but do not
+    count as trained. In further rounds the predictor is fitted to all results, and K more are trained. All is trained
+    at the largest fidelity; a run that has trained its last ends.
+    """
+
+    shard = 20
+
+    def __init__(
+        self,
+        problem: Problem,
+        streams: Streams,
+        *,
+        random: Annotated[int, Param("N, random configurations that are trained first", low=1)] = 172,
+        top: Annotated[int, Param("K, best ones by prediction that are trained in each round", low=1)] = 100,
+        rounds: Annotated[int, Param("fits, each followed by K trainings", low=1)] = 1,
+        pool: Annotated[int, Param("random configurations to predict where not all can be", low=1)] = 15000,
+        predictor: Annotated[str, Param("its name; `harness list predictors`")] = "neural",
+        schedule: Annotated[Literal["fast", "paper"], Param("how the predictor neural is trained")] = "fast",
+        device: Annotated[Literal["cpu", "cuda"], Param("where networks are trained")] = "cpu",
+    ) -> None:
+        space, seeds = problem.space, len(problem.seeds)
+        self.problem = problem
+        self.goals = random + top * np.arange(rounds + 1)
+        self.pool = pool
+        self.initial, self.pools = streams.child("initial"), streams.child("pool")
+        self.model = _predictor(predictor, problem, streams, schedule=schedule, device=device)
+        self.order = self._shuffled() if space.cardinality <= ENUMERATED else None
+        self.codes = np.zeros((seeds, int(self.goals[-1]), space.dimensions), dtype=np.int64)
+        self.loss = np.zeros(self.codes.shape[:2])
+        self.told, self.trained, self.running = (np.zeros(seeds, dtype=np.int64) for _ in range(3))
+        self.fits, self.drawn, self.next = (np.zeros(seeds, dtype=np.int64) for _ in range(3))
+        self.ranked: list[Ints] = [np.zeros((0, space.dimensions), dtype=np.int64)] * seeds
+
+    @staticmethod
+    def evaluations(*, random: int, top: int, rounds: int, **_: Any) -> int:
+        """Configurations that a whole run trains."""
+        return random + rounds * top
+
+    @staticmethod
+    def parts(*, predictor: str, **_: Any) -> tuple[PredictorFactory]:
+        """The plugin that makes the predictor."""
+        return (registry.predictor(predictor),)
+
+    def ask(self, seeds: Ints, worker: Ints) -> Jobs:
+        self._fit(seeds[self._may_fit(seeds)])
+        wanted = self.trained[seeds] + self.running[seeds] < self.goals[self.fits[seeds]]
+        codes = np.zeros((len(seeds), self.problem.space.dimensions), dtype=np.int64)
+        first = self.fits[seeds] == 0
+        begins = wanted & first & self._fresh(seeds)
+        codes[begins] = self._random(seeds[begins])
+        goes_on = wanted & ~first & (self.next[seeds] < [len(self.ranked[s]) for s in seeds.tolist()])
+        for i in np.flatnonzero(goes_on).tolist():
+            codes[i] = self.ranked[seeds[i]][self.next[seeds[i]]]
+        self.next[seeds[goes_on]] += 1
+        runs = begins | goes_on
+        self.running[seeds[runs]] += 1
+        return Jobs(codes, self.problem.full, wait=~runs)
+
+    def tell(self, results: Results) -> None:
+        seeds, at = results.seeds, self.told[results.seeds]
+        if at.max(initial=0) == self.loss.shape[1]:
+            self.codes = np.concatenate([self.codes, np.zeros_like(self.codes)], axis=1)
+            self.loss = np.concatenate([self.loss, np.zeros_like(self.loss)], axis=1)
+        self.codes[seeds, at] = results.codes
+        self.loss[seeds, at] = results.loss
+        self.told[seeds] += 1
+        self.running[seeds] -= 1
+        self.trained[seeds] += results.loss < np.inf
+
+    def _may_fit(self, seeds: Ints) -> Bools:
+        """Whether a round of each seed is over, or there is nothing left to train in it, and another follows."""
+        over = self.trained[seeds] >= self.goals[self.fits[seeds]]
+        over |= (self.fits[seeds] == 0) & ~self._fresh(seeds)
+        return over & (self.running[seeds] == 0) & (self.fits[seeds] < len(self.goals) - 1)
+
+    def _fit(self, seeds: Ints) -> None:
+        """Fit the predictors to all results, and rank what was not trained yet."""
+        if not seeds.size:
+            return
+        fidelity = np.full(self.loss[seeds].shape, self.problem.full)
+        self.model.fit(Seen(self.codes[seeds], fidelity, self.loss[seeds], self.told[seeds]), seeds)
+        candidates = self._candidates(seeds)
+        order = np.argsort(self.model.predict(candidates, seeds), axis=1, kind="stable")
+        for i, s in enumerate(seeds.tolist()):
+            own = candidates if candidates.ndim == 2 else candidates[i]
+            self.ranked[s] = _without(own[order[i]], self.codes[s, : self.told[s]])
+        self.next[seeds] = 0
+        self.fits[seeds] += 1
+
+    def _candidates(self, seeds: Ints) -> Ints:
+        """What the predictor chooses from: all configurations Int[m, d], or a pool for each seed Int[k, m, d]."""
+        space = self.problem.space
+        if self.order is not None:
+            return np.stack(np.unravel_index(np.arange(space.cardinality), space.sizes.tolist()), axis=1)
+        draws = self.pools.uniform(self.pool * space.dimensions, seeds)
+        return space.sample(draws.reshape(-1, space.dimensions)).reshape(len(seeds), self.pool, space.dimensions)
+
+    def _fresh(self, seeds: Ints) -> Bools:
+        """Whether there are random configurations left."""
+        return self.drawn[seeds] < (self.problem.space.cardinality if self.order is not None else np.inf)
+
+    def _random(self, seeds: Ints) -> Ints:
+        space = self.problem.space
+        if self.order is None:
+            return space.sample(self.initial.uniform(space.dimensions, seeds))
+        number = self.order[seeds, self.drawn[seeds]]
+        self.drawn[seeds] += 1
+        return np.stack(np.unravel_index(number, space.sizes.tolist()), axis=1)
+
+    def _shuffled(self) -> Ints:
+        """The numbers of all configurations in each seed's random order, Int[S, m]."""
+        where = np.arange(len(self.problem.seeds))
+        draws = self.initial.uniform(self.problem.space.cardinality, where)
+        return draws.argsort(axis=1, kind="stable").astype(np.int32)
+
+
+def _predictor(name: str, problem: Problem, streams: Streams, **given: str) -> Predictor:
+    """The predictor called `name`, with those of the `given` parameters that it has."""
+    factory = registry.predictor(name)
+    known = declared(factory)
+    return factory(
+        problem, streams.child("predictor"), **resolve(name, factory, {k: v for k, v in given.items() if k in known})
+    )
+
+
+def _without(codes: Ints, known: Ints) -> Ints:
+    """Those of codes Int[n, d] that are not among `known` Int[m, d], each once, in their order."""
+    seen = {row.tobytes() for row in known}
+    kept = []
+    for i, row in enumerate(codes):
+        key = row.tobytes()
+        if key not in seen:
+            seen.add(key)
+            kept.append(i)
+    return codes[kept]

@@ -1,0 +1,90 @@
+"""The predictors by name, with their parameters; what they are made of is imported when one is made."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from harness import Param, Predictor, Problem, Streams
+
+Device = Annotated[Literal["cpu", "cuda"], Param("where the networks are trained")]
+Target = Annotated[Literal["log", "raw"], Param("learn the logarithm of the loss, or the loss")]
+Schedule = Annotated[Literal["fast", "paper"], Param("how the networks are trained")]
+Width = Annotated[int, Param("of the hidden layers", low=1)]
+
+
+def gcn(
+    problem: Problem,
+    streams: Streams,
+    *,
+    width: Width = 64,
+    layers: Annotated[int, Param("graph convolutions", low=1)] = 2,
+    target: Target = "log",
+    device: Device = "cpu",
+) -> Predictor:
+    """GPNAS's graph-convolutional network, warm after its first fit."""
+    from algorithms.predictors.graph import GraphPredictor
+
+    return GraphPredictor(problem, streams, width=width, layers=layers, target=target, device=device)
+
+
+def neural(problem: Problem, streams: Streams, *, schedule: Schedule = "fast", device: Device = "cpu") -> Predictor:
+    """The neural predictor's bidirectional graph-convolutional network (Wen et al. 2020)."""
+    from algorithms.predictors.neural import NeuralPredictor
+
+    return NeuralPredictor(problem, streams, schedule=schedule, device=device)
+
+
+def neural2(
+    problem: Problem,
+    streams: Streams,
+    *,
+    schedule: Schedule = "fast",
+    threshold: Annotated[float, Param("loss at which the first stage rejects", low=1e-9)] = 0.09,
+    device: Device = "cpu",
+) -> Predictor:
+    """The neural predictor with its first stage, a classifier of what is worth a prediction."""
+    from algorithms.predictors.neural import NeuralPredictor
+
+    return NeuralPredictor(problem, streams, schedule=schedule, threshold=threshold, device=device)
+
+
+def mlp(
+    problem: Problem, streams: Streams, *, width: Width = 64, target: Target = "log", device: Device = "cpu"
+) -> Predictor:
+    """A multilayer perceptron on one-hot and scaled features."""
+    from algorithms.predictors.features import FeaturePredictor
+
+    return FeaturePredictor(problem, streams, width=width, target=target, device=device)
+
+
+def ridge(
+    problem: Problem,
+    streams: Streams,
+    *,
+    penalty: Annotated[float, Param("on the squared weights", low=1e-9)] = 1.0,
+    target: Target = "log",
+) -> Predictor:
+    """Ridge regression on one-hot and scaled features."""
+    from algorithms.predictors.features import Ridge
+
+    return Ridge(problem, streams, penalty=penalty, target=target)
+
+
+def gp(problem: Problem, streams: Streams, *, target: Target = "log") -> Predictor:
+    """A Gaussian process on one-hot and scaled features."""
+    from algorithms.predictors.features import GaussianProcess
+
+    return GaussianProcess(problem, streams, target=target)
+
+
+def forest(
+    problem: Problem,
+    streams: Streams,
+    *,
+    trees: Annotated[int, Param("of each forest", low=1)] = 100,
+    target: Target = "log",
+) -> Predictor:
+    """A random forest on one-hot and scaled features."""
+    from algorithms.predictors.features import Forest
+
+    return Forest(problem, streams, trees=trees, target=target)

@@ -1,0 +1,147 @@
+"""Predictors on one-hot and scaled features: what a reviewer asks a graph network to be held against."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy.linalg import cho_factor, cho_solve
+from threadpoolctl import threadpool_limits
+
+from algorithms.predictors.batched import Batched, Training
+from algorithms.predictors.data import Target, Targets, features
+from algorithms.predictors.networks import FeatureNetwork
+from harness import Floats, Ints, Problem, Seen, Streams
+
+TRAINING = Training(steps=150)
+LENGTHS = (0.5, 1.0, 2.0, 4.0)
+"""Length scales that a Gaussian process chooses from, in the root of the number of parameters."""
+
+NOISES = (1e-3, 1e-2, 1e-1, 0.5)
+"""Variances of its noise, as shares of that of the targets."""
+
+_PART = 4096
+
+
+class FeaturePredictor:
+    """A multilayer perceptron for each seed, fitted from scratch each time."""
+
+    def __init__(
+        self, problem: Problem, streams: Streams, *, width: int = 64, target: Target = "log", device: str = "cpu"
+    ) -> None:
+        network = FeatureNetwork(problem.space, len(problem.fidelities), width)
+        self.models = Batched(network, streams, target=target, on=device)
+        self.full = problem.full
+        self.training = TRAINING
+
+    def fit(self, seen: Seen, where: Ints) -> None:
+        self.models.fit(seen, where, self.training)
+
+    def predict(self, codes: Ints, where: Ints) -> Floats:
+        return self.models.predict(codes, where, self.full)
+
+
+class _BySeed:
+    """A model for each seed on its own, on features Float[n, k] and standardised targets Float[n]."""
+
+    def __init__(self, problem: Problem, streams: Streams, target: Target) -> None:
+        self.problem = problem
+        self.streams = streams
+        self.targets = Targets(len(problem.seeds), target)
+        self.models: dict[int, Any] = {}
+
+    def learn(self, x: Floats, y: Floats, seed: int) -> Any:
+        """A model of the seed at position `seed`."""
+        raise NotImplementedError
+
+    def apply(self, model: Any, x: Floats) -> Floats:
+        """The targets that a model predicts for features Float[m, k], Float[m]."""
+        raise NotImplementedError
+
+    def fit(self, seen: Seen, where: Ints) -> None:
+        targets = self.targets.fit(seen, where).astype(np.float64)
+        with threadpool_limits(1):
+            for i, (seed, n) in enumerate(zip(where.tolist(), seen.count.tolist(), strict=True)):
+                x = self._features(seen.codes[i, :n], seen.fidelity[i, :n])
+                self.models[seed] = self.learn(x, targets[i, :n], seed)
+
+    def predict(self, codes: Ints, where: Ints) -> Floats:
+        shared = self._features(codes, self.problem.full) if codes.ndim == 2 else None
+        out = np.empty((len(where), codes.shape[-2]))
+        with threadpool_limits(1):
+            for i, seed in enumerate(where.tolist()):
+                x = self._features(codes[i], self.problem.full) if shared is None else shared
+                out[i] = self.apply(self.models[seed], x)
+        return self.targets.losses(out, where)
+
+    def _features(self, codes: Ints, fidelity: Ints | int) -> Floats:
+        return features(self.problem.space, len(self.problem.fidelities), codes, fidelity)
+
+
+class Ridge(_BySeed):
+    """Linear regression with an L2 penalty on all but the intercept, which the standardised targets do not need."""
+
+    def __init__(self, problem: Problem, streams: Streams, *, penalty: float = 1.0, target: Target = "log") -> None:
+        super().__init__(problem, streams, target)
+        self.penalty = penalty
+
+    def learn(self, x: Floats, y: Floats, seed: int) -> tuple[Floats, Floats]:
+        mean = x.mean(axis=0)
+        centred = x - mean
+        matrix = centred.T @ centred + self.penalty * np.eye(x.shape[1])
+        return mean, cho_solve(cho_factor(matrix), centred.T @ y)
+
+    def apply(self, model: tuple[Floats, Floats], x: Floats) -> Floats:
+        mean, weights = model
+        return (x - mean) @ weights
+
+
+class GaussianProcess(_BySeed):
+    """Mean of a Gaussian process with a squared-exponential kernel (Rasmussen and Williams 2006).
+
+    Length scale and noise are those of a small grid with the highest marginal likelihood.
+    """
+
+    def __init__(self, problem: Problem, streams: Streams, *, target: Target = "log") -> None:
+        super().__init__(problem, streams, target)
+        self.unit = problem.space.dimensions
+
+    def learn(self, x: Floats, y: Floats, seed: int) -> tuple[Floats, Floats, float]:
+        distance = self._distance(x, x)
+        best, found = -np.inf, (x, np.zeros(len(x)), 1.0)
+        for length in LENGTHS:
+            kernel = np.exp(-distance / (2.0 * length**2))
+            for noise in NOISES:
+                factor = cho_factor(kernel + noise * np.eye(len(x)), lower=True)
+                weights = cho_solve(factor, y)
+                evidence = -0.5 * float(y @ weights) - float(np.log(np.diagonal(factor[0])).sum())
+                if evidence > best:
+                    best, found = evidence, (x, weights, length)
+        return found
+
+    def apply(self, model: tuple[Floats, Floats, float], x: Floats) -> Floats:
+        seen, weights, length = model
+        parts = (x[i : i + _PART] for i in range(0, len(x), _PART))
+        return np.concatenate([np.exp(-self._distance(part, seen) / (2.0 * length**2)) @ weights for part in parts])
+
+    def _distance(self, a: Floats, b: Floats) -> Floats:
+        """Squared distances, in units of one parameter in each dimension, Float[n, m]."""
+        squares = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1) - 2.0 * a @ b.T
+        return np.maximum(squares, 0.0) / self.unit
+
+
+class Forest(_BySeed):
+    """A random forest (Breiman 2001), scikit-learn's with its defaults."""
+
+    def __init__(self, problem: Problem, streams: Streams, *, trees: int = 100, target: Target = "log") -> None:
+        super().__init__(problem, streams, target)
+        self.trees = trees
+
+    def learn(self, x: Floats, y: Floats, seed: int) -> Any:
+        from sklearn.ensemble import RandomForestRegressor
+
+        state = int(self.streams.integers(2**31 - 1, 1, np.array([seed]))[0, 0])
+        return RandomForestRegressor(self.trees, random_state=state).fit(x, y)
+
+    def apply(self, model: Any, x: Floats) -> Floats:
+        return model.predict(x)

@@ -1,0 +1,103 @@
+"""`harness predict`."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from harness.cli.options import Names, OneOf, Seeds, data_folder
+from harness.errors import HarnessError
+
+
+class Sizes(click.ParamType[list[int]]):
+    """Whole numbers of at least 2, separated by commas."""
+
+    name = "n[,n...]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[int]:
+        if not isinstance(value, str):
+            return list(value)
+        try:
+            sizes = sorted({int(number) for number in value.split(",")})
+        except ValueError:
+            raise HarnessError(f"'{value}' is not a list of sizes.", "give whole numbers: 20,50,172") from None
+        if sizes[0] < 2:
+            raise HarnessError(f"a predictor learns from at least 2 configurations, got {sizes[0]}.")
+        return sizes
+
+
+@click.command("predict", short_help="Measure how good predictors are on a table.")
+@click.argument("bench", type=Names())
+@click.option("--predictor", required=True, type=Names(), help="Predictors; `harness list predictors` has them.")
+@click.option("--train", default="20,50,100,172,344,860", type=Sizes(), show_default=True, help="Training samples.")
+@click.option("--seeds", default="100", type=Seeds(), show_default=True, help="How many samples, or which.")
+@click.option(
+    "--noise",
+    type=OneOf(["sampled", "mean"]),
+    default="sampled",
+    show_default=True,
+    help="Learn from one training repeat of a configuration, or from the mean of all.",
+)
+@click.option("--param", multiple=True, metavar="PREDICTOR.NAME=VALUE", help="Parameter of a predictor; repeatable.")
+@click.option("--device", type=OneOf(["cpu", "cuda"]), help="Where networks are trained. [default: cpu]")
+@click.option("--processes", type=int, help="Worker processes. [default: one per core; 1 with cuda]")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("results"), show_default=True, help="Folder.")
+@data_folder
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list of summaries.")
+def command(
+    bench: list[str],
+    predictor: list[str],
+    train: list[int],
+    seeds: range,
+    noise: str,
+    param: tuple[str, ...],
+    device: str | None,
+    processes: int | None,
+    out: Path,
+    as_json: bool,
+) -> None:
+    """Fit predictors to random samples of BENCH, one for each seed and size, and judge them on the rest of the table.
+
+    Results are Parquet files in the folder `predictions` of --out; their paths are printed. What is there already is
+    not computed again, an interrupted command goes on where it stopped.
+    """
+    from harness import registry
+    from harness.cli import tables
+    from harness.cli.run import parameters
+    from harness.params import declared
+    from harness.quality import QualityStudy, summary
+    from harness.quality_store import QualityStore, read, work
+    from harness.run import run
+
+    if processes is not None and processes < 1:
+        raise HarnessError(f"processes must be at least 1, got {processes}.")
+    given = parameters(param, predictor, kind="predictor", example="neural.schedule=paper")
+    for name in predictor:
+        if device is not None and "device" in declared(registry.predictor(name)):
+            given[name].setdefault("device", device)
+    studies = [
+        QualityStudy.plan(table, name, given[name], seeds, train, noise)  # type: ignore[arg-type]
+        for table in map(registry.benchmark, registry.expand(bench))
+        for name in predictor
+    ]
+    store = QualityStore(out)
+    present = {study.id for study in studies if store.path(study).exists()}
+    cores = processes or (1 if device == "cuda" else len(os.sched_getaffinity(0)))
+    with tables.progress(studies, present) as progress:
+        run(studies, store, processes=cores, progress=progress, work=work)
+    paths = [store.path(study) for study in studies]
+    found = [read(path) for path in paths]
+    rows = [row for quality in found for row in summary(quality)]
+    for quality in found:
+        if skipped := int(quality.skipped.sum()):
+            told = f"{quality.study.label} on {quality.study.benchmark} left out {skipped} training steps"
+            click.echo(f"note: {told} whose loss was not finite.", err=True)
+    if as_json:
+        click.echo(json.dumps(rows, indent=1))
+    else:
+        tables.console(stderr=True).print(*tables.qualities(rows), sep="\n")
+        click.echo("\n".join(map(str, paths)))

@@ -1,0 +1,61 @@
+"""How good predictors are against the number of configurations they learnt from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
+
+from harness.errors import HarnessError
+from harness.plots.style import STYLE, Width, legend, panels, styles
+from harness.quality import Quality, summary
+
+LABELS = {
+    "mse": "MSE",
+    "spearman": "Spearman's rank correlation",
+    "kendall": "Kendall's tau",
+    "regret": "regret of the best predicted",
+    "precision": "precision among the top 1 %",
+}
+_LOG = {"mse", "regret"}
+
+
+def quality_figure(qualities: Sequence[Quality], measure: str = "spearman", width: Width | None = None) -> Figure:
+    """A measure of predictors over the training sample, mean and two standard errors, one panel per benchmark.
+
+    Raises HarnessError if two of a panel have the same name.
+    """
+    groups: dict[str, list[Quality]] = {}
+    for quality in qualities:
+        groups.setdefault(quality.study.benchmark, []).append(quality)
+    looks = styles(quality.study.label for quality in qualities)
+    with mpl.rc_context(STYLE):
+        figure, axes = panels(len(groups), width)
+        for axis, (name, same) in zip(axes, groups.items(), strict=True):
+            if len({quality.study.label for quality in same}) < len(same):
+                raise HarnessError(f"two studies of one predictor on {name} differ in seeds, sizes or noise.", _NAME)
+            for quality in same:
+                rows = [row for row in summary(quality) if row[f"{measure}_mean"] is not None]
+                mean = np.array([row[f"{measure}_mean"] for row in rows])
+                error = np.array([2 * (row[f"{measure}_sem"] or 0.0) for row in rows])
+                look = looks[quality.study.label]
+                axis.errorbar(
+                    [row["train"] for row in rows], mean, error, **look, label=quality.study.label, marker="o", ms=2.5
+                )
+            axis.set_xscale("log")
+            sizes = sorted({size for quality in same for size in quality.study.sizes})
+            axis.set_xticks(sizes, [str(size) for size in sizes])
+            axis.xaxis.set_minor_locator(NullLocator())
+            if measure in _LOG:
+                axis.set_yscale("log", nonpositive="clip")
+            unit = f" ({same[0].unit})" if measure == "mse" else ""
+            axis.set(xlabel="training configurations", ylabel=LABELS[measure] + unit, title=same[0].reference.title)
+        seeds = sorted({len(quality.seeds) for quality in qualities})
+        legend(figure, f"mean ±2 SEM, {' to '.join(map(str, dict.fromkeys((seeds[0], seeds[-1]))))} samples")
+    return figure
+
+
+_NAME = "name the files to draw, one for each predictor."
