@@ -108,9 +108,10 @@ class Batched:
         self.statistics = torch.zeros((len(streams.seeds), self.running.size), device=self.device)
 
     def fit(
-        self, seen: Seen, where: Ints, training: Training, *, warm: bool = False, classes: Bools | None = None
+        self, seen: Seen, where: Ints, training: Training, *, warm: float = 0.0, classes: Bools | None = None
     ) -> None:
-        """Fit the models of the seeds at `where` Int[k]; `warm` goes on from where their last fits ended.
+        """Fit the models of the seeds at `where` Int[k]; they start at `warm` times where their
+        last fits ended plus the rest of a fresh start, which generalises better than going on (Ash and Adams 2020).
 
         With `classes` Bool[k, n] the network learns the log-odds that an observation is of the class.
         """
@@ -122,7 +123,7 @@ class Batched:
                 same = np.flatnonzero(length == steps)
                 for start in range(0, len(same), self.network.block):
                     part = same[start : start + self.network.block]
-                    self._initialise(where[part][~(self.fitted[where[part]] & warm)])
+                    self._initialise(where[part], warm)
                     self._train(seen.of(part), targets[part], where[part], training, steps, logistic)
         self.fitted[where] = True
 
@@ -150,12 +151,13 @@ class Batched:
         losses = self.targets.losses(out, where)
         return losses[:, back] if shared else losses
 
-    def _initialise(self, where: Ints) -> None:
-        if where.size:
-            at = torch.from_numpy(where)
-            drawn = self.starts.uniform(self.trained.size, where)
-            self.weights[at] = self.trained.initial(drawn).to(self.device)
-            self.statistics[at] = self.running.initial(np.zeros((len(where), self.running.size))).to(self.device)
+    def _initialise(self, where: Ints, warm: float) -> None:
+        at = torch.from_numpy(where)
+        fresh = self.trained.initial(self.starts.uniform(self.trained.size, where)).to(self.device)
+        kept = torch.from_numpy(np.where(self.fitted[where], warm, 0.0).astype(np.float32)).to(self.device)[:, None]
+        self.weights[at] = torch.lerp(fresh, self.weights[at], kept)
+        statistics = self.running.initial(np.zeros((len(where), self.running.size))).to(self.device)
+        self.statistics[at] = torch.where(kept > 0, self.statistics[at], statistics)
 
     def _views(self, where: Ints) -> dict[str, Tensor]:
         at = torch.from_numpy(where)

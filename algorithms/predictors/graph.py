@@ -8,7 +8,8 @@ from algorithms.predictors.networks import GraphNetwork
 from harness import Floats, Ints, Problem, Seen, Streams
 
 COLD = Training(steps=150)
-WARM = Training(steps=50, rate=2.5e-3)
+WARM = Training(steps=75)
+WARMTH = 0.5
 
 
 class GraphPredictor:
@@ -35,7 +36,7 @@ class GraphPredictor:
         warm = self.models.fitted[where]
         for chosen, training in ((~warm, self.first), (warm, self.again)):
             if chosen.any():
-                self.models.fit(seen.of(chosen), where[chosen], training, warm=True)
+                self.models.fit(seen.of(chosen), where[chosen], training, warm=WARMTH)
 
     def predict(self, codes: Ints, where: Ints) -> Floats:
         return self.models.predict(codes, where, self.full)
