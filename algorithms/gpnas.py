@@ -41,7 +41,7 @@ class GPNAS:
         startup: Annotated[int, Param("random configurations before the first model", low=1)] = 20,
         candidates: Annotated[int, Param("drawn from each good density", low=1)] = 16,
         keep: Annotated[int, Param("candidates of each density that are paired, by their ratio", low=1)] = 16,
-        growth: Annotated[float, Param("factor of results between fits of the predictor", 1.01)] = 1.15,
+        growth: Annotated[float, Param("factor of results between fits of the predictor", 1.01)] = 1.25,
         dropout: Annotated[float, Param("share of plain connections that are dropped, at first", 0, 1)] = 0.05,
         decay: Annotated[int, Param("proposals in which that share halves", low=1)] = 50,
         random_fraction: Annotated[float, Param("share of random choices, of each density", 0, 1)] = 0.05,

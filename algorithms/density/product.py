@@ -497,11 +497,14 @@ class ProductKDE:
         return self._codes(chosen), best >= 0
 
     def draw(self, seeds: Ints, uniforms: Floats) -> tuple[Ints, Floats]:
-        """The codes Int[B, C, d] of all candidates of `propose`, and l / g of each, Float[B, C]."""
+        """The codes Int[B, C, d] of all candidates of `propose`, and l / g of each, Float[B, C].
+
+        Densities count as between 1e-32 and 1e32.
+        """
         points = np.empty((*uniforms.shape[:2], self._d))
         density, _ = self._run(seeds, uniforms, points, prune=False)
-        floored = np.fmax(density, FLOOR)
-        return self._codes(points), floored[..., GOOD] / floored[..., BAD]
+        bounded = np.fmin(np.fmax(density, FLOOR), 1.0 / FLOOR)
+        return self._codes(points), bounded[..., GOOD] / bounded[..., BAD]
 
     def _codes(self, points: Floats) -> Ints:
         scale = np.where(self._layout.ordered, self._layout.sizes - 1, 1)
