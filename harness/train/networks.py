@@ -213,7 +213,7 @@ def _nb101(text: str, shape: Shape, colours: int, classes: int) -> nn.Module:
     The package keeps scalar parameters in place of absent operators and asks for the share of a batch that running
     averages keep where torch asks for the share that they take; the former are taken out, the latter set.
     """
-    model = extra("nasbench_pytorch.model", "nasbench-pytorch", "train")
+    model = extra("nasbench_pytorch.model", "nasbench-pytorch", "train", need="a cell of NAS-Bench-101")
     adjacency, ops = cell_of(text)
     used = [0, *(v for v in range(1, VERTICES - 1) if adjacency[v].any()), VERTICES - 1]
     labels = ["input", *(CELL_OPERATORS[ops[v - 1]] for v in used[1:-1]), "output"]
