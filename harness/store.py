@@ -28,7 +28,7 @@ from harness.trajectory import Trajectory
 SCHEMA = 1
 _KEY = b"nas_harness"
 _UNFINISHED = ".unfinished"
-_SET_ASIDE = {_UNFINISHED, "baseline"}
+_SET_ASIDE = {_UNFINISHED, "baseline", "trained"}
 
 
 class ResultStore:
@@ -95,7 +95,7 @@ def _join(study: Study, shards: Sequence[Outcome]) -> Outcome:
 
 
 def find(paths: Iterable[Path]) -> list[Path]:
-    """The study files among `paths`, files or folders searched but for a baseline inside.
+    """The study files among `paths`, files or folders searched but for a baseline or trainings inside.
 
     Raises HarnessError if there are none.
     """

@@ -20,6 +20,8 @@ COMMANDS = {
     "data": "List, fetch, import, verify and remove tables.",
     "compare": "Compare algorithms: a table, tests, and sentences to quote.",
     "baseline": "Keep studies that later versions are held against.",
+    "train": "Train architectures for real, those that studies found.",
+    "validate": "Hold the table's accuracies against trained ones.",
     "regress": "Tell whether an algorithm became worse than its baseline.",
 }
 

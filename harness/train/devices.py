@@ -81,8 +81,9 @@ def processes(device: torch.device) -> Iterator[tuple[int, int]]:
 
 @contextmanager
 def settings(place: Place) -> Iterator[None]:
-    """Deterministic algorithms where asked for; global random states are left as they were."""
+    """Deterministic algorithms where asked for; global random states and threads are as before in the end."""
     before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
+    threads = torch.get_num_threads()
     if place.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     devices = [place.device] if place.device.type == "cuda" else []
@@ -94,6 +95,7 @@ def settings(place: Place) -> Iterator[None]:
     finally:
         torch.use_deterministic_algorithms(before[0])
         torch.backends.cudnn.benchmark = before[1]
+        torch.set_num_threads(threads)
 
 
 def synchronized(network: nn.Module, place: Place) -> nn.Module:

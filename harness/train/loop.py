@@ -28,11 +28,13 @@ from harness.train import checkpoint as checkpoints
 from harness.train.augment import DRAWS, augmentation
 from harness.train.devices import DTYPES, Place, settings, synchronized
 from harness.train.images import Images, ImageSet
-from harness.train.networks import DropPath, build
+from harness.train.networks import DropPath, build, multiply_adds
 from harness.train.optimizers import optimizer
 from harness.train.results import Curve, Job
 
 _HERE = np.zeros(1, dtype=np.int64)
+_SMALL_BATCH = 1_000_000_000
+"""Multiply-adds of a batch below which a CPU's threads wait for each other more than they work."""
 _LEAST = 2
 """Images per process without which a batch is left out: batch normalisation needs a variance."""
 
@@ -104,6 +106,8 @@ class _Run:
         self.job, self.images, self.place, self.watch = job, images, place, watch
         torch.manual_seed(job.seed)
         network = build(job.architecture, job.recipe, colours=images.image[0], classes=images.classes)
+        if multiply_adds(network, images.image) * job.recipe.batch < _SMALL_BATCH:
+            torch.set_num_threads(1)
         network = network.to(place.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network = synchronized(network, place)
         self.optimizer = optimizer(job.recipe, self.network.parameters())

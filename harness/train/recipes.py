@@ -6,7 +6,7 @@ import math
 import tomllib
 import typing
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -118,3 +118,9 @@ def read(name: str) -> Recipe:
         ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise HarnessError(f"{path} is not a TOML file: {error}.") from None
+
+
+def chosen(name: str | None, space: str, images: str, epochs: int | None) -> Recipe:
+    """The recipe called `name`, by default that of the images or of the search space, with `epochs` if given."""
+    found = read(name or (images if images in names() else space))
+    return found if epochs is None else replace(found, epochs=epochs)
