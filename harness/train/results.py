@@ -175,14 +175,21 @@ def find(folders: Iterable[Path]) -> list[Path]:
             found[folder] = None
             continue
         inside = folder / FOLDER if (folder / FOLDER).is_dir() else folder
-        files = (file for file in sorted(inside.glob("*.parquet")) if _KEY in (pq.read_schema(file).metadata or {}))
-        found.update(dict.fromkeys(files))
+        found.update(dict.fromkeys(file for file in sorted(inside.glob("*.parquet")) if _may_be_one(file)))
     if not found:
         raise HarnessError(
             f"no finished training in {', '.join(map(str, folders))}.",
             "make one: harness train results --top 5 --data digits",
         )
     return list(found)
+
+
+def _may_be_one(file: Path) -> bool:
+    """Whether a file is a training, or broken, which `read` then says."""
+    try:
+        return _KEY in (pq.read_schema(file).metadata or {})
+    except (pa.ArrowInvalid, OSError):
+        return True
 
 
 def _number(value: float) -> float | None:
