@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,7 @@ from harness.train.image_files import Arrays, held_out
 from harness.train.recipes import Recipe
 
 Batch = tuple[Tensor, Tensor]
-_WORKERS = 4
+_WORKERS = 8
 _PREFETCH = 4
 
 
@@ -202,7 +203,7 @@ class Folder:
         loader = DataLoader(
             files,
             batch_sampler=keys,
-            num_workers=_WORKERS,
+            num_workers=min(_WORKERS, len(os.sched_getaffinity(0))),
             prefetch_factor=_PREFETCH,
             pin_memory=self.device.type == "cuda",
         )
