@@ -106,7 +106,8 @@ def main() -> None:
         "plain loop": lambda: plain_loop(architecture, pixels, labels, recipe, device),
     }
     print(
-        f"{architecture.text}\n{given.images} images, batches of {given.batch}, {device}, {torch.get_num_threads()} threads"
+        f"{architecture.text}\n{given.images} images in batches of {given.batch}, {device}, "
+        f"{torch.get_num_threads()} threads"
     )
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(given.rounds):
