@@ -130,6 +130,27 @@ def improvement_interval(values: Floats, other: Floats, weights: Floats, confide
     return Estimate(probability_of_improvement(values, other), float(low), float(high))
 
 
+def kendall(
+    values: Floats, other: Floats, rng: np.random.Generator, confidence: float = 0.95, replicates: int = REPLICATES
+) -> Estimate:
+    """Kendall's tau-b of `values` Float[n] and `other` Float[n], neither constant (Kendall, Biometrika 33, 1945).
+
+    The interval is of the bootstrap over items; samples in which one side is constant are left out.
+    """
+    signs = [np.sign(x[:, None] - x) for x in (values, other)]
+    weights = np.concatenate(
+        [np.full((1, len(values)), 1.0 / len(values)), bootstrap_weights(len(values), rng, replicates)]
+    )
+
+    def concordance(a: Floats, b: Floats) -> Floats:
+        return ((weights @ (a * b)) * weights).sum(axis=1)
+
+    scale = np.sqrt(concordance(signs[0], signs[0]) * concordance(signs[1], signs[1]))
+    tau = concordance(*signs)[scale > 0] / scale[scale > 0]
+    low, high = percentiles(tau[1:], confidence)
+    return Estimate(float(tau[0]), float(low), float(high))
+
+
 def mean_log_area(
     seed: Ints, time: Floats, value: Floats, *, seeds: int, start: float, end: float, floor: float
 ) -> Floats:

@@ -28,8 +28,9 @@ from harness.trajectory import Trajectory
 SCHEMA = 1
 _KEY = b"nas_harness"
 _UNFINISHED = ".unfinished"
-QUALITIES = "predictions"
-_SET_ASIDE = {_UNFINISHED, "baseline", QUALITIES}
+QUALITIES, TRAINED = "predictions", "trained"
+"""Subfolders of results that hold the qualities of predictors, and trainings."""
+_SET_ASIDE = {_UNFINISHED, "baseline", QUALITIES, TRAINED}
 
 
 class ResultStore:
@@ -95,7 +96,7 @@ def _join(study: Study, shards: Sequence[Outcome]) -> Outcome:
 
 
 def find(paths: Iterable[Path]) -> list[Path]:
-    """The study files among `paths`, files or folders searched but for a baseline inside.
+    """The study files among `paths`, files or folders searched but for a baseline or trainings inside.
 
     Raises HarnessError if there are none.
     """

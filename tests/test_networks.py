@@ -1,211 +1,201 @@
-"""Graph views against scalar oracles, and the networks' layers against those of torch_geometric."""
+"""Networks out of architectures, against the numbers that the benchmarks publish."""
 
 from __future__ import annotations
 
+from itertools import product
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
-from algorithms.predictors.batched import one_thread
-from algorithms.predictors.data import GraphInputs
-from algorithms.predictors.networks import DirectedNetwork, GraphNetwork, mapped, propagate
-from harness.benchmarks.nasbench101 import ENCODINGS
-from harness.benchmarks.nasbench201 import EDGES
-from harness.benchmarks.nasbench201 import SPACE as NB201
-from harness.graphs import ABSENT, FIRST_OPERATOR, INPUT, OUTPUT
+from harness import HarnessError, registry
+from harness.benchmarks import nasbench1shot1, nasbench101, nasbench201
+from harness.benchmarks.embedded import arrays
+from harness.benchmarks.formats.nasbench201 import codes as edge_codes
+from harness.benchmarks.nasbench101_cells import ONE_SHOT_SPACES, cells_from_bits, parameter_counts
+from harness.testing import synthetic_table
+from harness.train.architectures import Architecture, cell_of
 
+torch = pytest.importorskip("torch")
+from harness.train import networks  # noqa: E402
 
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Any:
-    """Threads only get into each other's way at these sizes."""
-    with one_thread():
-        yield
-
-
-SPACES = {"nb201": NB201, "nb101": ENCODINGS["a"].space}
+BEST = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_3x3~1|nor_conv_1x1~2|"
+SOURCE = {"cifar10": "cifar10", "cifar100": "cifar100", "imagenet16-120": "imagenet"}
+CLASSES = {"cifar10": 10, "cifar100": 100, "imagenet16-120": 120}
 
 
-def codes_of(name: str, n: int = 200) -> Any:
+def shape(**changed: Any) -> Any:
+    return SimpleNamespace(**{"channels": 16, "cells": 5, "stem": "small", "auxiliary": 0.0, **changed})
+
+
+def nb201(codes: Any, classes: int = 10, **changed: Any) -> Any:
+    return networks.build(Architecture.nb201(np.array(codes)), shape(**changed), colours=3, classes=classes)
+
+
+def counted(codes: Any, classes: int) -> Any:
+    """Parameters of the cells `codes` Int[n, 6] in the benchmark's skeleton, by hand."""
+    convolutions = {"nor_conv_1x1": 1, "nor_conv_3x3": 9}
+    area = np.array([convolutions.get(name, 0) for name in nasbench201.OPERATORS])[codes]
+    total = np.full(len(codes), 3 * 9 * 16 + 32 + 2 * 64 + 64 * classes + classes)
+    for width in (16, 32, 64):
+        total += 5 * (area * width**2 + 2 * width * (area > 0)).sum(axis=1)
+        if width > 16:
+            total += (9 * width // 2 * width + 2 * width) + (9 * width**2 + 2 * width) + width // 2 * width
+    return total
+
+
+@pytest.mark.parametrize("dataset", CLASSES)
+def test_parameters_of_all_cells_of_nb201_are_the_published_sizes(dataset: str) -> None:
+    """The second training of every architecture; 294 of the 39,419 entries have the size of another architecture."""
+    table = registry.benchmark(f"nb201/{dataset}")
+    codes, metrics = arrays(f"nasbench201/{SOURCE[dataset]}")
+    published = metrics["model_size"]
+    ours = counted(codes, CLASSES[dataset])
+    assert len(ours) == 15_625
+    equal = np.abs(ours[:, None] / 1e6 - published) < 5e-7
+    assert equal[:, 1].all()
+    assert (equal | np.isnan(published)).all(axis=1).sum() == 15_625 - 204
+    assert (~equal & np.isfinite(published)).sum() == 294
+    chosen = np.random.default_rng(0).integers(len(table), size=12)
+    for row in [*chosen, table.optimum.row, 0]:
+        network = networks.build(Architecture.of(table, int(row)), shape(), colours=3, classes=CLASSES[dataset])
+        assert networks.parameters(network) == ours[row]
+
+
+def test_parameters_of_cells_of_nb101_are_the_published_ones(shared_data: Path) -> None:
+    pytest.importorskip("nasbench_pytorch")
+    with np.load(shared_data / "nb101" / "nb101_test108_all.npz") as file:
+        table = {name: file[name] for name in ("num_vertices", "adj_bits", "ops", "params")}
+    size = table["num_vertices"]
     rng = np.random.default_rng(1)
-    codes = rng.integers(0, SPACES[name].sizes, (n, SPACES[name].dimensions))
-    if name == "nb101":
-        codes[:, :21] = rng.random((n, 21)) < 0.35
-    return codes
+    small = np.flatnonzero((size == 4) | (size == 5))
+    sample = np.concatenate(
+        [rng.choice(np.flatnonzero(size == n), min(2000, (size == n).sum()), False) for n in (2, 3, 6, 7)]
+    )
+    rows = np.concatenate([small, sample])
+    adjacency, ops = cells_from_bits(size[rows], table["adj_bits"][rows], table["ops"][rows])
+    np.testing.assert_array_equal(parameter_counts(adjacency, ops), table["params"][rows])
+    for i in rng.choice(len(rows), 25, False):
+        network = networks.build(
+            Architecture.nb101(adjacency[i], ops[i]), shape(channels=128, cells=3), colours=3, classes=10
+        )
+        assert sum(p.numel() for p in network.parameters() if p.requires_grad) == table["params"][rows[i]]
 
 
-def reachable(start: int, edges: set[tuple[int, int]]) -> set[int]:
-    found, left = {start}, [start]
-    while left:
-        vertex = left.pop()
-        for a, b in edges:
-            if a == vertex and b not in found:
-                found.add(b)
-                left.append(b)
-    return found
+def test_multiply_adds_are_those_of_the_convolutions() -> None:
+    """NAS-Bench-201 publishes 153.27 million for the cell that is best on CIFAR-10."""
+    per_cell = (4 * 9 + 1) * 16**2 * 32**2
+    reductions = sum((9 * w // 2 + 9 * w + w // 2) * w * (16 * 32 // w) ** 2 for w in (32, 64))
+    expected = 3 * 9 * 16 * 32**2 + 15 * per_cell + reductions + 64 * 10
+    network = nb201(edge_codes(BEST))
+    assert networks.multiply_adds(network, (3, 32, 32)) == expected
+    assert round(expected / 1e6, 2) == 153.27
+    assert network.training
 
 
-def on_paths(edges: set[tuple[int, int]], last: int) -> set[int]:
-    """Vertices on some path from 0 to `last`."""
-    return reachable(0, edges) & reachable(last, {(b, a) for a, b in edges})
+def test_architecture_strings_are_read_and_written() -> None:
+    seen = set()
+    for codes in product(range(5), repeat=6):
+        architecture = Architecture.nb201(np.array(codes))
+        seen.add(architecture.text)
+        assert tuple(edge_codes(architecture.text)) == codes
+    assert len(seen) == 15_625
+    assert Architecture.parse(BEST) == Architecture("nb201", BEST)
+    assert Architecture.of(registry.benchmark("nb201"), 6111).text == BEST
 
 
-def test_the_line_graph_of_nb201_is_that_of_an_oracle() -> None:
-    codes = codes_of("nb201", 500)
-    adjacency, labels = NB201.graphs.of(codes)  # type: ignore[union-attr]
-    for k, code in enumerate(codes.tolist()):
-        drawn = [e for e in range(6) if code[e] > 0]
-        line = {(i + 1, j + 1) for i in drawn for j in drawn if EDGES[i][1] == EDGES[j][0]}
-        line |= {(0, i + 1) for i in drawn if EDGES[i][0] == 0} | {(i + 1, 7) for i in drawn if EDGES[i][1] == 3}
-        kept = on_paths(line, 7)
-        assert set(map(tuple, np.argwhere(adjacency[k]).tolist())) == {e for e in line if {*e} <= kept}
-        middle = [FIRST_OPERATOR + code[e] - 1 if e + 1 in kept else ABSENT for e in range(6)]
-        assert labels[k].tolist() == [INPUT, *middle, OUTPUT]
+def test_cells_of_nb101_are_read_and_written_in_every_encoding() -> None:
+    rng = np.random.default_rng(2)
+    tables = [(used.space, used.decode) for used in nasbench101.ENCODINGS.values()]
+    tables += [(nasbench1shot1.SPACES[str(number)], blocks.decode) for number, blocks in ONE_SHOT_SPACES.items()]
+    for space, decode in tables:
+        codes = space.sample(rng.random((300, space.dimensions)))
+        adjacency, ops = decode(codes)
+        written = 0
+        for i in range(len(codes)):
+            table: Any = SimpleNamespace(space=space, codes=codes, name="a table")
+            try:
+                architecture = Architecture.of(table, i)
+            except ValueError:
+                continue
+            written += 1
+            again = Architecture.nb101(*cell_of(architecture.text))
+            assert again == architecture == Architecture.parse(architecture.text)
+            assert parameter_counts(*(x[None] for x in cell_of(architecture.text))) == parameter_counts(
+                adjacency[i : i + 1], ops[i : i + 1]
+            )
+        assert written > 3
 
 
-def test_the_cells_of_nb101_are_pruned_as_by_an_oracle() -> None:
-    codes = codes_of("nb101", 300)
-    adjacency, labels = SPACES["nb101"].graphs.of(codes)  # type: ignore[union-attr]
-    pairs = [(i, j) for i in range(7) for j in range(i + 1, 7)]
-    for k, code in enumerate(codes.tolist()):
-        edges = {pair for pair, drawn in zip(pairs, code, strict=False) if drawn}
-        kept = on_paths(edges, 6)
-        assert set(map(tuple, np.argwhere(adjacency[k]).tolist())) == {e for e in edges if {*e} <= kept}
-        middle = [FIRST_OPERATOR + code[20 + v] if v in kept else ABSENT for v in range(1, 6)]
-        assert labels[k].tolist() == [INPUT, *middle, OUTPUT]
+@pytest.mark.parametrize(
+    "text", ["", "|nor_conv_3x3~0|", "|nor_conv_5x5~0|+|none~0|none~1|+|none~0|none~1|none~2|", "conv3x3-bn-relu;0-1",
+             "conv9x9;0-1,1-2", "conv3x3-bn-relu;0-1,1-9", "conv3x3-bn-relu", "maxpool3x3;a-b"],
+)  # fmt: skip
+def test_what_is_no_architecture_is_refused(text: str) -> None:
+    with pytest.raises(HarnessError, match="is not an architecture"):
+        Architecture.parse(text)
 
 
-@pytest.mark.parametrize("space", SPACES)
-def test_propagation_matrices_are_what_the_papers_say(space: str) -> None:
-    codes = codes_of(space, 50)
-    adjacency, labels = SPACES[space].graphs.of(codes)  # type: ignore[union-attr]
-    symmetric, one_hot = GraphInputs(SPACES[space], "undirected")._compute(codes)
-    directed, _ = GraphInputs(SPACES[space], "directed")._compute(codes)
-    for k in range(len(codes)):
-        here = np.flatnonzero(labels[k] != ABSENT)
-        a = adjacency[k][np.ix_(here, here)].astype(float)
-        loops = a + a.T + np.eye(len(here))
-        root = np.diag(loops.sum(axis=1) ** -0.5)
-        np.testing.assert_allclose(symmetric[k, 0][np.ix_(here, here)], root @ loops @ root, rtol=1e-6)
-        for found, one_way in zip(directed[k], (a, a.T), strict=True):
-            rows = one_way + np.eye(len(here))
-            np.testing.assert_allclose(found[np.ix_(here, here)], rows / rows.sum(axis=1, keepdims=True), rtol=1e-6)
-        gone = np.flatnonzero(labels[k] == ABSENT)
-        assert not symmetric[k][:, gone].any()
-        assert not directed[k][:, :, gone].any()
-        assert not one_hot[k][gone].any()
+def test_tables_without_architectures_are_refused() -> None:
+    with pytest.raises(HarnessError, match="synthetic/test has no architectures"):
+        Architecture.of(synthetic_table(), 0)
+    with pytest.raises(HarnessError, match="fcnet/protein has no architectures"):
+        Architecture.of(registry.benchmark("fcnet/protein"), 0)
 
 
-@pytest.mark.parametrize("space", SPACES)
-@pytest.mark.parametrize("kind", ["undirected", "directed"])
-def test_equal_graphs_are_found_once(space: str, kind: Any) -> None:
-    codes = np.concatenate([codes_of(space), codes_of(space)[::-1]])
-    inputs = GraphInputs(SPACES[space], kind)
-    few, back = inputs.distinct(codes)
-    assert len(few) <= 200
-    for one, other in zip(inputs.of(codes), inputs.of(few), strict=True):
-        np.testing.assert_array_equal(one, other[back])
-    assert len(np.unique(np.concatenate([x.reshape(len(few), -1) for x in inputs.of(few)], axis=1), axis=0)) == len(few)
+def plain_cell(cell: Any, x: Any) -> Any:
+    """Every edge computed, as the benchmark defines the cell."""
+    nodes = [x]
+    for node in range(1, 4):
+        parts = []
+        for edge, (i, j) in enumerate(nasbench201.EDGES):
+            if j == node:
+                parts.append(x.new_zeros(x.shape) if cell.names[edge] == "none" else cell.operators[edge](nodes[i]))
+        nodes.append(sum(parts))
+    return nodes[-1]
 
 
-def hidden(space: str, width: int = 6) -> tuple[Any, Any, Any, Any]:
-    """Graphs, and values of the vertices and weights for two models; absent vertices are zeros."""
+def test_edges_that_do_not_reach_the_output_change_nothing() -> None:
+    rng = np.random.default_rng(3)
+    for codes in [*rng.integers(5, size=(40, 6)).tolist(), [0] * 6, [3, 3, 3, 0, 0, 0], [0, 0, 3, 0, 0, 3]]:
+        torch.manual_seed(0)
+        cell = networks.Cell(tuple(codes), 4, networks.DropPath())
+        cell.names = [nasbench201.OPERATORS[code] for code in codes]
+        x = torch.randn(5, 4, 6, 6)
+        torch.testing.assert_close(cell(x), plain_cell(cell, x))
+
+
+def test_the_auxiliary_head_and_the_large_stem() -> None:
+    codes = edge_codes(BEST)
+    network = nb201(codes, channels=8, cells=1, auxiliary=0.4)
+    logits, side = network(torch.randn(4, 3, 32, 32))
+    assert logits.shape == side.shape == (4, 10)
+    assert network.eval()(torch.randn(4, 3, 32, 32)).shape == (4, 10)
+    large = nb201(codes, classes=7, channels=8, cells=1, stem="imagenet", auxiliary=0.4)
+    assert [tuple(out.shape) for out in large(torch.randn(2, 3, 224, 224))] == [(2, 7), (2, 7)]
+
+
+def test_drop_path_keeps_the_mean_and_drops_whole_images() -> None:
     torch.manual_seed(0)
-    codes = codes_of(space, 20)
-    adjacency, labels = SPACES[space].graphs.of(codes)  # type: ignore[union-attr]
-    values = torch.randn(2, *labels.shape, width) * torch.from_numpy(labels != ABSENT)[..., None]
-    return codes, adjacency, values, torch.randn(2, width, 5)
+    drop = networks.DropPath()
+    x = torch.ones(4000, 2, 3, 3)
+    assert drop(x) is x
+    drop.rate = 0.25
+    out = drop(x)
+    per_image = out.flatten(1)
+    assert ((per_image == 0).all(1) | (per_image == 1 / 0.75).all(1)).all()
+    assert abs(out.mean().item() - 1) < 0.05
+    assert drop.eval()(x) is x
 
 
-def edges_of(adjacency: Any) -> torch.Tensor:
-    return torch.from_numpy(np.argwhere(adjacency).T.copy())
-
-
-@pytest.mark.parametrize("space", SPACES)
-def test_gpnas_layer_is_torch_geometrics(space: str) -> None:
-    geometric = pytest.importorskip("torch_geometric.nn", reason="torch_geometric is not installed")
-    codes, adjacency, values, weight = hidden(space)
-    matrices = torch.from_numpy(GraphInputs(SPACES[space], "undirected").of(codes)[0][:, 0]).expand(2, -1, -1, -1)
-    ours = propagate(matrices, mapped(values, weight))
-    both = adjacency | adjacency.transpose(0, 2, 1)
-    for m in range(2):
-        sparse, dense = (conv(6, 5, bias=False) for conv in (geometric.GCNConv, geometric.DenseGCNConv))
-        with torch.no_grad():
-            sparse.lin.weight.copy_(weight[m].T)
-            dense.lin.weight.copy_(weight[m].T)
-            theirs = dense(values[m], torch.from_numpy(both).float())
-            torch.testing.assert_close(ours[m], theirs, rtol=1e-4, atol=1e-5)
-            for k in range(len(codes)):
-                theirs = sparse(values[m, k], edges_of(both[k]))
-                torch.testing.assert_close(ours[m, k], theirs, rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.parametrize("space", SPACES)
-def test_the_neural_predictors_layers_are_torch_geometrics(space: str) -> None:
-    geometric = pytest.importorskip("torch_geometric.nn", reason="torch_geometric is not installed")
-    codes, adjacency, values, weight = hidden(space)
-    directed = torch.from_numpy(GraphInputs(SPACES[space], "directed").of(codes)[0])
-    for way in range(2):
-        ours = propagate(directed[:, way].expand(2, -1, -1, -1), mapped(values, weight))
-        for m in range(2):
-            conv = geometric.ClusterGCNConv(6, 5, bias=False)
-            with torch.no_grad():
-                conv.lin_out.weight.copy_(weight[m].T)
-                conv.lin_root.weight.zero_()
-                for k in range(len(codes)):
-                    edges = edges_of(adjacency[k].T if way == 0 else adjacency[k])
-                    theirs = conv(values[m, k], edges)
-                    torch.testing.assert_close(ours[m, k], theirs, rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.parametrize("dropout", [0.0, 0.1])
-def test_the_directed_network_is_its_formula(dropout: float) -> None:
-    network = DirectedNetwork(NB201, width=5, last=4, dropout=dropout)
-    torch.manual_seed(1)
-    weights = {name: torch.randn(2, *shape.size) for name, shape in network.shapes().items()}
-    codes = codes_of("nb201", 12)
-    inputs = tuple(torch.from_numpy(x).expand(2, *x.shape) for x in network.inputs(codes, np.zeros(12, dtype=np.int64)))
-    noise = torch.rand(2, 12, network.draws)
-    matrices, labels = map(torch.from_numpy, network.graphs.of(codes))
-    for trained in (False, True):
-        found = network.forward(weights, inputs, noise if trained else None)
-        for m in range(2):
-            for k in range(12):
-                left = list(noise[m, k]) if trained and dropout else []
-
-                def dropped(x: Any, left: list[Any] = left, trained: bool = trained) -> Any:
-                    if not (trained and dropout):
-                        return x
-                    kept = torch.tensor([float(left.pop(0) >= dropout) for _ in range(x.numel())]).view(x.shape)
-                    return x * kept / (1 - dropout)
-
-                h = labels[k]
-                for layer in (1, 2, 3):
-                    along = (matrices[k, 0] @ h @ weights[f"along{layer}"][m]).relu()
-                    against = (matrices[k, 1] @ h @ weights[f"against{layer}"][m]).relu()
-                    h = dropped((along + against) / 2)
-                pooled = h.sum(0) / labels[k].sum()
-                last = dropped((pooled @ weights["hidden"][m] + weights["hidden.bias"][m, 0]).relu())
-                expected = last @ weights["output"][m, :, 0] + weights["bias"][m, 0, 0]
-                torch.testing.assert_close(found[m, k], expected, rtol=1e-4, atol=1e-4)
-
-
-def test_the_undirected_network_is_its_formula() -> None:
-    network = GraphNetwork(NB201, 1, width=5)
-    torch.manual_seed(1)
-    weights = {name: torch.rand(1, *shape.size) + 0.1 for name, shape in network.shapes().items()}
-    codes = codes_of("nb201", 8)
-    inputs = tuple(torch.from_numpy(x)[None] for x in network.inputs(codes, np.zeros(8, dtype=np.int64)))
-    found = network.forward(weights, inputs, None)
-    matrices, labels = map(torch.from_numpy, network.graphs.of(codes))
-    h = labels @ weights["embedding"][0]
-    for layer in (1, 2):
-        h = (matrices[:, 0] @ h @ weights[f"layer{layer}"][0]).relu()
-    x = h.amax(1)
-    for layer in (1, 2):
-        name = f"norm{layer}"
-        x = x @ weights[f"head{layer}"][0]
-        x = (x - weights[f"{name}.mean"][0]) / (weights[f"{name}.variance"][0] + 1e-5).sqrt()
-        x = (x * weights[f"{name}.scale"][0] + weights[f"{name}.shift"][0]).relu()
-    torch.testing.assert_close(found[0], (x @ weights["head3"][0] + weights["bias"][0])[:, 0])
+def test_networks_of_nb101_learn_their_running_averages() -> None:
+    pytest.importorskip("nasbench_pytorch")
+    architecture = Architecture.parse("conv3x3-bn-relu,maxpool3x3;0-1,0-2,1-2,1-3,2-3")
+    network = networks.build(architecture, shape(channels=8, cells=1), colours=1, classes=5)
+    assert network(torch.randn(3, 1, 8, 8)).shape == (3, 5)
+    norms = [m for m in network.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    assert {m.momentum for m in norms} == {0.003}
+    with pytest.raises(HarnessError, match="neither an auxiliary head"):
+        networks.build(architecture, shape(auxiliary=0.4), colours=3, classes=10)

@@ -23,6 +23,8 @@ COMMANDS = {
     "report": "Write a page about results: curves, ranks, tests, cells, provenance.",
     "predict": "Measure how good predictors are on a table.",
     "baseline": "Keep studies that later versions are held against.",
+    "train": "Train architectures for real, those that studies found.",
+    "validate": "Hold the table's accuracies against trained ones.",
     "regress": "Tell whether an algorithm became worse than its baseline.",
 }
 

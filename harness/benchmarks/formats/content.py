@@ -30,13 +30,13 @@ class FormatError(HarnessError):
     """A file is not what it should be; the message is a full sentence that names the file."""
 
 
-def extra(module: str, package: str, group: str = "import") -> Any:
-    """Import a package that only this format needs; HarnessError names the extra that brings it."""
+def extra(module: str, package: str, group: str = "import", *, need: str = "reading this file") -> Any:
+    """Import a package that only this `need` has; HarnessError names the extra that brings it."""
     try:
         return import_module(module)
     except ImportError:
         raise HarnessError(
-            f"reading this file needs the package {package}, which is not installed.",
+            f"{need} needs the package {package}, which is not installed.",
             f"install it: pip install 'nas-harness[{group}]'",
         ) from None
 

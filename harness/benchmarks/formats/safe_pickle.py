@@ -55,7 +55,7 @@ class _Array(list[Any]):
 
     def set_state(self, state: Any) -> None:
         _, shape, dtype, fortran, raw = state
-        flat = np.frombuffer(raw, dtype.dtype)
+        flat = np.frombuffer(raw.encode("latin1") if isinstance(raw, str) else raw, dtype.dtype)
         self[:] = [flat.reshape(shape, order="F" if fortran else "C")]
 
 

@@ -1,0 +1,147 @@
+"""Where a training runs: the device, the precision, and the processes that torchrun started."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from harness.errors import HarnessError, unknown
+
+Precision = Literal["fp32", "bf16", "fp16"]
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass(frozen=True)
+class Place:
+    """`rank` is the number of this process among `world` that train one network together."""
+
+    device: torch.device
+    precision: Precision = "fp32"
+    rank: int = 0
+    world: int = 1
+    deterministic: bool = False
+    compiled: bool = False
+
+    def sum(self, values: Tensor) -> Tensor:
+        """The sum of `values` over all processes."""
+        if self.world > 1:
+            dist.all_reduce(values)
+        return values
+
+
+def device_of(name: str) -> torch.device:
+    """The device `cpu`, `cuda`, `cuda:N`, or the best there is for `auto`. Raises HarnessError if it is not there."""
+    kind, _, index = name.partition(":")
+    if name == "auto":
+        return device_of("cuda" if torch.cuda.is_available() else "cpu")
+    if kind not in ("cpu", "cuda") or (index and not index.isdigit()) or (kind == "cpu" and index):
+        raise unknown("device", name, ("auto", "cpu", "cuda", "cuda:0"))
+    if kind == "cpu":
+        return torch.device("cpu")
+    if not torch.cuda.is_available():
+        why = "finds no GPU" if torch.version.cuda else "was built without CUDA"
+        raise HarnessError(f"there is no CUDA device: torch {torch.__version__} {why}.", "train with --device cpu.")
+    here = torch.cuda.device_count()
+    number = int(index or os.environ.get("LOCAL_RANK", "0"))
+    if number >= here:
+        named = ", ".join(f"cuda:{i}" for i in range(here))
+        raise HarnessError(f"there is no device cuda:{number}.", f"here are {named}.")
+    return torch.device("cuda", number)
+
+
+def precision_of(name: str, device: torch.device) -> Precision:
+    """`auto` is bf16 on a GPU that has it, fp16 on an older one, and fp32 on a CPU."""
+    if name != "auto":
+        return name  # type: ignore[return-value]
+    if device.type == "cpu":
+        return "fp32"
+    return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+
+
+@contextmanager
+def processes(device: torch.device) -> Iterator[tuple[int, int]]:
+    """Rank and number of the processes that torchrun started, in a group for as long as this lasts; else (0, 1)."""
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    if world == 1:
+        yield 0, 1
+        return
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield dist.get_rank(), world
+    finally:
+        dist.destroy_process_group()
+
+
+@contextmanager
+def settings(place: Place) -> Iterator[None]:
+    """Deterministic algorithms where asked for; global random states and threads are as before in the end."""
+    before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
+    threads = torch.get_num_threads()
+    if place.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    devices = [place.device] if place.device.type == "cuda" else []
+    try:
+        torch.use_deterministic_algorithms(place.deterministic)
+        torch.backends.cudnn.benchmark = not place.deterministic
+        with torch.random.fork_rng(devices=devices):
+            yield
+    finally:
+        torch.use_deterministic_algorithms(before[0])
+        torch.backends.cudnn.benchmark = before[1]
+        torch.set_num_threads(threads)
+
+
+def synchronized(network: nn.Module, place: Place) -> nn.Module:
+    """`network` with the statistics of batch normalisation over the batches of all processes."""
+    if place.world == 1:
+        return network
+    if place.device.type == "cuda":
+        return nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
+    for module in network.modules():
+        if type(module) is nn.BatchNorm2d:
+            module.__class__ = _SharedBatchNorm
+    return network
+
+
+class _Total(torch.autograd.Function):
+    """Sum over processes; so is the gradient."""
+
+    @staticmethod
+    def forward(ctx: object, x: Tensor) -> Tensor:
+        total = x.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: object, gradient: Tensor) -> Tensor:
+        total = gradient.clone()
+        dist.all_reduce(total)
+        return total
+
+
+class _SharedBatchNorm(nn.BatchNorm2d):
+    """Batch normalisation over several processes on CPUs, for which torch has none."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return super().forward(x)
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.momentum is not None
+        count = torch.full((1,), float(x.numel() // x.shape[1]))
+        total = _Total.apply(torch.cat([x.sum((0, 2, 3)), (x * x).sum((0, 2, 3)), count]))  # type: ignore[no-untyped-call]
+        mean, square = (total[:-1] / total[-1]).chunk(2)
+        variance = square - mean * mean
+        with torch.no_grad():
+            n = total[-1]
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(variance * n / (n - 1), self.momentum)
+        scale = self.weight * torch.rsqrt(variance + self.eps)
+        return x * scale[:, None, None] + (self.bias - mean * scale)[:, None, None]

@@ -1,0 +1,67 @@
+"""Which architectures to train: the incumbents of studies, or rows of a table, with what the table says of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from harness import registry
+from harness.arrays import Floats
+from harness.errors import HarnessError
+from harness.outcome import Outcome
+from harness.table import Table
+from harness.train.architectures import Architecture
+from harness.train.results import Origin
+
+Found = tuple[Architecture, Origin | None]
+
+
+def best(outcomes: Sequence[Outcome], top: int) -> list[Found]:
+    """The `top` incumbents that the seeds of all studies on a benchmark ended with, for each benchmark.
+
+    They stand in the order of the table's validation loss, mean over repeats. Raises HarnessError if a benchmark has no
+    architectures or is no longer the table that was searched.
+    """
+    rows: dict[str, set[int]] = {}
+    tables: dict[str, Table] = {}
+    for outcome in outcomes:
+        name = outcome.study.benchmark
+        table = tables.setdefault(name, registry.benchmark(name))
+        if table.checksum != outcome.study.table:
+            raise HarnessError(f"{name} is not the table that study {outcome.study.id} searched.", "run it again.")
+        Architecture.of(table, 0)
+        last = outcome.trajectory.at(np.array([np.inf]))[:, 0]
+        found = outcome.trajectory.row[last[last >= 0]]
+        rows.setdefault(name, set()).update(found[found >= 0].tolist())
+    chosen: dict[Architecture, Origin | None] = {}
+    for name, candidates in rows.items():
+        sorted_rows = np.array(sorted(candidates), dtype=np.int64)
+        order = np.argsort(tables[name].mean_loss[sorted_rows, -1], kind="stable")
+        for row in sorted_rows[order][:top].tolist():
+            chosen.setdefault(Architecture.of(tables[name], row), origin(tables[name], row))
+    if not chosen:
+        raise HarnessError("no seed of these studies has an incumbent.", "give them a larger --budget.")
+    return list(chosen.items())
+
+
+def named(text: str) -> Found:
+    """The architecture written as `text`, or the row of a benchmark in `nb201:6111`."""
+    bench, colon, row = text.rpartition(":")
+    if not (colon and re.fullmatch(r"[\w./-]+", bench) and row.isdigit()):
+        return Architecture.parse(text), None
+    table = registry.benchmark(bench)
+    if int(row) >= len(table):
+        raise HarnessError(f"{table.name} has no row {row}.", f"its rows are 0 to {len(table) - 1}.")
+    return Architecture.of(table, int(row)), origin(table, int(row))
+
+
+def origin(table: Table, row: int) -> Origin:
+    """What `table` says of the architecture in `row` at the largest fidelity, as accuracies."""
+
+    def accuracies(losses: Floats | None) -> tuple[float, ...]:
+        return () if losses is None else tuple((1.0 - losses[row, -1][np.isfinite(losses[row, -1])]).tolist())
+
+    fidelity = f"{table.facts.fidelity} {table.fidelities[-1]}"
+    return Origin(table.name, row, fidelity, accuracies(table.loss), accuracies(table.test))

@@ -1,0 +1,232 @@
+"""Networks out of architectures.
+
+The cells of NAS-Bench-201 (Dong and Yang, ICLR 2020) in the benchmark's skeleton: a 3x3 stem, three stages of N cells
+with C, 2C and 4C channels, residual blocks that halve the image in between, global average pooling. The cells of
+NAS-Bench-101 (Ying et al., ICML 2019) through the package nasbench-pytorch. The auxiliary head, drop-path and the stem
+for images of 224 pixels are those of DARTS (Liu, Simonyan and Yang, ICLR 2019).
+"""
+
+from __future__ import annotations
+
+import copy
+from itertools import pairwise
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+from torch.utils.flop_counter import FlopCounterMode
+
+from harness.benchmarks.formats.content import extra
+from harness.benchmarks.formats.nasbench201 import codes as edge_codes
+from harness.benchmarks.nasbench101_cells import OPERATORS as CELL_OPERATORS
+from harness.benchmarks.nasbench101_cells import VERTICES
+from harness.benchmarks.nasbench201 import EDGES, OPERATORS
+from harness.errors import HarnessError
+from harness.train.architectures import Architecture, cell_of
+
+NODES = 4
+
+
+class Shape(Protocol):
+    """What a recipe says of the network; `stem` is `small` or, for images of 224 pixels, `imagenet`."""
+
+    @property
+    def channels(self) -> int: ...
+    @property
+    def cells(self) -> int: ...
+    @property
+    def stem(self) -> str: ...
+    @property
+    def auxiliary(self) -> float: ...
+
+
+def build(architecture: Architecture, shape: Shape, *, colours: int, classes: int) -> nn.Module:
+    """The network of `architecture` for images Float[n, colours, h, w]; it gives logits Float[n, classes].
+
+    In training a network with an auxiliary head gives a pair, the head's logits second. Weights come from torch's
+    global random state.
+    """
+    if architecture.space == "nb101":
+        if shape.auxiliary or shape.stem != "small":
+            raise HarnessError(
+                "networks of NAS-Bench-101 have neither an auxiliary head nor a stem for large images.",
+                "choose another recipe, such as nb101.",
+            )
+        return _nb101(architecture.text, shape, colours, classes)
+    cell = edge_codes(architecture.text)
+    return CellNetwork(cell, shape, colours=colours, classes=classes)
+
+
+def parameters(network: nn.Module) -> int:
+    """Number of parameters, those of parts that do not reach the output included."""
+    return sum(p.numel() for p in network.parameters())
+
+
+def multiply_adds(network: nn.Module, image: tuple[int, int, int]) -> int:
+    """Multiply-adds of one forward pass of an image (colours, height, width): convolutions and the linear layer."""
+    device = next(network.parameters()).device
+    probe, counter = copy.deepcopy(network).eval(), FlopCounterMode(display=False)
+    with counter, torch.no_grad():
+        probe(torch.zeros(1, *image, device=device))
+    return int(counter.get_total_flops()) // 2
+
+
+class DropPath(nn.Module):
+    """Drops the whole of an edge for single images with probability `rate`, in training (Larsson et al., ICLR 2017).
+
+    The loop sets `rate`.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rate = 0.0
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.rate == 0.0:
+            return x
+        kept = torch.rand(len(x), 1, 1, 1, device=x.device) >= self.rate
+        return x * (kept / (1.0 - self.rate)).to(x.dtype)
+
+
+class AuxiliaryHead(nn.Sequential):
+    """A classifier on an inner activation that is trained along and never asked (Szegedy et al., CVPR 2015)."""
+
+    def __init__(self, channels: int, classes: int) -> None:
+        super().__init__(
+            nn.ReLU(),
+            nn.AdaptiveAvgPool2d(2),
+            nn.Conv2d(channels, 128, 1, bias=False),
+            nn.BatchNorm2d(128),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(128, 768, 2, bias=False),
+            nn.BatchNorm2d(768),
+            nn.ReLU(inplace=True),
+            nn.Flatten(),
+            nn.Linear(768, classes),
+        )
+
+
+def stem(kind: str, colours: int, channels: int) -> nn.Sequential:
+    """The first layers: `small` keeps the size of the image, `imagenet` divides it by eight."""
+    if kind == "small":
+        return nn.Sequential(nn.Conv2d(colours, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels))
+    widths = (colours, max(channels // 2, 1), channels, channels)
+    layers: list[nn.Module] = []
+    for incoming, outgoing in pairwise(widths):
+        layers += [nn.Conv2d(incoming, outgoing, 3, 2, 1, bias=False), nn.BatchNorm2d(outgoing), nn.ReLU(inplace=True)]
+    return nn.Sequential(*layers[:-1])
+
+
+def _relu_conv_bn(incoming: int, outgoing: int, kernel: int, stride: int = 1) -> nn.Sequential:
+    convolution = nn.Conv2d(incoming, outgoing, kernel, stride, kernel // 2, bias=False)
+    return nn.Sequential(nn.ReLU(), convolution, nn.BatchNorm2d(outgoing))
+
+
+def _operator(name: str, channels: int) -> nn.Module:
+    if name.startswith("nor_conv"):
+        return _relu_conv_bn(channels, channels, int(name[-1]))
+    if name == "avg_pool_3x3":
+        return nn.AvgPool2d(3, 1, 1, count_include_pad=False)
+    return nn.Identity()
+
+
+class Cell(nn.Module):
+    """A cell of NAS-Bench-201: each of four nodes is the sum of operators on the nodes before it.
+
+    Edges into a node that does not reach the output have their parameters, as in the benchmark, but are not computed.
+    """
+
+    def __init__(self, codes: tuple[int, ...], channels: int, drop: DropPath) -> None:
+        super().__init__()
+        names = [OPERATORS[code] for code in codes]
+        self.operators = nn.ModuleList(_operator(name, channels) for name in names)
+        self.drop = drop
+        live = {NODES - 1}
+        for node in range(NODES - 1, 0, -1):
+            live |= {i for (i, j), name in zip(EDGES, names, strict=True) if j == node in live and name != "none"}
+        self.into = [
+            [(edge, i) for edge, (i, j) in enumerate(EDGES) if j == node and j in live and names[edge] != "none"]
+            for node in range(NODES)
+        ]
+        self.kept = [name == "skip_connect" for name in names]
+
+    def forward(self, x: Tensor) -> Tensor:
+        nodes = [x]
+        for edges in self.into[1:]:
+            parts = [self._edge(edge, nodes[source]) for edge, source in edges]
+            total = parts[0] if parts else torch.zeros_like(x)
+            for part in parts[1:]:
+                total = total + part
+            nodes.append(total)
+        return nodes[-1]
+
+    def _edge(self, edge: int, x: Tensor) -> Tensor:
+        out: Tensor = self.operators[edge](x)
+        return out if self.kept[edge] else self.drop(out)
+
+
+class Reduction(nn.Module):
+    """The residual block that halves the image and doubles the channels."""
+
+    def __init__(self, incoming: int, outgoing: int) -> None:
+        super().__init__()
+        self.a = _relu_conv_bn(incoming, outgoing, 3, 2)
+        self.b = _relu_conv_bn(outgoing, outgoing, 3)
+        self.shortcut = nn.Sequential(nn.AvgPool2d(2, 2), nn.Conv2d(incoming, outgoing, 1, bias=False))
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.shortcut(x) + self.b(self.a(x))
+        return out
+
+
+class CellNetwork(nn.Module):
+    """The skeleton of NAS-Bench-201 around the cell with `codes`, six operators in the order of `EDGES`."""
+
+    def __init__(self, codes: tuple[int, ...], shape: Shape, *, colours: int, classes: int) -> None:
+        super().__init__()
+        self.drop = DropPath()
+        self.stem = stem(shape.stem, colours, shape.channels)
+        widths = [shape.channels * factor for factor in (1, 2, 4)]
+        self.reductions = nn.ModuleList(Reduction(incoming, outgoing) for incoming, outgoing in pairwise(widths))
+        self.stages = nn.ModuleList(
+            nn.Sequential(*(Cell(codes, width, self.drop) for _ in range(shape.cells))) for width in widths
+        )
+        self.last = nn.Sequential(nn.BatchNorm2d(widths[-1]), nn.ReLU(inplace=True))
+        self.classifier = nn.Linear(widths[-1], classes)
+        self.auxiliary = AuxiliaryHead(widths[-1], classes) if shape.auxiliary else None
+
+    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        x = self.stages[0](self.stem(x))
+        x = self.stages[1](self.reductions[0](x))
+        inner = self.reductions[1](x)
+        x = self.stages[2](inner)
+        logits: Tensor = self.classifier(F.adaptive_avg_pool2d(self.last(x), 1).flatten(1))
+        if self.auxiliary is not None and self.training:
+            return logits, self.auxiliary(inner)
+        return logits
+
+
+def _nb101(text: str, shape: Shape, colours: int, classes: int) -> nn.Module:
+    """The network of NAS-Bench-101: a stem of `channels`, three stacks of `cells` cells.
+
+    The package keeps scalar parameters in place of absent operators and asks for the share of a batch that running
+    averages keep where torch asks for the share that they take; the former are taken out, the latter set.
+    """
+    model = extra("nasbench_pytorch.model", "nasbench-pytorch", "train", need="a cell of NAS-Bench-101")
+    adjacency, ops = cell_of(text)
+    used = [0, *(v for v in range(1, VERTICES - 1) if adjacency[v].any()), VERTICES - 1]
+    labels = ["input", *(CELL_OPERATORS[ops[v - 1]] for v in used[1:-1]), "output"]
+    network: nn.Module = model.Network(
+        (adjacency[used][:, used].astype(int), labels),
+        num_labels=classes,
+        in_channels=colours,
+        stem_out_channels=shape.channels,
+        num_modules_per_stack=shape.cells,
+    )
+    for module in network.modules():
+        if type(module).__name__ == "Placeholder":
+            del module.a
+        elif isinstance(module, nn.BatchNorm2d):
+            module.momentum, module.eps = 0.003, 1e-5
+    return network
