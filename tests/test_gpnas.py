@@ -39,7 +39,7 @@ class LikesFewSkips:
     """A predictor that says the number of skip connections."""
 
     def fit(self, seen: Any, where: Ints) -> None:
-        assert (seen.count >= 20).all()
+        assert (seen.count >= 16).all()
 
     def predict(self, codes: Ints, where: Ints) -> Any:
         self.shown = codes
