@@ -7,6 +7,7 @@ result goes back to all three. docs/algorithms/gpnas.md says where the paper lea
 
 from __future__ import annotations
 
+import warnings
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -70,6 +71,7 @@ class GPNAS:
         self.history, self.known = History(seeds, space), Known(seeds, space)
         self.predictor = _predictor(predictor, problem, streams.child("predictor"), device)
         self.next_fit = np.full(seeds, startup)
+        self.skipped = 0
         self.proposed = np.zeros(seeds, dtype=np.int64)
         used = rungs(problem, eta, min_fidelity, max_fidelity)
         self.halving = Halving(problem, used, sizes(len(used), eta), self.propose, lanes=brackets)
@@ -172,7 +174,18 @@ class GPNAS:
         if due.size:
             self.predictor.fit(self.history.of(due), due)
             self.next_fit[due] = np.ceil(self.history.count[due] * self.growth)
+            self._tell_skipped()
         return np.nan_to_num(self.predictor.predict(children, seeds), nan=np.finfo(np.float64).max)
+
+    def _tell_skipped(self) -> None:
+        total = int(np.sum(getattr(self.predictor, "skipped", 0)))
+        if total > self.skipped:
+            warnings.warn(
+                f"the predictor has left out {total} training steps whose loss was not finite",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+            self.skipped = total
 
 
 def _predictor(name: str, problem: Problem, streams: Streams, device: str) -> Predictor | None:

@@ -92,10 +92,10 @@ def test_rejected_configurations_rank_below_all_others() -> None:
     model.fit(seen, np.arange(2))
     assert model.staged.tolist() == [True, False]
     predicted = model.predict(table.codes, np.array([0]))[0]
-    odds = model.classifier.predict(table.codes, np.array([0]), 0)[0]
-    assert predicted[odds > 0].max() <= 0.12 <= predicted[odds <= 0].min()
-    assert 0.2 < (odds > 0).mean() < 0.8
-    assert ((odds > 0) == (table.mean_loss[:, 0] < 0.12)).mean() > 0.85
+    score = model.classifier.predict(table.codes, np.array([0]), 0)[0]
+    assert predicted[score > 0].max() <= 0.12 <= predicted[score <= 0].min()
+    assert 0.2 < (score > 0).mean() < 0.8
+    assert ((score > 0) == (table.mean_loss[:, 0] < 0.12)).mean() > 0.85
 
 
 def test_a_warm_fit_goes_on_and_a_cold_one_does_not() -> None:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from algorithms.predictors.data import Float32s, Target, Targets
 from algorithms.predictors.networks import Network, Shape
@@ -110,12 +109,14 @@ class Batched:
     def fit(
         self, seen: Seen, where: Ints, training: Training, *, warm: float = 0.0, classes: Bools | None = None
     ) -> None:
-        """Fit the models of the seeds at `where` Int[k]; they start at `warm` times where their
-        last fits ended plus the rest of a fresh start, which generalises better than going on (Ash and Adams 2020).
+        """Fit the models of the seeds at `where` Int[k].
 
-        With `classes` Bool[k, n] the network learns the log-odds that an observation is of the class.
+        They start at `warm` times where their last fits ended plus the rest of a fresh start, which generalises better
+        than going on (Ash and Adams, "On warm-starting neural network training", NeurIPS 2020).
+
+        With `classes` Bool[k, n] the network learns 1 for an observation that is of the class and -1 for others, by
+        squared error too: exponentials round differently at different places of a batch.
         """
-        logistic = classes is not None
         targets = self.targets.fit(seen, where) if classes is None else np.where(classes, 1, -1).astype(np.float32)
         length = training.length(seen.count)
         with one_thread():
@@ -124,7 +125,7 @@ class Batched:
                 for start in range(0, len(same), self.network.block):
                     part = same[start : start + self.network.block]
                     self._initialise(where[part], warm)
-                    self._train(seen.of(part), targets[part], where[part], training, steps, logistic)
+                    self._train(seen.of(part), targets[part], where[part], training, steps)
         self.fitted[where] = True
 
     def predict(self, codes: Ints, where: Ints, fidelity: int) -> Floats:
@@ -167,9 +168,7 @@ class Batched:
         flat = self.network.inputs(codes.reshape(-1, codes.shape[-1]), fidelity.ravel())
         return tuple(torch.from_numpy(x).to(self.device).view(*codes.shape[:-1], *x.shape[1:]) for x in flat)
 
-    def _train(
-        self, seen: Seen, targets: Float32s, where: Ints, training: Training, steps: int, logistic: bool
-    ) -> None:
+    def _train(self, seen: Seen, targets: Float32s, where: Ints, training: Training, steps: int) -> None:
         inputs = tuple(map(_paired, self._inputs(seen.codes, seen.fidelity)))
         y = _paired(torch.from_numpy(targets).to(self.device))
         order = _paired(torch.from_numpy(self._order(seen.count, where, steps, training.batch)).to(self.device))
@@ -184,9 +183,7 @@ class Batched:
             chosen = order[:, step]
             noise = self._dropout(where, training.batch)
             predicted = self.network.forward(leaves, tuple(x[row, chosen] for x in inputs), noise)
-            target = y[row, chosen]
-            error = functional.softplus(-target * predicted) if logistic else (predicted - target).square()
-            loss = error.mean(dim=1)
+            loss = (predicted - y[row, chosen]).square().mean(dim=1)
             for slot, found in zip(slots, torch.autograd.grad(loss.sum(), free), strict=True):
                 slot.copy_(found)
             finite = loss.detach().isfinite()

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import Literal
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness import Floats, HarnessError, Ints, SearchSpace
 from harness import Seen as Seen  # noqa: PLC0414
+from harness.graphs import GraphView
 
 Target = Literal["log", "raw"]
 Float32s = NDArray[np.float32]
 
 ENUMERATED = 1 << 17
 """Configurations up to which a space's graphs are computed once and looked up."""
+
+_KNOWN: WeakKeyDictionary[GraphView, dict[str, tuple[Float32s, Float32s]]] = WeakKeyDictionary()
 
 
 class Targets:
@@ -98,10 +101,14 @@ class GraphInputs:
             return self._all[0][number], self._all[1][number]
         return self._compute(codes)
 
-    @cached_property
+    @property
     def _all(self) -> tuple[Float32s, Float32s]:
-        sizes = self.space.sizes.tolist()
-        return self._compute(np.stack(np.unravel_index(np.arange(self.space.cardinality), sizes), axis=1))
+        known = _KNOWN.setdefault(self.view, {})
+        if self.kind not in known:
+            sizes = self.space.sizes.tolist()
+            every = np.stack(np.unravel_index(np.arange(self.space.cardinality), sizes), axis=1)
+            known[self.kind] = self._compute(every)
+        return known[self.kind]
 
     def _compute(self, codes: Ints) -> tuple[Float32s, Float32s]:
         adjacency, labels = self.view.of(codes)

@@ -1,4 +1,4 @@
-"""GPNAS's predictor: GraphNetwork, fitted from scratch once and then warm."""
+"""GPNAS's predictor: GraphNetwork, fitted from scratch once and then half warm."""
 
 from __future__ import annotations
 
@@ -40,3 +40,8 @@ class GraphPredictor:
 
     def predict(self, codes: Ints, where: Ints) -> Floats:
         return self.models.predict(codes, where, self.full)
+
+    @property
+    def skipped(self) -> Ints:
+        """Steps left out for a loss that was not finite, Int[S]."""
+        return self.models.skipped

@@ -87,8 +87,8 @@ class NeuralPredictor:
         staged = self.staged[where]
         if staged.any():
             own = codes if codes.ndim == 2 else codes[staged]
-            odds = self.classifier.predict(own, where[staged], self.full)
-            rejection = 1.0 / (1.0 + np.exp(np.clip(odds, -700.0, 700.0)))
+            score = self.classifier.predict(own, where[staged], self.full)
+            rejection = np.clip((1.0 - score) / 2.0, 0.0, 1.0)
             worse = self.threshold + self.excess[where[staged], None] * rejection
-            losses[staged] = np.where(odds > 0, np.minimum(losses[staged], self.threshold), worse)
+            losses[staged] = np.where(score > 0, np.minimum(losses[staged], self.threshold), worse)
         return losses
