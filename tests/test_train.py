@@ -175,6 +175,29 @@ def test_other_errors_are_not_taken_for_a_lack_of_memory(monkeypatch: pytest.Mon
         loop.train(job(), image_set(), PLACE)
 
 
+def test_compiled_networks_train_alike(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """By the backend that needs no C++ compiler."""
+    recipe, plain = replace(TINY, epochs=1), torch.nn.Module.compile
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda module: plain(module, backend="eager"))
+    place, path = replace(PLACE, compiled=True), tmp_path / "one.pt"
+    compiled = loop.train(job(recipe), image_set(recipe), place, checkpoint=path)
+    np.testing.assert_allclose(
+        compiled.train_loss, loop.train(job(recipe), image_set(recipe), PLACE).train_loss, rtol=1e-4
+    )
+    same(loop.train(job(recipe), image_set(recipe), PLACE, checkpoint=path), compiled)
+
+
+def test_a_compiler_that_fails_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    error = type("InductorError", (RuntimeError,), {"__module__": "torch._inductor.exc"})
+
+    def fail(*_: Any, **__: Any) -> Any:
+        raise error("CppCompileError: C++ compile error\n\nCommand: ...")
+
+    monkeypatch.setattr(loop._Run, "_gradients", fail)
+    with pytest.raises(HarnessError, match=r"torch.compile fails here: CppCompileError: C\+\+ compile error"):
+        loop.train(job(), image_set(), PLACE)
+
+
 def test_checkpoints_are_whole_and_of_their_job(tmp_path: Path) -> None:
     path, asked = tmp_path / "one.pt", job()
     loop.train(asked, image_set(), PLACE, checkpoint=path, until=1)

@@ -208,7 +208,10 @@ class _Run:
         return sums
 
     def _make_smaller(self, error: RuntimeError, images: int) -> None:
-        """Halve the part of a batch that is held in memory at once, if that is what `error` is about."""
+        """Halve the part of a batch that is held in memory at once, if that is what `error` is about; else raise."""
+        if type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+            reason = str(error).strip().splitlines()[0].rstrip(".:")
+            raise HarnessError(f"torch.compile fails here: {reason}.", "leave --compile out.") from error
         if not isinstance(error, torch.OutOfMemoryError) and "allocate memory" not in str(error):
             raise error
         smaller = min(self.micro, images) // 2
