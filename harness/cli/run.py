@@ -113,21 +113,6 @@ def command(
         click.echo("\n".join(map(str, paths)))
 
 
-def execute(studies: Sequence[Study], out: Path, processes: int | None) -> list[Path]:
-    """Run the studies that the folder `out` does not have yet, with a bar for each; the paths of all."""
-    from harness.cli import tables
-    from harness.run import run
-    from harness.store import ResultStore
-
-    if processes is not None and processes < 1:
-        raise HarnessError(f"processes must be at least 1, got {processes}.")
-    store = ResultStore(out)
-    present = {study.id for study in studies if store.complete(study)}
-    with tables.progress(studies, present) as progress:
-        run(studies, store, processes=processes or len(os.sched_getaffinity(0)), progress=progress)
-    return [store.path(study) for study in studies]
-
-
 def _parameters(options: tuple[str, ...], algorithms: list[str]) -> dict[str, dict[str, str]]:
     """`re.population=50` by algorithm and name."""
     given: dict[str, dict[str, str]] = {name: {} for name in algorithms}
@@ -142,3 +127,18 @@ def _parameters(options: tuple[str, ...], algorithms: list[str]) -> dict[str, di
             raise HarnessError(f"parameter '{target}' is given twice.")
         given[algorithm][name] = value
     return given
+
+
+def execute(studies: Sequence[Study], out: Path, processes: int | None) -> list[Path]:
+    """Run the studies that the folder `out` does not have yet, with a bar for each; the paths of all."""
+    from harness.cli import tables
+    from harness.run import run
+    from harness.store import ResultStore
+
+    if processes is not None and processes < 1:
+        raise HarnessError(f"processes must be at least 1, got {processes}.")
+    store = ResultStore(out)
+    present = {study.id for study in studies if store.complete(study)}
+    with tables.progress(studies, present) as progress:
+        run(studies, store, processes=processes or len(os.sched_getaffinity(0)), progress=progress)
+    return [store.path(study) for study in studies]
