@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 
 from harness.arrays import Floats, Ints
 from harness.outcome import Kind, Outcome
 from harness.statistics import mean_log_area
+
+Axis = Literal["time", "evaluations"]
 
 FLOOR = 1e-3
 """Regrets below this share of the optimum's loss count as that much where their logarithm is taken."""
@@ -18,18 +22,22 @@ def floor(outcome: Outcome, kind: Kind) -> float:
     return FLOOR * (abs(optimum or 0.0) or 1.0)
 
 
-def steps(outcome: Outcome, kind: Kind) -> tuple[Ints, Floats, Floats]:
-    """Position of the seed, time and regret of every incumbent, sorted by seed and then by time, Int[E], Float[E]."""
+def steps(outcome: Outcome, kind: Kind, by: Axis = "time") -> tuple[Ints, Floats, Floats]:
+    """Position of the seed, time and regret of every incumbent, sorted by seed and then by time, Int[E], Float[E].
+
+    In place of simulated seconds, the time may be the number of results by then.
+    """
     run = outcome.trajectory
     optimum = outcome.reference.optimum if kind == "val" else outcome.reference.test_optimum
     loss = outcome.val_loss if kind == "val" else outcome.test_loss
     kept = np.flatnonzero(run.incumbent)
-    return run.seed[kept], run.time[kept], loss[kept] - (np.nan if optimum is None else optimum)
+    when = run.time if by == "time" else run.evaluation.astype(np.float64)
+    return run.seed[kept], when[kept], loss[kept] - (np.nan if optimum is None else optimum)
 
 
-def log_area(outcome: Outcome, kind: Kind, start: float, end: float) -> Floats:
+def log_area(outcome: Outcome, kind: Kind, start: float, end: float, by: Axis = "time") -> Floats:
     """Mean of log10 regret over log time from `start` to `end`, Float[S]; inf for a seed without result at `start`."""
-    seed, time, regret = steps(outcome, kind)
+    seed, time, regret = steps(outcome, kind, by)
     seeds = len(outcome.trajectory.seeds)
     return mean_log_area(seed, time, regret, seeds=seeds, start=start, end=end, floor=floor(outcome, kind))
 
@@ -44,3 +52,11 @@ def time_to(outcome: Outcome, kind: Kind, target: float) -> Floats:
     first = np.full(len(outcome.trajectory.seeds), np.inf)
     np.minimum.at(first, seed[reached], time[reached])
     return first
+
+
+def regret_after(outcome: Outcome, kind: Kind, evaluations: Ints) -> Floats:
+    """Regret of each seed's incumbent after `evaluations` Int[G], ascending, Float[S, G]; NaN before the first."""
+    seed, count, regret = steps(outcome, kind, "evaluations")
+    since = np.full((len(outcome.trajectory.seeds), len(evaluations) + 1), -1)
+    np.maximum.at(since, (seed, np.searchsorted(evaluations, count)), np.arange(len(seed)))
+    return np.append(regret, np.nan)[np.maximum.accumulate(since, axis=1)[:, :-1]]

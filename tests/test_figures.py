@@ -259,7 +259,7 @@ def test_old_against_new_is_drawn_in_pairs() -> None:
             "hold the others against 'er'. did you mean rs or re",
         ),
         ({"figure": "speed-up", "targets": [], "against": "re"}, r"targets cannot be \[\]"),
-        ({"figure": "ecdf-time", "targets": [0.1, -1]}, "they are regrets above 0"),
+        ({"figure": "ecdf-time", "targets": [0.1, -1]}, "they are regrets, 0 or more"),
         ({"figure": "violin", "at": 0}, "at cannot be 0"),
         ({"figure": "violin", "at": 0.01}, "has seeds without a result at 0.01 s"),
         ({"figure": "critical-difference", "alpha": 2}, "alpha cannot be 2"),

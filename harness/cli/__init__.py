@@ -18,6 +18,7 @@ COMMANDS = {
     "show": "Show a benchmark, an algorithm, or results.",
     "plot": "Plot regret over simulated time.",
     "stability": "Rank the connections of architectures over all operators.",
+    "reproduce": "Run the studies of a paper's figure or claim, and draw or judge them.",
     "data": "List, fetch, import, verify and remove tables.",
     "compare": "Compare algorithms: a table, tests, and sentences to quote.",
     "report": "Write a page about results: curves, ranks, tests, cells, provenance.",

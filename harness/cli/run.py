@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
-import math
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from harness.cli.options import Names, OneOf, Seeds, data_folder
 from harness.errors import HarnessError, unknown
+
+if TYPE_CHECKING:
+    from harness.study import Study
 
 
 @click.command("run", short_help="Run algorithms on benchmarks on a simulated clock.")
@@ -74,45 +78,32 @@ def command(
     Results are Parquet files in --out; their paths are printed. A study that is there already is not run again, an
     interrupted one goes on where it stopped.
     """
-    from harness import registry
+    from functools import partial
+
     from harness.cli import tables
     from harness.outcome import summary
-    from harness.rules import Rules
-    from harness.run import run
-    from harness.store import ResultStore, read
-    from harness.study import Study
+    from harness.plan import plan
+    from harness.store import read
 
-    if processes is not None and processes < 1:
-        raise HarnessError(f"processes must be at least 1, got {processes}.")
     given = parameters(param, algo)
-    for name in algo:
-        registry.algorithm(name)
-    studies = []
-    for table in map(registry.benchmark, registry.expand(bench)):
-        length = budget if budget is not None else table.facts.budget if evals is None else math.inf
-        rules = Rules(
-            workers,
-            length,
-            evals,
-            overhead,
-            noise,  # type: ignore[arg-type]
-            incumbent,  # type: ignore[arg-type]
-            log,  # type: ignore[arg-type]
-            max_fidelity,
-            report_fidelity,
-            continuation,
-        )
-        studies += [Study.plan(table, name, given[name], seeds.start, seeds.stop, rules) for name in algo]
-        for name in algo:
-            note = getattr(registry.algorithm(name), "note", lambda _: "")(rules.seen(table).fidelities)
-            if note:
-                click.echo(f"note: {name} on {table.name}: {note}.", err=True)
-
-    store = ResultStore(out)
-    present = {study.id for study in studies if store.complete(study)}
-    with tables.progress(studies, present) as progress:
-        run(studies, store, processes=processes or len(os.sched_getaffinity(0)), progress=progress)
-    paths = [store.path(study) for study in studies]
+    studies = plan(
+        algo,
+        bench,
+        seeds,
+        given,
+        partial(click.echo, err=True),
+        budget=budget,
+        evals=evals,
+        workers=workers,
+        overhead=overhead,
+        noise=noise,
+        incumbent=incumbent,
+        log=log,
+        max_fidelity=max_fidelity,
+        report_fidelity=report_fidelity,
+        continuation=continuation,
+    )
+    paths = execute(studies, out, processes)
     outcomes = [read(path) for path in paths]
     rows = [summary(outcome) for outcome in outcomes]
     if as_json:
@@ -138,3 +129,18 @@ def parameters(
             raise HarnessError(f"parameter '{target}' is given twice.")
         given[algorithm][name] = value
     return given
+
+
+def execute(studies: Sequence[Study], out: Path, processes: int | None) -> list[Path]:
+    """Run the studies that the folder `out` does not have yet, with a bar for each; the paths of all."""
+    from harness.cli import tables
+    from harness.run import run
+    from harness.store import ResultStore
+
+    if processes is not None and processes < 1:
+        raise HarnessError(f"processes must be at least 1, got {processes}.")
+    store = ResultStore(out)
+    present = {study.id for study in studies if store.complete(study)}
+    with tables.progress(studies, present) as progress:
+        run(studies, store, processes=processes or len(os.sched_getaffinity(0)), progress=progress)
+    return [store.path(study) for study in studies]

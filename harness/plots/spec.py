@@ -92,8 +92,8 @@ def _check(setting: str, value: Any) -> None:
             if bound not in BOUNDS:
                 raise unknown("value of 'bounds'", str(bound), BOUNDS)
     elif setting == "targets":
-        if not (isinstance(value, list) and value and all(map(_positive, value))):
-            raise HarnessError(f"targets cannot be {value}.", "they are regrets above 0: targets = [1e-2, 1e-3]")
+        if not (isinstance(value, list) and value and all(_positive(v) or v == 0 for v in value)):
+            raise HarnessError(f"targets cannot be {value}.", "they are regrets, 0 or more: targets = [1e-2, 1e-3]")
     elif setting == "against":
         if not isinstance(value, str):
             raise HarnessError(f"against cannot be {value}.", "it is the label of an algorithm: against = 're'")

@@ -1,0 +1,167 @@
+"""`harness reproduce`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from harness.cli.options import Seeds, data_folder
+from harness.errors import HarnessError
+
+if TYPE_CHECKING:
+    from harness.claims import Finding
+    from harness.reproduction import Recipe
+
+
+@click.command("reproduce", short_help="Run the studies of a paper's figure or claim, and draw or judge them.")
+@click.argument("names", nargs=-1, metavar="[NAME|FILE.toml]...")
+@click.option("--seeds", type=Seeds(), help="How many runs, or which. [default: what the file says]")
+@click.option("--processes", type=int, help="Worker processes. [default: one per core]")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("results"), show_default=True, help="Folder.")
+@click.option(
+    "-o",
+    "--output",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="File of the figure, as pdf, svg, png or pgf by its ending; repeatable. [default: NAME.pdf in --out]",
+)
+@click.option("--write", "page", type=click.Path(path_type=Path), help="Page of claims to bring up to date.")
+@data_folder
+def command(
+    names: tuple[str, ...],
+    seeds: range | None,
+    processes: int | None,
+    out: Path,
+    output: tuple[Path, ...],
+    page: Path | None,
+) -> None:
+    """Run what a figure or a claim needs and is not there yet, draw it, and say whether the claim holds.
+
+    Without a NAME, what there is to reproduce is listed; `claims` are all claims whose tables are there. Paths of
+    figures and verdicts are printed. --write puts the verdicts, with figures beside it, in their sections of a page,
+    and leaves the others as they are.
+    """
+    from harness import claims_page, reproduction
+    from harness.cli import tables
+    from harness.cli.run import execute
+    from harness.run import versions
+    from harness.store import read
+
+    if not names:
+        rows = [(recipe.name, recipe.title) for recipe in map(reproduction.load, reproduction.ready().values())]
+        tables.console().print(tables.listing(("name", "what"), [*rows, ("claims", "All claims")]))
+        return
+    recipes, left = reproduction.selected(names)
+    tell = partial(click.echo, err=True)
+    for recipe in left:
+        tell(f"note: {recipe.name} is left out: {', '.join(recipe.absent)} must be imported first.")
+    files = [_files(recipe, output if len(recipes) == 1 else (), out, page) for recipe in recipes]
+    if output and len(recipes) > 1:
+        raise HarnessError(f"one figure has a place at {output[0]}, not {len(recipes)}.", "leave -o out.")
+    ranges = [seeds or range(recipe.seeds) for recipe in recipes]
+    planned = [reproduction.studies(recipe, r, tell) for recipe, r in zip(recipes, ranges, strict=True)]
+    predicted = [_predictions(recipe, r) for recipe, r in zip(recipes, ranges, strict=True)]
+
+    every = {study.id: study for studies in planned for study in studies}
+    paths = dict(zip(every, execute([*every.values()], out, processes) if every else [], strict=True))
+    qualities = _predict([*{study.id: study for studies in predicted for study in studies}.values()], out, processes)
+    sections = {}
+    for recipe, studies, predictions, places in zip(recipes, planned, predicted, files, strict=True):
+        found = [read(paths[study.id]) for study in studies], [qualities[study.id] for study in predictions]
+        drawn = _draw(recipe, *found, places)
+        if recipe.claim is not None:
+            findings = _judge(recipe, *found)
+            if page is not None:
+                beside = [Path(os.path.relpath(path, page.parent)) for path in drawn]
+                used = [*studies, *predictions]
+                sections[recipe.name] = claims_page.section(recipe, findings, used, beside, versions())
+    if page is not None:
+        claims_page.update(page, sections, {recipe.name: claims_page.untested(recipe) for recipe in left})
+        click.echo(page)
+
+
+def _files(recipe: Recipe, output: Sequence[Path], out: Path, page: Path | None) -> list[list[Path]]:
+    """Where each of the figures is written. Raises HarnessError for a format that there is not."""
+    from harness.plots.style import file_format
+
+    count = len(recipe.figures)
+    if output and count != 1:
+        raise HarnessError(f"{recipe.name} draws {count} figures; -o names one.", "leave -o out.")
+    places = []
+    for i, settings in enumerate(recipe.figures):
+        name = recipe.name if i == 0 else f"{recipe.name}-{i + 1}"
+        default = out / f"{name}.pdf" if page is None else page.parent / "figures" / f"{name}.png"
+        said = [] if page is not None else [Path(path) for path in settings.get("output", ())]
+        places.append([*output] or said or [default])
+    for path in (path for paths in places for path in paths):
+        file_format(path)
+    return places
+
+
+def _draw(recipe: Recipe, outcomes: Sequence[Any], qualities: Sequence[Any], files: list[list[Path]]) -> list[Path]:
+    """Write the figures; their paths, which are printed too."""
+    from harness.plots import draw, provenance, save
+
+    drawn = []
+    for settings, paths in zip(recipe.figures, files, strict=True):
+        used = qualities if settings.get("figure") == "prediction" else outcomes
+        figure = draw(used, settings)
+        source = {name: value for name, value in settings.items() if name != "output"}
+        for path in paths:
+            save(figure, path, provenance(used, {"reproduces": recipe.name, **source}))
+            click.echo(path)
+            drawn.append(path)
+    return drawn
+
+
+def _judge(recipe: Recipe, outcomes: Sequence[Any], qualities: Sequence[Any]) -> list[Finding]:
+    """Test the claim: a table on stderr, a sentence on stdout."""
+    from harness import claims, claims_page
+    from harness.cli import tables
+
+    assert recipe.claim is not None
+    used = qualities if recipe.claim["statistic"] == "trend" else outcomes
+    findings = claims.tested(used, recipe.claim)
+    tables.console(stderr=True).print(tables.listing(claims_page.COLUMNS, claims_page.grid(findings)))
+    click.echo(claims_page.sentence(recipe, findings, len(used[0].study.seeds)))
+    return findings
+
+
+def _predictions(recipe: Recipe, seeds: range) -> list[Any]:
+    """The studies of predictors, each once."""
+    from harness import registry
+    from harness.quality import QualityStudy
+
+    return [
+        QualityStudy.plan(
+            table,
+            name,
+            said.get("params", {}).get(name, {}),
+            seeds,
+            said.get("train", [20, 50, 100, 172, 344, 860]),
+            said.get("noise", "sampled"),
+        )
+        for said in recipe.predict
+        for table in map(registry.benchmark, registry.expand(said["bench"]))
+        for name in said["predictor"]
+    ]
+
+
+def _predict(studies: Sequence[Any], out: Path, processes: int | None) -> dict[str, Any]:
+    """Make the predictions that the folder `out` does not have yet; all of them, by the id of their study."""
+    if not studies:
+        return {}
+    from harness.cli import tables
+    from harness.quality_store import QualityStore, read, work
+    from harness.run import run
+
+    store = QualityStore(out)
+    present = {study.id for study in studies if store.complete(study)}
+    with tables.progress(studies, present) as progress:
+        run(studies, store, processes=processes or len(os.sched_getaffinity(0)), progress=progress, work=work)
+    return {study.id: read(store.path(study)) for study in studies}

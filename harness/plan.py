@@ -1,0 +1,42 @@
+"""From names and rules to studies, all of them checked before the first one runs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from harness import registry
+from harness.rules import Rules
+from harness.study import Study
+
+
+def plan(
+    algorithms: Sequence[str],
+    benchmarks: Sequence[str],
+    seeds: range,
+    given: Mapping[str, Mapping[str, object]],
+    tell: Callable[[str], None],
+    *,
+    budget: float | None = None,
+    evals: int | None = None,
+    **rules: Any,
+) -> list[Study]:
+    """The studies of every algorithm on every benchmark, which may be patterns.
+
+    Parameters are `given` by algorithm and name, the other `rules` are those of `Rules`. A run ends after `budget`
+    simulated seconds, by default those of the benchmark, unless `evals` are given. `tell` is called with what there is
+    to know of an algorithm on a benchmark. Raises HarnessError for what there is not and for what does not fit.
+    """
+    for name in algorithms:
+        registry.algorithm(name)
+    studies = []
+    for table in map(registry.benchmark, registry.expand(benchmarks)):
+        length = budget if budget is not None else table.facts.budget if evals is None else math.inf
+        ruled = Rules(budget=length, evals=evals, **rules)
+        studies += [Study.plan(table, n, given.get(n, {}), seeds.start, seeds.stop, ruled) for n in algorithms]
+        for name in algorithms:
+            note = getattr(registry.algorithm(name), "note", lambda _: "")(ruled.seen(table).fidelities)
+            if note:
+                tell(f"note: {name} on {table.name}: {note}.")
+    return studies

@@ -1,0 +1,270 @@
+"""Recipes and claims: what they say is run and judged, and what cannot be is refused before anything runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import Answer
+
+from harness import HarnessError, Rules, claims, claims_page, registry, reproduction, simulate
+from harness.claims import Finding
+from harness.measures import regret_after
+from harness.outcome import Outcome
+from harness.statistics import Estimate
+from harness.study import Study
+from harness.testing import synthetic_table
+
+Harness = Callable[..., Answer]
+TABLE = synthetic_table(3, missing=0.0)
+RECIPE = """
+title = "Two"
+source = "nobody"
+seeds = 9
+[[studies]]
+algo = ["rs", "re"]
+bench = ["nb201/cifar10"]
+evals = 30
+params.re.population = 5
+[[figures]]
+figure = "regret"
+output = ["out/a.svg"]
+[claim]
+says = "Evolution is the best."
+statistic = "anytime"
+algorithm = "re(population=5)"
+"""
+
+
+def outcome(algorithm: str = "rs", seeds: int = 40, **rules: Any) -> Outcome:
+    settings = Rules(**{"evals": 60, **rules})
+    study = Study.plan(TABLE, algorithm, {}, 0, seeds, settings)
+    run = simulate(TABLE, registry.algorithm(algorithm), seeds=study.seeds, rules=settings)
+    return Outcome.of(study, TABLE, run, 1.0, {})
+
+
+def renamed(result: Outcome, algorithm: str) -> Outcome:
+    return replace(result, study=replace(result.study, algorithm=algorithm, params={}))
+
+
+def better(result: Outcome, algorithm: str, factor: float) -> Outcome:
+    """The same runs with each regret divided by `factor`."""
+    optimum = result.reference.optimum
+    made = replace(result, val_loss=(result.val_loss - optimum) / factor + optimum)
+    return renamed(made, algorithm)
+
+
+def test_every_ready_recipe_names_what_there_is() -> None:
+    from harness.plots.spec import FIGURES
+
+    ready = reproduction.ready()
+    assert {f"claim-{i}" for i in range(1, 6)} <= {*ready}
+    for path in ready.values():
+        recipe = reproduction.load(path)
+        assert recipe.benchmarks
+        for table in recipe.studies:
+            assert {*table["algo"]} <= {*registry.algorithm_names()}
+            for name, given in table.get("params", {}).items():
+                assert {*given} <= {*_parameters(name)}
+        assert {figure["figure"] for figure in recipe.figures} <= {*FIGURES, "prediction"}
+        assert recipe.figures
+
+
+def _parameters(name: str) -> list[str]:
+    from harness.params import declared
+
+    return [*declared(registry.algorithm(name))]
+
+
+def test_a_recipe_runs_what_is_not_there_and_judges(harness: Harness) -> None:
+    Path("two.toml").write_text(RECIPE)
+    command = ("reproduce", "two.toml", "--seeds", "6", "--processes", "1")
+    answer = harness(*command)
+    assert answer.status == 0, answer.err
+    path, sentence = answer.out.splitlines()
+    assert path == "out/a.svg"
+    assert sentence.startswith("two: ")
+    assert sentence.endswith("6 seeds). Evolution is the best.")
+    source = json.loads(Path("out/a.json").read_text())
+    assert source["figure"] == {"reproduces": "two", "figure": "regret"}
+    stored = {p: p.stat().st_mtime_ns for p in Path("results").glob("*.parquet")}
+    assert {study["id"] for study in source["studies"]} == {p.name.split(".")[-2] for p in stored}
+    run = ("run", "--algo", "rs,re", "--bench", "nb201/cifar10", "--evals", "30", "--param", "re.population=5")
+    same = harness(*run, "--seeds", "6", "--processes", "1")
+    assert {*map(Path, same.out.split())} == {*stored}
+    again = harness(*command, "-o", "b.svg", "--write", "docs/claims.md")
+    assert again.out.splitlines()[::2] == ["b.svg", "docs/claims.md"]
+    assert {p: p.stat().st_mtime_ns for p in stored} == stored
+    assert "](../b.svg)" in Path("docs/claims.md").read_text()
+
+
+def test_tables_that_are_absent_are_told_before_anything_runs(harness: Harness, data_folder: Path) -> None:
+    Path("two.toml").write_text(RECIPE.replace('"nb201/cifar10"', '"nb201/cifar10", "nb101/a"'))
+    answer = harness("reproduce", "two.toml")
+    assert answer.status == 2
+    assert "nb101 is not imported" in answer.err
+    assert "harness data fetch nb101" in answer.err
+    assert not Path("results").exists()
+
+
+def test_reproduce_lists_and_suggests(harness: Harness) -> None:
+    listed = harness("reproduce").out
+    assert all(name in listed for name in (*reproduction.ready(), "claims"))
+    answer = harness("reproduce", "gpnas-fig8")
+    assert answer.status == 2
+    assert "did you mean gpnas-fig" in answer.err
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ('algo = ["rs", "re"]', 'algo = "rs"', "'algo' of 'studies' in a.toml must be a list of names"),
+        ("evals = 30", "evalss = 30", "did you mean evals?"),
+        ("evals = 30", 'evals = "many"', "'evals' of 'studies' in a.toml cannot be many"),
+        ("evals = 30", 'noise = "none"', "unknown value of 'noise' in a.toml"),
+        ("params.re.population", "params.ls.population", "unknown plugin with params in a.toml 'ls'"),
+        ('statistic = "anytime"', 'statistic = "any"', "did you mean anytime?"),
+        ('algorithm = "re(population=5)"', "", "the claim in a.toml needs algorithm"),
+        ("seeds = 9", "", "a.toml needs seeds"),
+        ("seeds = 9", "seeds = 0", "must be at least 1"),
+        ("[[studies]]", "[studies]", "'studies' in a.toml must be a list of tables"),
+        ("title", "= title", "is not a readable TOML file"),
+    ],
+)
+def test_recipes_that_make_no_sense_are_refused(old: str, new: str, told: str) -> None:
+    Path("a.toml").write_text(RECIPE.replace(old, new))
+    with pytest.raises(HarnessError) as refused:
+        reproduction.load(Path("a.toml"))
+    assert told in str(refused.value)
+
+
+def test_formats_and_labels_are_refused(harness: Harness) -> None:
+    Path("a.toml").write_text(RECIPE.replace("a.svg", "a.gif"))
+    assert "cannot write a figure as 'a.gif'" in harness("reproduce", "a.toml").err
+    assert not Path("results").exists()
+    Path("a.toml").write_text(RECIPE.replace("re(population=5)", "re"))
+    answer = harness("reproduce", "a.toml", "--seeds", "3", "--processes", "1")
+    assert answer.status == 2
+    assert "unknown algorithm of the claim on nb201/cifar10 're'" in answer.err
+
+
+@pytest.mark.parametrize(
+    ("estimate", "verdict"),
+    [((2, 1.1, 3), "holds"), ((2, 0.9, 3), "undecided"), ((0.5, 0.2, 0.9), "does not hold"), ((1, 1, 1), "undecided")],
+)
+def test_an_interval_decides(estimate: tuple[float, float, float], verdict: str) -> None:
+    assert claims.judge(Estimate(*estimate), 1.0) == verdict
+
+
+def test_a_claim_is_as_good_as_its_parts() -> None:
+    def parts(*verdicts: Any) -> list[Finding]:
+        return [Finding("b", "w", Estimate(1, 1, 1), 0.0, verdict) for verdict in verdicts]
+
+    assert claims.overall(parts("holds", None, "holds")) == "holds"
+    assert claims.overall(parts("holds", "undecided")) == "undecided"
+    assert claims.overall(parts("holds", "undecided", "does not hold")) == "does not hold"
+    with pytest.raises(HarnessError, match="nothing in the claim to judge"):
+        claims.overall(parts(None))
+
+
+def test_regret_after_evaluations_is_that_of_the_last_incumbent() -> None:
+    result, counts = outcome(log="all"), np.array([1, 2, 7, 30, 60, 90])
+    found, run = regret_after(result, "val", counts), result.trajectory
+    for s in range(5):
+        for g, count in enumerate(counts):
+            held = [j for j in np.flatnonzero(run.seed == s) if run.evaluation[j] <= count and run.incumbent[j]]
+            assert found[s, g] == result.val_loss[held[-1]] - result.reference.optimum
+
+
+def test_planted_speed_up_is_found() -> None:
+    slow = outcome(noise="mean", evals=3000)
+    fast = renamed(replace(slow, trajectory=replace(slow.trajectory, time=slow.trajectory.time / 4)), "quick")
+    claim = {"algorithm": "quick", "factors": {"rs": 3.0}, "target": 0.0}
+    (found,) = claims.speed_ups([slow, fast], claim)
+    assert found.estimate.value == pytest.approx(4.0)
+    assert found.verdict == "holds"
+    assert "40 against 40 of 40 runs arrive" in found.what
+    (found,) = claims.speed_ups([slow, fast], {**claim, "factors": {"rs": 5.0}})
+    assert found.verdict == "does not hold"
+
+
+def test_planted_regret_is_found_at_any_time() -> None:
+    worse = outcome()
+    found = claims.anytime([worse, better(worse, "good", 2.0)], {"algorithm": "good"})
+    assert claims.overall(found) == "holds"
+    assert 1.0 < found[0].estimate.value <= 2.0 + 1e-9
+    assert found[1].estimate.value == pytest.approx(2.0)
+    assert found[-1].estimate == Estimate(1.0, 1.0, 1.0)
+    found = claims.anytime([worse, better(worse, "good", 2.0)], {"algorithm": "rs"})
+    assert {f.verdict for f in found} == {"does not hold", None}
+    assert found[-1].estimate.value < 1.0
+
+
+def test_planted_efficiency_is_found() -> None:
+    long = outcome(evals=60)
+    short = renamed(outcome(evals=3), "short")
+    short = replace(short, study=replace(short.study, rules=long.study.rules))
+    claim = {"algorithm": "short", "against": "rs", "factor": 5.0}
+    (found,) = claims.efficiency([long, short], claim)
+    assert found.estimate.value == pytest.approx(1.0)
+    assert found.verdict == "does not hold"
+    best = replace(short, val_loss=np.full_like(short.val_loss, short.reference.optimum - 1.0))
+    (found,) = claims.efficiency([long, best], claim)
+    assert found.estimate == Estimate(np.inf, np.inf, np.inf)
+    assert found.verdict == "holds"
+
+
+def test_a_trend_is_that_of_every_step() -> None:
+    rng = np.random.default_rng(0)
+    rising = np.array([0.2, 0.5, 0.5]) + 0.01 * rng.standard_normal((30, 3))
+    rising[0, 0] = np.nan
+    study = SimpleNamespace(benchmark="b", label="p", sizes=(10, 20, 40))
+    quality = SimpleNamespace(study=study, measures={"spearman": rising, "mse": -rising})
+    for measure in ("spearman", "mse"):
+        first, second = claims.trend([quality], {"measure": measure})
+        assert first.estimate.value == pytest.approx(np.nanmean(rising[1:, 1] - rising[1:, 0]))
+        assert (first.verdict, second.verdict) == ("holds", "undecided")
+
+
+def test_phases_tell_which_part_leads() -> None:
+    full = outcome(evals=60)
+    early = full.trajectory.evaluation <= 10
+    optimum = full.reference.optimum
+
+    def without(name: str, hurt: Any) -> Outcome:
+        return renamed(replace(full, val_loss=np.where(hurt, full.val_loss + 0.5, full.val_loss)), name)
+
+    assert optimum == full.reference.optimum
+    claim = {"algorithm": "rs", "without": ["early", "late"], "start": 2, "split": 10}
+    parts = [full, without("early", early), without("late", ~early)]
+    judged = [f for f in claims.phases(parts, claim) if f.verdict]
+    assert len(judged) == 2
+    assert judged[0].verdict == "holds"
+    swapped = [f for f in claims.phases(parts, {**claim, "without": ["late", "early"]}) if f.verdict]
+    assert swapped[0].verdict == "does not hold"
+    assert swapped[0].estimate.value == pytest.approx(1 / judged[0].estimate.value)
+    with pytest.raises(HarnessError, match="choose an earlier split"):
+        claims.phases(parts, {**claim, "split": 60})
+
+
+def test_a_page_keeps_what_was_not_tested_again(tmp_path: Path) -> None:
+    page = tmp_path / "claims.md"
+    recipe = reproduction.load(reproduction.ready()["claim-1"])
+    never = claims_page.untested(recipe)
+    claims_page.update(page, {"claim-2": "## Two\n\nVerdict: **holds**, 5 seeds.\n"}, {"claim-1": never})
+    text = page.read_text()
+    assert "| Two | holds |" in text
+    assert f"| {recipe.title} | not tested |" in text
+    assert text.index("<!-- claim-1 -->") < text.index("<!-- claim-2 -->")
+    claims_page.update(page, {"claim-1": "## One\n\nVerdict: **undecided**, 5 seeds.\n"}, {"claim-2": "## Never\n"})
+    text = page.read_text()
+    assert "| One | undecided |\n| Two | holds |" in text
+    assert "Never" not in text
+    claims_page.update(page, {}, {})
+    assert page.read_text() == text
