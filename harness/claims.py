@@ -178,7 +178,7 @@ def _evaluations_ratio(own: Outcome, other: Outcome, kind: Kind, confidence: flo
         started = np.isfinite(curve).all(axis=0)
         means = np.full((len(weights), len(counts)), np.inf)
         means[:, started] = weights @ curve[:, started]
-        reached = means <= weights @ final
+        reached = means <= (weights @ final) * (1 + 1e-9)
         return np.where(reached.any(axis=1), counts[reached.argmax(axis=1)], np.inf) / spent
 
     seeds = len(own.trajectory.seeds)

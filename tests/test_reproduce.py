@@ -235,12 +235,10 @@ def test_a_trend_is_that_of_every_step() -> None:
 def test_phases_tell_which_part_leads() -> None:
     full = outcome(evals=60)
     early = full.trajectory.evaluation <= 10
-    optimum = full.reference.optimum
 
     def without(name: str, hurt: Any) -> Outcome:
         return renamed(replace(full, val_loss=np.where(hurt, full.val_loss + 0.5, full.val_loss)), name)
 
-    assert optimum == full.reference.optimum
     claim = {"algorithm": "rs", "without": ["early", "late"], "start": 2, "split": 10}
     parts = [full, without("early", early), without("late", ~early)]
     judged = [f for f in claims.phases(parts, claim) if f.verdict]

@@ -56,6 +56,8 @@ def command(
         rows = [(recipe.name, recipe.title) for recipe in map(reproduction.load, reproduction.ready().values())]
         tables.console().print(tables.listing(("name", "what"), [*rows, ("claims", "All claims")]))
         return
+    if processes is not None and processes < 1:
+        raise HarnessError(f"processes must be at least 1, got {processes}.")
     recipes, left = reproduction.selected(names)
     tell = partial(click.echo, err=True)
     for recipe in left:
