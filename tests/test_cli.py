@@ -143,6 +143,7 @@ ERRORS = [
     (("run", "--algo", "rs", *QUICK, "--workers", "0"), "workers must be at least 1", ""),
     (("run", "--algo", "rs", *QUICK, "--overhead", "-1"), "overhead", ""),
     (("run", "--algo", "rs", *QUICK, "--processes", "0"), "processes must be at least 1", ""),
+    (("run", "--algo", "rs", *QUICK, "--device", "cuda"), "rs train no networks", "leave --device out"),
     (("rnu",), "unknown command 'rnu'", "did you mean run"),
     (("list", "algoritms"), "'algoritms'", "did you mean algorithms?"),
     (("show", "resluts"), "unknown benchmark, algorithm or path of results 'resluts'", "harness list"),

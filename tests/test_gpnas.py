@@ -148,3 +148,26 @@ def test_it_beats_random_search_early() -> None:
     last = np.append(np.flatnonzero(np.diff(run.seed)), len(run.seed) - 1)
     regret = table.mean_loss[run.row[last], -1] - table.optimum.value
     assert regret.mean() < 4.5e-3
+
+
+def test_without_a_gpu_cuda_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(HarnessError, match="no CUDA device"):
+        GPNAS(problem(), Streams(np.arange(3), "t"), device="cuda")
+
+
+def test_a_gpu_is_asked_for_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The devices of the networks' tensors, recorded instead of used."""
+    import torch
+
+    asked = []
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    real = torch.zeros
+
+    def zeros(*args: Any, device: Any = None, **rest: Any) -> Any:
+        asked.append(str(device))
+        return real(*args, **rest)
+
+    monkeypatch.setattr("torch.zeros", zeros)
+    GPNAS(problem(), Streams(np.arange(3), "t"), device="cuda")
+    assert set(asked) == {"cuda"}

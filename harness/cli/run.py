@@ -43,7 +43,8 @@ if TYPE_CHECKING:
 @click.option("--report-fidelity", type=int, help="Report losses and regrets at it. [default: the largest]")
 @click.option("--continuation", is_flag=True, help="Going on from a lower fidelity costs the difference only.")
 @click.option("--param", multiple=True, metavar="ALGO.NAME=VALUE", help="Parameter of an algorithm; repeatable.")
-@click.option("--processes", type=int, help="Worker processes. [default: one per core]")
+@click.option("--device", type=OneOf(["cpu", "cuda"]), help="Where algorithms train networks. [default: cpu]")
+@click.option("--processes", type=int, help="Worker processes. [default: one per core, one with cuda]")
 @click.option(
     "--log",
     type=OneOf(["incumbents", "all"]),
@@ -68,6 +69,7 @@ def command(
     report_fidelity: int | None,
     continuation: bool,
     param: tuple[str, ...],
+    device: str | None,
     processes: int | None,
     log: str,
     out: Path,
@@ -80,12 +82,19 @@ def command(
     """
     from functools import partial
 
+    from harness import registry
     from harness.cli import tables
     from harness.outcome import summary
+    from harness.params import declared
     from harness.plan import plan
     from harness.store import read
 
     given = parameters(param, algo)
+    trains = [name for name in algo if device and "device" in declared(registry.algorithm(name))]
+    if device and not trains:
+        raise HarnessError(f"{', '.join(algo)} train no networks.", "leave --device out.")
+    for name in trains:
+        given[name].setdefault("device", str(device))
     studies = plan(
         algo,
         bench,
@@ -103,7 +112,7 @@ def command(
         report_fidelity=report_fidelity,
         continuation=continuation,
     )
-    paths = execute(studies, out, processes)
+    paths = execute(studies, out, 1 if processes is None and device == "cuda" else processes)
     outcomes = [read(path) for path in paths]
     rows = [summary(outcome) for outcome in outcomes]
     if as_json:
