@@ -5,7 +5,8 @@
 
 The first: mean squared error on 30,001 cells of NAS-Bench-101 (one training each), after 172 random ones, over three
 populations, beside published numbers. The second: seconds of one core for a fit to 172 configurations of
-NAS-Bench-201, ours, and a network of the same size, data and steps one seed at a time with torch_geometric's DenseGCNConv.
+NAS-Bench-201, ours, and a network of the same size, data and steps one seed at a time with torch_geometric's
+DenseGCNConv.
 """
 
 from __future__ import annotations
