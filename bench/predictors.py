@@ -5,7 +5,8 @@
 
 The first: mean squared error on 30,001 cells of NAS-Bench-101 (one training each), after 172 random ones, over three
 populations, beside published numbers. The second: seconds of one core for a fit to 172 configurations of
-NAS-Bench-201, ours and the same network, data and steps one seed at a time with torch_geometric's layers.
+NAS-Bench-201, ours, and a network of the same size, data and steps one seed at a time with torch_geometric's
+DenseGCNConv.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ def errors(shared: Path, seeds: int, schedule: Any) -> None:
 
 
 class Geometric(torch.nn.Module):
-    """The same network of torch_geometric's dense layers, for one seed."""
+    """A network of the same size of torch_geometric's dense layers, which normalise symmetrically, for one seed."""
 
     def __init__(self, labels: int, width: int = 144, last: int = 128) -> None:
         from torch_geometric.nn import DenseGCNConv
