@@ -133,7 +133,9 @@ def test_killed_and_run_again_equals_an_undisturbed_run(tmp_path: Path, processe
 
 def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "harness", "run", *COMMAND, "2", "--out", str(tmp_path)]
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background would ignore it
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+    signal.signal(signal.SIGINT, handler)
     while not list(tmp_path.glob(".unfinished/*/*.parquet")):
         assert process.poll() is None
         time.sleep(0.005)

@@ -95,11 +95,12 @@ def test_a_stopped_training_goes_on_as_if_it_had_not_been(tmp_path: Path, featur
     partly = loop.train(asked, found, PLACE, checkpoint=path, until=1)
     assert len(partly.lr) == 1
     assert math.isnan(partly.test_accuracy)
+    handler = signal.getsignal(signal.SIGINT)
     with pytest.raises(loop.Interrupted, match="stopped in epoch 2 of 3"):
         loop.train(asked, found, PLACE, checkpoint=path, watch=StopIn(1, 0.4))
     state = checkpoint.load(path, asked, CPU)
     assert (len(state["rows"]), state["step"]) == (1, 2)
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is handler
     same(loop.train(asked, found, PLACE, checkpoint=path), whole)
     same(loop.train(asked, found, PLACE, checkpoint=path), whole)
 
