@@ -30,7 +30,7 @@ class GPNAS:
     then warm, in a fixed number of steps. A space that is not split has one model, over all parameters.
     """
 
-    shard = 63
+    shard = 25
 
     def __init__(
         self,
