@@ -15,9 +15,9 @@ import numpy as np
 from algorithms.brackets import Halving, rungs, sizes
 from algorithms.density import ProductKDE
 from algorithms.hyperband import Eta, Lanes, Largest, Smallest
+from algorithms.predictors import made
 from algorithms.predictors.memory import History, Known
 from harness import Floats, Ints, Jobs, Param, Predictor, Problem, Results, Streams, registry
-from harness.params import declared, resolve
 from harness.predictor import PredictorFactory
 
 
@@ -69,7 +69,7 @@ class GPNAS:
         self.open = streams.child("open operators")
         self.drops = streams.child("dropout")
         self.history, self.known = History(seeds, space), Known(seeds, space)
-        self.predictor = _predictor(predictor, problem, streams.child("predictor"), device)
+        self.predictor = self._made(predictor, device, streams.child("predictor"))
         self.next_fit = np.full(seeds, startup)
         self.skipped = 0
         self.proposed = np.zeros(seeds, dtype=np.int64)
@@ -177,6 +177,13 @@ class GPNAS:
             self._tell_skipped()
         return np.nan_to_num(self.predictor.predict(children, seeds), nan=np.finfo(np.float64).max)
 
+    def _made(self, name: str, device: str, streams: Streams) -> Predictor | None:
+        if name == "none":
+            return None
+        if name == "auto":
+            name = "mlp" if self.problem.space.graphs is None else "gcn"
+        return made(name, self.problem, streams, device=device)
+
     def _tell_skipped(self) -> None:
         total = int(np.sum(getattr(self.predictor, "skipped", 0)))
         if total > self.skipped:
@@ -186,16 +193,6 @@ class GPNAS:
                 stacklevel=2,
             )
             self.skipped = total
-
-
-def _predictor(name: str, problem: Problem, streams: Streams, device: str) -> Predictor | None:
-    if name == "none":
-        return None
-    if name == "auto":
-        name = "mlp" if problem.space.graphs is None else "gcn"
-    factory = registry.predictor(name)
-    given = {"device": device} if "device" in declared(factory) else {}
-    return factory(problem, streams, **resolve(name, factory, given))
 
 
 def _best_first(keep: int) -> tuple[Ints, Ints]:

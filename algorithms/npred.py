@@ -6,12 +6,11 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 
-from harness import Bools, Ints, Jobs, Param, Predictor, Problem, Results, Seen, Streams, registry
-from harness.params import declared, resolve
+from algorithms.predictors import made
+from algorithms.predictors.data import ENUMERATED
+from algorithms.predictors.memory import History
+from harness import Bools, Ints, Jobs, Param, Problem, Results, Streams, registry
 from harness.predictor import PredictorFactory
-
-ENUMERATED = 1 << 17
-"""Configurations up to which the whole space is predicted; of a larger one, a random pool."""
 
 
 class NPred:
@@ -42,11 +41,10 @@ class NPred:
         self.goals = random + top * np.arange(rounds + 1)
         self.pool = pool
         self.initial, self.pools = streams.child("initial"), streams.child("pool")
-        self.model = _predictor(predictor, problem, streams, schedule=schedule, device=device)
+        self.model = made(predictor, problem, streams.child("predictor"), schedule=schedule, device=device)
         self.order = self._shuffled() if space.cardinality <= ENUMERATED else None
-        self.codes = np.zeros((seeds, int(self.goals[-1]), space.dimensions), dtype=np.int64)
-        self.loss = np.zeros(self.codes.shape[:2])
-        self.told, self.trained, self.running = (np.zeros(seeds, dtype=np.int64) for _ in range(3))
+        self.history = History(seeds, space)
+        self.trained, self.running = (np.zeros(seeds, dtype=np.int64) for _ in range(2))
         self.fits, self.drawn, self.next = (np.zeros(seeds, dtype=np.int64) for _ in range(3))
         self.ranked: list[Ints] = [np.zeros((0, space.dimensions), dtype=np.int64)] * seeds
 
@@ -76,13 +74,8 @@ class NPred:
         return Jobs(codes, self.problem.full, wait=~runs)
 
     def tell(self, results: Results) -> None:
-        seeds, at = results.seeds, self.told[results.seeds]
-        if at.max(initial=0) == self.loss.shape[1]:
-            self.codes = np.concatenate([self.codes, np.zeros_like(self.codes)], axis=1)
-            self.loss = np.concatenate([self.loss, np.zeros_like(self.loss)], axis=1)
-        self.codes[seeds, at] = results.codes
-        self.loss[seeds, at] = results.loss
-        self.told[seeds] += 1
+        seeds = results.seeds
+        self.history.add(results)
         self.running[seeds] -= 1
         self.trained[seeds] += results.loss < np.inf
 
@@ -96,13 +89,13 @@ class NPred:
         """Fit the predictors to all results, and rank what was not trained yet."""
         if not seeds.size:
             return
-        fidelity = np.full(self.loss[seeds].shape, self.problem.full)
-        self.model.fit(Seen(self.codes[seeds], fidelity, self.loss[seeds], self.told[seeds]), seeds)
+        seen = self.history.of(seeds)
+        self.model.fit(seen, seeds)
         candidates = self._candidates(seeds)
         order = np.argsort(self.model.predict(candidates, seeds), axis=1, kind="stable")
         for i, s in enumerate(seeds.tolist()):
             own = candidates if candidates.ndim == 2 else candidates[i]
-            self.ranked[s] = _without(own[order[i]], self.codes[s, : self.told[s]])
+            self.ranked[s] = _without(own[order[i]], seen.codes[i, : seen.count[i]])
         self.next[seeds] = 0
         self.fits[seeds] += 1
 
@@ -131,15 +124,6 @@ class NPred:
         where = np.arange(len(self.problem.seeds))
         draws = self.initial.uniform(self.problem.space.cardinality, where)
         return draws.argsort(axis=1, kind="stable").astype(np.int32)
-
-
-def _predictor(name: str, problem: Problem, streams: Streams, **given: str) -> Predictor:
-    """The predictor called `name`, with those of the `given` parameters that it has."""
-    factory = registry.predictor(name)
-    known = declared(factory)
-    return factory(
-        problem, streams.child("predictor"), **resolve(name, factory, {k: v for k, v in given.items() if k in known})
-    )
 
 
 def _without(codes: Ints, known: Ints) -> Ints:

@@ -98,3 +98,17 @@ def resolve(algorithm: str, factory: Callable[..., Any], given: Mapping[str, obj
                 raise HarnessError(f"'{algorithm}' has no parameters, got '{name}'.")
             raise unknown(f"parameter of '{algorithm}'", name, known)
     return {name: d.parse(given[name]) if name in given else d.default for name, d in known.items()}
+
+
+def changed(params: Mapping[str, Any], find: Callable[[], Any]) -> dict[str, Any]:
+    """Those of `params` that are not at the defaults of the factory that `find` gives; all where it is gone."""
+    try:
+        defaults = {name: d.default for name, d in declared(find()).items()}
+    except Exception:  # the plugin that made the study may not be installed, or be broken
+        defaults = {}
+    return {name: value for name, value in params.items() if name not in defaults or defaults[name] != value}
+
+
+def label(name: str, changed: Mapping[str, Any]) -> str:
+    """A plugin's name, with the parameters that are not at their defaults."""
+    return f"{name}({', '.join(f'{key}={value}' for key, value in changed.items())})" if changed else name

@@ -21,7 +21,7 @@ from harness.arrays import Floats, Ints
 from harness.errors import HarnessError
 from harness.observations import Observations
 from harness.outcome import Reference
-from harness.params import declared, resolve
+from harness.params import changed, label, resolve
 from harness.predictor import Seen
 from harness.rng import Streams
 from harness.rules import Noise
@@ -82,12 +82,7 @@ class QualityStudy:
     @cached_property
     def label(self) -> str:
         """The predictor's name, with the parameters that are not at their defaults."""
-        try:
-            defaults = {name: d.default for name, d in declared(registry.predictor(self.predictor)).items()}
-        except Exception:  # the plugin that made the study may be gone
-            defaults = {}
-        changed = [f"{k}={v}" for k, v in self.params.items() if k not in defaults or defaults[k] != v]
-        return f"{self.predictor}({', '.join(changed)})" if changed else self.predictor
+        return label(self.predictor, changed(self.params, lambda: registry.predictor(self.predictor)))
 
     @property
     def seeds(self) -> Ints:

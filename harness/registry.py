@@ -33,10 +33,7 @@ def algorithm_names() -> list[str]:
 
 def algorithm(name: str) -> Factory:
     """The factory called `name`. Raises HarnessError if there is none or its package cannot be imported."""
-    points = _found(ALGORITHMS)
-    if name not in points:
-        raise unknown("algorithm", name, points, see="harness list algorithms")
-    factory: Factory = _load(points[name], "algorithm")
+    factory: Factory = _plugin(ALGORITHMS, "algorithm", name)
     return factory
 
 
@@ -47,11 +44,15 @@ def predictor_names() -> list[str]:
 
 def predictor(name: str) -> PredictorFactory:
     """The factory of predictors called `name`. Raises HarnessError like `algorithm`."""
-    points = _found(PREDICTORS)
-    if name not in points:
-        raise unknown("predictor", name, points, see="harness list predictors")
-    factory: PredictorFactory = _load(points[name], "predictor")
+    factory: PredictorFactory = _plugin(PREDICTORS, "predictor", name)
     return factory
+
+
+def _plugin(group: str, kind: str, name: str) -> Any:
+    points = _found(group)
+    if name not in points:
+        raise unknown(kind, name, points, see=f"harness list {kind}s")
+    return _load(points[name], kind)
 
 
 def benchmark_facts() -> dict[str, Facts]:

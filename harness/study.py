@@ -20,7 +20,7 @@ from harness import registry
 from harness.algorithm import Factory, Problem
 from harness.arrays import Ints
 from harness.errors import HarnessError
-from harness.params import declared, resolve
+from harness.params import changed, label, resolve
 from harness.rng import Streams
 from harness.rules import Rules
 from harness.table import Table
@@ -75,17 +75,12 @@ class Study:
     @cached_property
     def changed(self) -> dict[str, Any]:
         """The parameters that are not at their defaults."""
-        try:
-            defaults = {name: d.default for name, d in declared(registry.algorithm(self.algorithm)).items()}
-        except Exception:  # the plugin that made the study may be gone
-            defaults = {}
-        return {name: value for name, value in self.params.items() if name not in defaults or defaults[name] != value}
+        return changed(self.params, lambda: registry.algorithm(self.algorithm))
 
     @cached_property
     def label(self) -> str:
         """The algorithm's name, with the parameters that are not at their defaults."""
-        changed = ", ".join(f"{name}={value}" for name, value in self.changed.items())
-        return f"{self.algorithm}({changed})" if changed else self.algorithm
+        return label(self.algorithm, self.changed)
 
     def load_table(self) -> Table:
         """The table that was searched. Raises HarnessError if the benchmark has other numbers now."""

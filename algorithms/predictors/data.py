@@ -8,8 +8,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from harness import Floats, HarnessError, Ints, SearchSpace
-from harness import Seen as Seen  # noqa: PLC0414
+from harness import Floats, HarnessError, Ints, SearchSpace, Seen
 from harness.graphs import GraphView
 
 Target = Literal["log", "raw"]

@@ -40,6 +40,11 @@ class FeaturePredictor:
     def predict(self, codes: Ints, where: Ints) -> Floats:
         return self.models.predict(codes, where, self.full)
 
+    @property
+    def skipped(self) -> Ints:
+        """Steps of each seed that were left out because their loss was not finite, Int[S]."""
+        return self.models.skipped
+
 
 class _BySeed:
     """A model for each seed on its own, on features Float[n, k] and standardised targets Float[n]."""

@@ -77,6 +77,18 @@ class Numbers(click.ParamType[list[float]]):
         return numbers
 
 
+class Processes(click.ParamType[int]):
+    """A number of processes."""
+
+    name = "integer"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        processes: int = click.INT.convert(value, param, ctx)
+        if processes < 1:
+            raise HarnessError(f"processes must be at least 1, got {processes}.")
+        return processes
+
+
 def _use_data_folder(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
     if value is not None:
         os.environ["NAS_HARNESS_DATA"] = os.path.abspath(value)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import click
 
-from harness.cli.options import Names, OneOf, Seeds, data_folder
+from harness.cli.options import Names, OneOf, Processes, Seeds, data_folder
 from harness.errors import HarnessError
 
 
@@ -44,7 +43,7 @@ class Sizes(click.ParamType[list[int]]):
 )
 @click.option("--param", multiple=True, metavar="PREDICTOR.NAME=VALUE", help="Parameter of a predictor; repeatable.")
 @click.option("--device", type=OneOf(["cpu", "cuda"]), help="Where networks are trained. [default: cpu]")
-@click.option("--processes", type=int, help="Worker processes. [default: one per core; 1 with cuda]")
+@click.option("--processes", type=Processes(), help="Worker processes. [default: one per core; 1 with cuda]")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("results"), show_default=True, help="Folder.")
 @data_folder
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list of summaries.")
@@ -67,14 +66,11 @@ def command(
     """
     from harness import registry
     from harness.cli import tables
-    from harness.cli.run import parameters
+    from harness.cli.run import execute, parameters
     from harness.params import declared
     from harness.quality import QualityStudy, summary
     from harness.quality_store import QualityStore, read, work
-    from harness.run import run
 
-    if processes is not None and processes < 1:
-        raise HarnessError(f"processes must be at least 1, got {processes}.")
     given = parameters(param, predictor, kind="predictor", example="neural.schedule=paper")
     for name in predictor:
         if device is not None and "device" in declared(registry.predictor(name)):
@@ -84,12 +80,8 @@ def command(
         for table in map(registry.benchmark, registry.expand(bench))
         for name in predictor
     ]
-    store = QualityStore(out)
-    present = {study.id for study in studies if store.path(study).exists()}
-    cores = processes or (1 if device == "cuda" else len(os.sched_getaffinity(0)))
-    with tables.progress(studies, present) as progress:
-        run(studies, store, processes=cores, progress=progress, work=work)
-    paths = [store.path(study) for study in studies]
+    cores = 1 if processes is None and device == "cuda" else processes
+    paths = execute(studies, QualityStore(out), cores, work)
     found = [read(path) for path in paths]
     rows = [row for quality in found for row in summary(quality)]
     for quality in found:

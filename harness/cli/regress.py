@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from harness.cli.options import Numbers, Share
+from harness.cli.options import Numbers, Processes, Share
 from harness.errors import HarnessError
 
 
@@ -29,7 +29,7 @@ from harness.errors import HarnessError
 @click.option("--accept", is_flag=True, help="Make the new studies the baseline, unless one is worse.")
 @click.option("--junit", type=click.Path(path_type=Path), help="Write JUnit XML to this file.")
 @click.option("--figure", type=click.Path(path_type=Path), help="Draw old against new to this file.")
-@click.option("--processes", type=int, help="Worker processes. [default: one per core]")
+@click.option("--processes", type=Processes(), help="Worker processes. [default: one per core]")
 def command(
     folder: Path,
     seeds: int | None,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.options import Seeds, data_folder
+from harness.cli.options import Processes, Seeds, data_folder
 from harness.errors import HarnessError
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.command("reproduce", short_help="Run the studies of a paper's figure or claim, and draw or judge them.")
 @click.argument("names", nargs=-1, metavar="[NAME|FILE.toml]...")
 @click.option("--seeds", type=Seeds(), help="How many runs, or which. [default: what the file says]")
-@click.option("--processes", type=int, help="Worker processes. [default: one per core]")
+@click.option("--processes", type=Processes(), help="Worker processes. [default: one per core]")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("results"), show_default=True, help="Folder.")
 @click.option(
     "-o",
@@ -46,18 +46,17 @@ def command(
     figures and verdicts are printed. --write puts the verdicts, with figures beside it, in their sections of a page,
     and leaves the others as they are.
     """
-    from harness import claims_page, reproduction
+    from harness import claims_page, quality_store, reproduction
     from harness.cli import tables
     from harness.cli.run import execute
+    from harness.quality_store import QualityStore, work
     from harness.run import versions
-    from harness.store import read
+    from harness.store import ResultStore, read
 
     if not names:
         rows = [(recipe.name, recipe.title) for recipe in map(reproduction.load, reproduction.ready().values())]
         tables.console().print(tables.listing(("name", "what"), [*rows, ("claims", "All claims")]))
         return
-    if processes is not None and processes < 1:
-        raise HarnessError(f"processes must be at least 1, got {processes}.")
     recipes, left = reproduction.selected(names)
     tell = partial(click.echo, err=True)
     for recipe in left:
@@ -70,8 +69,10 @@ def command(
     predicted = [_predictions(recipe, r) for recipe, r in zip(recipes, ranges, strict=True)]
 
     every = {study.id: study for studies in planned for study in studies}
-    paths = dict(zip(every, execute([*every.values()], out, processes) if every else [], strict=True))
-    qualities = _predict([*{study.id: study for studies in predicted for study in studies}.values()], out, processes)
+    paths = dict(zip(every, execute([*every.values()], ResultStore(out), processes), strict=True))
+    judged = {study.id: study for studies in predicted for study in studies}
+    made = execute([*judged.values()], QualityStore(out), processes, work)
+    qualities = dict(zip(judged, map(quality_store.read, made), strict=True))
     sections = {}
     for recipe, studies, predictions, places in zip(recipes, planned, predicted, files, strict=True):
         found = [read(paths[study.id]) for study in studies], [qualities[study.id] for study in predictions]
@@ -152,18 +153,3 @@ def _predictions(recipe: Recipe, seeds: range) -> list[Any]:
         for table in map(registry.benchmark, registry.expand(said["bench"]))
         for name in said["predictor"]
     ]
-
-
-def _predict(studies: Sequence[Any], out: Path, processes: int | None) -> dict[str, Any]:
-    """Make the predictions that the folder `out` does not have yet; all of them, by the id of their study."""
-    if not studies:
-        return {}
-    from harness.cli import tables
-    from harness.quality_store import QualityStore, read, work
-    from harness.run import run
-
-    store = QualityStore(out)
-    present = {study.id for study in studies if store.complete(study)}
-    with tables.progress(studies, present) as progress:
-        run(studies, store, processes=processes or len(os.sched_getaffinity(0)), progress=progress, work=work)
-    return {study.id: read(store.path(study)) for study in studies}

@@ -6,15 +6,16 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.options import Names, OneOf, Seeds, data_folder
+from harness.cli.options import Names, OneOf, Processes, Seeds, data_folder
 from harness.errors import HarnessError, unknown
 
 if TYPE_CHECKING:
-    from harness.study import Study
+    from harness.run import Work
+    from harness.store import ResultStore
 
 
 @click.command("run", short_help="Run algorithms on benchmarks on a simulated clock.")
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 @click.option("--continuation", is_flag=True, help="Going on from a lower fidelity costs the difference only.")
 @click.option("--param", multiple=True, metavar="ALGO.NAME=VALUE", help="Parameter of an algorithm; repeatable.")
 @click.option("--device", type=OneOf(["cpu", "cuda"]), help="Where algorithms train networks. [default: cpu]")
-@click.option("--processes", type=int, help="Worker processes. [default: one per core, one with cuda]")
+@click.option("--processes", type=Processes(), help="Worker processes. [default: one per core, one with cuda]")
 @click.option(
     "--log",
     type=OneOf(["incumbents", "all"]),
@@ -87,7 +88,7 @@ def command(
     from harness.outcome import summary
     from harness.params import declared
     from harness.plan import plan
-    from harness.store import read
+    from harness.store import ResultStore, read
 
     given = parameters(param, algo)
     trains = [name for name in algo if device and "device" in declared(registry.algorithm(name))]
@@ -112,7 +113,7 @@ def command(
         report_fidelity=report_fidelity,
         continuation=continuation,
     )
-    paths = execute(studies, out, 1 if processes is None and device == "cuda" else processes)
+    paths = execute(studies, ResultStore(out), 1 if processes is None and device == "cuda" else processes)
     outcomes = [read(path) for path in paths]
     rows = [summary(outcome) for outcome in outcomes]
     if as_json:
@@ -140,16 +141,15 @@ def parameters(
     return given
 
 
-def execute(studies: Sequence[Study], out: Path, processes: int | None) -> list[Path]:
-    """Run the studies that the folder `out` does not have yet, with a bar for each; the paths of all."""
+def execute(studies: Sequence[Any], store: ResultStore, processes: int | None, work: Work | None = None) -> list[Path]:
+    """Bring to the store the studies that it does not have yet, with a bar for each; the paths of all.
+
+    They are of algorithms, or of what `work` makes something of.
+    """
     from harness.cli import tables
     from harness.run import run
-    from harness.store import ResultStore
 
-    if processes is not None and processes < 1:
-        raise HarnessError(f"processes must be at least 1, got {processes}.")
-    store = ResultStore(out)
     present = {study.id for study in studies if store.complete(study)}
     with tables.progress(studies, present) as progress:
-        run(studies, store, processes=processes or len(os.sched_getaffinity(0)), progress=progress)
+        run(studies, store, processes=processes or len(os.sched_getaffinity(0)), progress=progress, work=work)
     return [store.path(study) for study in studies]

@@ -21,7 +21,19 @@ _ABSENT = "–"
 @contextmanager
 def progress(studies: Sequence[Any], present: set[str]) -> Iterator[Callable[[Any, float], None]]:
     """A bar for every study on stderr; yields the function that moves them. `present` are ids found complete."""
-    bars = Progress(
+    with bars() as shown:
+        tasks = {
+            study.id: shown.add_task(
+                f"{study.benchmark} {study.label}", total=1.0, note="already there" if study.id in present else ""
+            )
+            for study in studies
+        }
+        yield lambda study, share: shown.update(tasks[study.id], completed=share)
+
+
+def bars(*, quiet: bool = False) -> Progress:
+    """Bars on stderr with the time left, each with a field `note`; none at all where `quiet`."""
+    return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         TaskProgressColumn(),
@@ -29,15 +41,8 @@ def progress(studies: Sequence[Any], present: set[str]) -> Iterator[Callable[[An
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
         console=console(stderr=True),
+        disable=quiet,
     )
-    with bars:
-        tasks = {
-            study.id: bars.add_task(
-                f"{study.benchmark} {study.label}", total=1.0, note="already there" if study.id in present else ""
-            )
-            for study in studies
-        }
-        yield lambda study, share: bars.update(tasks[study.id], completed=share)
 
 
 def console(*, stderr: bool = False) -> Console:

@@ -137,29 +137,11 @@ def _train(jobs: list[Any], place: Any, out: Path, tensorboard: Path | None) -> 
 @contextmanager
 def _watch(jobs: list[Job], tensorboard: Path | None, *, quiet: bool) -> Iterator[Any]:
     """A bar over all trainings and one of the training at work on stderr, and curves for TensorBoard."""
-    from rich.progress import (
-        BarColumn,
-        Progress,
-        TaskProgressColumn,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
     from harness.cli import tables
     from harness.train.loop import Watch
 
     writer = _writer(tensorboard) if tensorboard is not None and not quiet else None
-    bars = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
-        console=tables.console(stderr=True),
-        disable=quiet,
-    )
+    bars = tables.bars(quiet=quiet)
     total = sum(job.recipe.epochs for job in jobs)
 
     class Bars(Watch):
