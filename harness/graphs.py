@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from harness.arrays import Bools, Ints
 from harness.space import Parameter, SearchSpace
 
+Translation = Callable[[Ints], Ints]
+
 ABSENT, INPUT, OUTPUT, FIRST_OPERATOR = range(4)
 """Vertex labels of every view; those from the last on are the space's own operators."""
 
@@ -76,6 +78,65 @@ def by_columns(
         lambda one, other: np.concatenate([one, other], axis=1)[:, back],
         drop,
     )
+
+
+def subspace(space: SearchSpace, parameters: Sequence[Parameter]) -> SearchSpace:
+    """`space` with the values of `parameters` only, which are some of its own; its graphs and its split stay.
+
+    Each parameter of the split's parts has to follow from one parameter of the space, as all those here do.
+    """
+    kept = [
+        np.array([[*whole.values].index(value) for value in part.values])
+        for whole, part in zip(space.parameters, parameters, strict=True)
+    ]
+    up, down = _translations(kept)
+    view, graphs, split = space.graphs, None, None
+    if view is not None:
+        graphs = GraphView(view.vertices, view.operators, lambda codes: view.of(up(codes)))
+    if space.split is not None:
+        every = np.arange(max(map(len, kept)))[:, None]
+        seen = up(np.minimum(every, [len(values) - 1 for values in kept]))
+        split = _subsplit(space.split, seen, up, down)
+    return SearchSpace(tuple(parameters), graphs, split)
+
+
+def _subsplit(split: Split, seen: Ints, up: Translation, down: Translation) -> Split:
+    """The part of `split` that holds what codes `seen` Int[n, d] have. A parameter that is always open keeps a value."""
+    spaces, ups, downs = [], [], []
+    for part, codes in zip((split.connections, split.operators), split.apart(seen), strict=True):
+        kept = [np.unique(column[column >= 0]) if (column >= 0).any() else np.zeros(1, np.int64) for column in codes.T]
+        spaces.append(
+            SearchSpace(
+                tuple(
+                    Parameter(p.name, tuple(p.values[code] for code in values), p.kind)
+                    for p, values in zip(part.parameters, kept, strict=True)
+                )
+            )
+        )
+        ups.append(_translations(kept)[0])
+        downs.append(_translations(kept)[1])
+
+    def apart(codes: Ints) -> tuple[Ints, Ints]:
+        connections, operators = split.apart(up(codes))
+        return downs[0](connections), downs[1](operators)
+
+    drop = None
+    if split.drop is not None:
+        ends = downs[0](np.repeat(np.array(split.drop)[:, None], split.connections.dimensions, axis=1))
+        if (ends >= 0).all() and (ends == ends[:, :1]).all():
+            drop = int(ends[0, 0]), int(ends[1, 0])
+    return Split(spaces[0], spaces[1], apart, lambda one, other: down(split.join(ups[0](one), ups[1](other))), drop)
+
+
+def _translations(kept: Sequence[Ints]) -> tuple[Translation, Translation]:
+    """From codes Int[..., d] among the `kept` ones of each parameter to codes among all, and back; -1 stays -1."""
+    up = np.full((len(kept), 2 + max(values.max() for values in kept)), -1)
+    down = up.copy()
+    for i, values in enumerate(kept):
+        up[i, : len(values)] = values
+        down[i, values] = np.arange(len(values))
+    column = np.arange(len(kept))
+    return (lambda codes: up[column, codes]), (lambda codes: down[column, codes])
 
 
 def pruned(adjacency: Bools, labels: Ints) -> Graphs:

@@ -23,7 +23,8 @@ class Facts:
 
     `loss`, `test` and `cost` say in words what the numbers are (metric, split, unit), `fidelity` names the
     fidelity axis, and `budget` is the default length of a simulated run in seconds. `separate`: each fidelity is a
-    training of its own, with its own schedule, so that none goes on from another.
+    training of its own, with its own schedule, so that none goes on from another. `images` names the image set of
+    `harness train` that networks were trained on, where there is one.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Facts:
     test: str = ""
     notes: str = ""
     separate: bool = False
+    images: str = ""
 
 
 @dataclass(frozen=True)

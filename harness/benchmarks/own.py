@@ -12,10 +12,14 @@ import numpy as np
 
 from harness import data
 from harness.arrays import Ints
-from harness.benchmarks import Converted, Family, Progress, Source
+from harness.benchmarks import Converted, Family, Progress, Source, nasbench201
 from harness.errors import HarnessError
+from harness.graphs import subspace
 from harness.space import Parameter, SearchSpace
 from harness.table import Facts, Table
+
+SPACES = {"nb201": nasbench201.SPACE}
+"""Published spaces that a table may be of."""
 
 _GRID = 1 << 24
 """The largest space that has an array over its whole grid for lookups."""
@@ -29,7 +33,8 @@ def load(name: str) -> Table:
 
 def table(about: Mapping[str, Any], arrays: Mapping[str, Any], source: str) -> Table:
     """The table of stored `arrays` and what is known `about` them."""
-    space = SearchSpace(tuple(Parameter(**parameter) for parameter in about["parameters"]))
+    parameters = tuple(Parameter(**parameter) for parameter in about["parameters"])
+    space = subspace(SPACES[about["space"]], parameters) if about.get("space") else SearchSpace(parameters)
     codes = arrays["codes"]
     return Table(
         facts=Facts(**about["facts"]),

@@ -16,7 +16,7 @@ import numpy as np
 from harness.arrays import Floats, Ints
 from harness.benchmarks import Converted, Progress, check
 from harness.benchmarks.columns import Columns
-from harness.benchmarks.own import table
+from harness.benchmarks.own import SPACES, table
 from harness.errors import HarnessError, unknown
 from harness.table import Facts, repeats_in_order
 
@@ -28,9 +28,9 @@ _SECTIONS = {
     "fidelity": ("name", "column", "separate"),
     "repeat": ("column",),
 }
-_TEXTS = ("name", "title", "citation", "licence", "url", "splits", "file", "budget")
+_TEXTS = ("name", "title", "citation", "licence", "url", "splits", "images", "space", "file", "budget")
 _KINDS = ("categorical", "integer", "float")
-_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 
 
 @dataclass(frozen=True)
@@ -51,13 +51,17 @@ class Description:
             if key not in (*_TEXTS, *_SECTIONS):
                 raise unknown(f"key in {path}", key, (*_TEXTS, *_SECTIONS))
             found._check(key, value)
-        for key in ("name", "citation", "file", "parameters", "validation"):
+        for key in ("name", "citation", "file", "validation"):
             if key not in values:
                 raise found.error(f"has no '{key}'")
+        if "parameters" not in values and "space" not in values:
+            raise found.error("has no 'parameters'")
+        if "space" in values:
+            found._check_space()
         for section in ("validation", "test", "cost"):
             if found.column("fidelity") is not None and "{" in (found.column(section) or ""):
                 raise found.error(f"has both a fidelity column and the curve columns of [{section}]")
-        if not _NAME.fullmatch(values["name"]):
+        if not NAME.fullmatch(values["name"]):
             raise found.error(f"names the table '{values['name']}'", "use small letters, digits, - and _.")
         return found
 
@@ -81,6 +85,12 @@ class Description:
             if value.get("goal", "minimize") not in ("minimize", "maximize"):
                 raise self.error(f"has the goal '{value['goal']}' in [{key}]", "it is minimize or maximize.")
 
+    def _check_space(self) -> None:
+        if self.values["space"] not in SPACES:
+            raise unknown(f"space in {self.path}", self.values["space"], SPACES)
+        if "parameters" in self.values:
+            raise self.error("has both 'space' and [parameters]", "a published space has its own: leave one out.")
+
     def error(self, what: str, hint: str = "") -> HarnessError:
         return HarnessError(f"{self.path} {what}.", hint or "docs/your-own-table.md has an example.")
 
@@ -100,14 +110,17 @@ def convert(files: Sequence[Path], progress: Progress) -> Iterator[Converted]:
         description = Description.read(path)
         columns = Columns(path.parent / description.values["file"])
         progress(0, columns.path.stat().st_size)
-        name, arrays, about = _converted(description, columns)
+        name, arrays, about = converted(description, columns)
         check(columns.path, partial(table, about, arrays, ""))
         progress(columns.path.stat().st_size, columns.path.stat().st_size)
         yield name, arrays, about
 
 
-def _converted(description: Description, columns: Columns) -> Converted:
-    parameters, codes_of_line = _parameters(description, columns)
+def converted(description: Description, columns: Columns) -> Converted:
+    """The table that `description` makes of `columns`."""
+    published = description.values.get("space")
+    make = _parameters if published is None else _published
+    parameters, codes_of_line = make(description, columns)
     configurations, config = np.unique(codes_of_line, axis=0, return_inverse=True)
     repeats, repeat = np.unique(_integers(description, columns, "repeat"), return_inverse=True)
     curves = {section: _metric(description, columns, section) for section in ("validation", "test", "cost")}
@@ -138,7 +151,8 @@ def _converted(description: Description, columns: Columns) -> Converted:
     space = math.prod(len(p["values"]) for p in parameters)
     absent = int(np.isnan(arrays["loss"]).all(axis=2).sum())
     counted = f"{len(configurations):,} of {space:,} configurations, {absent:,} of their entries without a loss"
-    return facts.name, arrays, {"facts": asdict(facts), "parameters": parameters, "counted": counted}
+    about = {"facts": asdict(facts), "parameters": parameters, "counted": counted}
+    return facts.name, arrays, about | ({"space": published} if published else {})
 
 
 def _parameters(description: Description, columns: Columns) -> tuple[list[dict[str, Any]], Ints]:
@@ -162,6 +176,18 @@ def _parameters(description: Description, columns: Columns) -> tuple[list[dict[s
         codes.append(code)
     if math.prod(len(p["values"]) for p in parameters) >= 1 << 63:
         raise description.error("has a space of more than 2^63 configurations", "leave parameters out.")
+    return parameters, np.stack(codes, axis=1)
+
+
+def _published(description: Description, columns: Columns) -> tuple[list[dict[str, Any]], Ints]:
+    """Like `_parameters`, of a published space: those of its values that occur, the same wherever they are the same."""
+    space = SPACES[description.values["space"]]
+    whole = np.stack([columns.listed(p.name, [*p.values])[1] for p in space.parameters], axis=1)
+    parameters, codes = [], []
+    for p, column in zip(space.parameters, whole.T, strict=True):
+        used = np.unique(whole[:, [q.values == p.values for q in space.parameters]])
+        parameters.append({"name": p.name, "values": [p.values[code] for code in used], "kind": p.kind})
+        codes.append(np.searchsorted(used, column))
     return parameters, np.stack(codes, axis=1)
 
 
@@ -250,6 +276,7 @@ def _facts(description: Description, arrays: Mapping[str, Any]) -> Facts:
         fidelity=values.get("fidelity", {}).get("name") or description.column("fidelity") or "fidelity",
         budget=float(values.get("budget", 200 * mean_cost)),
         splits=values.get("splits", "none given"),
+        images=values.get("images", ""),
         test=words("test") if "test" in values else "",
         separate=values.get("fidelity", {}).get("separate", False),
     )

@@ -25,6 +25,7 @@ COMMANDS = {
     "predict": "Measure how good predictors are on a table.",
     "baseline": "Keep studies that later versions are held against.",
     "train": "Train architectures for real, those that studies found.",
+    "tabulate": "Train cells of a space, and write a new tabular benchmark.",
     "validate": "Hold the table's accuracies against trained ones.",
     "regress": "Tell whether an algorithm became worse than its baseline.",
 }

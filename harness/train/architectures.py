@@ -70,9 +70,10 @@ class Architecture:
     @classmethod
     def of(cls, table: Table, row: int) -> Architecture:
         """The architecture of a row of `table`. Raises HarnessError if its configurations are not architectures."""
-        for space, make in _SPACES:
-            if _same(space, table.space):
-                return make(table.codes[row].astype(np.int64))
+        for fits in (_same, _within):
+            for space, make in _SPACES:
+                if fits(table.space, space):
+                    return make(space.from_dict(table.space.to_dict(table.codes[row])))
         raise HarnessError(
             f"{table.name} has no architectures that can be trained: its configurations are "
             f"{', '.join(p.name for p in table.space.parameters[:3])} and so on.",
@@ -103,6 +104,13 @@ def _same(a: SearchSpace, b: SearchSpace) -> bool:
     if a is b or [p.name for p in a.parameters] != [p.name for p in b.parameters]:
         return a is b
     return all([*p.values] == [*q.values] for p, q in zip(a.parameters, b.parameters, strict=True))
+
+
+def _within(a: SearchSpace, b: SearchSpace) -> bool:
+    """Whether the parameters of `a` are those of `b`, with some of their values."""
+    if [p.name for p in a.parameters] != [p.name for p in b.parameters]:
+        return False
+    return all({*p.values} <= {*q.values} for p, q in zip(a.parameters, b.parameters, strict=True))
 
 
 def _decoded(decode: Callable[[Any], tuple[Bools, Any]], codes: Ints) -> Architecture:

@@ -64,4 +64,4 @@ def origin(table: Table, row: int) -> Origin:
         return () if losses is None else tuple((1.0 - losses[row, -1][np.isfinite(losses[row, -1])]).tolist())
 
     fidelity = f"{table.facts.fidelity} {table.fidelities[-1]}"
-    return Origin(table.name, row, fidelity, accuracies(table.loss), accuracies(table.test))
+    return Origin(table.name, row, fidelity, accuracies(table.loss), accuracies(table.test), table.facts.images)

@@ -87,13 +87,17 @@ class Curve:
 
 @dataclass(frozen=True)
 class Origin:
-    """The row of a benchmark's table that an architecture was taken from, and its accuracies there, one per repeat."""
+    """The row of a benchmark's table that an architecture was taken from, and its accuracies there, one per repeat.
+
+    `images` are those of `Facts.images`.
+    """
 
     benchmark: str
     row: int
     fidelity: str
     validation: tuple[float, ...]
     test: tuple[float, ...]
+    images: str = ""
 
 
 @dataclass(frozen=True, eq=False)

@@ -38,7 +38,7 @@ def transfer(training: Training) -> bool:
     """Whether the table's accuracies are of another image set than the training's."""
     assert training.origin is not None
     family, _, dataset = training.origin.benchmark.partition("/")
-    measured_on = _FAMILIES.get(family) or _FAMILIES.get(dataset, dataset)
+    measured_on = training.origin.images or _FAMILIES.get(family) or _FAMILIES.get(dataset, dataset)
     return measured_on != training.job.images
 
 
