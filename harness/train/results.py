@@ -84,6 +84,12 @@ class Curve:
         last = float(self.val_accuracy[-1])
         return self.test_accuracy if np.isnan(last) else last
 
+    def first(self, epochs: int) -> Curve:
+        """What was known after so many epochs."""
+        if len(self.lr) <= epochs:
+            return self
+        return Curve(**{name: getattr(self, name)[:epochs] for name in self.COLUMNS})
+
 
 @dataclass(frozen=True)
 class Origin:

@@ -1,0 +1,217 @@
+"""Trainings on several devices at once, one process per device, or several where it is named more than once."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from multiprocessing import connection, resource_tracker
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple, NoReturn, Self
+
+import torch
+
+from harness.errors import HarnessError
+from harness.train import images, results
+from harness.train.devices import Place, Precision, device_of
+from harness.train.loop import Interrupted, Watch, train
+from harness.train.recipes import Recipe
+from harness.train.results import Curve, Job
+from harness.train.training import finish
+
+
+class Ended(NamedTuple):
+    """A training that is no longer running, and what came of it: its curve or, where it failed, the reason."""
+
+    slot: int
+    job: Job
+    outcome: Curve | HarnessError
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What a process needs to train: everything but the jobs."""
+
+    images: str
+    root: Path | None
+    recipe: Recipe
+    precision: Precision
+    folder: Path
+    deterministic: bool
+
+
+class Pool:
+    """Slots that train one job each, on `devices` such as ("cpu", "cpu") or ("cuda:0", "cuda:1").
+
+    All jobs are on the image set `images_name`, with the splits of `recipe`. Whole trainings become files in `folder`;
+    those that are there are read. `note` is told what a user should know of a training.
+
+    As a context manager, it asks the trainings that still run to stop when it is left, and waits: each ends after a
+    step, and keeps its checkpoint.
+    """
+
+    def __init__(
+        self,
+        images_name: str,
+        data_root: Path | None,
+        recipe: Recipe,
+        devices: Sequence[str],
+        precision: Precision,
+        folder: Path,
+        *,
+        deterministic: bool = False,
+        note: Callable[[Job, str], None] | None = None,
+    ) -> None:
+        self.work = _Work(images_name, data_root, recipe, precision, folder, deterministic)
+        self.devices = tuple(devices)
+        self.note = note
+        self.running: dict[int, Job] = {}
+        self._processes: dict[int, tuple[BaseProcess, Connection]] = {}
+        self._ended: list[tuple[float, Ended]] = []
+
+    def submit(self, slot: int, job: Job, until: int | None = None) -> None:
+        """Train `job` in a free slot, to its end or for `until` epochs of its recipe's schedule.
+
+        It goes on from its checkpoint in the folder, where there is one.
+        """
+        if slot in self.running:
+            raise ValueError(f"slot {slot} is at work")
+        if slot not in self._processes or not self._processes[slot][0].is_alive():
+            self._processes[slot] = self._start(slot)
+        self.running[slot] = job
+        self._processes[slot][1].send((job, until))
+
+    def next(self) -> Ended:
+        """Wait for a training to end; of several that have, the one that ended first."""
+        if not self.running and not self._ended:
+            raise ValueError("nothing is running")
+        while True:
+            self._receive(0.0 if self._ended else None)
+            if self._ended:
+                self._ended.sort(key=lambda pair: pair[0])
+                return self._ended.pop(0)[1]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            for slot, (process, pipe) in self._processes.items():
+                if slot in self.running:
+                    process.terminate()
+                pipe.close()
+            for process, _ in self._processes.values():
+                process.join()
+        finally:
+            for process, _ in self._processes.values():
+                process.kill()
+            self._processes.clear()
+            self.running.clear()
+
+    def _start(self, slot: int) -> tuple[BaseProcess, Connection]:
+        """A process that Ctrl-C does not reach: it inherits that SIGINT is blocked."""
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        process = context.Process(target=_serve, args=(theirs, self.work, self.devices[slot]))
+        resource_tracker.ensure_running()
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        try:
+            process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        theirs.close()
+        return process, ours
+
+    def _receive(self, timeout: float | None) -> None:
+        """Take in what the processes at work have said, waiting for at least one of them."""
+        pipes = {self._processes[slot][1]: slot for slot in self.running}
+        for pipe in connection.wait(list(pipes), timeout):
+            assert isinstance(pipe, Connection)
+            slot = pipes[pipe]
+            job = self.running[slot]
+            try:
+                said = pipe.recv()
+            except (EOFError, ConnectionResetError):
+                said = (time.monotonic(), self._lost(slot, job))
+            if isinstance(said, str):
+                if self.note is not None:
+                    self.note(job, said)
+                continue
+            when, outcome = said
+            del self.running[slot]
+            self._ended.append((when, Ended(slot, job, outcome)))
+
+    def _lost(self, slot: int, job: Job) -> HarnessError:
+        """Why the process of `slot` is gone; the next training in it gets a new one."""
+        process, pipe = self._processes.pop(slot)
+        pipe.close()
+        process.join()
+        code = process.exitcode or 0
+        why = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
+        return HarnessError(
+            f"the process that trained {job.architecture.text}, seed {job.seed}, on {self.devices[slot]} {why}.",
+            "where the machine ran out of memory use fewer workers; the same command goes on from the checkpoints.",
+        )
+
+
+class _Passing(Watch):
+    """Sends notes to the parent."""
+
+    def __init__(self, pipe: Connection) -> None:
+        self.pipe = pipe
+
+    def note(self, text: str) -> None:
+        self.pipe.send(text)
+
+
+def _serve(pipe: Connection, work: _Work, device: str) -> None:
+    """The process of a slot: train what comes through `pipe`, until it is closed or this process is asked to stop."""
+    signal.signal(signal.SIGTERM, _leave)
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    if device == "cpu":
+        torch.set_num_threads(1)
+    loaded: images.ImageSet | None = None
+    try:
+        while True:
+            job, until = pipe.recv()
+            outcome: Any
+            try:
+                place = Place(device_of(device), work.precision, deterministic=work.deterministic)
+                if loaded is None:
+                    loaded = images.load(work.images, work.root, work.recipe, place.device)
+                outcome = _trained(job, until, loaded, place, work.folder, _Passing(pipe))
+            except HarnessError as error:
+                outcome = error
+            pipe.send((time.monotonic(), outcome))
+    except (EOFError, BrokenPipeError, Interrupted):
+        return
+
+
+def _trained(job: Job, until: int | None, loaded: images.ImageSet, place: Place, folder: Path, watch: Watch) -> Curve:
+    if until is None or until >= job.recipe.epochs:
+        return finish(job, loaded, place, folder, watch=watch).curve
+    if (target := results.path(folder, job)).exists():
+        return results.read(target).curve.first(until)
+    checkpoint = results.checkpoint_path(folder, job)
+    return train(job, loaded, place, checkpoint=checkpoint, until=until, watch=watch).first(until)
+
+
+def _leave(number: int, frame: object) -> NoReturn:
+    sys.exit(0)
+
+
+def _leave_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    connection.wait([parent.sentinel])
+    os._exit(1)
