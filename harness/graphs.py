@@ -101,31 +101,35 @@ def subspace(space: SearchSpace, parameters: Sequence[Parameter]) -> SearchSpace
 
 
 def _subsplit(split: Split, seen: Ints, up: Translation, down: Translation) -> Split:
-    """The part of `split` that holds what codes `seen` Int[n, d] have. A parameter that is always open keeps a value."""
-    spaces, ups, downs = [], [], []
-    for part, codes in zip((split.connections, split.operators), split.apart(seen), strict=True):
-        kept = [np.unique(column[column >= 0]) if (column >= 0).any() else np.zeros(1, np.int64) for column in codes.T]
-        spaces.append(
-            SearchSpace(
-                tuple(
-                    Parameter(p.name, tuple(p.values[code] for code in values), p.kind)
-                    for p, values in zip(part.parameters, kept, strict=True)
-                )
+    """The part of `split` that codes `seen` Int[n, d] have. A parameter that is always left open keeps one value."""
+    kept = [
+        [np.unique(column[column >= 0]) if (column >= 0).any() else np.zeros(1, np.int64) for column in codes.T]
+        for codes in split.apart(seen)
+    ]
+    spaces = [
+        SearchSpace(
+            tuple(
+                Parameter(p.name, tuple(p.values[code] for code in codes), p.kind)
+                for p, codes in zip(part.parameters, values, strict=True)
             )
         )
-        ups.append(_translations(kept)[0])
-        downs.append(_translations(kept)[1])
+        for part, values in zip((split.connections, split.operators), kept, strict=True)
+    ]
+    (first_up, first_down), (second_up, second_down) = map(_translations, kept)
 
     def apart(codes: Ints) -> tuple[Ints, Ints]:
         connections, operators = split.apart(up(codes))
-        return downs[0](connections), downs[1](operators)
+        return first_down(connections), second_down(operators)
+
+    def join(connections: Ints, operators: Ints) -> Ints:
+        return down(split.join(first_up(connections), second_up(operators)))
 
     drop = None
     if split.drop is not None:
-        ends = downs[0](np.repeat(np.array(split.drop)[:, None], split.connections.dimensions, axis=1))
-        if (ends >= 0).all() and (ends == ends[:, :1]).all():
-            drop = int(ends[0, 0]), int(ends[1, 0])
-    return Split(spaces[0], spaces[1], apart, lambda one, other: down(split.join(ups[0](one), ups[1](other))), drop)
+        plain, none = (first_down(np.full(split.connections.dimensions, code)) for code in split.drop)
+        if plain.min() == plain.max() >= 0 and none.min() == none.max() >= 0:
+            drop = int(plain[0]), int(none[0])
+    return Split(*spaces, apart, join, drop)
 
 
 def _translations(kept: Sequence[Ints]) -> tuple[Translation, Translation]:

@@ -15,7 +15,9 @@ import pytest
 from conftest import ROOT
 
 from harness import data, registry
+from harness.benchmarks import nasbench201
 from harness.testing import BenchmarkContract
+from harness.train.architectures import Architecture
 
 Run = Callable[..., Any]
 PAGE = (ROOT / "docs" / "your-own-table.md").read_text()
@@ -38,7 +40,7 @@ def test_the_documented_commands_do_what_is_printed(harness: Run, example: Path)
         assert answer.status == 0, answer.err
         assert not printed or answer.out == printed
         commands += 1
-    assert commands == 6
+    assert commands == 8
 
 
 def test_long_rows_number_for_number(harness: Run, example: Path) -> None:
@@ -75,7 +77,27 @@ def test_wide_curves_number_for_number(harness: Run, example: Path) -> None:
     assert table.test_optimum_at(0) is None
 
 
-@pytest.mark.parametrize("name", ["widgets", "curves"])
+def test_cells_of_a_published_space_number_for_number(harness: Run, example: Path) -> None:
+    """The space has the operators that occur, the same on every edge, and the graphs of the published one."""
+    assert harness("data", "import", "cells.toml").status == 0
+    table = registry.benchmark("own/cells")
+    assert [[*p.values] for p in table.space.parameters] == [["none", "skip_connect", "nor_conv_3x3"]] * 6
+    conv, skip, none = "nor_conv_3x3", "skip_connect", "none"
+    cell = dict(zip((p.name for p in table.space.parameters), (conv, none, none, skip, conv, none), strict=True))
+    (row,) = table.rows(table.space.from_dict(cell)[None])
+    assert table.loss[row, 0, 0] == 0.11
+    assert table.facts.images == "cifar10"
+    assert table.space.graphs is not None
+    assert table.space.split is not None
+    whole = nasbench201.SPACE
+    assert whole.graphs is not None
+    seen, published = table.space.graphs.of(table.codes[[row]]), whole.graphs.of(whole.from_dict(cell)[None])
+    np.testing.assert_array_equal(seen.adjacency, published.adjacency)
+    np.testing.assert_array_equal(seen.operators, published.operators)
+    assert Architecture.of(table, int(row)).text == f"|{conv}~0|+|{none}~0|{none}~1|+|{skip}~0|{conv}~1|{none}~2|"
+
+
+@pytest.mark.parametrize("name", ["widgets", "curves", "cells"])
 def test_the_contract_holds(harness: Run, example: Path, name: str) -> None:
     assert harness("data", "import", f"{name}.toml").status == 0
     contract: Any = type("Contract", (BenchmarkContract,), {"name": f"own/{name}"})()
@@ -147,6 +169,11 @@ def test_a_large_space_is_found_by_search(harness: Run, example: Path, monkeypat
         ("curves.toml", '["small", "large"]', '["small", "small", "large"]', "is empty or has one twice"),
         ("curves.toml", "val_{epochs}", "value_{epochs}", "has no column like 'value_{epochs}'"),
         ("curves.csv", "seconds_4", "seconds_5", "has other fidelities in [cost] than in [validation]"),
+        ("cells.toml", '"nb201"', '"nb210"', "unknown space in cells.toml 'nb210'. did you mean nb201?"),
+        ("cells.toml", "[cost]", "[parameters]\nx = 'float'\n[cost]", "has both 'space' and [parameters]"),
+        ("cells.toml", 'space = "nb201"', "", "has no 'parameters'"),
+        ("cells.csv", "none,0.11", "nor_conv_5x5,0.11", "column 'edge_2_3', row 1: 'nor_conv_5x5' is none of none, sk"),
+        ("cells.csv", "edge_2_3", "edge_3_2", "unknown column of cells.csv 'edge_2_3'"),
         ("curves.csv", "large,0.2", "large,0.1", "rows 3 and 4 of curves.csv are the same configuration"),
     ],
 )

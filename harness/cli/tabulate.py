@@ -81,7 +81,7 @@ def command(
     from harness.train.results import Job
 
     tabulate.check_space(space)
-    cells = _cells(only, sample, seed, arch, archs)
+    cells = _cells(arch, archs, only, sample, seed)
     used = recipes.chosen(recipe, space, images, epochs)
     found = [devices.device_of(one) for one in device]
     exact = devices.precision_of(precision, found[0])
@@ -115,7 +115,7 @@ def command(
 
 
 def _cells(
-    only: list[str] | None, sample: int | None, seed: int, arch: tuple[str, ...], archs: Path | None
+    arch: tuple[str, ...], archs: Path | None, only: list[str] | None, sample: int | None, seed: int
 ) -> list[Architecture]:
     from harness.benchmarks.nasbench201 import OPERATORS
     from harness.train import tabulate

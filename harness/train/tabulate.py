@@ -112,7 +112,7 @@ def train(jobs: Sequence[Job], pool: Pool, folder: Path, told: Callable[[Trainin
         told(training, count + 1)
     for slot, job in zip(range(len(pool.devices)), left, strict=False):
         pool.submit(slot, job)
-    while pool.running:
+    while len(found) < len(jobs):
         ended = pool.next()
         if isinstance(ended.outcome, HarnessError):
             raise ended.outcome
@@ -124,7 +124,12 @@ def train(jobs: Sequence[Job], pool: Pool, folder: Path, told: Callable[[Trainin
 
 
 def write(folder: Path, name: str, trainings: Sequence[Training], images: ImageSet, command: str) -> Path:
-    """Write the table `name` of `trainings`, which `command` made; the path of its TOML file."""
+    """Write the table `name` of `trainings`, which `command` made; the path of its TOML file.
+
+    Raises HarnessError if it cannot be written, or every training diverged.
+    """
+    if all(training.curve.diverged for training in trainings):
+        raise HarnessError("every training diverged: there is no table of them.", "use a smaller learning rate.")
     target, recipe = folder / f"{name}.parquet", trainings[0].job.recipe
     cells = len({training.job.architecture for training in trainings})
     versions = f"nas-harness {version('nas-harness')}, torch {trainings[0].facts['versions']['torch']}"
