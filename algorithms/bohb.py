@@ -20,7 +20,7 @@ class BOHB:
     alone.
     """
 
-    shard = 125
+    shard = 250
 
     def __init__(
         self,

@@ -1,4 +1,5 @@
-"""GPNAS: neural architecture search by two alternating density models and a graphical predictor.
+"""GPNAS (Ai and Zhang, "GPNAS: A neural network architecture search framework based on graphical predictor",
+arXiv:2103.11820, 2021): two alternating density models and a graphical predictor.
 
 The search space is two: connections (D_sk) and operators (D_op). Each has BOHB's density model, which proposes its half
 of a child; a graph-convolutional network, trained on the results so far, says which child is worth training, and the
