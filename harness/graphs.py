@@ -83,8 +83,10 @@ def by_columns(
 def subspace(space: SearchSpace, parameters: Sequence[Parameter]) -> SearchSpace:
     """`space` with the values of `parameters` only, which are some of its own; its graphs and its split stay.
 
-    Each parameter of the split's parts has to follow from one parameter of the space, as all those here do.
+    If values are left out, each parameter of the split's parts has to follow from one parameter of the space.
     """
+    if [len(p.values) for p in parameters] == space.sizes.tolist():
+        return space
     kept = [
         np.array([[*whole.values].index(value) for value in part.values])
         for whole, part in zip(space.parameters, parameters, strict=True)

@@ -15,7 +15,7 @@ import pytest
 from conftest import ROOT
 
 from harness import data, registry
-from harness.benchmarks import nasbench201
+from harness.benchmarks import nasbench101, nasbench201
 from harness.testing import BenchmarkContract
 from harness.train.architectures import Architecture
 
@@ -97,6 +97,43 @@ def test_cells_of_a_published_space_number_for_number(harness: Run, example: Pat
     assert Architecture.of(table, int(row)).text == f"|{conv}~0|+|{none}~0|{none}~1|+|{skip}~0|{conv}~1|{none}~2|"
 
 
+def cells_of_nasbench101(folder: Path, edges: list[str], operators: list[list[str]]) -> None:
+    """A table of cells, each its edges such as "01 06 16" and its five operators."""
+    names = [p.name for p in nasbench101.ENCODINGS["a"].space.parameters]
+    rows: list[list[Any]] = [
+        [*(int(f"{name[5]}{name[7]}" in drawn.split()) for name in names[:21]), *ops, 0.1 * (i + 1)]
+        for i, (drawn, ops) in enumerate(zip(edges, operators, strict=True))
+    ]
+    lines = [",".join(str(value) for value in row) for row in [[*names, "test_error"], *rows]]
+    (folder / "cells101.csv").write_text("\n".join(lines))
+    (folder / "cells101.toml").write_text(
+        'name = "cells101"\ncitation = "c"\nfile = "cells101.csv"\nspace = "nb101/a"\n'
+        '[validation]\ncolumn = "test_error"\n'
+    )
+
+
+def test_a_cell_of_nasbench101_is_found_however_it_is_written(harness: Run, data_folder: Path, tmp_path: Path) -> None:
+    one, other = "conv1x1-bn-relu", "conv3x3-bn-relu"
+    cells_of_nasbench101(tmp_path, ["01 16", "01 12 26 06"], [[one] * 5, [one, other, one, one, one]])
+    assert harness("data", "import", tmp_path / "cells101.toml").status == 0
+    table = registry.benchmark("own/cells101")
+    assert table.space is nasbench101.ENCODINGS["a"].space
+    written_otherwise = dict.fromkeys(["edge_0_3", "edge_3_5", "edge_5_6", "edge_0_6"], 1)
+    operators = {"op_1": other, "op_2": other, "op_3": one, "op_4": one, "op_5": other}
+    whole = {p.name: 0 for p in table.space.parameters} | written_otherwise | operators
+    codes = table.space.from_dict(whole)[None]
+    assert table.rows(codes).tolist() == [1]
+    assert table.rows(table.codes.astype(np.int64)).tolist() == [0, 1]
+    assert harness("run", "--bench", "own/cells101", "--algo", "rs", "--evals", 3, "--seeds", 2).status == 0
+
+
+def test_cells_of_nasbench101_that_are_the_same_are_named(harness: Run, data_folder: Path, tmp_path: Path) -> None:
+    cells_of_nasbench101(tmp_path, ["01 16", "02 26"], [["conv1x1-bn-relu"] * 5] * 2)
+    answer = harness("data", "import", tmp_path / "cells101.toml")
+    assert answer.status == 2
+    assert "hold the same architecture" in answer.err
+
+
 @pytest.mark.parametrize("name", ["widgets", "curves", "cells"])
 def test_the_contract_holds(harness: Run, example: Path, name: str) -> None:
     assert harness("data", "import", f"{name}.toml").status == 0
@@ -169,7 +206,7 @@ def test_a_large_space_is_found_by_search(harness: Run, example: Path, monkeypat
         ("curves.toml", '["small", "large"]', '["small", "small", "large"]', "is empty or has one twice"),
         ("curves.toml", "val_{epochs}", "value_{epochs}", "has no column like 'value_{epochs}'"),
         ("curves.csv", "seconds_4", "seconds_5", "has other fidelities in [cost] than in [validation]"),
-        ("cells.toml", '"nb201"', '"nb210"', "unknown space in cells.toml 'nb210'. did you mean nb201?"),
+        ("cells.toml", '"nb201"', '"nb210"', "unknown space in cells.toml 'nb210'. did you mean nb201"),
         ("cells.toml", "[cost]", "[parameters]\nx = 'float'\n[cost]", "has both 'space' and [parameters]"),
         ("cells.toml", 'space = "nb201"', "", "has no 'parameters'"),
         ("cells.csv", "none,0.11", "nor_conv_5x5,0.11", "column 'edge_2_3', row 1: 'nor_conv_5x5' is none of none, sk"),

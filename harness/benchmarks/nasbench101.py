@@ -191,6 +191,15 @@ def _table(encoding: str, arrays: Mapping[str, Any], source: str) -> Table:
     )
 
 
+def finder(encoding: str, codes: Ints) -> Callable[[Ints], Ints]:
+    """What maps codes Int[n, d] to the rows of a table of cells `codes` Int[N, d], however a cell is written.
+
+    Raises ValueError if a row is no cell, or is the same cell as another.
+    """
+    decode = ENCODINGS[encoding].decode
+    return partial(_rows, CellIndex.of_cells(*decode(codes)), decode)
+
+
 def _rows(index: CellIndex, decode: Decode, codes: Ints) -> Ints:
     return index.rows(*decode(codes), max_drawn_edges=MAX_EDGES)
 

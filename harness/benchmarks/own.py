@@ -2,24 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from harness import data
 from harness.arrays import Ints
-from harness.benchmarks import Converted, Family, Progress, Source, nasbench201
+from harness.benchmarks import Converted, Family, Progress, Source, nasbench101, nasbench201
 from harness.errors import HarnessError
 from harness.graphs import subspace
 from harness.space import Parameter, SearchSpace
 from harness.table import Facts, Table
 
-SPACES = {"nb201": nasbench201.SPACE}
-"""Published spaces that a table may be of."""
+
+class Published(NamedTuple):
+    """A published space that a table may be of.
+
+    Where a cell has several configurations, `finder` makes of a table's codes Int[N, d] what maps codes to rows.
+    """
+
+    space: SearchSpace
+    finder: Callable[[Ints], Callable[[Ints], Ints]] | None = None
+
+
+SPACES = {
+    "nb201": Published(nasbench201.SPACE),
+    "nb101/a": Published(nasbench101.ENCODINGS["a"].space, partial(nasbench101.finder, "a")),
+}
 
 _GRID = 1 << 24
 """The largest space that has an array over its whole grid for lookups."""
@@ -34,8 +47,14 @@ def load(name: str) -> Table:
 def table(about: Mapping[str, Any], arrays: Mapping[str, Any], source: str) -> Table:
     """The table of stored `arrays` and what is known `about` them."""
     parameters = tuple(Parameter(**parameter) for parameter in about["parameters"])
-    space = subspace(SPACES[about["space"]], parameters) if about.get("space") else SearchSpace(parameters)
     codes = arrays["codes"]
+    published = SPACES[about["space"]] if about.get("space") else None
+    space = SearchSpace(parameters) if published is None else subspace(published.space, parameters)
+    lookup: Callable[[Ints], Ints] | None = None
+    if published is not None and published.finder is not None:
+        lookup = published.finder(codes)
+    elif space.cardinality > _GRID:
+        lookup = partial(_rows, codes @ space.strides, space.strides)
     return Table(
         facts=Facts(**about["facts"]),
         space=space,
@@ -44,7 +63,7 @@ def table(about: Mapping[str, Any], arrays: Mapping[str, Any], source: str) -> T
         loss=arrays["loss"],
         cost=arrays["cost"],
         test=arrays.get("test"),
-        lookup=None if space.cardinality <= _GRID else partial(_rows, codes @ space.strides, space.strides),
+        lookup=lookup,
         source=source,
     )
 

@@ -180,12 +180,16 @@ def _parameters(description: Description, columns: Columns) -> tuple[list[dict[s
 
 
 def _published(description: Description, columns: Columns) -> tuple[list[dict[str, Any]], Ints]:
-    """Like `_parameters`, of a published space: those of its values that occur, the same wherever they are the same."""
-    space = SPACES[description.values["space"]]
+    """Like `_parameters`, of a published space.
+
+    Where each cell is one configuration, only those values stay that occur, the same in columns of the same values.
+    """
+    space, finder = SPACES[description.values["space"]]
     whole = np.stack([columns.listed(p.name, [*p.values])[1] for p in space.parameters], axis=1)
     parameters, codes = [], []
     for p, column in zip(space.parameters, whole.T, strict=True):
-        used = np.unique(whole[:, [q.values == p.values for q in space.parameters]])
+        alike = [q.values == p.values for q in space.parameters]
+        used = np.unique(whole[:, alike]) if finder is None else np.arange(len(p.values))
         parameters.append({"name": p.name, "values": [p.values[code] for code in used], "kind": p.kind})
         codes.append(np.searchsorted(used, column))
     return parameters, np.stack(codes, axis=1)
