@@ -244,9 +244,8 @@ Made by `python bench/equivalence.py`; do not edit. Each line: as many seeds of 
 same simulator, to the same simulated time. p is Mann-Whitney's, two-sided, of the regret at the middle of the
 (logarithmic) time axis and at the end; of so many p-values one below 0.05 now and then is to be expected. With 100
 seeds `tpe / hyperopt` on `nb201/cifar10` had 0.001 at mid-run and 0.501 at the end (gap 0.099, the band containing 0);
-for that reason alone it was run again with 300: the line with more seeds than the others is not a fresh draw.
-The band is the
-simultaneous {LEVEL:.0%} confidence band of the difference of mean log10 regret over time (bootstrap over whole
+for that reason alone it was run again with 300: the line with more seeds than the others is not a fresh draw. The band
+is the simultaneous {LEVEL:.0%} confidence band of the difference of mean log10 regret over time (bootstrap over whole
 seeds), *gap* the largest difference, in decades. Regrets below the smallest that the table has above zero count as
 that one. `{MANY}`: 15,625 real cells of NAS-Bench-101 at 4, 12, 36 and 108 epochs, with coordinates made up for this
 comparison (`nested_cells` in bench/equivalence.py) and seconds below 108 epochs taken as linear in epochs. A line that
