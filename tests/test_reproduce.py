@@ -185,7 +185,7 @@ def test_regret_after_evaluations_is_that_of_the_last_incumbent() -> None:
 def test_planted_speed_up_is_found() -> None:
     slow = outcome(noise="mean", evals=3000)
     fast = renamed(replace(slow, trajectory=replace(slow.trajectory, time=slow.trajectory.time / 4)), "quick")
-    claim = {"algorithm": "quick", "factors": {"rs": 3.0}, "target": 0.0}
+    claim = {"algorithm": "quick", "factors": {"rs": 3.0}, "targets": [0.0]}
     (found,) = claims.speed_ups([slow, fast], claim)
     assert found.estimate.value == pytest.approx(4.0)
     assert found.verdict == "holds"
