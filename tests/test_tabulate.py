@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import resource
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from harness import HarnessError, registry
-from harness.benchmarks import fcnet, nasbench201, own
+from harness.benchmarks import fcnet, nasbench201
 from harness.graphs import subspace
 from harness.space import SearchSpace
 from harness.train import recipes, results, validation
