@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -22,7 +23,9 @@ def whole(path: Path) -> Iterator[Path]:
         yield temporary
         temporary.replace(path)
     except OSError as error:
-        raise HarnessError(f"cannot write {path}: {error.strerror or error}.", "choose another -o.") from None
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        hint = "free some space, and run the same command again." if full else "choose another -o."
+        raise HarnessError(f"cannot write {path}: {error.strerror or error}.", hint) from None
     finally:
         with suppress(OSError):
             temporary.unlink()

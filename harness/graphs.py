@@ -108,30 +108,30 @@ def _subsplit(split: Split, seen: Ints, up: Translation, down: Translation) -> S
         [np.unique(column[column >= 0]) if (column >= 0).any() else np.zeros(1, np.int64) for column in codes.T]
         for codes in split.apart(seen)
     ]
-    spaces = [
+    connections, operators = (
         SearchSpace(
             tuple(
-                Parameter(p.name, tuple(p.values[code] for code in codes), p.kind)
+                Parameter(p.name, tuple(p.values[int(code)] for code in codes), p.kind)
                 for p, codes in zip(part.parameters, values, strict=True)
             )
         )
         for part, values in zip((split.connections, split.operators), kept, strict=True)
-    ]
+    )
     (first_up, first_down), (second_up, second_down) = map(_translations, kept)
 
     def apart(codes: Ints) -> tuple[Ints, Ints]:
-        connections, operators = split.apart(up(codes))
-        return first_down(connections), second_down(operators)
+        one, other = split.apart(up(codes))
+        return first_down(one), second_down(other)
 
-    def join(connections: Ints, operators: Ints) -> Ints:
-        return down(split.join(first_up(connections), second_up(operators)))
+    def join(one: Ints, other: Ints) -> Ints:
+        return down(split.join(first_up(one), second_up(other)))
 
     drop = None
     if split.drop is not None:
         plain, none = (first_down(np.full(split.connections.dimensions, code)) for code in split.drop)
         if plain.min() == plain.max() >= 0 and none.min() == none.max() >= 0:
             drop = int(plain[0]), int(none[0])
-    return Split(*spaces, apart, join, drop)
+    return Split(connections, operators, apart, join, drop)
 
 
 def _translations(kept: Sequence[Ints]) -> tuple[Translation, Translation]:

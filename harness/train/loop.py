@@ -27,7 +27,7 @@ from harness.rng import Streams
 from harness.train import checkpoint as checkpoints
 from harness.train.augment import DRAWS, augmentation
 from harness.train.devices import DTYPES, Place, settings, synchronized
-from harness.train.images import Images, ImageSet
+from harness.train.images import Images, ImageSet, Resident
 from harness.train.networks import DropPath, build, multiply_adds
 from harness.train.optimizers import optimizer
 from harness.train.results import Curve, Job
@@ -108,6 +108,8 @@ class _Run:
         network = build(job.architecture, job.recipe, colours=images.image[0], classes=images.classes)
         if multiply_adds(network, images.image) * job.recipe.batch < _SMALL_BATCH:
             torch.set_num_threads(1)
+        alone = place.device.type == "cpu" and torch.get_num_threads() == 1 and isinstance(images.train, Resident)
+        self.clock = time.process_time if alone else time.perf_counter
         network = network.to(place.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network = synchronized(network, place)
         self.optimizer = optimizer(job.recipe, self.network.parameters())
@@ -160,7 +162,7 @@ class _Run:
         self.network.train()
         left = mine[self.step :]
         batches = self.images.train.batches([order[i] for i in left], [draws[i] for i in left], self.augment)
-        trained, began = 0, time.perf_counter()
+        trained, began, worked = 0, time.perf_counter(), self.clock()
         for x, labels in batches:
             for group in self.optimizer.param_groups:
                 group["lr"] = recipe.learning_rate(epoch, self.step / len(starts))
@@ -173,7 +175,7 @@ class _Run:
             if stop.is_set() and self.step < len(starts):
                 break
         self._wait()
-        self.seconds += time.perf_counter() - began
+        self.seconds += self.clock() - worked
         return self.step == len(starts)
 
     def _update(self, x: Tensor, labels: Tensor, size: int) -> None:

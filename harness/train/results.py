@@ -60,8 +60,9 @@ class Job:
 class Curve:
     """What a training measured after each of E epochs, Float[E]; accuracies are shares, NaN what was not measured.
 
-    `seconds` is the time of the epoch's training alone, without validation. The test set is used once, after the last
-    epoch. A training whose loss is no longer finite has `diverged` and ends there.
+    `seconds` is the time of the epoch's training alone, without validation; where one CPU thread trains, it is that
+    thread's own, to which other work on the machine adds nothing. The test set is used once, after the last epoch. A
+    training whose loss is no longer finite has `diverged` and ends there.
     """
 
     lr: Floats
