@@ -25,6 +25,7 @@ COMMANDS = {
     "predict": "Measure how good predictors are on a table.",
     "baseline": "Keep studies that later versions are held against.",
     "train": "Train architectures for real, those that studies found.",
+    "search": "Search for an architecture by training for real.",
     "validate": "Hold the table's accuracies against trained ones.",
     "regress": "Tell whether an algorithm became worse than its baseline.",
 }
