@@ -6,7 +6,7 @@ import json
 import math
 import os
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -30,7 +30,17 @@ Harness = Callable[..., Any]
 CPU = torch.device("cpu")
 SPACE = gpnas_cell.SPACE
 ONE = "gpnas-cell:relu.conv_1x3_3x1.gauss,selu.max_pool_3x3;0-1,0-2,1-2:tanh.sep_conv_5x5.gauss2;0-1"
+SMALL = "gpnas-cell:relu.conv_1x1.gauss;0-1:relu.conv_1x1.gauss;0-1"
 TINY = replace(recipes.read("digits"), channels=4, epochs=3, batch=64, seeds=(5,))
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Networks as small as these are slower on several threads, much so on a busy machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def codes(n: int, seed: int = 0) -> Any:
@@ -200,7 +210,7 @@ def image_set() -> images.ImageSet:
     return images.load("digits", None, TINY, CPU)
 
 
-def job(t: str = ONE, seed: int = 5) -> Job:
+def job(t: str = SMALL, seed: int = 5) -> Job:
     found = image_set()
     return Job(Architecture.parse(t), found.name, found.checksum, TINY, seed)
 

@@ -108,7 +108,7 @@ def text_of(codes: Ints) -> str:
     """The canonical text of codes Int[d]. Raises ValueError where a cell's input does not reach its output."""
     adjacency, labels = _decoded(codes[None])
     cells = [
-        _canonical([LABELS[i] for i in labels[0, cell]], list(map(tuple, np.argwhere(adjacency[0, cell]).tolist())))
+        _canonical([LABELS[i] for i in labels[0, cell]], [(i, j) for i, j in np.argwhere(adjacency[0, cell]).tolist()])
         for cell in range(len(CELLS))
     ]
     return _printed(cells)

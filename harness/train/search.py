@@ -10,7 +10,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
 
@@ -100,23 +100,11 @@ class Search:
             )
         factory = registry.algorithm(algorithm)
         params = resolve(algorithm, factory, given)
-        source = source_of(factory, *getattr(factory, "parts", lambda **_: ())(**params))
         fidelities = rungs(early(recipe) if epochs is None else epochs, recipe)
-        search = cls(
-            space,
-            algorithm,
-            params,
-            source,
-            images.name,
-            images.checksum,
-            recipe,
-            precision,
-            fidelities,
-            seed,
-            workers,
-        )
-        search.start()
-        return search
+        about = (images.name, images.checksum, recipe, precision, fidelities, seed, workers)
+        cls(space, algorithm, params, "", *about).start()
+        source = source_of(factory, *getattr(factory, "parts", lambda **_: ())(**params))
+        return cls(space, algorithm, params, source, *about)
 
     @cached_property
     def id(self) -> str:
@@ -124,7 +112,8 @@ class Search:
         return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()[:12]
 
     def to_json(self) -> dict[str, Any]:
-        return {**vars(self), "params": dict(self.params), "recipe": self.recipe.to_json()}
+        own = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {**own, "params": dict(self.params), "recipe": self.recipe.to_json()}
 
     def start(self) -> Algorithm:
         """The algorithm before its first question."""

@@ -119,8 +119,8 @@ def drive(progress: Progress, pool: Pool, limits: Limits, heard: Callable[[], No
     What was running when the log was written is trained again, or further. Raises HarnessError if a training fails.
     """
     began, invalid = time.monotonic() - progress.seconds, 0
-    for worker, event in progress.running.items():
-        pool.submit(worker, progress.job(event), event.epochs)
+    for slot, event in progress.running.items():
+        pool.submit(slot, progress.job(event), event.epochs)
     while True:
         progress.seconds = time.monotonic() - began
         worker = None if progress.reached(limits) else progress.free
@@ -135,11 +135,11 @@ def drive(progress: Progress, pool: Pool, limits: Limits, heard: Callable[[], No
                 invalid += 1
                 _check(invalid, progress.search)
         elif progress.running:
-            slot, _, outcome = pool.next()
-            if isinstance(outcome, HarnessError):
-                raise outcome
+            ended = pool.next()
+            if isinstance(ended.outcome, HarnessError):
+                raise ended.outcome
             progress.seconds = time.monotonic() - began
-            progress.tell(slot, outcome)
+            progress.tell(ended.slot, ended.outcome)
             heard()
         else:
             return
@@ -173,10 +173,10 @@ def tune(
     for _ in list(left):
         while left and free:
             pool.submit(free.pop(0), left.pop(0))
-        slot, _, outcome = pool.next()
-        if isinstance(outcome, HarnessError):
-            raise outcome
-        free.append(slot)
+        ended = pool.next()
+        if isinstance(ended.outcome, HarnessError):
+            raise ended.outcome
+        free.append(ended.slot)
         heard()
     for text in dict.fromkeys(event.text for event in progress.events if event.text):
         results.checkpoint_path(folder, progress.search.job(Architecture.parse(text))).unlink(missing_ok=True)
