@@ -17,7 +17,7 @@ import pytest
 
 from harness import HarnessError
 from harness.graphs import classes
-from harness.train import gpnas_cell, recipes, results, search_log
+from harness.train import gpnas_cell, image_files, recipes, results, search_log
 from harness.train.architectures import SPACES, Architecture
 from harness.train.results import Curve, Job, Training
 
@@ -31,7 +31,7 @@ CPU = torch.device("cpu")
 SPACE = gpnas_cell.SPACE
 ONE = "gpnas-cell:relu.conv_1x3_3x1.gauss,selu.max_pool_3x3;0-1,0-2,1-2:tanh.sep_conv_5x5.gauss2;0-1"
 SMALL = "gpnas-cell:relu.conv_1x1.gauss;0-1:relu.conv_1x1.gauss;0-1"
-TINY = replace(recipes.read("digits"), channels=4, epochs=3, batch=64, seeds=(5,))
+TINY = replace(recipes.read("digits"), channels=4, epochs=3, batch=32, seeds=(5,))
 
 
 @pytest.fixture(autouse=True)
@@ -206,8 +206,23 @@ def test_drop_path_the_auxiliary_head_and_the_large_stem() -> None:
     assert large(torch.randn(2, 3, 64, 64)).shape == (2, 7)
 
 
+@pytest.fixture(scope="module")
+def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """200 of scikit-learn's digits to train and to validate, 200 to test."""
+    path, digits = tmp_path_factory.mktemp("images") / "few.npz", image_files.read("digits", None)
+    parts = {"train": digits.train, "test": digits.test}
+    arrays = {f"{axis}_{part}": parts[part][i][:200] for part in parts for i, axis in enumerate("xy")}
+    np.savez(path, **arrays)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def _few(tmp_path: Path, few: Path) -> None:
+    (tmp_path / "few.npz").symlink_to(few)
+
+
 def image_set() -> images.ImageSet:
-    return images.load("digits", None, TINY, CPU)
+    return images.load("few.npz", None, TINY, CPU)
 
 
 def job(t: str = SMALL, seed: int = 5) -> Job:
@@ -225,7 +240,7 @@ def test_a_pool_trains_as_the_loop_does(tmp_path: Path) -> None:
     place = devices.Place(CPU)
     whole = loop.train(job(), image_set(), place)
     long = replace(job(seed=9), recipe=replace(TINY, epochs=5000))
-    with pool.Pool("digits", None, TINY, ["cpu", "cpu"], "fp32", tmp_path) as trains:
+    with pool.Pool("few.npz", None, TINY, ["cpu", "cpu"], "fp32", tmp_path) as trains:
         trains.submit(0, job(), until=1)
         trains.submit(1, job(seed=6), until=2)
         ended = sorted((trains.next() for _ in range(2)), key=lambda e: e.slot)
@@ -413,17 +428,35 @@ def test_fidelities_are_thirds_of_thirds() -> None:
 
 def test_images_must_be_held_out() -> None:
     found = replace(image_set(), valid=None)
-    with pytest.raises(HarnessError, match="holds no images of digits out"):
+    with pytest.raises(HarnessError, match="holds no images of few out"):
         Search.plan("nb201", "rs", {}, found, TINY, "fp32", epochs=None, seed=0, workers=1)
 
 
-OPTIONS = ("search", "--space", "gpnas-cell", "--data", "digits", "--device", "cpu", "--recipe", "tiny.toml")
+OPTIONS = ("search", "--space", "gpnas-cell", "--data", "few.npz", "--device", "cpu", "--recipe", "tiny.toml")
 
 
 def tiny(folder: Path) -> None:
     (folder / "tiny.toml").write_text(
-        'title = "tiny"\nepochs = 4\nbatch = 128\nlr = 0.1\nchannels = 4\ncells = 1\nvalidation = 0.25\nseeds = [5]\n'
+        'title = "tiny"\nepochs = 4\nbatch = 32\nlr = 0.1\nchannels = 4\ncells = 1\nvalidation = 0.25\nseeds = [5]\n'
     )
+
+
+class Here(pool.Pool):
+    """One slot in this process; raises what Ctrl-C does instead of the result number `stop`."""
+
+    stop = 0
+
+    def submit(self, slot: int, asked: Job, until: int | None = None) -> None:
+        self.next_job = asked, until
+
+    def next(self) -> pool.Ended:
+        Here.stop -= 1
+        if Here.stop == 0:
+            raise KeyboardInterrupt
+        asked, until = self.next_job
+        loaded = images.load("few.npz", None, self.work.recipe, CPU)
+        place = devices.Place(CPU)
+        return pool.Ended(0, asked, pool._trained(asked, until, loaded, place, self.work.folder, loop.Watch()))
 
 
 def test_from_a_search_to_trainings(harness: Harness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -442,15 +475,8 @@ def test_from_a_search_to_trainings(harness: Harness, tmp_path: Path, monkeypatc
     assert harness("validate", "results").err.startswith("error: none of these trainings is of an architecture with")
     assert "no finished study in results" in harness("show", "results").err
 
-    wait, calls = pool.Pool.next, []
-
-    def stopped(self: pool.Pool) -> pool.Ended:
-        calls.append(1)
-        if len(calls) == 3:
-            raise KeyboardInterrupt
-        return wait(self)
-
-    monkeypatch.setattr(pool.Pool, "next", stopped)
+    monkeypatch.setattr(pool, "Pool", Here)
+    monkeypatch.setattr(Here, "stop", 3)
     other = (*options, "--out", "other")
     answer = harness(*other)
     assert answer.status == 130
@@ -488,7 +514,7 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("arguments", "message", "hint"), BAD, ids=lambda value: " ".join(value)[:40])
+@pytest.mark.parametrize(("arguments", "message", "hint"), BAD, ids=[" ".join(case[0]) for case in BAD])
 def test_bad_input_gets_a_sentence_and_a_hint(
     harness: Harness, tmp_path: Path, arguments: Sequence[str], message: str, hint: str
 ) -> None:
@@ -499,4 +525,4 @@ def test_bad_input_gets_a_sentence_and_a_hint(
     assert said.startswith("error: ")
     assert message in said
     assert hint in "".join(rest)
-    assert [path.name for path in tmp_path.iterdir()] == ["tiny.toml"]
+    assert [path.name for path in tmp_path.iterdir() if path.name != "few.npz"] == ["tiny.toml"]
