@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from harness import HarnessError
-from harness.graphs import classes
+from harness.graphs import classes, pruned
 from harness.train import gpnas_cell, image_files, recipes, results, search_log
 from harness.train.architectures import SPACES, Architecture
 from harness.train.results import Curve, Job, Training
@@ -92,7 +92,7 @@ def test_text_is_read_and_written_and_equal_for_equal_networks() -> None:
         assert Architecture.parse(t) == Architecture("gpnas-cell", t)
     assert SPACE.graphs is not None
     graphs = SPACE.graphs.of(drawn)
-    np.testing.assert_array_equal(graphs.operators[:, 5] > 0, [t != "" for t in written])
+    np.testing.assert_array_equal(graphs.operators[:, 13] == 3, [t != "" for t in written])
     np.testing.assert_array_equal(graphs.adjacency.any(axis=(1, 2)), [t != "" for t in written])
     moved = "gpnas-cell:selu.max_pool_3x3.gauss,relu.conv_3x3.gauss,relu.identity;0-1,0-2:relu.identity;0-1,0-1"
     assert Architecture.parse(moved).text == (
@@ -100,20 +100,40 @@ def test_text_is_read_and_written_and_equal_for_equal_networks() -> None:
     )
 
 
+def test_a_vertex_is_a_chain_in_the_graph() -> None:
+    """Of each vertex activation, operator and initialisation, or that there are no weights; cells follow each other."""
+    assert SPACE.graphs is not None
+    names = ("absent", "input", "output", *SPACE.graphs.operators)
+    chosen = {p.name: p.values[0] for p in SPACE.parameters}
+    chosen |= {"normal_0_2": 1, "normal_2_3": 1, "reduction_0_1": 1, "normal_operator_2": "sep_conv_5x5"}
+    chosen |= {"normal_initialisation_2": "gauss", "normal_activation_3": "tanh", "reduction_operator_1": "conv_1x1"}
+    graph = SPACE.graphs.of(SPACE.from_dict(chosen)[None])
+    kept = np.flatnonzero(graph.operators[0])
+    assert [names[i] for i in graph.operators[0, kept]] == [
+        *("input", "selu", "sep_conv_5x5", "gauss", "tanh", "identity", "no weights"),
+        *("cell", "selu", "conv_1x1", "uniform", "output"),
+    ]
+    np.testing.assert_array_equal(graph.adjacency[0][np.ix_(kept, kept)], np.eye(len(kept), k=1, dtype=bool))
+
+
 def test_graphs_that_are_equal_but_for_the_order_are_one_architecture() -> None:
-    """The graphs of single cells have six vertices and an own isomorphism test; both count the same classes."""
+    """Cells as graphs of six vertices, which have an isomorphism test of their own: both count the same classes."""
     rng = np.random.default_rng(3)
     drawn = codes(1)[0] * np.ones((3000, 1), dtype=np.int64)
-    ten, names = slice(0, 10), [p.name for p in SPACE.parameters]
-    drawn[:, ten] = rng.random((3000, 10)) < 0.35
+    names = [p.name for p in SPACE.parameters]
+    drawn[:, :10] = rng.random((3000, 10)) < 0.35
+    labels = rng.integers(8, 10, (3000, 4))
     for v in range(1, 5):
-        drawn[:, names.index(f"normal_operator_{v}")] = rng.integers(8, 10, 3000)
+        drawn[:, names.index(f"normal_operator_{v}")] = labels[:, v - 1]
         drawn[:, names.index(f"normal_activation_{v}")] = drawn[:, names.index(f"normal_initialisation_{v}")] = 0
-    drawn = drawn[[text(one) != "" for one in drawn]]
-    assert SPACE.graphs is not None
-    whole = SPACE.graphs.of(drawn)
-    cell = type(whole)(whole.adjacency[:, :6, :6], whole.operators[:, :6])
-    assert len(set(map(text, drawn))) == len(set(classes(cell).tolist())) > 300
+    kept = np.array([text(one) != "" for one in drawn])
+    adjacency = np.zeros((3000, 6, 6), dtype=bool)
+    for column, name in enumerate(names[:10]):
+        i, j = map(int, name.split("_")[1:])
+        adjacency[:, i, j] = drawn[:, column]
+    adjacency[:, 1:5, 5] = ~adjacency[:, 1:5].any(axis=2)
+    graphs = pruned(adjacency[kept], labels[kept])
+    assert len(set(map(text, drawn[kept]))) == len(set(classes(graphs).tolist())) > 300
 
 
 @pytest.mark.parametrize(

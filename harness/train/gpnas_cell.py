@@ -58,33 +58,41 @@ def label(operator: str, initialisation: str, activation: str) -> str:
 LABELS = tuple(dict.fromkeys(label(*choice) for choice in product(OPERATORS, INITIALISATIONS, ACTIVATIONS)))
 """The vertices that differ: 116 of the 156."""
 
-_LABEL_OF = np.array([LABELS.index(label(*c)) for c in product(OPERATORS, INITIALISATIONS, ACTIVATIONS)]).reshape(
-    len(OPERATORS), len(INITIALISATIONS), len(ACTIVATIONS)
-)
-_JOINT = FIRST_OPERATOR
-"""The graphs' label of the output of the normal cell, which is the input of the reduction cell."""
+_CHAIN = len(_VERTEX)
+_CELL_SIZE = 1 + _CHAIN * VERTICES
+_NAMES = ("cell", *ACTIVATIONS, *OPERATORS, *INITIALISATIONS, "no weights")
+"""What the graphs' vertices carry; `cell` is the output of the normal cell, which is the input of the other."""
 
 
 def _decoded(codes: Ints) -> tuple[Bools, Ints]:
-    """Adjacency Bool[n, 2, 5, 5] and numbers Int[n, 2, 4] in `LABELS` of both cells of codes Int[n, d]."""
+    """Adjacency Bool[n, 2, 5, 5] and choices Int[n, 2, 4, 3], in the order of `_VERTEX`, of codes Int[n, d]."""
     n, edges = len(codes), len(CELLS) * len(_EDGES)
     source, target = np.array(_EDGES).T
     adjacency = np.zeros((n, len(CELLS), VERTICES + 1, VERTICES + 1), dtype=np.bool_)
     adjacency[:, :, source, target] = codes[:, :edges].reshape(n, len(CELLS), -1) > 0
-    chosen = codes[:, edges:].reshape(n, len(CELLS), VERTICES, len(_VERTEX))
-    return adjacency, _LABEL_OF[tuple(np.moveaxis(chosen, 3, 0))]
+    return adjacency, codes[:, edges:].reshape(n, len(CELLS), VERTICES, len(_VERTEX))
 
 
 def _graphs(codes: Ints) -> Graphs:
-    """Both cells in a row, joined by the vertex that is the output of one and the input of the other."""
-    inner, labels = _decoded(codes)
-    n, size = len(codes), VERTICES + 1
-    adjacency = np.zeros((n, 2 * size + 1, 2 * size + 1), dtype=np.bool_)
-    for cell, first in enumerate((0, size)):
-        adjacency[:, first : first + size, first : first + size] = inner[:, cell]
-        adjacency[:, first + 1 : first + size, first + size] = ~inner[:, cell, 1:].any(axis=2)
-    named = labels + (_JOINT + 1)
-    return pruned(adjacency, np.concatenate([named[:, 0], np.full((n, 1), _JOINT), named[:, 1]], axis=1))
+    """Both cells in a row; a vertex is a chain of three: activation, operator, initialisation."""
+    inner, chosen = _decoded(codes)
+    operator, initialisation, activation = np.moveaxis(chosen, 3, 0)
+    weights = np.array(["conv" in name for name in OPERATORS])[operator]
+    start = np.where(weights, initialisation, len(INITIALISATIONS))
+    first_operator = 1 + len(ACTIVATIONS)
+    links = np.stack([1 + activation, first_operator + operator, first_operator + len(OPERATORS) + start], axis=3)
+    size = len(CELLS) * _CELL_SIZE + 1
+    adjacency = np.zeros((len(codes), size, size), dtype=np.bool_)
+    labels = np.full((len(codes), size - 2), FIRST_OPERATOR)
+    for cell, first in enumerate((0, _CELL_SIZE)):
+        chain = first + 1 + np.arange(VERTICES * _CHAIN).reshape(VERTICES, _CHAIN)
+        ends = [first, *chain[:, -1].tolist()]
+        for i, j in _EDGES:
+            adjacency[:, ends[i], chain[j - 1, 0]] = inner[:, cell, i, j]
+        adjacency[:, chain[:, :-1], chain[:, 1:]] = True
+        adjacency[:, chain[:, -1], first + _CELL_SIZE] = ~inner[:, cell, 1:].any(axis=2)
+        labels[:, chain - 1] += links[:, cell]
+    return pruned(adjacency, labels)
 
 
 _PARAMETERS = (
@@ -99,18 +107,19 @@ _PARAMETERS = (
 
 SPACE = SearchSpace(
     _PARAMETERS,
-    GraphView(2 * VERTICES + 3, ("cell", *LABELS), _graphs),
+    GraphView(len(CELLS) * _CELL_SIZE + 1, _NAMES, _graphs),
     by_columns(_PARAMETERS, range(len(CELLS) * len(_EDGES)), drop=(1, 0)),
 )
 
 
 def text_of(codes: Ints) -> str:
     """The canonical text of codes Int[d]. Raises ValueError where a cell's input does not reach its output."""
-    adjacency, labels = _decoded(codes[None])
-    cells = [
-        _canonical([LABELS[i] for i in labels[0, cell]], [(i, j) for i, j in np.argwhere(adjacency[0, cell]).tolist()])
-        for cell in range(len(CELLS))
-    ]
+    adjacency, chosen = _decoded(codes[None])
+    choices = (OPERATORS, INITIALISATIONS, ACTIVATIONS)
+    cells = []
+    for edges, vertices in zip(adjacency[0], chosen[0].tolist(), strict=True):
+        labels = [label(*(values[i] for values, i in zip(choices, vertex, strict=True))) for vertex in vertices]
+        cells.append(_canonical(labels, [(i, j) for i, j in np.argwhere(edges).tolist()]))
     return _printed(cells)
 
 
