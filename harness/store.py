@@ -28,9 +28,9 @@ from harness.trajectory import Trajectory
 SCHEMA = 1
 _KEY = b"nas_harness"
 _UNFINISHED = ".unfinished"
-QUALITIES, TRAINED = "predictions", "trained"
-"""Subfolders of results that hold the qualities of predictors, and trainings."""
-_SET_ASIDE = {_UNFINISHED, "baseline", QUALITIES, TRAINED}
+QUALITIES, TRAINED, SEARCHES = "predictions", "trained", "searches"
+"""Subfolders of results that hold the qualities of predictors, trainings, and searches by training."""
+_SET_ASIDE = {_UNFINISHED, "baseline", QUALITIES, TRAINED, SEARCHES}
 
 
 class ResultStore:

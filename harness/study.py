@@ -64,7 +64,7 @@ class Study:
         one = np.array([first])
         _check_length(algorithm, factory, params, seen, rules)
         factory(Problem(seen.space, seen.fidelities, one, rules.workers, rules.budget), Streams(one, "plan"), **params)
-        source = _source(factory, *getattr(factory, "parts", lambda **_: ())(**params))
+        source = source_of(factory, *getattr(factory, "parts", lambda **_: ())(**params))
         return cls(table.name, table.checksum, algorithm, params, source, first, stop, rules)
 
     @cached_property
@@ -128,7 +128,7 @@ def _check_length(algorithm: str, factory: Factory, params: Mapping[str, Any], t
         )
 
 
-def _source(factory: Factory, *parts: Callable[..., Any]) -> str:
+def source_of(factory: Factory, *parts: Callable[..., Any]) -> str:
     """Hash of the file that defines the factory and of those of the same package that it is built on.
 
     Of its `parts`, whose modules may be imported late, all files of their folders count.

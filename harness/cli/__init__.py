@@ -26,6 +26,7 @@ COMMANDS = {
     "baseline": "Keep studies that later versions are held against.",
     "train": "Train architectures for real, those that studies found.",
     "tabulate": "Train cells of a space, and write a new tabular benchmark.",
+    "search": "Search for an architecture by training for real.",
     "validate": "Hold the table's accuracies against trained ones.",
     "regress": "Tell whether an algorithm became worse than its baseline.",
 }

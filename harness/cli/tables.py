@@ -178,5 +178,25 @@ def trainings(rows: Sequence[dict[str, Any]]) -> Grid:
     return grid
 
 
+def found(rows: Sequence[dict[str, Any]]) -> Grid:
+    """The best architectures of a search: what it had seen of them, and what they came to in the end."""
+    grid = Grid(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    grid.add_column("architecture", overflow="fold", ratio=1)
+    for name in ("searched", "val %", "trained", "val %", "test %", "parameters"):
+        grid.add_column(name, justify="right", no_wrap=True)
+    for row in rows:
+        trained = "diverged" if row["diverged"] else _percent(row["val_accuracy"])
+        grid.add_row(
+            row["architecture"],
+            f"{row['searched_epochs']} epochs",
+            _percent(row["searched_val_accuracy"]),
+            f"{row['epochs']} epochs",
+            trained,
+            _percent(row["test_accuracy"]),
+            f"{row['parameters']:,}",
+        )
+    return grid
+
+
 def _percent(share: float | None) -> str:
     return _ABSENT if share is None else f"{100 * share:.2f}"

@@ -3,12 +3,14 @@
 A cell of NAS-Bench-201 is the benchmark's own string, `|nor_conv_3x3~0|+|none~0|skip_connect~1|+|...|`: per node the
 operator on the edge from each earlier node. A cell of NAS-Bench-101 is the operators of its middle vertices and the
 edges of its pruned graph, `conv3x3-bn-relu,maxpool3x3;0-1,0-2,1-2,2-3`: vertex 0 is the input, the last the output.
+Architectures of GPNAS's space, `gpnas-cell:...`, are described in `gpnas_cell`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,16 +22,18 @@ from harness.benchmarks.nasbench101_cells import MAX_EDGES, MIDDLE, ONE_SHOT_SPA
 from harness.errors import HarnessError
 from harness.space import SearchSpace
 from harness.table import Table
+from harness.train import gpnas_cell
 
 _EXAMPLES = (
-    "write it as |nor_conv_3x3~0|+|none~0|nor_conv_3x3~1|+|skip_connect~0|none~1|avg_pool_3x3~2| (NAS-Bench-201) or "
-    "conv3x3-bn-relu,maxpool3x3;0-1,0-2,1-2,2-3 (NAS-Bench-101)"
+    "write it as |nor_conv_3x3~0|+|none~0|nor_conv_3x3~1|+|skip_connect~0|none~1|avg_pool_3x3~2| (NAS-Bench-201), "
+    "conv3x3-bn-relu,maxpool3x3;0-1,0-2,1-2,2-3 (NAS-Bench-101) or "
+    "gpnas-cell:relu.conv_3x3.gauss,selu.max_pool_3x3;0-1,1-2:elu.identity;0-1"
 )
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """A cell by its search `space`, nb201 or nb101, and its canonical `text`."""
+    """A cell or two by the search `space`, nb201, nb101 or gpnas-cell, and the canonical `text`."""
 
     space: str
     text: str
@@ -38,6 +42,8 @@ class Architecture:
     def parse(cls, text: str) -> Architecture:
         """The architecture that `text` stands for. Raises HarnessError if it stands for none."""
         try:
+            if text.startswith(gpnas_cell.PREFIX):
+                return cls("gpnas-cell", gpnas_cell.canonical(text))
             if text.startswith("|"):
                 return cls.nb201(np.array(edge_codes(text)))
             return cls.nb101(*cell_of(text))
@@ -68,10 +74,18 @@ class Architecture:
         return cls("nb101", f"{names};{edges}")
 
     @classmethod
+    def gpnas(cls, codes: Ints) -> Architecture:
+        """The architecture of GPNAS's space with `codes` Int[44].
+
+        Raises ValueError where the input of a cell does not reach its output.
+        """
+        return cls("gpnas-cell", gpnas_cell.text_of(codes))
+
+    @classmethod
     def of(cls, table: Table, row: int) -> Architecture:
         """The architecture of a row of `table`. Raises HarnessError if its configurations are not architectures."""
         for fits in (_same, _within):
-            for space, make in _SPACES:
+            for space, make in SPACES.values():
                 if fits(table.space, space):
                     return make(space.from_dict(table.space.to_dict(table.codes[row])))
         raise HarnessError(
@@ -118,11 +132,16 @@ def _decoded(decode: Callable[[Any], tuple[Bools, Any]], codes: Ints) -> Archite
     return Architecture.nb101(adjacency[0], ops[0])
 
 
-_SPACES: list[tuple[SearchSpace, Callable[[Ints], Architecture]]] = [
-    (nasbench201.SPACE, Architecture.nb201),
-    *((used.space, lambda codes, d=used.decode: _decoded(d, codes)) for used in nasbench101.ENCODINGS.values()),
-    *(
-        (nasbench1shot1.SPACES[str(number)], lambda codes, d=blocks.decode: _decoded(d, codes))
+SPACES: dict[str, tuple[SearchSpace, Callable[[Ints], Architecture]]] = {
+    "nb201": (nasbench201.SPACE, Architecture.nb201),
+    **{
+        "nb101" if name == "a" else f"nb101/{name}": (used.space, partial(_decoded, used.decode))
+        for name, used in nasbench101.ENCODINGS.items()
+    },
+    **{
+        f"1shot1/{number}": (nasbench1shot1.SPACES[str(number)], partial(_decoded, blocks.decode))
         for number, blocks in ONE_SHOT_SPACES.items()
-    ),
-]
+    },
+    "gpnas-cell": (gpnas_cell.SPACE, Architecture.gpnas),
+}
+"""Spaces of architectures by name, and what makes an architecture of codes Int[d], or raises ValueError if invalid."""

@@ -56,6 +56,15 @@ def device_of(name: str) -> torch.device:
     return torch.device("cuda", number)
 
 
+def slots(names: str, workers: int | None) -> list[str]:
+    """The device of each of so many workers, by default one per device, out of `cpu`, `cuda:0,cuda:1` and the like.
+
+    Raises HarnessError if one is not there.
+    """
+    found = [str(device_of(name.strip())) for name in names.split(",")]
+    return [found[i % len(found)] for i in range(workers or len(found))]
+
+
 def precision_of(name: str, device: torch.device) -> Precision:
     """`auto` is bf16 on a GPU that has it, fp16 on an older one, and fp32 on a CPU."""
     if name != "auto":

@@ -28,9 +28,10 @@ from harness.train import checkpoint as checkpoints
 from harness.train.augment import DRAWS, augmentation
 from harness.train.devices import DTYPES, Place, settings, synchronized
 from harness.train.images import Images, ImageSet, Resident
-from harness.train.networks import DropPath, build, multiply_adds
+from harness.train.networks import build, multiply_adds
 from harness.train.optimizers import optimizer
 from harness.train.results import Curve, Job
+from harness.train.skeleton import DropPath
 
 _HERE = np.zeros(1, dtype=np.int64)
 _SMALL_BATCH = 1_000_000_000

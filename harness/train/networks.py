@@ -2,19 +2,15 @@
 
 The cells of NAS-Bench-201 (Dong and Yang, ICLR 2020) in the benchmark's skeleton: a 3x3 stem, three stages of N cells
 with C, 2C and 4C channels, residual blocks that halve the image in between, global average pooling. The cells of
-NAS-Bench-101 (Ying et al., ICML 2019) through the package nasbench-pytorch. The auxiliary head, drop-path and the stem
-for images of 224 pixels are those of DARTS (Liu, Simonyan and Yang, ICLR 2019).
+NAS-Bench-101 (Ying et al., ICML 2019) through the package nasbench-pytorch. Those of GPNAS in `gpnas_networks`.
 """
 
 from __future__ import annotations
 
 import copy
-from itertools import pairwise
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812
 from torch.utils.flop_counter import FlopCounterMode
 
 from harness.benchmarks.formats.content import extra
@@ -23,22 +19,11 @@ from harness.benchmarks.nasbench101_cells import OPERATORS as CELL_OPERATORS
 from harness.benchmarks.nasbench101_cells import VERTICES
 from harness.benchmarks.nasbench201 import EDGES, OPERATORS
 from harness.errors import HarnessError
+from harness.train import gpnas_networks
 from harness.train.architectures import Architecture, cell_of
+from harness.train.skeleton import DropPath, Shape, Skeleton
 
 NODES = 4
-
-
-class Shape(Protocol):
-    """What a recipe says of the network; `stem` is `small` or, for images of 224 pixels, `imagenet`."""
-
-    @property
-    def channels(self) -> int: ...
-    @property
-    def cells(self) -> int: ...
-    @property
-    def stem(self) -> str: ...
-    @property
-    def auxiliary(self) -> float: ...
 
 
 def build(architecture: Architecture, shape: Shape, *, colours: int, classes: int) -> nn.Module:
@@ -54,8 +39,16 @@ def build(architecture: Architecture, shape: Shape, *, colours: int, classes: in
                 "choose another recipe, such as nb101.",
             )
         return _nb101(architecture.text, shape, colours, classes)
-    cell = edge_codes(architecture.text)
-    return CellNetwork(cell, shape, colours=colours, classes=classes)
+    if architecture.space == "gpnas-cell":
+        return gpnas_networks.network(architecture.text, shape, colours=colours, classes=classes)
+    codes = edge_codes(architecture.text)
+    return Skeleton(
+        lambda channels, drop: Cell(codes, channels, drop),
+        lambda incoming, outgoing, _: Reduction(incoming, outgoing),
+        shape,
+        colours=colours,
+        classes=classes,
+    )
 
 
 def parameters(network: nn.Module) -> int:
@@ -70,52 +63,6 @@ def multiply_adds(network: nn.Module, image: tuple[int, int, int]) -> int:
     with counter, torch.no_grad():
         probe(torch.zeros(1, *image, device=device))
     return int(counter.get_total_flops()) // 2
-
-
-class DropPath(nn.Module):
-    """Drops the whole of an edge for single images with probability `rate`, in training (Larsson et al., ICLR 2017).
-
-    The loop sets `rate`.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.rate = 0.0
-
-    def forward(self, x: Tensor) -> Tensor:
-        if not self.training or self.rate == 0.0:
-            return x
-        kept = torch.rand(len(x), 1, 1, 1, device=x.device) >= self.rate
-        return x * (kept / (1.0 - self.rate)).to(x.dtype)
-
-
-class AuxiliaryHead(nn.Sequential):
-    """A classifier on an inner activation that is trained along and never asked (Szegedy et al., CVPR 2015)."""
-
-    def __init__(self, channels: int, classes: int) -> None:
-        super().__init__(
-            nn.ReLU(),
-            nn.AdaptiveAvgPool2d(2),
-            nn.Conv2d(channels, 128, 1, bias=False),
-            nn.BatchNorm2d(128),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(128, 768, 2, bias=False),
-            nn.BatchNorm2d(768),
-            nn.ReLU(inplace=True),
-            nn.Flatten(),
-            nn.Linear(768, classes),
-        )
-
-
-def stem(kind: str, colours: int, channels: int) -> nn.Sequential:
-    """The first layers: `small` keeps the size of the image, `imagenet` divides it by eight."""
-    if kind == "small":
-        return nn.Sequential(nn.Conv2d(colours, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels))
-    widths = (colours, max(channels // 2, 1), channels, channels)
-    layers: list[nn.Module] = []
-    for incoming, outgoing in pairwise(widths):
-        layers += [nn.Conv2d(incoming, outgoing, 3, 2, 1, bias=False), nn.BatchNorm2d(outgoing), nn.ReLU(inplace=True)]
-    return nn.Sequential(*layers[:-1])
 
 
 def _relu_conv_bn(incoming: int, outgoing: int, kernel: int, stride: int = 1) -> nn.Sequential:
@@ -178,33 +125,6 @@ class Reduction(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.shortcut(x) + self.b(self.a(x))
         return out
-
-
-class CellNetwork(nn.Module):
-    """The skeleton of NAS-Bench-201 around the cell with `codes`, six operators in the order of `EDGES`."""
-
-    def __init__(self, codes: tuple[int, ...], shape: Shape, *, colours: int, classes: int) -> None:
-        super().__init__()
-        self.drop = DropPath()
-        self.stem = stem(shape.stem, colours, shape.channels)
-        widths = [shape.channels * factor for factor in (1, 2, 4)]
-        self.reductions = nn.ModuleList(Reduction(incoming, outgoing) for incoming, outgoing in pairwise(widths))
-        self.stages = nn.ModuleList(
-            nn.Sequential(*(Cell(codes, width, self.drop) for _ in range(shape.cells))) for width in widths
-        )
-        self.last = nn.Sequential(nn.BatchNorm2d(widths[-1]), nn.ReLU(inplace=True))
-        self.classifier = nn.Linear(widths[-1], classes)
-        self.auxiliary = AuxiliaryHead(widths[-1], classes) if shape.auxiliary else None
-
-    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
-        x = self.stages[0](self.stem(x))
-        x = self.stages[1](self.reductions[0](x))
-        inner = self.reductions[1](x)
-        x = self.stages[2](inner)
-        logits: Tensor = self.classifier(F.adaptive_avg_pool2d(self.last(x), 1).flatten(1))
-        if self.auxiliary is not None and self.training:
-            return logits, self.auxiliary(inner)
-        return logits
 
 
 def _nb101(text: str, shape: Shape, colours: int, classes: int) -> nn.Module:

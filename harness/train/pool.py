@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import connection, resource_tracker
 from multiprocessing.connection import Connection
@@ -87,7 +88,8 @@ class Pool:
         if slot not in self._processes or not self._processes[slot][0].is_alive():
             self._processes[slot] = self._start(slot)
         self.running[slot] = job
-        self._processes[slot][1].send((job, until))
+        with suppress(BrokenPipeError):  # it died meanwhile, which `next` tells
+            self._processes[slot][1].send((job, until))
 
     def next(self) -> Ended:
         """Wait for a training to end; of several that have, the one that ended first."""
@@ -156,11 +158,15 @@ class Pool:
         process, pipe = self._processes.pop(slot)
         pipe.close()
         process.join()
-        code = process.exitcode or 0
-        why = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
+        code, on = process.exitcode or 0, f"{job.architecture.text}, seed {job.seed}, on {self.devices[slot]}"
+        if code < 0:
+            return HarnessError(
+                f"the process that trained {on} was killed by {signal.Signals(-code).name}.",
+                "if the machine ran out of memory use fewer workers; the same command goes on from the checkpoints.",
+            )
         return HarnessError(
-            f"the process that trained {job.architecture.text}, seed {job.seed}, on {self.devices[slot]} {why}.",
-            "where the machine ran out of memory use fewer workers; the same command goes on from the checkpoints.",
+            f"the process that trained {on} ended with status {code}.",
+            "what it said stands above; the same command goes on from the checkpoints.",
         )
 
 

@@ -1,0 +1,154 @@
+"""`harness search`."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from harness.errors import HarnessError
+
+if TYPE_CHECKING:
+    from harness.train.results import Job
+    from harness.train.search import Limits, Search
+
+
+@click.command("search", short_help="Search for an architecture by training for real.")
+@click.option(
+    "--space", required=True, help="gpnas-cell, nb201, nb101, nb101/b, nb101/c, 1shot1/1, 1shot1/2 or 1shot1/3."
+)
+@click.option("--data", "images", required=True, help="digits, cifar10, cifar100, imagenet16-120, a .npz, or a folder.")
+@click.option("--data-root", type=click.Path(path_type=Path), help="Folder with the official files of the images.")
+@click.option("--algo", default="gpnas", show_default=True, help="`harness list algorithms` has them.")
+@click.option("--param", multiple=True, metavar="ALGO.NAME=VALUE", help="Parameter of the algorithm; repeatable.")
+@click.option("--budget", type=float, help="Seconds of searching.")
+@click.option("--evals", type=int, help="Trainings of the search, each to one of its fidelities.")
+@click.option(
+    "--search-epochs", type=int, help="Longest training of a child. [default: a sixth of the recipe's, at least 3]"
+)
+@click.option("--top", type=int, default=5, show_default=True, help="How many of the best are trained to the end.")
+@click.option("--recipe", help="A recipe's name, or a TOML file. [default: the space's; digits has its own]")
+@click.option("--epochs", type=int, help="Instead of the recipe's.")
+@click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, or several: cuda:0,cuda:1.")
+@click.option("--workers", type=int, help="Trainings at once. [default: one per device]")
+@click.option(
+    "--seed", type=int, default=0, show_default=True, help="Of the search; networks take the recipe's of that number."
+)
+@click.option("--out", type=click.Path(path_type=Path), default=Path("results"), show_default=True, help="Folder.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(
+    space: str,
+    images: str,
+    data_root: Path | None,
+    algo: str,
+    param: tuple[str, ...],
+    budget: float | None,
+    evals: int | None,
+    search_epochs: int | None,
+    top: int,
+    recipe: str | None,
+    epochs: int | None,
+    device: str,
+    workers: int | None,
+    seed: int,
+    out: Path,
+    as_json: bool,
+) -> None:
+    """Search SPACE with real trainings, cut short, and train the best architectures to the end.
+
+    Finished trainings are Parquet files in the folder trained of --out, the course of the search is one in searches;
+    their paths are printed, the search's last. An interrupted search goes on where it stopped.
+    """
+    for option, value in (("top", top), ("epochs", epochs), ("workers", workers)):
+        if value is not None and value < 1:
+            raise HarnessError(f"{option} must be at least 1, got {value}.")
+    if seed < 0:
+        raise HarnessError(f"the seed cannot be negative, got {seed}.")
+    from harness.cli.run import parameters
+    from harness.store import TRAINED, ResultStore
+    from harness.train import devices, recipes, searching
+    from harness.train.images import load
+    from harness.train.pool import Pool
+    from harness.train.search import Limits, Search, space_of
+
+    given = parameters(param, [algo], example="gpnas.startup=10")[algo]
+    limits = Limits(math.inf if budget is None else budget, evals)
+    space_of(space)
+    used = recipes.chosen(recipe, "nb101" if space.startswith("1shot1") else space.partition("/")[0], images, epochs)
+    slots = devices.slots(device, workers)
+    precision = devices.precision_of("auto", devices.device_of(slots[0]))
+    loaded = load(images, data_root, used, devices.device_of("cpu"))
+    search = Search.plan(
+        space, algo, given, loaded, used, precision, epochs=search_epochs, seed=seed, workers=len(slots)
+    )
+    ResultStore(out)
+    click.echo(f"{loaded.name}: {loaded.words}; recipe: {used.title}, {used.epochs} epochs.", err=True)
+    progress = searching.Progress(search, out)
+    with (
+        _bars(progress, limits, top) as bars,
+        _stopping(progress),
+        Pool(images, data_root, used, slots, precision, out / TRAINED, note=bars.note) as pool,
+    ):
+        searching.drive(progress, pool, limits, bars.told)
+        found = searching.tune(progress, pool, out / TRAINED, top, bars.tuned)
+    _tell(progress, found, out, as_json)
+
+
+@contextmanager
+def _stopping(progress: Any) -> Iterator[None]:
+    """Ctrl-C says how to go on, once the trainings have stopped."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        told = f"stopped after {progress.told} results of the search; the same command goes on from there."
+        raise click.Abort(told) from None
+
+
+@contextmanager
+def _bars(progress: Any, limits: Limits, top: int) -> Iterator[Any]:
+    """A bar of the search with its incumbent, and one of the trainings to the end, on stderr."""
+    from harness.cli import tables
+
+    bars = tables.bars()
+
+    class Shown:
+        def told(self) -> None:
+            done = max(progress.told / (limits.evals or math.inf), progress.seconds / limits.budget)
+            best = progress.best(1)
+            note = f"best {1 - best[0].loss:.2%} after {best[0].epochs} epochs" if best else ""
+            bars.update(searched, completed=min(done, 1.0), note=note)
+
+        def tuned(self) -> None:
+            bars.advance(trained)
+
+        def note(self, job: Job, text: str) -> None:
+            bars.console.print(f"note: {job.architecture.text}: {text}")
+
+    with bars:
+        search: Search = progress.search
+        searched = bars.add_task(f"{search.algorithm} on {search.space}", total=1.0, note="")
+        trained = bars.add_task(f"the best {top}, to the end", total=top, note="")
+        shown = Shown()
+        shown.told()
+        yield shown
+
+
+def _tell(progress: Any, found: list[Any], out: Path, as_json: bool) -> None:
+    from harness.cli import tables
+    from harness.store import TRAINED
+    from harness.train import results, validation
+
+    seen = [{"searched_epochs": event.epochs, "searched_val_accuracy": 1 - event.loss} for event, _ in found]
+    rows = [{**validation.row(training), **row} for (_, training), row in zip(found, seen, strict=True)]
+    if as_json:
+        search = {"search": str(progress.path), "results": progress.told, "seconds": progress.seconds}
+        click.echo(json.dumps({**search, "trainings": rows}, indent=1))
+        return
+    tables.console(stderr=True).print(tables.found(rows))
+    paths = [results.path(out / TRAINED, training.job) for _, training in found]
+    click.echo("\n".join(map(str, [*paths, progress.path])))

@@ -1,0 +1,548 @@
+"""Searches by real training: the space of GPNAS and its networks, the pool of devices, and the search itself."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from harness import HarnessError
+from harness.graphs import classes, pruned
+from harness.train import gpnas_cell, image_files, recipes, results, search_log
+from harness.train.architectures import SPACES, Architecture
+from harness.train.results import Curve, Job, Training
+
+torch = pytest.importorskip("torch")
+from harness.train import devices, images, loop, networks, pool, searching  # noqa: E402
+from harness.train.gpnas_networks import initialise  # noqa: E402
+from harness.train.search import Limits, Search, early, rungs  # noqa: E402
+
+Harness = Callable[..., Any]
+CPU = torch.device("cpu")
+SPACE = gpnas_cell.SPACE
+ONE = "gpnas-cell:relu.conv_1x3_3x1.gauss,selu.max_pool_3x3;0-1,0-2,1-2:tanh.sep_conv_5x5.gauss2;0-1"
+SMALL = "gpnas-cell:relu.conv_1x1.gauss;0-1:relu.conv_1x1.gauss;0-1"
+TINY = replace(recipes.read("digits"), channels=4, epochs=3, batch=32, seeds=(5,))
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Networks as small as these are slower on several threads, much so on a busy machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def codes(n: int, seed: int = 0) -> Any:
+    return SPACE.sample(np.random.default_rng(seed).random((n, SPACE.dimensions)))
+
+
+def shape(**changed: Any) -> Any:
+    return SimpleNamespace(**{"channels": 8, "cells": 1, "stem": "small", "auxiliary": 0.0, **changed})
+
+
+def text(one: Any) -> str:
+    try:
+        return gpnas_cell.text_of(one)
+    except ValueError:
+        return ""
+
+
+def test_the_space_is_that_of_the_paper() -> None:
+    assert (len(gpnas_cell.OPERATORS), len(gpnas_cell.INITIALISATIONS), len(gpnas_cell.ACTIVATIONS)) == (13, 3, 4)
+    assert len(gpnas_cell.LABELS) == 8 * 3 * 4 + 5 * 4
+    assert SPACE.split is not None
+    assert SPACE.split.connections.dimensions == 20
+    assert [p.values for p in SPACE.split.operators.parameters[:3]] == [
+        gpnas_cell.OPERATORS,
+        gpnas_cell.INITIALISATIONS,
+        gpnas_cell.ACTIVATIONS,
+    ]
+    drawn = codes(50)
+    np.testing.assert_array_equal(SPACE.split.join(*SPACE.split.apart(drawn)), drawn)
+
+
+def test_codes_as_text_by_hand() -> None:
+    chosen = {p.name: p.values[0] for p in SPACE.parameters}
+    chosen |= {"normal_0_2": 1, "normal_2_3": 1, "normal_1_3": 1, "reduction_0_4": 1, "reduction_0_1": 1}
+    chosen |= {"normal_operator_2": "conv_3x3", "normal_initialisation_2": "gauss2", "normal_activation_3": "tanh"}
+    chosen |= {"normal_initialisation_3": "gauss", "reduction_operator_4": "conv_1x1"}
+    written = gpnas_cell.text_of(SPACE.from_dict(chosen))
+    assert (
+        written == "gpnas-cell:selu.conv_3x3.gauss2,tanh.identity;0-1,1-2:selu.conv_1x1.uniform,selu.identity;0-1,0-2"
+    )
+
+
+def test_text_is_read_and_written_and_equal_for_equal_networks() -> None:
+    drawn = codes(400)
+    written = [text(one) for one in drawn]
+    valid = [t for t in written if t]
+    assert 300 < len(valid) < 400
+    for t in valid:
+        assert Architecture.parse(t) == Architecture("gpnas-cell", t)
+    assert SPACE.graphs is not None
+    graphs = SPACE.graphs.of(drawn)
+    np.testing.assert_array_equal(graphs.operators[:, 13] == 3, [t != "" for t in written])
+    np.testing.assert_array_equal(graphs.adjacency.any(axis=(1, 2)), [t != "" for t in written])
+    moved = "gpnas-cell:selu.max_pool_3x3.gauss,relu.conv_3x3.gauss,relu.identity;0-1,0-2:relu.identity;0-1,0-1"
+    assert Architecture.parse(moved).text == (
+        "gpnas-cell:relu.conv_3x3.gauss,selu.max_pool_3x3;0-1,0-2:relu.identity;0-1"
+    )
+
+
+def test_a_vertex_is_a_chain_in_the_graph() -> None:
+    """Of each vertex activation, operator and initialisation, or that there are no weights; cells follow each other."""
+    assert SPACE.graphs is not None
+    names = ("absent", "input", "output", *SPACE.graphs.operators)
+    chosen = {p.name: p.values[0] for p in SPACE.parameters}
+    chosen |= {"normal_0_2": 1, "normal_2_3": 1, "reduction_0_1": 1, "normal_operator_2": "sep_conv_5x5"}
+    chosen |= {"normal_initialisation_2": "gauss", "normal_activation_3": "tanh", "reduction_operator_1": "conv_1x1"}
+    graph = SPACE.graphs.of(SPACE.from_dict(chosen)[None])
+    kept = np.flatnonzero(graph.operators[0])
+    assert [names[i] for i in graph.operators[0, kept]] == [
+        *("input", "selu", "sep_conv_5x5", "gauss", "tanh", "identity", "no weights"),
+        *("cell", "selu", "conv_1x1", "uniform", "output"),
+    ]
+    np.testing.assert_array_equal(graph.adjacency[0][np.ix_(kept, kept)], np.eye(len(kept), k=1, dtype=bool))
+
+
+def test_graphs_that_are_equal_but_for_the_order_are_one_architecture() -> None:
+    """Cells as graphs of six vertices, which have an isomorphism test of their own: both count the same classes."""
+    rng = np.random.default_rng(3)
+    drawn = codes(1)[0] * np.ones((3000, 1), dtype=np.int64)
+    names = [p.name for p in SPACE.parameters]
+    drawn[:, :10] = rng.random((3000, 10)) < 0.35
+    labels = rng.integers(8, 10, (3000, 4))
+    for v in range(1, 5):
+        drawn[:, names.index(f"normal_operator_{v}")] = labels[:, v - 1]
+        drawn[:, names.index(f"normal_activation_{v}")] = drawn[:, names.index(f"normal_initialisation_{v}")] = 0
+    kept = np.array([text(one) != "" for one in drawn])
+    adjacency = np.zeros((3000, 6, 6), dtype=bool)
+    for column, name in enumerate(names[:10]):
+        i, j = map(int, name.split("_")[1:])
+        adjacency[:, i, j] = drawn[:, column]
+    adjacency[:, 1:5, 5] = ~adjacency[:, 1:5].any(axis=2)
+    graphs = pruned(adjacency[kept], labels[kept])
+    assert len(set(map(text, drawn[kept]))) == len(set(classes(graphs).tolist())) > 300
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["gpnas-cell:", "gpnas-cell:relu.conv_3x3.gauss;0-1", "gpnas-cell:relu.conv_3x3;0-1:relu.identity;0-1",
+     "gpnas-cell:relu.identity;0-1:relu.identity;1-1", "gpnas-cell:relu.identity,relu.identity;1-2:relu.identity;0-1",
+     "gpnas-cell:relu.identity.gaus;0-1:relu.identity;0-1", "gpnas-cell:relu.conv_9x9.gauss;0-1:relu.identity;0-1"],
+)  # fmt: skip
+def test_what_is_no_architecture_is_refused(written: str) -> None:
+    with pytest.raises(HarnessError, match="is not an architecture"):
+        Architecture.parse(written)
+
+
+def test_parameters_and_multiply_adds_by_hand() -> None:
+    """C = 8, one cell per stage, images 3 x 16 x 16, 10 classes."""
+    network = networks.build(Architecture.parse(ONE), shape(), colours=3, classes=10)
+    widths = (8, 16, 32)
+    stem, end = 3 * 9 * 8 + 2 * 8, 2 * 32 + 32 * 10 + 10
+    normal = sum(2 * 3 * w * w + 2 * 2 * w for w in widths)
+    reduction = sum((w // 2) * w + 2 * w + 25 * w + w * w + 2 * w for w in widths[1:])
+    assert networks.parameters(network) == stem + normal + reduction + end
+    pixels = {8: 256, 16: 64, 32: 16}
+    adds = 3 * 9 * 8 * 256 + sum(2 * 3 * w * w * pixels[w] for w in widths)
+    adds += sum(((w // 2) * w + 25 * w + w * w) * pixels[w] for w in widths[1:]) + 32 * 10
+    assert networks.multiply_adds(network, (3, 16, 16)) == adds
+
+
+def test_every_operator_keeps_the_image_and_learns() -> None:
+    """Forward and backward of random architectures: all parameters get a gradient."""
+    torch.manual_seed(0)
+    valid = [t for t in map(text, codes(40, seed=1)) if t]
+    used = "".join(valid)
+    assert all(f".{name}" in used for name in gpnas_cell.OPERATORS)
+    for t in valid[:20]:
+        network = networks.build(Architecture.parse(t), shape(channels=4), colours=1, classes=10)
+        x = torch.randn(4, 1, 8, 8)
+        assert network.stages[0](network.stem(x)).shape == (4, 4, 8, 8)
+        network(x).square().sum().backward()
+        assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in network.parameters())
+
+
+def test_a_cell_is_what_its_text_says() -> None:
+    """Two vertices in a row and one beside them; batch normalisation at rest divides by the root of 1 + eps."""
+    cell = networks.build(
+        Architecture.parse("gpnas-cell:relu.identity,tanh.identity,elu.identity;0-1,0-2,1-3:relu.identity;0-1"),
+        shape(),
+        colours=1,
+        classes=2,
+    ).stages[0][0]
+    x = torch.randn(3, 8, 5, 5)
+    scale = (1 + 1e-5) ** -0.5
+    expected = {}
+    for name, f in (("relu", torch.relu), ("tanh", torch.tanh), ("elu", torch.nn.functional.elu)):
+        expected[name] = lambda y, f=f: f(y) * scale
+    found = cell.eval()(x)
+    labels, edges = gpnas_cell.cells_of(
+        Architecture.parse("gpnas-cell:relu.identity,tanh.identity,elu.identity;0-1,0-2,1-3:relu.identity;0-1").text
+    )[0]
+    nodes = [x]
+    for v, label in enumerate(labels, start=1):
+        nodes.append(expected[label.split(".")[0]](sum(nodes[i] for i, j in edges if j == v)))
+    loose = [v for v in range(1, 4) if v not in [i for i, _ in edges]]
+    assert len(loose) == 2
+    torch.testing.assert_close(found, sum(nodes[v] for v in loose))
+
+
+def test_initialisations_have_the_same_variance_and_other_shapes() -> None:
+    torch.manual_seed(0)
+    kurtosis = {}
+    for kind in gpnas_cell.INITIALISATIONS:
+        weight = torch.empty(300, 40, 3, 3)
+        initialise(weight, kind)
+        values = weight.double().flatten()
+        assert abs(values.mean()) < 1e-3
+        assert values.var().item() == pytest.approx(2 / 360, rel=0.05)
+        kurtosis[kind] = (values**4).mean().item() / values.var().item() ** 2
+    assert kurtosis == pytest.approx({"uniform": 1.8, "gauss": 3.0, "gauss2": 105 / 9}, rel=0.1)
+
+
+def test_drop_path_the_auxiliary_head_and_the_large_stem() -> None:
+    network = networks.build(Architecture.parse(ONE), shape(auxiliary=0.4), colours=3, classes=10)
+    logits, side = network(torch.randn(4, 3, 16, 16))
+    assert logits.shape == side.shape == (4, 10)
+    cell = network.stages[0][0]
+    x = torch.randn(64, 8, 4, 4)
+    network.drop.rate = 0.9
+    assert (cell(x).flatten(1) == 0).all(1).float().mean() > 0.5
+    assert not (cell.eval()(x).flatten(1) == 0).all(1).any()
+    large = networks.build(Architecture.parse(ONE), shape(stem="imagenet"), colours=3, classes=7)
+    assert large(torch.randn(2, 3, 64, 64)).shape == (2, 7)
+
+
+@pytest.fixture(scope="module")
+def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """200 of scikit-learn's digits to train and to validate, 200 to test."""
+    path, digits = tmp_path_factory.mktemp("images") / "few.npz", image_files.read("digits", None)
+    parts = {"train": digits.train, "test": digits.test}
+    arrays = {f"{axis}_{part}": parts[part][i][:200] for part in parts for i, axis in enumerate("xy")}
+    np.savez(path, **arrays)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def _few(tmp_path: Path, few: Path) -> None:
+    (tmp_path / "few.npz").symlink_to(few)
+
+
+def image_set() -> images.ImageSet:
+    return images.load("few.npz", None, TINY, CPU)
+
+
+def job(t: str = SMALL, seed: int = 5) -> Job:
+    found = image_set()
+    return Job(Architecture.parse(t), found.name, found.checksum, TINY, seed)
+
+
+def same(a: Curve, b: Curve) -> None:
+    for name in (n for n in Curve.COLUMNS if n != "seconds"):
+        np.testing.assert_array_equal(getattr(a, name), getattr(b, name), err_msg=name)
+
+
+def test_a_pool_trains_as_the_loop_does(tmp_path: Path) -> None:
+    """Two at once, cut short and gone on with; a process that is killed; and leaving stops what runs."""
+    place = devices.Place(CPU)
+    whole = loop.train(job(), image_set(), place)
+    long = replace(job(seed=9), recipe=replace(TINY, epochs=5000))
+    with pool.Pool("few.npz", None, TINY, ["cpu", "cpu"], "fp32", tmp_path) as trains:
+        trains.submit(0, job(), until=1)
+        trains.submit(1, job(seed=6), until=2)
+        ended = sorted((trains.next() for _ in range(2)), key=lambda e: e.slot)
+        curves = [e.outcome for e in ended]
+        assert all(isinstance(curve, Curve) for curve in curves)
+        same(curves[0], whole.first(1))
+        assert len(curves[1].lr) == 2
+        assert not list(tmp_path.glob("*.parquet"))
+        assert results.checkpoint_path(tmp_path, job()).exists()
+        trains.submit(0, job())
+        slot, done, outcome = trains.next()
+        assert (slot, done) == (0, job())
+        same(outcome, whole)
+        assert results.read(results.path(tmp_path, job())).curve.test_accuracy == whole.test_accuracy
+        trains.submit(0, job(), until=1)
+        same(trains.next().outcome, whole.first(1))
+        trains.submit(1, long)
+        os.kill(trains._processes[1][0].pid, signal.SIGKILL)
+        lost = trains.next().outcome
+        assert isinstance(lost, HarnessError)
+        assert "seed 9, on cpu was killed by SIGKILL" in lost.message
+        trains.submit(0, long)
+        while not results.checkpoint_path(tmp_path, long).exists():
+            assert trains._processes[0][0].is_alive()
+    state = torch.load(results.checkpoint_path(tmp_path, long), weights_only=True)
+    assert 0 < len(state["rows"]) < 5000
+    assert state["step"] > 0 or len(state["rows"]) > 0
+
+
+class Made:
+    """In place of a pool: makes curves up, whose error is a function of the architecture and falls with the epochs."""
+
+    def __init__(self, folder: Path, order: int = 0, stop_after: int | None = None) -> None:
+        self.folder, self.order, self.left = folder, order, stop_after
+        self.jobs: dict[int, tuple[Job, int | None]] = {}
+        self.submitted: list[tuple[str, int | None]] = []
+
+    def submit(self, slot: int, asked: Job, until: int | None = None) -> None:
+        assert slot not in self.jobs
+        self.jobs[slot] = asked, until
+        self.submitted.append((asked.architecture.text, until))
+
+    def next(self) -> pool.Ended:
+        if self.left is not None:
+            self.left -= 1
+            if self.left < 0:
+                raise KeyboardInterrupt
+        slot = list(self.jobs)[self.order]
+        asked, until = self.jobs.pop(slot)
+        quality = sum(map(ord, asked.architecture.text)) % 97 / 200
+        epochs = np.arange(1, (until or asked.recipe.epochs) + 1)
+        error = quality + 0.4 / epochs
+        ones = np.ones(len(epochs))
+        curve = Curve(ones, ones, ones, ones, 1 - error, ones, 0.1, 0.9, diverged=False)
+        if until is None:
+            results.write(
+                Training(asked, curve, {"parameters": 1, "multiply_adds": 1}), results.path(self.folder, asked)
+            )
+        return pool.Ended(slot, asked, curve)
+
+
+def plan(algorithm: str = "gpnas", workers: int = 1, given: dict[str, Any] | None = None, **changed: Any) -> Search:
+    options: dict[str, Any] = {"epochs": 3, "seed": 0, "workers": workers, **changed}
+    space = options.pop("space", "gpnas-cell")
+    return Search.plan(space, algorithm, given or {}, image_set(), TINY, "fp32", **options)
+
+
+def run(search: Search, folder: Path, evals: int, made: Made | None = None) -> searching.Progress:
+    progress = searching.Progress(search, folder)
+    searching.drive(progress, made or Made(folder), Limits(evals=evals), lambda: None)  # type: ignore[arg-type]
+    return progress
+
+
+def asked(progress: searching.Progress) -> list[Any]:
+    return [event._replace(time=0.0) for event in progress.events]
+
+
+@pytest.mark.parametrize("algorithm", ["gpnas", "hb", "rs", "re"])
+def test_an_interrupted_search_goes_on_as_if_it_had_not_been(tmp_path: Path, algorithm: str) -> None:
+    search = plan(algorithm)
+    whole = run(search, tmp_path / "whole", 24)
+    assert whole.told == whole.asked == 24
+    with pytest.raises(KeyboardInterrupt):
+        run(search, tmp_path / "part", 24, Made(tmp_path, stop_after=7))
+    assert searching.Progress(search, tmp_path / "part").running
+    run(search, tmp_path / "part", 15)
+    part = run(search, tmp_path / "part", 24)
+    assert asked(part) == asked(whole)
+    assert search_log.read(part.path) == part.events
+    assert plan(algorithm).id == search.id != plan(algorithm, seed=1).id
+
+
+def test_promoted_children_go_on_and_pay_the_difference(tmp_path: Path) -> None:
+    made = Made(tmp_path)
+    progress = run(plan("hb", epochs=3), tmp_path, 30, made)
+    assert {until for _, until in made.submitted} == {1, 3}
+    first = {t for t, until in made.submitted if until == 1}
+    tells = [e for e in progress.events if e.kind == "tell" and e.text]
+    promoted = [e for e in tells if e.epochs == 3 and e.text in first]
+    assert promoted
+    assert {e.cost for e in promoted} == {2.0}
+    assert {e.cost for e in tells if e.epochs == 1} == {1.0}
+    best = progress.best(3)
+    assert [e.epochs for e in best] == [3, 3, 3]
+    assert best[0].loss == min(e.loss for e in tells if e.epochs == 3)
+    invalid = [e for e in progress.events if e.kind == "tell" and not e.text]
+    assert all((e.loss, e.cost) == (math.inf, 0.0) for e in invalid)
+
+
+@pytest.mark.parametrize("order", [0, -1])
+def test_several_workers_wait_and_are_told_in_the_order_of_finishing(tmp_path: Path, order: int) -> None:
+    search = plan("hb", workers=3)
+    progress = run(search, tmp_path, 40, Made(tmp_path, order))
+    assert any(event.kind == "wait" for event in progress.events)
+    assert progress.told == 40
+    again = searching.Progress(search, tmp_path)
+    assert asked(again) == asked(progress)
+    assert again.waiting == progress.waiting
+
+
+def test_the_best_are_trained_to_the_end_and_checkpoints_of_others_removed(tmp_path: Path) -> None:
+    made = Made(tmp_path)
+    progress = run(plan("rs"), tmp_path, 12, made)
+    texts = list(dict.fromkeys(t for t, _ in made.submitted))
+    paths = [results.checkpoint_path(tmp_path, progress.search.job(Architecture.parse(t))) for t in texts]
+    paths[0].parent.mkdir()
+    for path in paths:
+        path.touch()
+    found = searching.tune(progress, made, tmp_path, 2, lambda: None)  # type: ignore[arg-type]
+    assert [(e.text, None) for e, _ in found] == made.submitted[-2:]
+    assert [t.job.architecture.text for _, t in found] == [e.text for e, _ in found]
+    assert [t.job.seed for _, t in found] == [5, 5]
+    assert not any(path.exists() for path in paths)
+    count = len(made.submitted)
+    searching.tune(progress, made, tmp_path, 2, lambda: None)  # type: ignore[arg-type]
+    assert len(made.submitted) == count
+    with pytest.raises(HarnessError, match="nothing was trained to a finite loss within the budget: 0 architectures"):
+        searching.tune(searching.Progress(plan("re"), tmp_path), made, tmp_path, 2, lambda: None)  # type: ignore[arg-type]
+
+
+def test_a_failed_training_ends_the_search_with_its_reason(tmp_path: Path) -> None:
+    class Fails(Made):
+        def next(self) -> pool.Ended:
+            slot, asked, _ = super().next()
+            return pool.Ended(slot, asked, HarnessError("the disk is full."))
+
+    with pytest.raises(HarnessError, match="the disk is full"):
+        run(plan("rs"), tmp_path, 3, Fails(tmp_path))
+    assert run(plan("rs"), tmp_path, 3).told == 3
+
+
+def test_a_search_that_asks_for_something_else_is_not_gone_on_with(tmp_path: Path) -> None:
+    search = plan("rs")
+    progress = run(search, tmp_path, 3)
+    changed = progress.events[2]._replace(codes=progress.events[0].codes)
+    search_log.write(progress.path, search, [*progress.events[:2], changed, *progress.events[3:]])
+    with pytest.raises(HarnessError, match="after 1 results rs now asks for something else than it did"):
+        searching.Progress(search, tmp_path)
+
+
+def test_nothing_but_invalid_architectures_ends_a_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(searching, "_INVALID_IN_A_ROW", 50)
+    monkeypatch.setattr(search_log, "write", lambda *_: None)
+    monkeypatch.setattr(Search, "text", lambda *_: "")
+    with pytest.raises(HarnessError, match="rs proposed 50 invalid architectures of gpnas-cell in a row"):
+        run(plan("rs"), tmp_path, 1000)
+
+
+def test_other_spaces_are_searched_too(tmp_path: Path) -> None:
+    for space in SPACES:
+        progress = run(plan("rs", space=space), tmp_path, 6)
+        assert progress.told == 6
+        assert progress.best(1) or space == "nb101"
+
+
+def test_fidelities_are_thirds_of_thirds() -> None:
+    paper = recipes.read("gpnas-cell")
+    assert (early(paper), early(TINY), early(replace(TINY, epochs=2))) == (50, 3, 2)
+    assert rungs(50, paper) == (1, 5, 16, 50)
+    assert rungs(27, paper) == (1, 3, 9, 27)
+    assert rungs(2, paper) == (2,)
+    with pytest.raises(HarnessError, match=r"children cannot be trained for 4 epochs: .* has 3"):
+        rungs(4, TINY)
+
+
+def test_images_must_be_held_out() -> None:
+    found = replace(image_set(), valid=None)
+    with pytest.raises(HarnessError, match="holds no images of few out"):
+        Search.plan("nb201", "rs", {}, found, TINY, "fp32", epochs=None, seed=0, workers=1)
+
+
+OPTIONS = ("search", "--space", "gpnas-cell", "--data", "few.npz", "--device", "cpu", "--recipe", "tiny.toml")
+
+
+def tiny(folder: Path) -> None:
+    (folder / "tiny.toml").write_text(
+        'title = "tiny"\nepochs = 4\nbatch = 32\nlr = 0.1\nchannels = 4\ncells = 1\nvalidation = 0.25\nseeds = [5]\n'
+    )
+
+
+class Here(pool.Pool):
+    """One slot in this process; raises what Ctrl-C does instead of the result number `stop`."""
+
+    stop = 0
+
+    def submit(self, slot: int, asked: Job, until: int | None = None) -> None:
+        self.next_job = asked, until
+
+    def next(self) -> pool.Ended:
+        Here.stop -= 1
+        if Here.stop == 0:
+            raise KeyboardInterrupt
+        asked, until = self.next_job
+        loaded = images.load("few.npz", None, self.work.recipe, CPU)
+        place = devices.Place(CPU)
+        return pool.Ended(0, asked, pool._trained(asked, until, loaded, place, self.work.folder, loop.Watch()))
+
+
+def test_from_a_search_to_trainings(harness: Harness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One worker: the same in another folder, also when it is stopped on the way."""
+    tiny(tmp_path)
+    options = (*OPTIONS, "--evals", "6", "--top", "2", "--param", "gpnas.startup=3")
+    answer = harness(*options)
+    assert answer.status == 0, answer.err
+    *paths, log = map(Path, answer.out.splitlines())
+    assert [path.parent for path in (*paths, log)] == [Path("results/trained")] * 2 + [Path("results/searches")]
+    trainings = [results.read(path) for path in paths]
+    assert [len(t.curve.lr) for t in trainings] == [4, 4]
+    assert not list(Path("results/trained/.unfinished").iterdir())
+    events = search_log.read(log)
+    assert sum(event.kind == "tell" for event in events) == 6
+    assert harness("validate", "results").err.startswith("error: none of these trainings is of an architecture with")
+    assert "no finished study in results" in harness("show", "results").err
+
+    monkeypatch.setattr(pool, "Pool", Here)
+    monkeypatch.setattr(Here, "stop", 3)
+    other = (*options, "--out", "other")
+    answer = harness(*other)
+    assert answer.status == 130
+    assert "results of the search; the same command goes on from there" in answer.err
+    answer = harness(*other, "--json")
+    assert answer.status == 0, answer.err
+    data = json.loads(answer.out)
+    again = search_log.read(Path(data["search"]))
+    unmeasured = [e._replace(time=0.0, cost=0.0) for e in again]
+    assert unmeasured == [e._replace(time=0.0, cost=0.0) for e in events]
+    assert [row["architecture"] for row in data["trainings"]] == [t.job.architecture.text for t in trainings]
+    assert data["trainings"][0]["searched_epochs"] == 3
+    for row, training in zip(data["trainings"], trainings, strict=True):
+        assert row["val_accuracy"] == training.curve.val_accuracy[-1]
+
+
+BAD = [
+    (("--space", "gpnas", "--evals", "3"), "unknown search space 'gpnas'", "did you mean gpnas-cell?"),
+    ((), "a search needs an end", "--budget"),
+    (("--evals", "0"), "evals must be at least 1", ""),
+    (("--budget", "-1"), "the budget must be positive", "seconds"),
+    (("--evals", "3", "--algo", "gpans"), "unknown algorithm 'gpans'", "gpnas"),
+    (("--evals", "3", "--param", "gpnas.startpu=3"), "unknown parameter of 'gpnas' 'startpu'", "startup"),
+    (
+        ("--evals", "3", "--search-epochs", "9"),
+        "cannot be trained for 9 epochs: 'tiny' has 4",
+        "--search-epochs from 1",
+    ),
+    (("--evals", "3", "--device", "cpu,gpu"), "unknown device 'gpu'", "cpu"),
+    (("--evals", "3", "--workers", "0"), "workers must be at least 1", ""),
+    (("--evals", "3", "--data", "digtis"), "unknown image set 'digtis'", "digits"),
+    (("--evals", "3", "--top", "0"), "top must be at least 1", ""),
+    (("--evals", "3", "--seed", "-1"), "the seed cannot be negative", ""),
+    (("--evals", "3", "--out", "tiny.toml"), "tiny.toml is a file, not a folder", "--out"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message", "hint"), BAD, ids=[" ".join(case[0]) for case in BAD])
+def test_bad_input_gets_a_sentence_and_a_hint(
+    harness: Harness, tmp_path: Path, arguments: Sequence[str], message: str, hint: str
+) -> None:
+    tiny(tmp_path)
+    answer = harness(*OPTIONS, *arguments)
+    assert (answer.status, answer.out) == (2, "")
+    said, *rest = answer.err.splitlines()
+    assert said.startswith("error: ")
+    assert message in said
+    assert hint in "".join(rest)
+    assert [path.name for path in tmp_path.iterdir() if path.name != "few.npz"] == ["tiny.toml"]
