@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from harness.arrays import Floats
-from harness.comparison import by_benchmark
 from harness.errors import HarnessError
 from harness.outcome import Kind, Outcome, moments
 from harness.plots.profiles import average_ranks
 from harness.plots.regret import everywhere
 from harness.plots.style import COLOURS, DASHES, styles
-from harness.report.sections import against
+from harness.report.section import against
 from harness.statistics import simultaneous_width
 
 _LOG_STAMPS, _LINEAR_STAMPS = 300, 100
@@ -85,11 +84,10 @@ def ranks(outcomes: Sequence[Outcome], kinds: Sequence[Kind]) -> dict[str, Any] 
     return found
 
 
-def looks(outcomes: Sequence[Outcome]) -> dict[str, dict[str, Any]]:
-    """Number of the colour and dashes of each algorithm, those of the figures; dashes in widths of the line."""
-    chosen = styles(o.study.label for same in by_benchmark(outcomes).values() for o in same)
+def looks(labels: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Number of the colour and dashes of each of `labels`, those of the figures; dashes in widths of the line."""
     dashes = {str(dash): "" if isinstance(dash, str) else " ".join(map(str, dash[1])) for dash in DASHES}
     return {
         label: {"colour": COLOURS.index(look["color"]), "dash": dashes[str(look["linestyle"])]}
-        for label, look in chosen.items()
+        for label, look in styles(labels).items()
     }
