@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from harness.errors import HarnessError
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Errors of a disk or a quota that has no room left."""
 
 
 @contextmanager
@@ -22,7 +26,8 @@ def whole(path: Path) -> Iterator[Path]:
         yield temporary
         temporary.replace(path)
     except OSError as error:
-        raise HarnessError(f"cannot write {path}: {error.strerror or error}.", "choose another -o.") from None
+        full = "free some space, or " if error.errno in FULL else ""
+        raise HarnessError(f"cannot write {path}: {error.strerror or error}.", f"{full}choose another -o.") from None
     finally:
         with suppress(OSError):
             temporary.unlink()
