@@ -62,6 +62,8 @@ def measure(results: Path, seeds: int, scratch: Path) -> None:
     told("report of 8 algorithms on 12 benchmarks", "report", results, "-o", page)
     print(f"  {page.stat().st_size / 1e6:6.2f} MB  that page")
 
+
+def measure_checks(scratch: Path) -> None:
     print("regression check of 3 algorithms, 100 seeds each on nb201/cifar10 to 1e7 s")
     small, kept = scratch / "small", scratch / "baseline"
     harness("run", "--algo", "rs,re,ls", "--bench", "nb201", "--seeds", 100, "--out", small)
@@ -80,6 +82,7 @@ def main() -> None:
     given = parser.parse_args()
     with TemporaryDirectory() as folder:
         measure(given.results or Path(folder) / "results", given.seeds, Path(folder))
+        measure_checks(Path(folder))
 
 
 if __name__ == "__main__":
