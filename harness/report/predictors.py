@@ -51,7 +51,7 @@ def _curves(same: Sequence[Quality], chosen: dict[str, dict[str, Any]]) -> Eleme
     ends = [mean + side * half for points in lines.values() for _, mean, half in points for side in (-1, 1)]
     y = upwards(LABELS[_SHOWN], *span(ends or [0.0, 1.0]))
     marks = []
-    for label, points in lines.items():
+    for label, points in ((label, points) for label, points in lines.items() if points):
         colour, places = f"c{chosen[label]['colour']}", [(x.at(size), y.at(mean)) for size, mean, _ in points]
         path = "M" + "L".join(f"{a:.1f} {b:.1f}" for a, b in places)
         bars = "".join(f"M{x.at(s):.1f} {y.at(m - h):.1f}V{y.at(m + h):.1f}" for s, m, h in points)

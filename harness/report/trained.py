@@ -32,9 +32,9 @@ def trained(report: Report) -> Section | None:
     said = element("ul", *(element("li", sentence(agreement)) for agreement in found), class_="sentences")
     pictures = [_scatter(agreement) for agreement in found if agreement.points]
     note = (
-        "A dot is an architecture, numbered by its row in the table: mean accuracies, with lines to the lowest and the "
-        "highest of the repeats on either side. The dashed line is where both are equal; a transfer, whose table is of "
-        "other images than the training, has none: only the order can agree."
+        "A dot is an architecture, numbered by its row in the table where there is room: mean accuracies, with lines "
+        "to the lowest and the highest of the repeats on either side. The dashed line is where both are equal; a "
+        "transfer, whose table is of other images than the training, has none: only the order can agree."
     )
     rows = [row(training) for training in trainings]
     parts = [said, element("div", *pictures, class_="stills"), paragraph(note, class_="note")] if pictures else [said]
