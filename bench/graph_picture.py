@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from functools import partial
 from pathlib import Path
 
 import matplotlib as mpl
@@ -15,8 +14,8 @@ from harness.benchmarks.nasbench101_cells import decode_a
 from harness.benchmarks.nasbench201 import SPACE as NB201
 from harness.files import whole
 from harness.graphs import FIRST_OPERATOR, INPUT, OUTPUT, Graphs, GraphView
-from harness.plots.cells import draw_cell
-from harness.plots.graphs import draw_graph, operator_handles
+from harness.plots.drawing import cell, graph, operators
+from harness.plots.graphs import handles, paint
 from harness.plots.style import STYLE, panels
 
 NB101 = ENCODINGS["a"].space
@@ -39,24 +38,24 @@ def main() -> None:
     named = {f"edge_{edge}": 1 for edge in EDGES} | {f"op_{k}": OPERATORS[k % 3] for k in range(1, 6)}
     cell101 = NB101.from_dict({p.name: named.get(p.name, 0) for p in NB101.parameters})
     written = {
-        "NAS-Bench-201": partial(draw_cell, space=NB201, codes=cell201),
-        "NAS-Bench-101": partial(draw_graph, view=GraphView(7, OPERATORS, as_drawn), codes=cell101),
+        "NAS-Bench-201": cell(NB201, cell201),
+        "NAS-Bench-101": graph(GraphView(7, OPERATORS, as_drawn), cell101),
     }
     with mpl.rc_context(STYLE):
         figure, axes = panels(6, "page", 1.5)
         spaces = ((NB201, cell201), (NB101, cell101))
-        for k, ((name, draw), (space, codes)) in enumerate(zip(written.items(), spaces, strict=True)):
+        for k, ((name, drawing), (space, codes)) in enumerate(zip(written.items(), spaces, strict=True)):
             one, two, three = axes[3 * k : 3 * k + 3]
             assert space.graphs is not None
-            draw(one)
-            draw_graph(two, space.graphs, codes)
-            draw_cell(three, space, codes, plain=True)
+            paint(one, drawing)
+            paint(two, graph(space.graphs, codes))
+            paint(three, cell(space, codes, plain=True))
             one.set_title(f"{name}: as it is written")
             two.set_title("its graph")
             three.set_title("its connections")
-            handles = operator_handles(space.graphs)
+            entries = handles(operators(space.graphs))
             place = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.05), "ncols": 2}
-            two.legend([*handles.values()], [*handles], frameon=False, fontsize=6, **place)
+            two.legend([*entries.values()], [*entries], frameon=False, fontsize=6, **place)
         with whole(path) as temporary:
             figure.savefig(temporary, format="png", dpi=180)
     print(path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
@@ -12,7 +11,7 @@ from harness.arrays import Floats
 from harness.errors import HarnessError
 from harness.outcome import Kind, Outcome, moments
 from harness.rules import Rules
-from harness.statistics import Estimate, bootstrap_weights, holm, improvement_interval, paired_wilcoxon
+from harness.statistics import Estimate, bootstrap_weights, holm, improvement_intervals, paired_wilcoxon
 
 _SHARED = ("table", *(f"rules.{rule.name}" for rule in fields(Rules) if rule.name != "log"))
 
@@ -169,10 +168,9 @@ def compare(outcomes: Sequence[Outcome], kind: Kind, *, at: Sequence[float] = ()
         weights = bootstrap_weights(seeds, np.random.default_rng(0))
         for i, time in enumerate(times):
             rows.append(Row(benchmark, time, seeds, _cells(labels, regrets[:, :, i])))
-        for a, b in itertools.combinations(range(len(same)), 2):
-            duels.append(
-                _duel(Row(benchmark, times[-1], seeds, {}), (labels[a], labels[b]), regrets[[a, b], :, -1], weights)
-            )
+        where = Row(benchmark, times[-1], seeds, {})
+        for (a, b), chance in improvement_intervals(regrets[:, :, -1], weights).items():
+            duels.append(_duel(where, (labels[a], labels[b]), regrets[[a, b], :, -1], chance))
     return Comparison(kind, alpha, _marked(rows, alpha), _corrected(duels))
 
 
@@ -200,12 +198,11 @@ def _cells(labels: Sequence[str], regrets: Floats) -> dict[str, Cell]:
     }
 
 
-def _duel(where: Row, labels: tuple[str, str], regrets: Floats, weights: Floats) -> Duel:
-    """Duel of two algorithms with `regrets` Float[2, S], resampled by `weights`; its p is not corrected yet."""
-    improvement = improvement_interval(regrets[0], regrets[1], weights)
+def _duel(where: Row, labels: tuple[str, str], regrets: Floats, chance: Estimate) -> Duel:
+    """Duel of two algorithms with `regrets` Float[2, S]; its p is not corrected yet."""
     means = (float(regrets[0].mean()), float(regrets[1].mean()))
     p = paired_wilcoxon(regrets[0] - regrets[1])
-    return Duel(where.benchmark, where.time, where.seeds, *labels, means, improvement, p)
+    return Duel(where.benchmark, where.time, where.seeds, *labels, means, chance, p)
 
 
 def _marked(rows: Sequence[Row], alpha: float) -> tuple[Row, ...]:

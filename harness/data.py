@@ -23,6 +23,7 @@ import platformdirs
 from numpy.typing import NDArray
 
 from harness.errors import HarnessError, unknown
+from harness.files import FULL
 
 SCHEMA = 1
 VARIABLE = "NAS_HARNESS_DATA"
@@ -220,7 +221,7 @@ def require_space(where: Path, needed: int) -> None:
 
 def cannot_write(where: Path, error: OSError) -> HarnessError:
     """The error for a data folder that cannot be written."""
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    full = error.errno in FULL
     return HarnessError(
         f"cannot write to {where}: {error.strerror or error}.",
         "free some space." if full else f"choose another folder with --data or {VARIABLE}.",

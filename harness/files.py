@@ -10,6 +10,9 @@ from pathlib import Path
 
 from harness.errors import HarnessError
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Errors of a disk or a quota that has no room left."""
+
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
@@ -23,9 +26,8 @@ def whole(path: Path) -> Iterator[Path]:
         yield temporary
         temporary.replace(path)
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        hint = "free some space, and run the same command again." if full else "choose another -o."
-        raise HarnessError(f"cannot write {path}: {error.strerror or error}.", hint) from None
+        full = "free some space, or " if error.errno in FULL else ""
+        raise HarnessError(f"cannot write {path}: {error.strerror or error}.", f"{full}choose another -o.") from None
     finally:
         with suppress(OSError):
             temporary.unlink()

@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from scipy import stats
+import scipy  # loads scipy.stats when it is first used
 
 from harness import registry
 from harness.algorithm import Problem
@@ -174,8 +174,8 @@ def judge(predicted: Floats, truth: Floats, percent: float = 1.0) -> dict[str, f
     varies = np.ptp(predicted) > 0 and np.ptp(truth) > 0
     return {
         "mse": float(((predicted - truth) ** 2).mean()) * percent**2,
-        "spearman": float(stats.spearmanr(predicted, truth).statistic) if varies else math.nan,
-        "kendall": float(stats.kendalltau(predicted, truth).statistic) if varies else math.nan,
+        "spearman": float(scipy.stats.spearmanr(predicted, truth).statistic) if varies else math.nan,
+        "kendall": float(scipy.stats.kendalltau(predicted, truth).statistic) if varies else math.nan,
         "regret": float(truth[best[0]] - truth.min()),
         "precision": float(np.isin(best, np.argsort(truth, kind="stable")[:top]).mean()),
     }

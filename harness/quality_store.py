@@ -96,12 +96,16 @@ def read(path: Path) -> Quality:
 
 def find(paths: Iterable[Path]) -> list[Path]:
     """The files of qualities among `paths`, files or folders. Raises HarnessError if there are none."""
-    found: list[Path] = []
-    for path in paths:
-        found += sorted((path / QUALITIES).glob("*.parquet")) if path.is_dir() else [path] if path.exists() else []
+    paths = list(paths)
+    found = [file for path in paths for file in (within(path) if path.is_dir() else [path] if path.exists() else [])]
     if not found:
         raise HarnessError(
             f"there are no predictions in {', '.join(map(str, paths))}.",
             "make some: harness predict nb201 --predictor neural,ridge",
         )
     return found
+
+
+def within(folder: Path) -> list[Path]:
+    """The files of qualities in a folder of results."""
+    return sorted((folder / QUALITIES).glob("*.parquet"))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import combinations
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -17,6 +18,9 @@ from harness.arrays import Floats, Ints
 
 Alternative = Literal["two-sided", "less", "greater"]
 REPLICATES = 2000
+
+_BLOCK = 250
+"""Resamples that are looked at together."""
 
 
 class Estimate(NamedTuple):
@@ -57,8 +61,13 @@ def simultaneous_width(
     The bootstrap sup-t band: the quantile of the largest studentised deviation over time (Montiel Olea and
     Plagborg-Moller, "Simultaneous confidence bands", Journal of Applied Econometrics 34, 2019).
     """
+    return sup_t(values, bootstrap_weights(len(values), rng, replicates), confidence)
+
+
+def sup_t(values: Floats, weights: Floats, confidence: float = 0.95) -> float:
+    """`simultaneous_width` of `values` Float[S, G], resampled by `weights` Float[B, S] of `bootstrap_weights`."""
     mean, sem = values.mean(axis=0), values.std(axis=0, ddof=1) / math.sqrt(len(values))
-    deviation = np.abs(bootstrap_means(values, rng, replicates) - mean)
+    deviation = np.abs(weights @ values - mean)
     studentised = np.divide(deviation, sem, out=np.zeros_like(deviation), where=sem > 0)
     return float(np.quantile(studentised.max(axis=1), confidence))
 
@@ -119,15 +128,38 @@ def probability_of_improvement(values: Floats, other: Floats) -> float:
     return float((above + 0.5 * tied).mean() / len(other))
 
 
-def improvement_interval(values: Floats, other: Floats, weights: Floats, confidence: float = 0.95) -> Estimate:
-    """`probability_of_improvement` of `values` Float[S] over `other` Float[S] of the same seeds.
+def improvement_intervals(values: Floats, weights: Floats, confidence: float = 0.95) -> dict[tuple[int, int], Estimate]:
+    """`probability_of_improvement` of each row of `values` Float[A, S] over every later one, by their positions.
 
-    The interval is of the bootstrap over seeds, both sides resampled together with `weights` Float[B, S] of
-    `bootstrap_weights`.
+    The interval is of the bootstrap over seeds, which are those of all rows, resampled together with `weights`
+    Float[B, S] of `bootstrap_weights`.
     """
-    wins = (values[:, None] < other) + 0.5 * (values[:, None] == other)
-    low, high = percentiles(((weights @ wins) * weights).sum(axis=1), confidence)
-    return Estimate(probability_of_improvement(values, other), float(low), float(high))
+    pairs = list(combinations(range(len(values)), 2))
+    chances = np.empty((len(pairs), len(weights)))
+    for start in range(0, len(weights), _BLOCK):
+        some = slice(start, start + _BLOCK)
+        columns = np.ascontiguousarray(weights[some].T)
+        sides = [_levels(row, columns) for row in values]
+        for chance, (a, b) in zip(chances, pairs, strict=True):
+            (levels, shares, _), (others, _, below) = sides[a], sides[b]
+            left, right = (np.searchsorted(others, levels, side=side) for side in ("left", "right"))
+            chance[some] = 1.0 - 0.5 * np.einsum("kb,kb->b", shares, below[left] + below[right])
+    low, high = percentiles(chances.T, confidence)
+    return {
+        (a, b): Estimate(probability_of_improvement(values[a], values[b]), float(low[k]), float(high[k]))
+        for k, (a, b) in enumerate(pairs)
+    }
+
+
+def _levels(values: Floats, columns: Floats) -> tuple[Floats, Floats, Floats]:
+    """The K different `values` Float[S], ascending, by weights `columns` Float[S, B] of the seeds.
+
+    Besides, the share of each in the resamples, Float[K, B], and that of all before each, Float[K + 1, B].
+    """
+    order = np.argsort(values, kind="stable")
+    levels, first = np.unique(values[order], return_index=True)
+    shares = np.add.reduceat(columns[order], first, axis=0)
+    return levels, shares, np.concatenate([np.zeros_like(shares[:1]), np.cumsum(shares, axis=0)])
 
 
 def kendall(

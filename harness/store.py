@@ -6,7 +6,6 @@ the footer, under the key `nas_harness`.
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import shutil
@@ -21,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from harness.errors import HarnessError
+from harness.files import FULL
 from harness.outcome import Outcome, Reference
 from harness.study import Study
 from harness.trajectory import Trajectory
@@ -169,7 +169,12 @@ def write_table(table: pa.Table, footer: dict[str, Any], path: Path) -> None:
 
 def read(path: Path) -> Outcome:
     """The outcome stored at `path`. Raises HarnessError if it is not a study of this schema."""
-    return _outcome(*read_table(path))
+    table, footer = read_table(path)
+    if "study" not in footer:
+        raise HarnessError(
+            f"{path} is a study of a predictor, not of an algorithm.", "harness plot --figure prediction draws those."
+        )
+    return _outcome(table, footer)
 
 
 def read_table(path: Path) -> tuple[pa.Table, dict[str, Any]]:
@@ -219,7 +224,7 @@ def _outcome(table: pa.Table, footer: dict[str, Any]) -> Outcome:
 
 
 def _cannot_write(folder: Path, error: OSError) -> HarnessError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    if error.errno in FULL:
         hint = "free some space and run the same command again: finished shards are kept."
     else:
         hint = "choose another --out."

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import shlex
 import shutil
 import subprocess
+import sys
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -22,10 +26,12 @@ from harness.outcome import Outcome
 from harness.plots import FIGURES, curve, draw, load, provenance, regression_figure, save
 from harness.plots.style import COLOURS, styles
 from harness.statistics import nemenyi_distance, ranks, simultaneous_band, speed_up
+from harness.store import ResultStore, write
 from harness.study import Study
 from harness.testing import synthetic_table
 
 Harness = Callable[..., Any]
+BASH = shutil.which("bash")
 NAMES = ("rs", "re", "ls")
 SETTINGS: dict[str, dict[str, Any]] = {
     "regret": {}, "ranks": {}, "ecdf-regret": {"at": 300.0}, "ecdf-time": {"targets": [0.3, 0.1]},
@@ -54,6 +60,15 @@ def cells() -> list[Outcome]:
         run = simulate(table, registry.algorithm(name), seeds=study.seeds, rules=rules)
         found.append(Outcome.of(study, table, run, 1.0, {}))
     return found
+
+
+@pytest.fixture(scope="session")
+def kept(cells: list[Outcome], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of results."""
+    folder = tmp_path_factory.mktemp("kept")
+    for outcome in cells:
+        write(outcome, ResultStore(folder).path(outcome.study))
+    return folder
 
 
 def lines(figure: Any, axis: int = 0) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
@@ -220,6 +235,69 @@ def test_a_pgf_figure_without_latex_is_refused(tmp_path: Path, monkeypatch: pyte
     assert [*tmp_path.iterdir()] == []
 
 
+def run(arguments: str, **environment: str) -> Any:
+    """A command line in bash, in a process of its own."""
+    command = arguments.replace("harness", f"{shlex.quote(sys.executable)} -m harness", 1)
+    whole = {**os.environ, **environment}
+    return subprocess.run([BASH, "-c", command], env=whole, capture_output=True, text=True, check=False)
+
+
+BROKEN = {
+    "silent": ("", "xelatex failed to measure the texts of a PGF figure: "),
+    "no font": (
+        "echo \"! LaTeX Error: File 'fontspec.sty' not found.\"",
+        "xelatex failed to measure the texts of a PGF figure: LaTeX Error: File 'fontspec.sty' not found.",
+    ),
+}
+
+
+@pytest.mark.skipif(BASH is None, reason="there is no bash")
+@pytest.mark.parametrize("way", BROKEN)
+def test_a_broken_latex_gets_a_sentence(way: str, kept: Path, tmp_path: Path) -> None:
+    script, message = BROKEN[way]
+    (tmp_path / "bin").mkdir()
+    latex = tmp_path / "bin" / "xelatex"
+    latex.write_text(f"#!{BASH}\n{script}\nexit 1\n")
+    latex.chmod(0o755)
+    answer = run(f"harness plot {kept} -o out/a.pgf", PATH=str(latex.parent))
+    assert (answer.returncode, answer.stdout) == (2, "")
+    error, hint = answer.stderr.splitlines()
+    assert error.startswith(f"error: {message}")
+    assert (
+        hint == "hint: mend the installation of LaTeX (Debian: apt-get install texlive-xetex), or end the name in .pdf"
+    )
+    assert not Path("out").exists()
+
+
+@pytest.mark.skipif(BASH is None, reason="there is no bash")
+def test_texts_by_a_latex_that_is_not_there_get_a_sentence(kept: Path, tmp_path: Path) -> None:
+    (tmp_path / "matplotlibrc").write_text("text.usetex: True\n")
+    answer = run(f"harness plot {kept} -o a.png", PATH=str(tmp_path), MPLCONFIGDIR=str(tmp_path / "mpl"))
+    assert (answer.returncode, answer.stdout) == (2, "")
+    assert "error: matplotlib is set to let LaTeX write its texts, which failed: " in answer.stderr
+    assert "Traceback" not in answer.stderr
+    assert not Path("a.png").exists()
+
+
+@pytest.mark.skipif(BASH is None, reason="there is no bash")
+@pytest.mark.parametrize("command", ["plot {} -o out/a.pdf", "plot {} -o out/a.svg", "report {} -o out/a.html"])
+def test_a_full_disk_leaves_no_half_of_a_file(command: str, kept: Path) -> None:
+    answer = run(f"ulimit -f 4; harness {command.format(kept)}")
+    assert (answer.returncode, answer.stdout) == (2, "")
+    error, hint = answer.stderr.splitlines()
+    assert re.fullmatch(r"error: cannot write out/a\.\w+: File too large\.", error)
+    assert hint == "hint: free some space, or choose another -o."
+    assert [*Path("out").iterdir()] == []
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists() or BASH is None, reason="there is no /dev/full")
+def test_output_that_cannot_be_printed_gets_a_sentence(kept: Path) -> None:
+    answer = run(f"harness compare {kept} --format json > /dev/full")
+    assert answer.returncode == 2
+    assert answer.stderr.splitlines()[0] == "error: cannot write: No space left on device."
+    assert len(answer.stderr.splitlines()) == 2
+
+
 def test_an_algorithm_looks_the_same_in_every_company() -> None:
     names = ["rs", "re", "ls", "de", "tpe", "hb", "bohb", "gpnas"]
     together = styles([*names, "mine", "re(sample=2)"])
@@ -323,10 +401,21 @@ def test_plot_command_refuses_files_that_say_nothing(harness: Harness) -> None:
 
 
 def test_the_figures_of_the_project_are_valid() -> None:
-    files = sorted((ROOT / "plots").glob("*.toml"))
-    assert {load(file)["figure"] for file in files} == set(FIGURES)
-    for file in files:
-        settings = load(file)
-        drawn = OUTCOMES if settings["figure"] != "cells" else None
-        if drawn is not None:
-            assert draw(drawn, settings).axes
+    files = {load(file)["figure"]: load(file) for file in sorted((ROOT / "plots").glob("*.toml"))}
+    assert {*files} == {*FIGURES, "prediction"}
+    for figure, settings in files.items():
+        if figure not in ("cells", "prediction"):
+            assert draw(OUTCOMES, settings).axes
+
+
+def test_the_figure_of_predictors_is_drawn_by_its_own_commands(harness: Harness) -> None:
+    predict, plot = (
+        line[len("# harness ") :] for line in (ROOT / "plots/nb201-prediction.toml").read_text().splitlines()[:2]
+    )
+    quick = predict.replace("gcn,neural,ridge,forest --train 20,50,100,172,344,860", "ridge --train 20,50")
+    assert harness(*shlex.split(quick.replace("--seeds 100", "--seeds 2 --processes 1"))).status == 0
+    (written,) = load(ROOT / "plots/nb201-prediction.toml")["output"]
+    assert harness(*shlex.split(plot.replace("plots/", f"{ROOT}/plots/"))).out == f"{written}\n"
+    source = json.loads(Path(written).with_suffix(".json").read_text())
+    assert [study["predictor"] for study in source["studies"]] == ["ridge"]
+    assert source["figure"]["measure"] == "spearman"

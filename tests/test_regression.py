@@ -158,10 +158,16 @@ def change(kept: Path, algorithm: str, monkeypatch: pytest.MonkeyPatch, factory:
     monkeypatch.setattr(registry, "algorithm", {**known, algorithm: factory}.__getitem__)
 
 
-def test_regress_passes_at_once_where_nothing_changed(harness: Harness, kept: Path) -> None:
+def test_regress_passes_at_once_where_nothing_changed(
+    harness: Harness, kept: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     answer = harness("regress", "--baseline", kept, "--seeds", "10", "--processes", "1")
     assert answer.status == 0
     assert "2 same" in answer.out
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path))
+    refused = harness("regress", "--baseline", kept, "--seeds", "10", "--processes", "1")
+    assert refused.status == 2
+    assert f"error: cannot write to {tmp_path}, which GITHUB_STEP_SUMMARY names: Is a directory." in refused.err
 
 
 def test_regress_tells_worse_from_changed_and_accepts(

@@ -7,7 +7,9 @@ import hashlib
 import json
 import re
 import shlex
-from collections.abc import Callable, Sequence
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -15,18 +17,26 @@ from typing import Any
 
 import numpy as np
 import pytest
+from test_imported import store_sample
 
 from harness import HarnessError, Rules, registry, report, simulate
 from harness.comparison import compare, sentences
-from harness.outcome import Outcome
+from harness.outcome import Outcome, Reference
+from harness.plots import draw
+from harness.plots.cells import incumbents
 from harness.plots.profiles import average_ranks
 from harness.plots.style import COLOURS, styles
+from harness.quality import MEASURES, Quality, QualityStudy, summary
 from harness.report import page
 from harness.report.curves import times
 from harness.statistics import simultaneous_width
 from harness.store import read
 from harness.study import Study
 from harness.testing import synthetic_table
+from harness.train import recipes, validation
+from harness.train.architectures import Architecture
+from harness.train.results import Curve, Job, Origin, Training
+from harness.train.results import write as write_training
 
 Harness = Callable[..., Any]
 HOSTILE = "</script><script>window.injected=1</script><img src=x onerror='window.injected=2'>\"&lt;"
@@ -52,6 +62,35 @@ def hostile() -> list[Outcome]:
         reference = replace(o.reference, title=HOSTILE, splits=HOSTILE, loss=HOSTILE, optimum_definition=HOSTILE)
         found.append(replace(o, study=named, reference=reference, versions={HOSTILE: HOSTILE}))
     return found
+
+
+def training(row: int, table: float, ours: float, seed: int = 777, **settings: Any) -> Training:
+    """A finished training of a made-up architecture."""
+    nothing = np.array([0.5])
+    images = settings.get("images", "cifar10")
+    job = Job(Architecture("nb201", f"|made~{row}|"), images, "0", recipes.read("nb201"), seed)
+    curve = Curve(nothing, nothing, nothing, nothing, np.array([ours]), nothing, 0.5, ours - 0.01)
+    origin = Origin(settings.get("benchmark", "nb201/cifar10"), row, "epochs 200", (table - 0.01, table + 0.01), ())
+    diverged = settings.get("diverged", False)
+    return Training(job, replace(curve, diverged=diverged), {"parameters": 1, "multiply_adds": 1}, origin)
+
+
+TRAININGS = [
+    training(row, table, ours + d, seed)
+    for row, table, ours in ((11, 0.90, 0.91), (22, 0.80, 0.85), (333, 0.85, 0.84), (4, 0.70, 0.60))
+    for seed, d in ((777, -0.005), (888, 0.005))
+]
+TRANSFERS = [training(row, table, ours, images="digits") for row, table, ours in ((11, 0.9, 0.99), (22, 0.8, 0.97))]
+
+
+def quality(predictor: str, level: float) -> Quality:
+    """A made-up measurement of a predictor with 3 samples of two sizes."""
+    table = registry.benchmark("nb201")
+    study = QualityStudy("nb201/cifar10", table.checksum, predictor, {}, "", 0, 3, (20, 100), "sampled")
+    values = level + np.array([[0.0, 0.1], [0.02, 0.13], [0.04, 0.12]])
+    measures = dict.fromkeys(MEASURES, values)
+    skipped = np.zeros((3, 2), dtype=np.int64)
+    return Quality(study, Reference.of(table), "percentage points²", np.arange(3), measures, skipped, 1.0, {})
 
 
 def made(outcomes: Sequence[Outcome], **settings: Any) -> str:
@@ -198,6 +237,131 @@ def test_what_cannot_be_ranked_is_said() -> None:
     assert "ranks" not in Parsed(made(OUTCOMES[:1])).inside
 
 
+@pytest.fixture(scope="module")
+def imported(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Outcome]]:
+    """Studies on real cells of NAS-Bench-101, in two search spaces, and on NAS-Bench-201."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NAS_HARNESS_DATA", str(tmp_path_factory.mktemp("nb101")))
+        store_sample(shared_data)
+        found = []
+        for name in ("nb101/a", "1shot1/1", "nb201/cifar10", "hpobench/car"):
+            table, rules = registry.benchmark(name), Rules(evals=400)
+            study = Study.plan(table, "rs", {}, 0, 5, rules)
+            run = simulate(table, registry.algorithm("rs"), seeds=study.seeds, rules=rules)
+            found.append(Outcome.of(study, table, run, 1.0, {}))
+        yield found
+
+
+def test_cells_of_every_space_are_drawn_as_the_figure_draws_them(imported: list[Outcome]) -> None:
+    parsed = Parsed(made(imported))
+    labels = [str(a["aria-label"]) for tag, a in parsed.tags if tag == "svg" and a.get("role") == "img"]
+    assert len(labels) == 3
+    axes = draw(imported[:3], {"figure": "cells"}).axes
+    for label, found, axis in zip(labels, incumbents(imported[:3]), axes, strict=False):
+        assert found.space.graphs is not None
+        graphs = found.space.graphs.of(found.codes[None])
+        parts = label.removeprefix("Cell: ").split("; ")
+        arrows = [part for part in parts if " to " in part]
+        assert len(arrows) == len(axis.patches)
+        if found.outcome.study.benchmark == "nb201/cifar10":
+            continue
+        names = [found.space.graphs.operators[i - 3] for i in graphs.operators[0].tolist() if i > 2]
+        assert [part.split()[1] for part in parts if " to " not in part] == names
+        assert len(arrows) == graphs.adjacency.sum()
+        assert arrows[0].startswith("in to ")
+        assert arrows[-1].endswith(" to out")
+    shown = [a for tag, a in parsed.tags if tag == "ul" and a.get("class") == "keys"]
+    assert len(shown) == 2
+    assert "harness plot 0.parquet 1.parquet 2.parquet --figure cells -o cells.pdf" in parsed.inside["cells"]
+
+
+def test_a_table_that_is_not_here_is_said(imported: list[Outcome], data_folder: Path) -> None:
+    inside = Parsed(made(imported)).inside["cells"]
+    assert "There are no cells of nb101/a: nb101 is not imported" in inside
+    assert "There are no cells of hpobench" not in inside
+    assert "harness plot 2.parquet --figure cells" in inside
+    other = replace(imported[2], study=replace(imported[2].study, table="another"))
+    assert "is of another version of the table nb201/cifar10" in Parsed(made([other])).inside["cells"]
+
+
+def by_file(ones: Sequence[Any], folder: str) -> dict[Path, Any]:
+    return {Path("results", folder, f"{i}.parquet"): one for i, one in enumerate(ones)}
+
+
+def test_trainings_are_held_against_the_table(text: str) -> None:
+    assert "trained" not in Parsed(text).inside
+    lost = training(5, 0.5, 0.1, diverged=True)
+    alone = replace(training(6, 0.5, 0.2), origin=None)
+    shown = [*TRAININGS, *TRANSFERS, lost]
+    parsed = Parsed(made(OUTCOMES, trainings=by_file([*shown, alone], "trained")))
+    inside = " ".join(parsed.inside["trained"].split())
+    own, other = validation.agreements(validation.with_table(shown))
+    assert (own.transfer, other.transfer) == (False, True)
+    assert own.tau is not None
+    assert "Kendall's tau of val accuracy 0.67" in validation.sentence(own)
+    for agreement in (own, other):
+        assert validation.sentence(agreement) in inside
+    for heading, cells in validation.columns([validation.row(one) for one in shown]).items():
+        assert heading in inside
+        for cell in cells:
+            assert cell in inside
+    assert "diverged" in inside
+    assert "digits (transfer)" in inside
+    assert "made~6" not in inside
+    assert inside.endswith("To make these numbers again:harness validate results/trained")
+    drawn = [a for tag, a in parsed.tags if tag == "svg" and a.get("class") == "still"]
+    assert [str(a["aria-label"]).partition(": ")[0] for a in drawn] == [
+        "Trained accuracy over that of the table, nb201/cifar10 against cifar10, 200 epochs",
+        "Trained accuracy over that of the table, nb201/cifar10 against digits, 200 epochs (transfer)",
+    ]
+    assert [a.get("class") for tag, a in parsed.tags].count("diagonal") == 1
+    assert "row 22: trained 85.00 % (84.50 to 85.50, 2 repeats), table 80.00 % (79.00 to 81.00, 2 repeats)" in inside
+
+
+def test_dots_lie_where_the_accuracies_are() -> None:
+    tags = Parsed(made(OUTCOMES, trainings=by_file(TRAININGS, "trained"))).tags
+    dots = [a for tag, a in tags if tag == "circle" and a.get("class") == "dot c0"]
+    places = np.array([[float(str(a[name])) for name in ("cx", "cy")] for a in dots])
+    for axis, values, sign in ((0, [90.0, 85.0, 80.0, 70.0], 1), (1, [91.0, 84.0, 85.0, 60.0], -1)):
+        slope, start = np.polyfit(values, places[:, axis], 1)
+        assert slope * sign > 5
+        np.testing.assert_allclose(places[:, axis], start + slope * np.array(values), atol=0.1)
+
+
+def test_a_page_with_trainings_needs_no_torch(tmp_path: Path, harness: Harness) -> None:
+    harness("run", "--algo", "rs,re", "--bench", "nb201", "--seeds", "4", "--budget", "1e5", "--processes", "1")
+    write_training(TRAININGS[0], Path("results/trained/a.parquet"))
+    code = "import sys; from harness.cli import _status; sys.exit(_status() or 'torch' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "report", "results"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "report.html\n"), done.stderr
+    assert "1 architecture, 1 training" in Path("report.html").read_text()
+    for folder in ("results/trained", "only"):
+        write_training(TRAININGS[0], Path("only/trained/a.parquet"))
+        refused = harness("report", folder, "-o", "other.html")
+        assert (refused.status, refused.out) == (2, "")
+        assert f"{folder} has trainings, but no finished study, which is what a page is about." in refused.err
+    assert not Path("other.html").exists()
+    Path("results/trained/b.parquet").write_bytes(b"PAR1")
+    assert "b.parquet is not a readable Parquet file" in harness("report", "results").err
+
+
+def test_predictors_have_a_section() -> None:
+    found = [quality("ridge", 0.5), quality("forest", 0.6)]
+    parsed = Parsed(made(OUTCOMES, qualities=by_file(found, "predictions")))
+    inside = parsed.inside["predictors"]
+    for one in found:
+        for record in summary(one):
+            assert f"{record['spearman_mean']:.3g} ± {record['spearman_sem']:.1g}" in inside
+    assert "harness plot results --figure prediction --measure spearman -o prediction.pdf" in inside
+    (drawn,) = [a for tag, a in parsed.tags if tag == "svg" and a.get("class") == "still"]
+    assert str(drawn["aria-label"]).startswith("Spearman's rank correlation on NAS-Bench-201, cifar10: ridge, forest.")
+    twice = replace(found[0], study=replace(found[0].study, stop=2))
+    told = Parsed(made(OUTCOMES, qualities=by_file([found[0], twice], "predictions"))).inside["predictors"]
+    assert "There is no picture: two studies of one predictor on nb201/cifar10 differ" in told
+
+
 def test_names_cannot_become_markup(text: str) -> None:
     injected = made(hostile())
     plain = {tag for tag, _ in Parsed(text).tags}
@@ -264,7 +428,7 @@ def test_the_numbers_of_a_page_are_those_of_the_commands(harness: Harness, tmp_p
     parsed = Parsed(text)
     drawn = [a["aria-label"] for tag, a in parsed.tags if tag == "svg" and a.get("role") == "img"]
     assert len(drawn) == 2
-    assert all(label and re.match(r"Cell: (\d to \d \w+(; )?)+$", label) for label in drawn)
+    assert all(label and re.match(r"Cell: ((in|1|2) to (1|2|out) \w+(; )?)+$", label) for label in drawn)
     assert "of 12 runs, validation regret" in parsed.inside["cells"]
     assert [p.name for p in (tmp_path / "deep").iterdir()] == ["r.html"]
     assert harness("compare", "results").out.splitlines()[0] in parsed.inside["tests"]

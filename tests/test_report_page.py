@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_report import HOSTILE, OUTCOMES, hostile, made, payload
+from test_report import HOSTILE, OUTCOMES, TRAININGS, TRANSFERS, by_file, hostile, made, payload, quality
 
 from harness import Rules, registry, simulate
 from harness.outcome import Outcome
@@ -94,7 +94,9 @@ def outcomes() -> list[Outcome]:
 @pytest.fixture(scope="module")
 def path(outcomes: list[Outcome], tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("page") / "report.html"
-    path.write_text(made(outcomes), encoding="utf-8")
+    trainings = by_file([*TRAININGS, *TRANSFERS], "trained")
+    qualities = by_file([quality("ridge", 0.5), quality("forest", 0.6)], "predictions")
+    path.write_text(made(outcomes, trainings=trainings, qualities=qualities), encoding="utf-8")
     return path
 
 
@@ -258,7 +260,45 @@ def test_controls_and_pictures_have_names(browser: Browser, path: Path) -> None:
     assert named["checkbox"][:3] == ["rs", "re", "ls"]
     assert named["slider"] == ["Read at time"] * 2
     assert {"Regret", "Time axis", "Regret axis", "Band"} <= set(named["group"])
-    assert sum(name.startswith("Cell: ") for name in named.get("image", []) + named.get("img", [])) == 3
+    pictures = named.get("image", []) + named.get("img", [])
+    assert sum(name.startswith("Cell: ") for name in pictures) == 3
+    assert sum(name.startswith("Trained accuracy over that of the table") for name in pictures) == 2
+    assert sum(name.startswith("Spearman's rank correlation on NAS-Bench-201") for name in pictures) == 1
+
+
+def lightness(colour: str) -> float:
+    """Relative luminance of `rgb(r, g, b)` as CSS has it."""
+    parts = [int(part) / 255 for part in re.findall(r"\d+", colour)[:3]]
+    linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+    return float(np.dot([0.2126, 0.7152, 0.0722], linear))
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("width", [320, 1200])
+def test_trainings_can_be_read_off_anywhere(browser: Browser, path: Path, width: int, dark: bool) -> None:
+    browser.open(path, width=width, dark=dark)
+    paper = lightness(browser.one("body").value_of_css_property("background-color"))
+
+    def contrast(colour: str) -> float:
+        low, high = sorted([paper, lightness(colour)])
+        return (high + 0.05) / (low + 0.05)
+
+    for section in ("trained", "predictors"):
+        stills = browser.driver.find_elements("css selector", f"#{section} svg.still")
+        for still in stills:
+            assert still.rect["x"] >= 0
+            assert still.rect["x"] + still.rect["width"] <= width
+            assert still.rect["height"] >= 200
+        scale = stills[0].rect["width"] / 388
+        for text in browser.driver.find_elements("css selector", f"#{section} svg.still text"):
+            assert float(text.value_of_css_property("font-size")[:-2]) * scale >= 8
+            assert contrast(text.value_of_css_property("fill")) > 4.5
+    dots = browser.driver.find_elements("css selector", "#trained .dot")
+    assert len(dots) == len({one.origin.row for one in TRAININGS}) + len(TRANSFERS)
+    assert all(contrast(dot.value_of_css_property("fill")) > 3 for dot in dots)
+    rows = browser.driver.find_elements("css selector", "#trained tbody tr")
+    assert len(rows) == len(TRAININGS) + len(TRANSFERS)
+    assert rows[0].is_displayed()
 
 
 @pytest.mark.parametrize("width", [320, 360, 768])

@@ -91,6 +91,19 @@ def test_holm_is_the_step_down_procedure(given_p: list[float]) -> None:
     assert (adjusted >= p).all()
 
 
+@pytest.mark.parametrize("levels", [1, 5, 10_000])
+def test_the_interval_of_improvement_is_that_of_every_pair_of_runs(levels: int) -> None:
+    values = rng(levels).integers(levels, size=(3, 40)) / 7
+    weights = s.bootstrap_weights(40, rng(), 300)
+    found = s.improvement_intervals(values, weights)
+    assert list(found) == [(0, 1), (0, 2), (1, 2)]
+    for (a, b), estimate in found.items():
+        wins = (values[a][:, None] < values[b]) + 0.5 * (values[a][:, None] == values[b])
+        assert estimate.value == pytest.approx(wins.mean())
+        expected = s.percentiles(np.einsum("bi,ij,bj->b", weights, wins, weights))
+        np.testing.assert_allclose(estimate[1:], expected, rtol=1e-12)
+
+
 def test_probability_of_improvement_is_the_u_statistic() -> None:
     a, b = rng(1).integers(0, 9, 30).astype(float), rng(2).integers(0, 9, 50).astype(float)
     u = stats.mannwhitneyu(b, a).statistic

@@ -376,7 +376,7 @@ def test_from_a_study_to_a_validated_table(harness: Harness) -> None:
     again = harness("train", "results", "--top", "3", "--repeats", "1", *QUICK)
     assert again.out == answer.out
     said = harness("validate", "results")
-    assert "nb201/cifar10 against digits, 1 epochs (a transfer" in said.out
+    assert "nb201/cifar10 against digits, 1 epoch (a transfer" in said.out
     data = json.loads(harness("validate", "results", "--json").out)
     assert sorted(row["row"] for row in data["trainings"]) == sorted(found)
     (agreement,) = data["agreements"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from importlib import import_module
 from typing import NoReturn
@@ -10,6 +11,7 @@ import click
 
 from harness import __version__
 from harness.errors import HarnessError, unknown
+from harness.files import FULL
 
 # The submodule `list` takes the builtin's name in this namespace as soon as it is imported.
 COMMANDS = {
@@ -30,6 +32,9 @@ COMMANDS = {
     "validate": "Hold the table's accuracies against trained ones.",
     "regress": "Tell whether an algorithm became worse than its baseline.",
 }
+
+_REFUSALS = (*FULL, errno.EROFS, errno.EACCES, errno.EPERM)
+"""What is the fault of a disk or of permissions, not a bug."""
 
 
 class _Group(click.Group):
@@ -77,6 +82,13 @@ def _status() -> int:
     except BrokenPipeError:
         sys.stdout = None  # the reader has gone; nothing is flushed to it at exit
         return 141
+    except OSError as error:
+        if error.errno not in _REFUSALS:
+            raise
+        if error.filename is None:
+            sys.stdout = None  # what is left in it cannot be printed either
+        what = "write" if error.filename is None else f"access {error.filename}"
+        return _complain(f"cannot {what}: {error.strerror}.", "free some space, or choose another place.")
 
 
 def _complain_of_usage(error: click.ClickException) -> int:

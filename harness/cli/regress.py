@@ -61,8 +61,13 @@ def command(
     summary = regression_report.markdown(judgements, margin, alpha)
     click.echo(summary, nl=False)
     if step := os.environ.get("GITHUB_STEP_SUMMARY"):
-        with Path(step).open("a", encoding="utf-8") as file:
-            file.write(summary)
+        try:
+            with Path(step).open("a", encoding="utf-8") as file:
+                file.write(summary)
+        except OSError as error:
+            raise HarnessError(
+                f"cannot write to {step}, which GITHUB_STEP_SUMMARY names: {error.strerror}.", "unset it."
+            ) from None
     if junit:
         with whole(junit) as temporary:
             temporary.write_bytes(regression_report.junit(judgements, margin, alpha))

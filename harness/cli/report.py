@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from harness.cli.options import Numbers, Share
+from harness.errors import HarnessError
 
 
 @click.command("report", short_help="Write a page about results: curves, ranks, tests, cells, provenance.")
@@ -24,13 +25,44 @@ from harness.cli.options import Numbers, Share
 def command(results: tuple[Path, ...], output: Path, at: list[float] | None, alpha: float) -> None:
     """Write one self-contained HTML page about the studies in RESULTS, files or folders, and print its path.
 
-    It works offline, on a phone, in the dark and on paper; the curves answer to mouse, finger and keyboard.
+    Trainings and the quality of predictors that are kept in the folders are shown too. The page works offline, on a
+    phone, in the dark and on paper; the curves answer to mouse, finger and keyboard.
     """
+    from harness import quality_store
     from harness.files import whole
     from harness.report import page
-    from harness.store import find, read
+    from harness.store import read
+    from harness.train import results as trained
 
-    text = page({path: read(path) for path in find(results)}, [*map(str, results)], at=at or (), alpha=alpha)
+    folders = [path for path in results if path.is_dir()]
+    trainings = {path: trained.read(path) for folder in folders for path in trained.within(folder)}
+    qualities = {path: quality_store.read(path) for folder in folders for path in quality_store.within(folder)}
+    text = page(
+        {path: read(path) for path in _studies(results, {*trainings})},
+        [*map(str, results)],
+        trainings=trainings,
+        qualities=qualities,
+        at=at or (),
+        alpha=alpha,
+    )
     with whole(output) as temporary:
         temporary.write_text(text, encoding="utf-8")
     click.echo(output)
+
+
+def _studies(results: tuple[Path, ...], trainings: set[Path]) -> list[Path]:
+    """The files of studies. Raises HarnessError if there are none, and says if there are trainings instead."""
+    from harness.store import find
+
+    try:
+        found = [path for path in find(results) if path not in trainings]
+    except HarnessError:
+        if not trainings:
+            raise
+        found = []
+    if not found:
+        raise HarnessError(
+            f"{', '.join(map(str, results))} has trainings, but no finished study, which is what a page is about.",
+            "run algorithms first (harness run), or see what the trainings say: harness validate",
+        )
+    return found

@@ -162,41 +162,35 @@ def listing(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Grid:
 
 def trainings(rows: Sequence[dict[str, Any]]) -> Grid:
     """Trained accuracies beside those of the table, architecture by architecture and repeat by repeat."""
-    right = ("seed", "epochs", "val %", "test %", "table val %", "table repeats", "seconds")
+    from harness.train import validation
+
+    columns = validation.columns(rows)
     grid = Grid(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     grid.add_column("architecture", overflow="fold", ratio=1)
-    for name in ("table", "images", *right):
-        grid.add_column(name, justify="right" if name in right else "left", no_wrap=True)
-    for row in rows:
-        where = _ABSENT if row["row"] is None else f"{row['benchmark']}:{row['row']}"
-        images = f"{row['images']} (transfer)" if row["transfer"] else row["images"]
-        repeats = " ".join(map(_percent, row["table_repeats"])) or _ABSENT
-        trained = "diverged" if row["diverged"] else _percent(row["val_accuracy"])
-        accuracies = (trained, _percent(row["test_accuracy"]), _percent(row["table_val_accuracy"]), repeats)
-        cells = (str(row["seed"]), str(row["epochs"]), *accuracies, f"{row['seconds']:,.1f}")
-        grid.add_row(row["architecture"], where, images, *cells)
+    for name in columns:
+        grid.add_column(name, justify="left" if name in ("table", "images") else "right", no_wrap=True)
+    for cells in zip((row["architecture"] for row in rows), *columns.values(), strict=True):
+        grid.add_row(*cells)
     return grid
 
 
 def found(rows: Sequence[dict[str, Any]]) -> Grid:
     """The best architectures of a search: what it had seen of them, and what they came to in the end."""
+    from harness.train import validation
+
     grid = Grid(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     grid.add_column("architecture", overflow="fold", ratio=1)
     for name in ("searched", "val %", "trained", "val %", "test %", "parameters"):
         grid.add_column(name, justify="right", no_wrap=True)
     for row in rows:
-        trained = "diverged" if row["diverged"] else _percent(row["val_accuracy"])
+        trained = "diverged" if row["diverged"] else validation.percent(row["val_accuracy"])
         grid.add_row(
             row["architecture"],
             f"{row['searched_epochs']} epochs",
-            _percent(row["searched_val_accuracy"]),
+            validation.percent(row["searched_val_accuracy"]),
             f"{row['epochs']} epochs",
             trained,
-            _percent(row["test_accuracy"]),
+            validation.percent(row["test_accuracy"]),
             f"{row['parameters']:,}",
         )
     return grid
-
-
-def _percent(share: float | None) -> str:
-    return _ABSENT if share is None else f"{100 * share:.2f}"

@@ -23,7 +23,7 @@ def command(results: tuple[Path, ...], as_json: bool) -> None:
     from harness.train import results as store
     from harness.train import validation
 
-    trainings = [training for training in map(store.read, store.find(results)) if training.origin is not None]
+    trainings = validation.with_table(map(store.read, store.find(results)))
     if not trainings:
         raise HarnessError(
             "none of these trainings is of an architecture with a table.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import matplotlib as mpl
 import numpy as np
@@ -23,20 +23,27 @@ LABELS = {
 _LOG = {"mse", "regret"}
 
 
+def by_benchmark(qualities: Iterable[Quality]) -> dict[str, list[Quality]]:
+    """The qualities of each benchmark. Raises HarnessError if two of one benchmark have the same name."""
+    groups: dict[str, list[Quality]] = {}
+    for quality in qualities:
+        groups.setdefault(quality.study.benchmark, []).append(quality)
+    for name, same in groups.items():
+        if len({quality.study.label for quality in same}) < len(same):
+            raise HarnessError(f"two studies of one predictor on {name} differ in seeds, sizes or noise.", _NAME)
+    return groups
+
+
 def quality_figure(qualities: Sequence[Quality], measure: str = "spearman", width: Width | None = None) -> Figure:
     """A measure of predictors over the training sample, mean and two standard errors, one panel per benchmark.
 
     Raises HarnessError if two of a panel have the same name.
     """
-    groups: dict[str, list[Quality]] = {}
-    for quality in qualities:
-        groups.setdefault(quality.study.benchmark, []).append(quality)
+    groups = by_benchmark(qualities)
     looks = styles(quality.study.label for quality in qualities)
     with mpl.rc_context(STYLE):
         figure, axes = panels(len(groups), width)
-        for axis, (name, same) in zip(axes, groups.items(), strict=True):
-            if len({quality.study.label for quality in same}) < len(same):
-                raise HarnessError(f"two studies of one predictor on {name} differ in seeds, sizes or noise.", _NAME)
+        for axis, same in zip(axes, groups.values(), strict=True):
             for quality in same:
                 rows = [row for row in summary(quality) if row[f"{measure}_mean"] is not None]
                 mean = np.array([row[f"{measure}_mean"] for row in rows])

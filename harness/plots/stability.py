@@ -7,7 +7,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from harness.errors import HarnessError
-from harness.plots.cells import draw_cell
+from harness.plots.drawing import cell
+from harness.plots.graphs import paint
 from harness.plots.style import STYLE, panels
 from harness.stability import By, Fares, Patterns, ranking
 from harness.table import Table
@@ -30,7 +31,7 @@ def stability_figure(found: Patterns, by: By, top: int, seen: Fares | None = Non
     with mpl.rc_context(STYLE):
         figure, axes = panels(len(order), height=1.6)
         for rank, (axis, pattern) in enumerate(zip(axes, order.tolist(), strict=True), start=1):
-            draw_cell(axis, found.table.space, found.table.codes[found.shown[pattern]], plain=True)
+            paint(axis, cell(found.table.space, found.table.codes[found.shown[pattern]], plain=True))
             count = found.count[pattern]
             lines = [f"{rank}. {count:,} architecture{'s' if count > 1 else ''}", _fares(measured, pattern)]
             if seen is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import zlib
@@ -14,6 +15,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_pgf import LatexError
 from matplotlib.figure import Figure
 
 from harness import __version__
@@ -150,13 +152,41 @@ def save(figure: Figure, path: Path, source: Mapping[str, Any] | None = None) ->
     metadata: dict[str, Any] = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}.get(kind, {})
     if source is not None and kind != "pgf":
         metadata[{"pdf": "Subject", "svg": "Description", "png": "Description"}[kind]] = json.dumps(source)
-    described: dict[str, Any] = {"metadata": metadata} if metadata else {}
-    tex = {"pgf.texsystem": _tex(), "pgf.rcfonts": False} if kind == "pgf" else {}
-    with whole(path) as temporary, mpl.rc_context(STYLE | tex):
-        figure.savefig(temporary, format=kind, **described)
+    drawn = _drawn(figure, kind, {"metadata": metadata} if metadata else {})
+    with whole(path) as temporary:
+        temporary.write_bytes(drawn)
     if source is not None:
         with whole(path.with_suffix(".json")) as temporary:
             temporary.write_text(json.dumps(source, indent=1) + "\n", encoding="utf-8")
+
+
+def _drawn(figure: Figure, kind: str, described: Mapping[str, Any]) -> bytes:
+    """The figure as a file. Raises HarnessError if it takes LaTeX, and that is not there or fails."""
+    system = _tex() if kind == "pgf" else None
+    file = io.BytesIO()
+    with mpl.rc_context(STYLE | ({"pgf.texsystem": system, "pgf.rcfonts": False} if system else {})):
+        try:
+            figure.savefig(file, format=kind, **described)
+        except (LatexError, RuntimeError, ValueError, OSError) as error:
+            if system is None and not mpl.rcParams["text.usetex"]:
+                raise
+            raise _tex_failed(error, system) from None
+    return file.getvalue()
+
+
+def _tex_failed(error: Exception, system: str | None) -> HarnessError:
+    """LaTeX in the words of its own first complaint, the line that begins with an exclamation mark."""
+    lines = f"{error}\n{getattr(error, 'latex_output', '')}".splitlines()
+    reason = next((line.lstrip("! ") for line in lines if line.startswith("!")), lines[0]).rstrip(".: ")
+    if system is None:
+        return HarnessError(
+            f"matplotlib is set to let LaTeX write its texts, which failed: {reason}.",
+            "mend the installation of LaTeX, or set text.usetex to False in the file matplotlibrc.",
+        )
+    return HarnessError(
+        f"{system} failed to measure the texts of a PGF figure: {reason}.",
+        "mend the installation of LaTeX (Debian: apt-get install texlive-xetex), or end the name in .pdf",
+    )
 
 
 def _tex() -> str:

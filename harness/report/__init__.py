@@ -16,9 +16,12 @@ from harness import __version__
 from harness.comparison import compare
 from harness.outcome import Kind, Outcome
 from harness.plots.style import COLOURS, provenance
+from harness.quality import Quality
 from harness.report import curves
 from harness.report.markup import element, html
-from harness.report.sections import SECTIONS, Report
+from harness.report.section import Report
+from harness.report.sections import SECTIONS
+from harness.train.results import Training
 
 __all__ = ["page"]
 
@@ -27,25 +30,33 @@ _ON_DARK = ("#4FA3E0", "#F07F2E", "#2CC295", "#E39BC5", "#EDB13C", "#7CC8F2", "#
 
 
 def page(
-    studies: Mapping[Path, Outcome], results: Sequence[str], *, at: Sequence[float] = (), alpha: float = 0.05
+    studies: Mapping[Path, Outcome],
+    results: Sequence[str],
+    *,
+    trainings: Mapping[Path, Training] | None = None,
+    qualities: Mapping[Path, Quality] | None = None,
+    at: Sequence[float] = (),
+    alpha: float = 0.05,
 ) -> str:
     """The HTML of the page about `studies`, by their files; `results` is what the command line named.
 
-    `at` and `alpha` are those of `compare`. Equal arguments give equal pages. Raises HarnessError if the studies
-    cannot be compared or paired.
+    `trainings` and `qualities` of predictors, by their files too, get sections of their own. `at` and `alpha` are those
+    of `compare`. Equal arguments give equal pages. Raises HarnessError if the studies cannot be compared or paired.
     """
     outcomes = [*studies.values()]
     kinds: list[Kind] = ["val"]
     kinds += ["test"] if any(outcome.reference.test_optimum is not None for outcome in outcomes) else []
     comparisons = {kind: compare(outcomes, kind, at=at, alpha=alpha) for kind in kinds}
-    report = Report(studies, shlex.join(results), at, comparisons, curves.ranks(outcomes, kinds))
+    ranks = curves.ranks(outcomes, kinds)
+    report = Report(studies, trainings or {}, qualities or {}, shlex.join(results), at, comparisons, ranks)
     data = {
         "results": report.results,
         "kinds": kinds,
-        "looks": curves.looks(outcomes),
+        "looks": curves.looks(outcome.study.label for outcome in outcomes),
         "benchmarks": curves.regrets(report.groups, kinds),
         "ranks": None if isinstance(report.ranks, str) else report.ranks,
-        "provenance": provenance(outcomes, {"at": [*at], "alpha": alpha}),
+        "provenance": provenance([*outcomes, *report.qualities.values()], {"at": [*at], "alpha": alpha})
+        | {"trainings": [{"id": one.job.id, **one.job.to_json()} for one in report.trainings.values()]},
     }
     return _html(report, data)
 

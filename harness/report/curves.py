@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from harness.arrays import Floats
-from harness.comparison import by_benchmark
 from harness.errors import HarnessError
 from harness.outcome import Kind, Outcome, moments
 from harness.plots.profiles import average_ranks
 from harness.plots.regret import everywhere
 from harness.plots.style import COLOURS, DASHES, styles
-from harness.report.sections import against
-from harness.statistics import simultaneous_width
+from harness.report.section import against
+from harness.statistics import bootstrap_weights, sup_t
 
 _LOG_STAMPS, _LINEAR_STAMPS = 300, 100
 
@@ -43,13 +42,14 @@ def regrets(groups: Mapping[str, Sequence[Outcome]], kinds: Sequence[Kind]) -> l
 
 def _benchmark(name: str, same: Sequence[Outcome], kinds: Sequence[Kind]) -> dict[str, Any]:
     grid = times(same)
+    seeds = len(same[0].trajectory.seeds)
+    weights = bootstrap_weights(seeds, np.random.default_rng(0))
     curves = []
     for outcome in same:
         first = int(np.searchsorted(grid, everywhere(outcome)))
         there: list[Kind] = [kind for kind in kinds if kind == "val" or outcome.reference.test_optimum is not None]
         record: dict[str, Any] = {"label": outcome.study.label, "from": first}
-        curves.append(record | {kind: _curve(outcome.regret(kind, grid[first:])) for kind in there})
-    seeds = len(same[0].trajectory.seeds)
+        curves.append(record | {kind: _curve(outcome.regret(kind, grid[first:]), weights) for kind in there})
     return {
         "name": name,
         "title": same[0].reference.title,
@@ -60,10 +60,10 @@ def _benchmark(name: str, same: Sequence[Outcome], kinds: Sequence[Kind]) -> dic
     }
 
 
-def _curve(regret: Floats) -> dict[str, Any]:
-    """Mean and standard error over seeds of `regret` Float[S, G] to five digits."""
+def _curve(regret: Floats, weights: Floats) -> dict[str, Any]:
+    """Mean and standard error over seeds of `regret` Float[S, G] to five digits, and the width of the whole band."""
     mean, sem = moments(regret)
-    width = simultaneous_width(regret, np.random.default_rng(0))
+    width = sup_t(regret, weights)
     return {"mean": _digits(mean, 5).tolist(), "sem": _digits(sem, 5).tolist(), "width": round(width, 2)}
 
 
@@ -85,11 +85,10 @@ def ranks(outcomes: Sequence[Outcome], kinds: Sequence[Kind]) -> dict[str, Any] 
     return found
 
 
-def looks(outcomes: Sequence[Outcome]) -> dict[str, dict[str, Any]]:
-    """Number of the colour and dashes of each algorithm, those of the figures; dashes in widths of the line."""
-    chosen = styles(o.study.label for same in by_benchmark(outcomes).values() for o in same)
+def looks(labels: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Number of the colour and dashes of each of `labels`, those of the figures; dashes in widths of the line."""
     dashes = {str(dash): "" if isinstance(dash, str) else " ".join(map(str, dash[1])) for dash in DASHES}
     return {
         label: {"colour": COLOURS.index(look["color"]), "dash": dashes[str(look["linestyle"])]}
-        for label, look in chosen.items()
+        for label, look in styles(labels).items()
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import io
 import json
 import os
@@ -15,6 +14,7 @@ from typing import Any
 import torch
 
 from harness.errors import HarnessError
+from harness.files import FULL
 from harness.train.results import Job
 
 
@@ -31,7 +31,7 @@ def save(path: Path, job: Job, state: dict[str, Any]) -> None:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        full = error.errno in FULL
         kept = "the same command goes on from the checkpoint before" if path.exists() else "run the same command again"
         raise HarnessError(
             f"cannot write the checkpoint {path}: {error.strerror or error}.",

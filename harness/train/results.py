@@ -174,24 +174,28 @@ def read(source: Path) -> Training:
     return Training(Job.from_json(footer["job"]), curve, footer["facts"], origin)
 
 
-def find(folders: Iterable[Path]) -> list[Path]:
-    """The trainings in `folders`, or in their subfolders TRAINED. Raises HarnessError if there are none."""
-    folders = list(folders)
-    found: dict[Path, None] = {}
-    for folder in folders:
-        if not folder.exists():
-            raise HarnessError(f"there is nothing at {folder}.", "`harness train` makes trainings; --out says where.")
-        if folder.is_file():
-            found[folder] = None
-            continue
-        inside = folder / TRAINED if (folder / TRAINED).is_dir() else folder
-        found.update(dict.fromkeys(file for file in sorted(inside.glob("*.parquet")) if _may_be_one(file)))
+def find(paths: Iterable[Path]) -> list[Path]:
+    """The trainings among `paths`, files or folders that are searched as by `within`.
+
+    Raises HarnessError if there are none.
+    """
+    paths = list(paths)
+    for path in paths:
+        if not path.exists():
+            raise HarnessError(f"there is nothing at {path}.", "`harness train` makes trainings; --out says where.")
+    found = dict.fromkeys(file for path in paths for file in ([path] if path.is_file() else within(path)))
     if not found:
         raise HarnessError(
-            f"no finished training in {', '.join(map(str, folders))}.",
+            f"no finished training in {', '.join(map(str, paths))}.",
             "make one: harness train results --top 5 --data digits",
         )
     return list(found)
+
+
+def within(folder: Path) -> list[Path]:
+    """The trainings in `folder`, or in its subfolder TRAINED if it has one; broken files too, which `read` tells."""
+    inside = folder / TRAINED if (folder / TRAINED).is_dir() else folder
+    return [file for file in sorted(inside.glob("*.parquet")) if _may_be_one(file)]
 
 
 def _may_be_one(file: Path) -> bool:

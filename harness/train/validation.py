@@ -2,35 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
+from harness.outcome import Kind
 from harness.statistics import Estimate, kendall
 from harness.train.results import Training
 
-Kind = Literal["val", "test"]
+ABSENT = "–"
 _FAMILIES = {"nb101": "cifar10", "1shot1": "cifar10", "cifar10-valid": "cifar10"}
+
+
+@dataclass(frozen=True)
+class Point:
+    """An architecture: its accuracies in trainings, and those in its `row` of the table, one per repeat."""
+
+    row: int
+    architecture: str
+    trained: tuple[float, ...]
+    table: tuple[float, ...]
 
 
 @dataclass(frozen=True)
 class Agreement:
     """Kendall's tau-b over the architectures of a benchmark, trained on one image set by one recipe.
 
-    `transfer`: the table is of another image set. `tau` is None where fewer than three architectures were trained, or
-    all are tied.
+    `kind` of the trained accuracies is held `against` that of the table. `transfer`: the table is of another image set.
+    `tau` is None where fewer than three architectures were trained, or all are tied.
     """
 
     benchmark: str
     images: str
     recipe: str
     kind: Kind
+    against: Kind
     epochs: int
     transfer: bool
     architectures: int
     trainings: int
+    points: tuple[Point, ...]
     tau: Estimate | None
 
 
@@ -40,6 +53,24 @@ def transfer(training: Training) -> bool:
     family, _, dataset = training.origin.benchmark.partition("/")
     measured_on = training.origin.images or _FAMILIES.get(family) or _FAMILIES.get(dataset, dataset)
     return measured_on != training.job.images
+
+
+def with_table(trainings: Iterable[Training]) -> list[Training]:
+    """The trainings of architectures that have a table: by benchmark and images, the table's best first, by seed."""
+
+    def place(training: Training) -> tuple[Any, ...]:
+        job, origin = training.job, training.origin
+        assert origin is not None
+        return (
+            origin.benchmark,
+            job.images,
+            -(_mean(origin.validation) or 0.0),
+            origin.row,
+            job.recipe.epochs,
+            job.seed,
+        )
+
+    return sorted((training for training in trainings if training.origin is not None), key=place)
 
 
 def row(training: Training) -> dict[str, Any]:
@@ -69,11 +100,32 @@ def row(training: Training) -> dict[str, Any]:
     }
 
 
+def columns(rows: Sequence[dict[str, Any]]) -> dict[str, list[str]]:
+    """The `rows` as the columns of a table, texts by their heading; accuracies in percent.
+
+    A column without any number is left out.
+    """
+    texts = {
+        "table": [ABSENT if row["row"] is None else f"{row['benchmark']}:{row['row']}" for row in rows],
+        "images": [f"{row['images']} (transfer)" if row["transfer"] else row["images"] for row in rows],
+        "seed": [str(row["seed"]) for row in rows],
+        "epochs": [str(row["epochs"]) for row in rows],
+        "val %": ["diverged" if row["diverged"] else percent(row["val_accuracy"]) for row in rows],
+        "test %": [percent(row["test_accuracy"]) for row in rows],
+        "table val %": [percent(row["table_val_accuracy"]) for row in rows],
+        "table repeats": [" ".join(map(percent, row["table_repeats"])) or ABSENT for row in rows],
+        "table test %": [percent(row["table_test_accuracy"]) for row in rows],
+        "seconds": [f"{row['seconds']:,.1f}" for row in rows],
+    }
+    return {heading: cells for heading, cells in texts.items() if set(cells) != {ABSENT}}
+
+
 def agreements(trainings: Sequence[Training], seed: int = 0) -> list[Agreement]:
     """How trained accuracies, means over repeats, agree with the table's; one for each way of training.
 
-    Validation accuracies where images were held out, test accuracies elsewhere, each against the table's of that kind;
-    diverged trainings are left out. Intervals are of the bootstrap over architectures.
+    Validation accuracies where images were held out, test accuracies elsewhere, each against the table's of that kind,
+    or its validation accuracies if it has no others; diverged trainings are left out. Intervals are of the bootstrap
+    over architectures.
     """
     groups: dict[tuple[Any, ...], list[Training]] = {}
     for training in trainings:
@@ -96,44 +148,59 @@ def _kind(training: Training) -> Kind:
 
 
 def _agreement(group: Sequence[Training], seed: int) -> Agreement:
-    kind, job = _kind(group[0]), group[0].job
-    trained: dict[str, list[float]] = {}
-    table: dict[str, float] = {}
-    for training in group:
-        origin = training.origin
-        assert origin is not None
-        published = _mean(origin.test if kind == "test" and origin.test else origin.validation)
-        if published is not None:
-            trained.setdefault(training.job.architecture.text, []).append(training.curve.accuracy)
-            table[training.job.architecture.text] = published
-    ours = np.array([np.mean(values) for values in trained.values()])
-    theirs = np.array([table[text] for text in trained])
-    enough = len(ours) > 2 and np.ptp(ours) > 0 and np.ptp(theirs) > 0
-    tau = kendall(theirs, ours, np.random.default_rng(seed)) if enough else None
-    assert group[0].origin is not None
+    first, kind = group[0], _kind(group[0])
+    assert first.origin is not None
+    against: Kind = "test" if kind == "test" and first.origin.test else "val"
+    points = _points(group, against)
+    ours, theirs = (np.array([np.mean(getattr(p, name)) for p in points]) for name in ("trained", "table"))
+    enough = len(points) > 2 and np.ptp(ours) > 0 and np.ptp(theirs) > 0
     return Agreement(
-        group[0].origin.benchmark,
-        job.images,
-        job.recipe.title,
+        first.origin.benchmark,
+        first.job.images,
+        first.job.recipe.title,
         kind,
-        job.recipe.epochs,
-        transfer(group[0]),
-        len(ours),
-        len(group),
-        tau,
+        against,
+        first.job.recipe.epochs,
+        transfer(first),
+        len(points),
+        sum(len(point.trained) for point in points),
+        points,
+        kendall(theirs, ours, np.random.default_rng(seed)) if enough else None,
     )
+
+
+def _points(group: Sequence[Training], against: Kind) -> tuple[Point, ...]:
+    """The architectures that the table has accuracies of."""
+    found: dict[str, Point] = {}
+    for training in group:
+        origin, text = training.origin, training.job.architecture.text
+        assert origin is not None
+        published = origin.test if against == "test" else origin.validation
+        if published:
+            before = found[text].trained if text in found else ()
+            found[text] = Point(origin.row, text, (*before, training.curve.accuracy), published)
+    return tuple(found.values())
+
+
+def name(agreement: Agreement) -> str:
+    """`nb201/cifar10 against digits, 6 epochs`."""
+    return f"{agreement.benchmark} against {agreement.images}, {_count(agreement.epochs, 'epoch')}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'s' if number != 1 else ''}"
 
 
 def sentence(agreement: Agreement) -> str:
     """The agreement in words."""
-    what = f"{agreement.benchmark} against {agreement.images}, {agreement.epochs} epochs"
-    mark = " (a transfer: the table is of other images)" if agreement.transfer else ""
-    count = f"{agreement.architectures} architectures, {agreement.trainings} trainings"
+    what, mark = name(agreement), " (a transfer: the table is of other images)" if agreement.transfer else ""
+    count = f"{_count(agreement.architectures, 'architecture')}, {_count(agreement.trainings, 'training')}"
     if agreement.tau is None:
         return f"{what}{mark}: no rank correlation of {count}."
     tau = agreement.tau
+    other = "" if agreement.against == agreement.kind else f" with the table's {agreement.against} accuracy"
     return (
-        f"{what}{mark}: Kendall's tau of {agreement.kind} accuracy {tau.value:.2f}, "
+        f"{what}{mark}: Kendall's tau of {agreement.kind} accuracy{other} {tau.value:.2f}, "
         f"95 % interval {tau.low:.2f} to {tau.high:.2f}, over {count}."
     )
 
@@ -144,3 +211,7 @@ def _mean(values: Sequence[float]) -> float | None:
 
 def _number(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
+
+
+def percent(share: float | None) -> str:
+    return ABSENT if share is None else f"{100 * share:.2f}"

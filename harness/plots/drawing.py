@@ -1,0 +1,127 @@
+"""Architectures as drawings: where vertices and arrows lie in the plane, for figures and the report page alike.
+
+Vertices stand in topological order on a line, so that no edge passes one. Cells of NAS-Bench-201, whose operators are
+on edges, have four vertices in the plane and arrows for their operators.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import cycle
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from harness.arrays import Ints
+from harness.benchmarks.nasbench201 import EDGES, OPERATORS
+from harness.benchmarks.nasbench201 import SPACE as NB201
+from harness.graphs import ABSENT, FIRST_OPERATOR, INPUT, OUTPUT, GraphView
+from harness.plots.style import COLOURS
+from harness.space import SearchSpace
+
+GREY = "#777777"
+_INK = "#444444"
+
+_PLACES = ((0.0, 0.0), (1.0, 0.75), (2.0, -0.75), (3.0, 0.0))
+_BENDS = {(0, 3): 0.0, (0, 1): -0.1, (0, 2): 0.1, (1, 2): 0.0, (1, 3): -0.1, (2, 3): 0.1}
+_ARC = 0.45
+"""The bend of an arc over vertices: over a distance of n it is so many halves of n high."""
+
+
+class Look(NamedTuple):
+    """How an operator is drawn: as a vertex of this colour or, where it has a `line`, as such an arrow."""
+
+    colour: str
+    line: Literal["", "-", "--", ":"] = ""
+
+
+class Vertex(NamedTuple):
+    """A vertex at (x, y), y upwards, with a `text` in it; `colour` is empty where there is no operator to show."""
+
+    x: float
+    y: float
+    text: str
+    operator: str
+    colour: str
+
+
+class Arrow(NamedTuple):
+    """An arrow between two vertices, by number; it swerves to the right by `bend` / 2 of its length."""
+
+    start: int
+    end: int
+    bend: float
+    operator: str
+    look: Look
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A graph in the plane; `box` is the left, right, lower and upper edge of what it takes.
+
+    `strong`: arrows stand for operators, and are drawn so.
+    """
+
+    vertices: tuple[Vertex, ...]
+    arrows: tuple[Arrow, ...]
+    box: tuple[float, float, float, float]
+    strong: bool = False
+
+
+_ON_EDGES = dict(
+    zip(
+        OPERATORS[1:],
+        (Look(GREY, "--"), Look(COLOURS[0], "-"), Look(COLOURS[1], "-"), Look(COLOURS[2], ":")),
+        strict=True,
+    )
+)
+
+
+def keys(space: SearchSpace) -> dict[str, Look]:
+    """How the operators of a space that has graphs are drawn."""
+    if space == NB201:
+        return _ON_EDGES
+    return {} if space.graphs is None else operators(space.graphs)
+
+
+def operators(view: GraphView) -> dict[str, Look]:
+    """How the operators of a view are drawn, in the order of its labels; skips are grey."""
+    rest = cycle(COLOURS)
+    return {name: Look(GREY if name.startswith("skip") else next(rest)) for name in view.operators}
+
+
+def cell(space: SearchSpace, codes: Ints, *, plain: bool = False) -> Drawing:
+    """The configuration `codes` Int[d] of a space that has graphs; `plain`: pruned, and operators all alike."""
+    assert space.graphs is not None
+    if space != NB201:
+        return graph(space.graphs, codes, plain=plain)
+    looks = _ON_EDGES
+    if plain:
+        codes = np.where(space.graphs.of(codes[None]).operators[0, 1:-1] != ABSENT, codes, 0)
+        looks = {name: Look(GREY, "--") if name == "skip_connect" else Look("#222222", "-") for name in looks}
+    names = ("in", "1", "2", "out")
+    named = [(edge, OPERATORS[code]) for edge, code in zip(EDGES, codes.tolist(), strict=True)]
+    return Drawing(
+        tuple(Vertex(x, y, name, "", "") for (x, y), name in zip(_PLACES, names, strict=True)),
+        tuple(Arrow(*edge, _BENDS[edge], name, looks[name]) for edge, name in named if name in looks),
+        (-0.4, 3.4, -1.1, 1.1),
+        strong=True,
+    )
+
+
+def graph(view: GraphView, codes: Ints, *, plain: bool = False) -> Drawing:
+    """The configuration `codes` Int[d], pruned, operators on vertices by colour or, `plain`, all alike.
+
+    The arcs of every other vertex are below.
+    """
+    graphs, looks = view.of(codes[None]), [*operators(view).items()]
+    present = np.flatnonzero(graphs.operators[0] != ABSENT)
+    edges = np.argwhere(graphs.adjacency[0][np.ix_(present, present)]).tolist()
+    vertices = []
+    for i, label in enumerate(graphs.operators[0, present].tolist()):
+        end = {INPUT: "in", OUTPUT: "out"}.get(label, "")
+        name, look = ("", Look("")) if end else looks[label - FIRST_OPERATOR]
+        vertices.append(Vertex(float(i), 0.0, end, name, "" if plain else look.colour))
+    arrows = tuple(Arrow(i, j, (_ARC if i % 2 else -_ARC) * (j - i > 1), "", Look(_INK, "-")) for i, j in edges)
+    above, below = (max((j - i for i, j in edges if i % 2 == side), default=1) * _ARC / 2 for side in (0, 1))
+    return Drawing(tuple(vertices), arrows, (-0.4, len(vertices) - 0.6, -below - 0.3, above + 0.3))
