@@ -214,4 +214,5 @@ def _number(value: float) -> float | None:
 
 
 def percent(share: float | None) -> str:
+    """A share as text, in percent."""
     return ABSENT if share is None else f"{100 * share:.2f}"
