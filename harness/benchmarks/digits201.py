@@ -15,7 +15,8 @@ from harness.table import Facts, Table
 
 PATH = Path(__file__).parent / "measured" / "digits201.toml"
 COMMAND = (
-    "harness tabulate nb201 --data digits --name digits201 --only none,skip_connect,nor_conv_3x3 --recipe digits201"
+    "harness tabulate nb201 --data digits --name digits201 --only none,skip_connect,nor_conv_3x3 --repeats 1 "
+    "--recipe digits201"
 )
 
 
