@@ -156,10 +156,16 @@ def folder_source(part: Callable[..., Any]) -> str:
 
 
 def _collect(module: ModuleType, used: dict[str, ModuleType]) -> None:
+    """Add `module` and what it uses to `used`.
+
+    A package does not use its submodules, which anybody may have imported.
+    """
     if module.__name__ in used or getattr(module, "__file__", None) is None:
         return
     used[module.__name__] = module
     for value in vars(module).values():
         home = value if inspect.ismodule(value) else sys.modules.get(str(getattr(value, "__module__", "")))
-        if home is not None and home.__name__.split(".")[0] == module.__name__.split(".")[0]:
+        if home is None or (home is value and home.__name__.startswith(f"{module.__name__}.")):
+            continue
+        if home.__name__.split(".")[0] == module.__name__.split(".")[0]:
             _collect(home, used)

@@ -6,6 +6,8 @@ import json
 import math
 import os
 import resource
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -89,6 +91,18 @@ def test_identity_is_everything_that_changes_numbers() -> None:
     assert len({s.id for s in [base, *others]}) == len(others) + 1
     for study in [base, *others]:
         assert Study.from_json(json.loads(json.dumps(study.to_json()))).id == study.id
+
+
+def test_identity_is_the_same_whatever_was_planned_before() -> None:
+    """In a process of its own, where nothing has imported the predictors' modules yet."""
+    code = (
+        "from harness import Rules, registry\nfrom harness.study import Study\n"
+        "table, rules = registry.benchmark('nb201'), Rules(evals=300)\n"
+        "ids = [Study.plan(table, name, {}, 0, 1, rules).id for name in ('npred', 'gpnas', 'npred')]\n"
+        "assert ids[0] == ids[2], ids\n"
+    )
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert answer.returncode == 0, answer.stderr
 
 
 @contextmanager
