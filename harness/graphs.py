@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.arrays import Bools, Ints
+from harness.rng import splitmix64
 from harness.space import Parameter, SearchSpace
 
 Translation = Callable[[Ints], Ints]
@@ -35,12 +36,14 @@ class Graphs(NamedTuple):
 class GraphView:
     """How the configurations of a space are seen as graphs: `of` maps codes Int[n, d] to n graphs.
 
-    `operators` are the names of the labels from `FIRST_OPERATOR` on.
+    `operators` are the names of the labels from `FIRST_OPERATOR` on. `unordered`: graphs that differ in the order of
+    their vertices only are one architecture with one entry in a table.
     """
 
     vertices: int
     operators: tuple[str, ...]
     of: Callable[[Ints], Graphs]
+    unordered: bool = False
 
     @property
     def labels(self) -> int:
@@ -94,7 +97,7 @@ def subspace(space: SearchSpace, parameters: Sequence[Parameter]) -> SearchSpace
     up, down = _translations(kept)
     view, graphs, split = space.graphs, None, None
     if view is not None:
-        graphs = GraphView(view.vertices, view.operators, lambda codes: view.of(up(codes)))
+        graphs = GraphView(view.vertices, view.operators, lambda codes: view.of(up(codes)), view.unordered)
     if space.split is not None:
         every = np.arange(max(map(len, kept)))[:, None]
         seen = up(np.minimum(every, [len(values) - 1 for values in kept]))
@@ -164,6 +167,21 @@ def pruned(adjacency: Bools, labels: Ints) -> Graphs:
     operators[:, 1:-1] = np.where(present[:, 1:-1], labels, ABSENT)
     operators[:, -1] = OUTPUT
     return Graphs(adjacency & present[:, :, None] & present[:, None, :], operators)
+
+
+def fingerprints(graphs: Graphs) -> NDArray[np.uint64]:
+    """A number for each graph, UInt64[n], which does not depend on the order of its vertices.
+
+    Every vertex takes in the sums over its predecessors and its successors, as often as there are vertices (Weisfeiler
+    and Lehman 1968). It tells all cells of NAS-Bench-101 apart.
+    """
+    edges = graphs.adjacency.astype(np.uint64)
+    hidden = splitmix64(graphs.operators.astype(np.uint64) + np.uint64(1))
+    for _ in range(graphs.operators.shape[1]):
+        before = (edges * hidden[:, :, None]).sum(axis=1)
+        after = (edges * hidden[:, None, :]).sum(axis=2)
+        hidden = splitmix64(hidden + splitmix64(before + np.uint64(1)) + splitmix64(splitmix64(after + np.uint64(2))))
+    return splitmix64(hidden.sum(axis=1))
 
 
 def line_graph(edges: Sequence[tuple[int, int]], drawn: Bools, labels: Ints) -> Graphs:

@@ -45,8 +45,10 @@ class Recipe:
 
     @property
     def benchmarks(self) -> list[str]:
-        """Full names of all benchmarks."""
-        return registry.expand(name for table in (*self.studies, *self.predict) for name in table["bench"])
+        """Full names of all benchmarks; a table of one's own is known once it is imported, and may be named before."""
+        names = [name for table in (*self.studies, *self.predict) for name in table["bench"]]
+        own = [name for name in names if name.startswith("own/")]
+        return [*registry.expand(name for name in names if name not in own), *dict.fromkeys(own)]
 
     @property
     def absent(self) -> list[str]:

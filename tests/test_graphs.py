@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import permutations
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,8 @@ import pytest
 
 from harness import SearchSpace, registry
 from harness.benchmarks import fcnet, nasbench1shot1, nasbench101, nasbench101_cells, nasbench201, nasbench_graph
-from harness.graphs import FIRST_OPERATOR, INPUT, OUTPUT, Graphs, classes
+from harness.graphs import FIRST_OPERATOR, INPUT, OUTPUT, Graphs, classes, fingerprints
+from harness.train import gpnas_cell
 
 SPACES: dict[str, SearchSpace] = {
     "nb201": nasbench201.SPACE,
@@ -211,3 +213,24 @@ def test_all_connections_of_nb101_are_2494_graphs() -> None:
     assert number.max() + 1 == nasbench101_cells.GRAPH_CLASSES
     pairs = np.unique(np.stack([known.class_of[known.graph_of[first]], number], axis=1), axis=0)
     assert len(pairs) == nasbench101_cells.GRAPH_CLASSES
+
+
+@pytest.mark.parametrize("name", ["nb101", "gpnas-cell"])
+def test_fingerprints_do_not_depend_on_the_order_of_vertices(name: str) -> None:
+    space = {"nb101": SPACES["nb101/a"], "gpnas-cell": gpnas_cell.SPACE}[name]
+    assert space.graphs is not None
+    assert space.graphs.unordered
+    rng = np.random.default_rng(0)
+    adjacency, labels = space.graphs.of(rng.integers(0, space.sizes, (200, space.dimensions)))
+    order = rng.permutation(labels.shape[1])
+    moved = Graphs(adjacency[:, order][:, :, order], labels[:, order])
+    np.testing.assert_array_equal(fingerprints(Graphs(adjacency, labels)), fingerprints(moved))
+
+
+def test_fingerprints_tell_the_cells_of_nasbench101_apart(shared_data: Path) -> None:
+    with np.load(shared_data / "nb101" / "nb101_mf_30k.npz") as archive:
+        adjacency, ops = nasbench101_cells.cells_from_bits(*(archive[k] for k in ("num_vertices", "adj_bits", "ops")))
+    edges = adjacency[:, nasbench101_cells.EDGE_SOURCES, nasbench101_cells.EDGE_TARGETS]
+    view = SPACES["nb101/a"].graphs
+    assert view is not None
+    assert len(np.unique(fingerprints(view.of(np.concatenate([edges, ops], axis=1).astype(np.int64))))) == len(ops)

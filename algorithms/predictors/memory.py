@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from algorithms.predictors.data import ENUMERATED
 from harness import Bools, Floats, Ints, Results, SearchSpace, Seen
+from harness.graphs import fingerprints
 
 _PLACES = 1 << 20
 _START = 64
@@ -41,6 +42,8 @@ class History:
 
 class Known:
     """The configurations that each of S seeds knows; of a space of graphs, those with the same pruned graph are one.
+
+    Where the table says so, the order of the vertices makes no difference either.
 
     Exact where the space can be enumerated. Else a configuration is one of 2^20 places by its hash, so that of a
     thousand known ones a new one passes for known in one case of a thousand.
@@ -76,7 +79,10 @@ class Known:
     def _hashes(self, codes: Ints) -> NDArray[np.uint64]:
         if self.space.graphs is None:
             return _hashed(codes)
-        adjacency, operators = self.space.graphs.of(codes)
+        graphs = self.space.graphs.of(codes)
+        if self.space.graphs.unordered:
+            return fingerprints(graphs)
+        adjacency, operators = graphs
         return _hashed(np.concatenate([adjacency.reshape(len(codes), -1), operators], axis=1))
 
 

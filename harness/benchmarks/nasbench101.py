@@ -68,7 +68,7 @@ def cell_space(parameters: Sequence[Parameter], decode: Decode, drop: tuple[int,
     The parameters that have the operators for values are GPNAS's D_op, the others its D_sk.
     """
     connections = [i for i, p in enumerate(parameters) if tuple(p.values) != OPERATORS]
-    view = GraphView(VERTICES, OPERATORS, partial(_graphs, decode))
+    view = GraphView(VERTICES, OPERATORS, partial(_graphs, decode), unordered=True)
     return SearchSpace(tuple(parameters), view, by_columns(parameters, connections, drop))
 
 

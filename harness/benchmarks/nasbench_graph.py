@@ -54,7 +54,9 @@ def _graphs(codes: Ints) -> Graphs:
 def _space(operators: tuple[str, ...]) -> SearchSpace:
     trees = tuple("-".join(map(str, links)) for links in LINKS)
     parameters = (Parameter("inputs", trees), *(Parameter(f"op_{k}", operators) for k in range(1, 5)))
-    return SearchSpace(parameters, GraphView(len(LINKS[0]) + 2, operators, _graphs), by_columns(parameters, [0]))
+    return SearchSpace(
+        parameters, GraphView(len(LINKS[0]) + 2, operators, _graphs, unordered=True), by_columns(parameters, [0])
+    )
 
 
 SPACES = {name: _space(_ON_PROTEINS if name == "proteins" else OPERATIONS) for name in DATASETS}

@@ -107,7 +107,7 @@ _PARAMETERS = (
 
 SPACE = SearchSpace(
     _PARAMETERS,
-    GraphView(len(CELLS) * _CELL_SIZE + 1, _NAMES, _graphs),
+    GraphView(len(CELLS) * _CELL_SIZE + 1, _NAMES, _graphs, unordered=True),
     by_columns(_PARAMETERS, range(len(CELLS) * len(_EDGES)), drop=(1, 0)),
 )
 

@@ -40,7 +40,7 @@ def check_space(name: str) -> None:
     """Raise HarnessError unless cells of the space can be tabulated."""
     if name in ("nb101", "1shot1"):
         raise HarnessError(
-            f"cells of {name} are not tabulated, only those of nb201.",
+            f"cells of {name} cannot be tabulated, only those of nb201.",
             "train single cells: harness train --arch",
         )
     if name != "nb201":
