@@ -19,6 +19,14 @@ class Answer(NamedTuple):
     out: str
     err: str
 
+    def refuses(self, message: str, hint: str) -> None:
+        """Nothing but one sentence with `message`, and a `hint` below it."""
+        assert (self.status, self.out) == (2, "")
+        said, *rest = self.err.splitlines()
+        assert said.startswith("error: ")
+        assert message in said
+        assert hint in "".join(rest)
+
 
 @pytest.fixture(autouse=True, scope="session")
 def _cache(tmp_path_factory: pytest.TempPathFactory) -> object:

@@ -122,3 +122,12 @@ class Share(click.ParamType[float]):
         if not self.low <= share < 1:
             raise HarnessError(f"{param.opts[0] if param else 'a share'} cannot be {value}.", "write it as 5% or 0.05")
         return share
+
+
+precision_option = click.option(
+    "--precision",
+    type=OneOf(["auto", "fp32", "bf16", "fp16"]),
+    default="auto",
+    show_default=True,
+    help="auto: bf16 or fp16 on a GPU, fp32 on a CPU.",
+)

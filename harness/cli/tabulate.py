@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from harness.cli.options import Names, OneOf, Processes
+from harness.cli.options import Names, Processes, precision_option
 from harness.errors import HarnessError
 
 if TYPE_CHECKING:
@@ -37,13 +37,7 @@ _MACHINE = ("data_root", "device", "processes", "out")
 @click.option("--repeats", type=int, help="Trainings of each cell. [default: the recipe's seeds]")
 @click.option("--device", type=Names(), default="auto", show_default=True, help="cpu, cuda, or cuda:0,cuda:1.")
 @click.option("--processes", type=Processes(), help="Trainings at a time. [default: one per core, or per GPU]")
-@click.option(
-    "--precision",
-    type=OneOf(["auto", "fp32", "bf16", "fp16"]),
-    default="auto",
-    show_default=True,
-    help="auto: bf16 or fp16 on a GPU, fp32 on a CPU.",
-)
+@precision_option
 @click.option("--out", type=click.Path(path_type=Path), default=Path("tables"), show_default=True, help="Folder.")
 @click.pass_context
 def command(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.options import OneOf
+from harness.cli.options import precision_option
 from harness.errors import HarnessError
 
 if TYPE_CHECKING:
@@ -30,13 +30,7 @@ if TYPE_CHECKING:
 @click.option("--epochs", type=int, help="Instead of the recipe's.")
 @click.option("--repeats", type=int, help="Trainings of each architecture. [default: the recipe's seeds]")
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda or cuda:1.")
-@click.option(
-    "--precision",
-    type=OneOf(["auto", "fp32", "bf16", "fp16"]),
-    default="auto",
-    show_default=True,
-    help="auto: bf16 or fp16 on a GPU, fp32 on a CPU.",
-)
+@precision_option
 @click.option("--deterministic", is_flag=True, help="Algorithms that give the same bits each time, also on a GPU.")
 @click.option("--compile", "compiled", is_flag=True, help="Compile networks with torch.compile.")
 @click.option("--tensorboard", type=click.Path(path_type=Path), help="Folder for curves in TensorBoard's form.")
