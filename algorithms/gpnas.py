@@ -8,21 +8,17 @@ result goes back to all three. docs/algorithms/gpnas.md says where the paper lea
 
 from __future__ import annotations
 
-import warnings
-from typing import Annotated, Any, Literal
+from typing import Annotated
 
 import numpy as np
 
-from algorithms.brackets import Halving, rungs, sizes
 from algorithms.density import ProductKDE
+from algorithms.filtered import Device, Filter, Filtered, Growth, Startup
 from algorithms.hyperband import Eta, Lanes, Largest, Smallest
-from algorithms.predictors import made
-from algorithms.predictors.memory import History, Known
-from harness import Floats, Ints, Jobs, Param, Predictor, Problem, Results, Streams, registry
-from harness.predictor import PredictorFactory
+from harness import Floats, Ints, Param, Problem, Results, Streams
 
 
-class GPNAS:
+class GPNAS(Filtered):
     """GPNAS: children of two density models, of which a predictor picks the one to train.
 
     After `startup` random configurations each of the two models draws candidates from its good density and keeps those
@@ -31,19 +27,17 @@ class GPNAS:
     then warm, in a fixed number of steps. A space that is not split has one model, over all parameters.
     """
 
-    shard = 25
-
     def __init__(
         self,
         problem: Problem,
         streams: Streams,
         *,
-        predictor: Annotated[str, Param("what filters children; none; or auto: gcn of graphs, else mlp")] = "auto",
+        predictor: Filter = "auto",
         alternate: Annotated[bool, Param("a density for connections and one for operators, else one")] = True,
-        startup: Annotated[int, Param("random configurations before the first model", low=1)] = 16,
+        startup: Startup = 16,
         candidates: Annotated[int, Param("drawn from each good density", low=1)] = 16,
         keep: Annotated[int, Param("candidates of each density that are paired, by their ratio", low=1)] = 16,
-        growth: Annotated[float, Param("factor of results between fits of the predictor", 1.01)] = 1.15,
+        growth: Growth = 1.15,
         dropout: Annotated[float, Param("share of plain connections that are dropped, at first", 0, 1)] = 0.05,
         decay: Annotated[int, Param("proposals in which that share halves", low=1)] = 50,
         random_fraction: Annotated[float, Param("share of random choices, of each density", 0, 1)] = 0.05,
@@ -55,27 +49,31 @@ class GPNAS:
         min_fidelity: Smallest = 0,
         max_fidelity: Largest = 0,
         brackets: Lanes = 1,
-        device: Annotated[Literal["cpu", "cuda"], Param("where the predictor is trained")] = "cpu",
+        device: Device = "cpu",
     ) -> None:
+        super().__init__(
+            problem,
+            streams,
+            predictor=predictor,
+            startup=startup,
+            growth=growth,
+            eta=eta,
+            min_fidelity=min_fidelity,
+            max_fidelity=max_fidelity,
+            brackets=brackets,
+            device=device,
+        )
         space, seeds = problem.space, len(problem.seeds)
-        self.problem = problem
-        self.startup, self.growth, self.random_fraction = startup, growth, random_fraction
+        self.random_fraction = random_fraction
         self.dropout, self.decay = dropout, decay
         self.split = space.split if alternate else None
         self.spaces = (self.split.connections, self.split.operators) if self.split else (space,)
         self.candidates, self.keep = (n if self.split else n * n for n in (candidates, keep))
         self.pairs = _best_first(self.keep)
-        self.random = streams.child("random")
         self.draws = streams.child("candidates")
         self.open = streams.child("open operators")
         self.drops = streams.child("dropout")
-        self.history, self.known = History(seeds, space), Known(seeds, space)
-        self.predictor = self._made(predictor, device, streams.child("predictor"))
-        self.next_fit = np.full(seeds, startup)
-        self.skipped = 0
         self.proposed = np.zeros(seeds, dtype=np.int64)
-        used = rungs(problem, eta, min_fidelity, max_fidelity)
-        self.halving = Halving(problem, used, sizes(len(used), eta), self.propose, lanes=brackets)
         self.models = {
             fidelity: [
                 ProductKDE(
@@ -88,16 +86,8 @@ class GPNAS:
                 )
                 for part in self.spaces
             ]
-            for fidelity in used.tolist()
+            for fidelity in self.fidelities.tolist()
         }
-
-    @staticmethod
-    def parts(*, predictor: str, **_: Any) -> tuple[PredictorFactory, ...]:
-        """The plugin that makes the predictor."""
-        return () if predictor == "none" else (registry.predictor("gcn" if predictor == "auto" else predictor),)
-
-    def ask(self, seeds: Ints, worker: Ints) -> Jobs:
-        return self.halving.ask(seeds, worker)
 
     def tell(self, results: Results) -> None:
         halves = [results.codes]
@@ -109,24 +99,10 @@ class GPNAS:
             at = results.fidelity == fidelity
             for model, codes in zip(models, halves, strict=True):
                 model.add(results.seeds[at], codes[at], results.loss[at])
-        self.history.add(results)
-        self.halving.tell(results)
+        super().tell(results)
 
     def propose(self, seeds: Ints, fidelity: Ints) -> Ints:
-        """New configurations, Int[n, d], whatever the fidelity they begin at."""
-        space = self.problem.space
-        codes = space.sample(self.random.uniform(space.dimensions, seeds))
-        late = self.history.count[seeds] >= self.startup
-        if late.any():
-            at = seeds[late]
-            children = self.children(at)
-            score = self.score(at, children)
-            score[self.known.has(at, children)] = np.inf
-            best = score.argmin(axis=1)[:, None]
-            found = np.take_along_axis(score, best, axis=1) < np.inf
-            chosen = np.take_along_axis(children, best[..., None], axis=1)[:, 0]
-            codes[late] = np.where(found, chosen, codes[late])
-        self.known.add(seeds, codes)
+        codes = super().propose(seeds, fidelity)
         self.proposed[seeds] += 1
         return codes
 
@@ -166,34 +142,6 @@ class GPNAS:
         share = self.dropout * 0.5 ** (self.proposed[seeds] / self.decay)
         draws = self.drops.uniform(connections[0].size, seeds).reshape(connections.shape)
         return np.where((connections == plain) & (draws < share[:, None, None]), none, connections)
-
-    def score(self, seeds: Ints, children: Ints) -> Floats:
-        """What orders the children, Float[n, m], lowest first: predicted losses or, without a predictor, ratios."""
-        if self.predictor is None:
-            return np.tile(np.arange(children.shape[1], dtype=np.float64), (len(seeds), 1))
-        due = seeds[self.history.count[seeds] >= self.next_fit[seeds]]
-        if due.size:
-            self.predictor.fit(self.history.of(due), due)
-            self.next_fit[due] = np.ceil(self.history.count[due] * self.growth)
-            self._tell_skipped()
-        return np.nan_to_num(self.predictor.predict(children, seeds), nan=np.finfo(np.float64).max)
-
-    def _made(self, name: str, device: str, streams: Streams) -> Predictor | None:
-        if name == "none":
-            return None
-        if name == "auto":
-            name = "mlp" if self.problem.space.graphs is None else "gcn"
-        return made(name, self.problem, streams, device=device)
-
-    def _tell_skipped(self) -> None:
-        total = int(np.sum(getattr(self.predictor, "skipped", 0)))
-        if total > self.skipped:
-            warnings.warn(
-                f"the predictor has left out {total} training steps whose loss was not finite",
-                RuntimeWarning,
-                stacklevel=2,
-            )
-            self.skipped = total
 
 
 def _best_first(keep: int) -> tuple[Ints, Ints]:
