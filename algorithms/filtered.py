@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import warnings
 from abc import ABC, abstractmethod
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -20,7 +20,6 @@ from harness.predictor import PredictorFactory
 Filter = Annotated[str, Param("what filters children; none; or auto: gcn of graphs, else mlp")]
 Startup = Annotated[int, Param("random configurations before the first children", low=1)]
 Growth = Annotated[float, Param("factor of results between fits of the predictor", 1.01)]
-Device = Annotated[Literal["cpu", "cuda"], Param("where the predictor is trained")]
 
 
 class Filtered(ABC):

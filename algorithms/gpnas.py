@@ -13,8 +13,9 @@ from typing import Annotated
 import numpy as np
 
 from algorithms.density import ProductKDE
-from algorithms.filtered import Device, Filter, Filtered, Growth, Startup
+from algorithms.filtered import Filter, Filtered, Growth, Startup
 from algorithms.hyperband import Eta, Lanes, Largest, Smallest
+from algorithms.predictors.catalogue import Device
 from harness import Floats, Ints, Param, Problem, Results, Streams
 
 

@@ -100,6 +100,12 @@ def expand(patterns: Iterable[str]) -> list[str]:
     chosen: dict[str, None] = {}
     for pattern in patterns:
         matches = [name for name in known if fnmatchcase(name, short.get(pattern, pattern))]
+        if not matches and pattern.startswith("own/"):
+            there = ", ".join(name for name in known if name.startswith("own/"))
+            raise HarnessError(
+                f"there is no table {pattern}.",
+                f"import it, as docs/your-own-table.md says{f'; there are {there}' if there else ''}.",
+            )
         if not matches:
             raise unknown("benchmark", pattern, [*known, *short], see="harness list benchmarks")
         chosen.update(dict.fromkeys([name for name in matches if present(name)] or matches))

@@ -56,7 +56,7 @@ COLUMN_INCHES, PAGE_INCHES = 3.4, 7.0
 _INSIDE = 5
 """Entries of a legend that have room inside a panel."""
 
-_OWN = ("rs", "re", "ls", "de", "tpe", "hb", "bohb", "gpnas", "dehb", "reinforce", "np")
+_OWN = ("rs", "re", "ls", "de", "tpe", "hb", "bohb", "gpnas", "dehb", "reinforce", "npred", "gpnas+")
 """Names that come with fixed styles, in the order of `_pair`; others get theirs from a hash of the name."""
 
 
