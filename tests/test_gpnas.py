@@ -8,9 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from algorithms.filtered import Filtered
 from algorithms.gpnas import GPNAS
+from algorithms.gpnas_plus import GPNASPlus
 from algorithms.predictors.memory import History, Known
 from harness import HarnessError, Ints, Problem, Results, Rules, Streams, registry, simulate
+from harness.benchmarks import nasbench1shot1, nasbench_graph
 from harness.benchmarks.nasbench101 import ENCODINGS
 from harness.benchmarks.nasbench201 import SPACE
 from harness.graphs import classes
@@ -18,6 +21,11 @@ from harness.space import SearchSpace
 from harness.testing import synthetic_table
 
 NONE, SKIP = 0, 1
+SPACES = {
+    **{f"nb101/{name}": encoding.space for name, encoding in ENCODINGS.items()},
+    **{f"1shot1/{name}": space for name, space in nasbench1shot1.SPACES.items()},
+    "nb-graph": nasbench_graph.SPACES["cora"],
+}
 
 
 def problem(space: SearchSpace = SPACE, seeds: int = 3, fidelities: tuple[int, ...] = (200,)) -> Problem:
@@ -128,6 +136,16 @@ def test_it_runs_on_other_spaces_and_with_workers(bench: str, workers: int) -> N
     table = registry.benchmark(bench)
     run = simulate(table, GPNAS, seeds=np.arange(4), rules=Rules(evals=60, workers=workers, log="all"))
     assert run.evaluations.tolist() == [60] * 4
+
+
+@pytest.mark.parametrize("variant", [GPNAS, GPNASPlus])
+@pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
+def test_every_space_of_graphs_is_searched(space: SearchSpace, variant: type[Filtered]) -> None:
+    algorithm, seeds = variant(problem(space), Streams(np.arange(3), "t"), startup=6), np.arange(3)
+    codes = np.stack(trained(algorithm, 30, seeds))
+    assert ((codes >= 0) & (codes < space.sizes)).all()
+    different = [len(np.unique(algorithm.known.places(codes[6:, s]))) for s in seeds]
+    assert min(different) >= 22, "24 without the random ones that stand in where all children are known"
 
 
 def test_fidelities_are_used_and_the_predictor_learns_from_all() -> None:
