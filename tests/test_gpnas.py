@@ -139,8 +139,13 @@ def test_it_runs_on_other_spaces_and_with_workers(bench: str, workers: int) -> N
 
 
 @pytest.mark.parametrize("variant", [GPNAS, GPNASPlus])
-@pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
-def test_every_space_of_graphs_is_searched(space: SearchSpace, variant: type[Filtered]) -> None:
+@pytest.mark.parametrize("name", SPACES)
+def test_every_space_of_graphs_is_searched(name: str, variant: type[Filtered]) -> None:
+    if name == "nb101/c" and variant is GPNAS:
+        with pytest.raises(HarnessError, match="a density takes at most 256"):
+            variant(problem(SPACES[name]), Streams(np.arange(3), "t"))
+        return
+    space = SPACES[name]
     algorithm, seeds = variant(problem(space), Streams(np.arange(3), "t"), startup=6), np.arange(3)
     codes = np.stack(trained(algorithm, 30, seeds))
     assert ((codes >= 0) & (codes < space.sizes)).all()
