@@ -37,6 +37,7 @@ class Filtered(ABC):
         streams: Streams,
         *,
         predictor: str,
+        target: str,
         startup: int,
         growth: float,
         eta: int,
@@ -50,7 +51,7 @@ class Filtered(ABC):
         self.startup, self.growth = startup, growth
         self.random = streams.child("random")
         self.history, self.known = History(seeds, space), Known(seeds, space)
-        self.predictor = self._made(predictor, device, streams.child("predictor"))
+        self.predictor = self._made(predictor, streams.child("predictor"), target=target, device=device)
         self.next_fit = np.full(seeds, startup)
         self.skipped = 0
         self.fidelities = rungs(problem, eta, min_fidelity, max_fidelity)
@@ -100,12 +101,12 @@ class Filtered(ABC):
             self._tell_skipped()
         return np.nan_to_num(self.predictor.predict(children, seeds), nan=np.finfo(np.float64).max)
 
-    def _made(self, name: str, device: str, streams: Streams) -> Predictor | None:
+    def _made(self, name: str, streams: Streams, **given: str) -> Predictor | None:
         if name == "none":
             return None
         if name == "auto":
             name = "mlp" if self.problem.space.graphs is None else "gcn"
-        return made(name, self.problem, streams, device=device)
+        return made(name, self.problem, streams, **given)
 
     def _tell_skipped(self) -> None:
         total = int(np.sum(getattr(self.predictor, "skipped", 0)))

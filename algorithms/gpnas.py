@@ -15,7 +15,7 @@ import numpy as np
 from algorithms.density import ProductKDE
 from algorithms.filtered import Filter, Filtered, Growth, Startup
 from algorithms.hyperband import Eta, Lanes, Largest, Smallest
-from algorithms.predictors.catalogue import Device
+from algorithms.predictors.catalogue import Device, Target
 from harness import Floats, Ints, Param, Problem, Results, Streams
 
 
@@ -34,6 +34,7 @@ class GPNAS(Filtered):
         streams: Streams,
         *,
         predictor: Filter = "auto",
+        target: Target = "log",
         alternate: Annotated[bool, Param("a density for connections and one for operators, else one")] = True,
         startup: Startup = 16,
         candidates: Annotated[int, Param("drawn from each good density", low=1)] = 16,
@@ -56,6 +57,7 @@ class GPNAS(Filtered):
             problem,
             streams,
             predictor=predictor,
+            target=target,
             startup=startup,
             growth=growth,
             eta=eta,

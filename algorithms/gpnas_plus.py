@@ -1,4 +1,4 @@
-"""GPNAS+: what GPNAS becomes where its density models are left out. docs/algorithms/gpnas.md has the ablation.
+"""GPNAS+: GPNAS with other children and a predictor that tells good from better (docs/algorithms/gpnas-plus.md).
 
 As predictor-guided evolution does (White, Neiswanger and Savani, "BANANAS: Bayesian optimization with neural
 architectures for neural architecture search", AAAI 2021), children are mutations of the best results.
@@ -12,7 +12,7 @@ import numpy as np
 
 from algorithms.filtered import Filter, Filtered, Growth, Startup
 from algorithms.hyperband import Eta, Lanes, Largest, Smallest
-from algorithms.predictors.catalogue import Device
+from algorithms.predictors.catalogue import Device, Target
 from harness import Bools, Floats, Ints, Param, Problem, Results, Streams
 
 MOST = 6
@@ -24,7 +24,8 @@ class GPNASPlus(Filtered):
 
     After `startup` random configurations, `children` mutants are made, each of one of the `parents` best results at
     the largest fidelity that has as many; of those that were not trained yet, the one with the lowest predicted loss
-    is trained. A mutant differs from its parent in one parameter, and with probability one half each in one more.
+    is trained. A mutant differs from its parent in one parameter, and with probability one half each in one more. The
+    predictor need not tell the worse half of the results apart.
     """
 
     def __init__(
@@ -33,8 +34,9 @@ class GPNASPlus(Filtered):
         streams: Streams,
         *,
         predictor: Filter = "auto",
+        target: Target = "capped",
         startup: Startup = 16,
-        children: Annotated[int, Param("mutants to choose from", low=1)] = 16,
+        children: Annotated[int, Param("mutants to choose from", low=1)] = 64,
         parents: Annotated[int, Param("best results that mutants are made of", low=1)] = 8,
         growth: Growth = 1.15,
         eta: Eta = 3,
@@ -47,6 +49,7 @@ class GPNASPlus(Filtered):
             problem,
             streams,
             predictor=predictor,
+            target=target,
             startup=startup,
             growth=growth,
             eta=eta,

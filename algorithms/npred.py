@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from algorithms.predictors import made
+from algorithms.predictors.catalogue import Device
 from algorithms.predictors.data import ENUMERATED
-from algorithms.predictors.memory import History
+from algorithms.predictors.memory import History, identities
 from harness import Bools, Ints, Jobs, Param, Problem, Results, Streams, registry
 from harness.predictor import PredictorFactory
 
@@ -16,9 +18,10 @@ from harness.predictor import PredictorFactory
 class NPred:
     """Neural predictor: train N random configurations, predict all others, and train the K that look best.
 
-    Random configurations do not repeat where the space can be enumerated. Invalid ones are learnt from, but do not
-    count as trained. In further rounds the predictor is fitted to all results, and K more are trained. All is trained
-    at the largest fidelity; a run that has trained its last ends.
+    Random configurations do not repeat where the space can be enumerated; of those that are the same graph, the
+    predictor picks one, once. Invalid ones are learnt from, but do not count as trained. In further rounds the
+    predictor is fitted to all results, and K more are trained. All is trained at the largest fidelity; a run that has
+    trained its last ends.
     """
 
     shard = 20
@@ -34,7 +37,7 @@ class NPred:
         pool: Annotated[int, Param("random configurations to predict where not all can be", low=1)] = 15000,
         predictor: Annotated[str, Param("its name; `harness list predictors`")] = "neural",
         schedule: Annotated[Literal["fast", "paper"], Param("how the predictor neural is trained")] = "fast",
-        device: Annotated[Literal["cpu", "cuda"], Param("where networks are trained")] = "cpu",
+        device: Device = "cpu",
     ) -> None:
         space, seeds = problem.space, len(problem.seeds)
         self.problem = problem
@@ -92,10 +95,14 @@ class NPred:
         seen = self.history.of(seeds)
         self.model.fit(seen, seeds)
         candidates = self._candidates(seeds)
+        alike = self._identities(candidates)
+        known = self._identities(seen.codes)
         order = np.argsort(self.model.predict(candidates, seeds), axis=1, kind="stable")
         for i, s in enumerate(seeds.tolist()):
-            own = candidates if candidates.ndim == 2 else candidates[i]
-            self.ranked[s] = _without(own[order[i]], seen.codes[i, : seen.count[i]])
+            own, number = (candidates, alike) if candidates.ndim == 2 else (candidates[i], alike[i])
+            _, first = np.unique(number[order[i]], return_index=True)
+            new = order[i, np.sort(first)]
+            self.ranked[s] = own[new[~np.isin(number[new], known[i, : seen.count[i]])]]
         self.next[seeds] = 0
         self.fits[seeds] += 1
 
@@ -106,6 +113,10 @@ class NPred:
             return np.stack(np.unravel_index(np.arange(space.cardinality), space.sizes.tolist()), axis=1)
         draws = self.pools.uniform(self.pool * space.dimensions, seeds)
         return space.sample(draws.reshape(-1, space.dimensions)).reshape(len(seeds), self.pool, space.dimensions)
+
+    def _identities(self, codes: Ints) -> NDArray[np.uint64]:
+        """A number for each of codes Int[..., d], the same for configurations that are one."""
+        return identities(self.problem.space, codes.reshape(-1, codes.shape[-1])).reshape(codes.shape[:-1])
 
     def _fresh(self, seeds: Ints) -> Bools:
         """Whether there are random configurations left."""
@@ -124,15 +135,3 @@ class NPred:
         where = np.arange(len(self.problem.seeds))
         draws = self.initial.uniform(self.problem.space.cardinality, where)
         return draws.argsort(axis=1, kind="stable").astype(np.int32)
-
-
-def _without(codes: Ints, known: Ints) -> Ints:
-    """Those of codes Int[n, d] that are not among `known` Int[m, d], each once, in their order."""
-    seen = {row.tobytes() for row in known}
-    kept = []
-    for i, row in enumerate(codes):
-        key = row.tobytes()
-        if key not in seen:
-            seen.add(key)
-            kept.append(i)
-    return codes[kept]

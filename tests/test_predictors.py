@@ -16,10 +16,13 @@ from scipy import stats
 
 from algorithms.npred import NPred
 from algorithms.predictors.batched import Batched, Training
+from algorithms.predictors.data import Targets
 from algorithms.predictors.graph import GraphPredictor
+from algorithms.predictors.memory import identities
 from algorithms.predictors.networks import GraphNetwork
 from algorithms.predictors.neural import NeuralPredictor
-from harness import HarnessError, Problem, Rules, Seen, Streams, Table, registry, simulate
+from harness import HarnessError, Problem, Results, Rules, Seen, Streams, Table, registry, simulate
+from harness.benchmarks.nasbench101 import ENCODINGS
 from harness.params import declared, resolve
 from harness.quality import QualityStudy, judge
 from harness.quality_store import find, read
@@ -250,6 +253,35 @@ def test_npred_of_a_large_space_predicts_a_pool() -> None:
     assert search.order is None
     assert len(table) == 12
     assert search._candidates(np.arange(2)).shape == (2, 50, 18)
+
+
+def test_npred_picks_no_graph_twice() -> None:
+    """Of NAS-Bench-201's codes with one graph, which are predicted alike, and of NAS-Bench-101's cells in any order."""
+    for space in (nb201().space, ENCODINGS["a"].space):
+        problem = Problem(space, np.array([1]), np.arange(2), 1, np.inf)
+        search = NPred(problem, Streams(np.arange(2), "x"), random=30, top=20, pool=3000, predictor="ridge")
+        codes = space.sample(np.random.default_rng(0).random((60, space.dimensions)))
+        for one in codes.reshape(2, 30, -1).transpose(1, 0, 2):
+            zeros = np.zeros(2, dtype=np.int64)
+            search.tell(Results(np.arange(2), zeros, one, zeros, one.mean(axis=1), np.ones(2)))
+        search._fit(np.arange(2))
+        for ranked, known in zip(search.ranked, codes.reshape(2, 30, -1), strict=True):
+            numbers = identities(space, ranked)
+            assert len(np.unique(numbers)) == len(numbers) > 1000
+            assert not np.isin(identities(space, known), numbers).any()
+
+
+def test_capped_targets_do_not_tell_bad_from_worse() -> None:
+    loss = np.array([[0.1, 0.4, np.inf, 0.2, 0.3, 0.9, 0.0]])
+    seen = Seen(np.zeros((1, 7, 2), dtype=np.int64), np.zeros((1, 7), dtype=np.int64), loss, np.array([6]))
+    where = np.array([0])
+    targets = Targets(1, "capped")
+    found = targets.fit(seen, where)
+    expected = [0.1, 0.3, 0.3, 0.2, 0.3, 0.3]
+    np.testing.assert_allclose(targets.losses(found, where)[0, :6], expected, rtol=1e-6)
+    assert found[0, :6].mean() == pytest.approx(0, abs=1e-6)
+    assert found[0, :6].std() == pytest.approx(1, rel=1e-5)
+    assert found[0, 6] == 0
 
 
 def test_npred_beats_random_search() -> None:

@@ -7,7 +7,10 @@ from typing import Annotated, Literal
 from harness import Param, Predictor, Problem, Streams
 
 Device = Annotated[Literal["cpu", "cuda"], Param("where the networks are trained")]
-Target = Annotated[Literal["log", "raw"], Param("learn the logarithm of the loss, or the loss")]
+Target = Annotated[
+    Literal["log", "raw", "capped"],
+    Param("learn the logarithm of the loss, the loss, or the logarithm up to the median"),
+]
 Schedule = Annotated[Literal["fast", "paper"], Param("how the networks are trained")]
 Width = Annotated[int, Param("of the hidden layers", low=1)]
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from harness import Floats, HarnessError, Ints, SearchSpace, Seen
 from harness.graphs import GraphView
 
-Target = Literal["log", "raw"]
+Target = Literal["log", "raw", "capped"]
 Float32s = NDArray[np.float32]
 
 ENUMERATED = 1 << 17
@@ -23,12 +23,13 @@ _KNOWN: WeakKeyDictionary[GraphView, dict[str, tuple[Float32s, Float32s]]] = Wea
 class Targets:
     """Losses as a network's targets: each seed's, as they are or their logarithms, standardised.
 
-    An invalid configuration counts as the worst that its seed has observed. Losses at or below zero leave the
-    logarithm out for their seed.
+    An invalid configuration counts as the worst that its seed has observed. "capped" are logarithms in which all that
+    is worse than the median of the valid losses counts as the median: what is bad need not be told apart, and its
+    spread no longer hides that of what is good. Losses at or below zero leave the logarithm out for their seed.
     """
 
     def __init__(self, seeds: int, kind: Target) -> None:
-        self.log = np.full(seeds, kind == "log")
+        self.log = np.full(seeds, kind != "raw")
         self.kind = kind
         self.mean = np.zeros(seeds)
         self.scale = np.ones(seeds)
@@ -41,7 +42,9 @@ class Targets:
             finite = np.isfinite(loss)
             worst = loss[finite].max(initial=-np.inf)
             loss = np.where(finite, loss, worst if np.isfinite(worst) else 1.0)
-            self.log[s] = self.kind == "log" and loss.min() > 0
+            if self.kind == "capped" and finite.any():
+                loss = np.minimum(loss, np.median(loss[finite]))
+            self.log[s] = self.kind != "raw" and loss.min() > 0
             if self.log[s]:
                 loss = np.log(loss)
             self.mean[s] = loss.mean()

@@ -43,7 +43,7 @@ class History:
 class Known:
     """The configurations that each of S seeds knows; of a space of graphs, those with the same pruned graph are one.
 
-    Where the table says so, the order of the vertices makes no difference either.
+    Where the space says so, the order of the vertices makes no difference either.
 
     Exact where the space can be enumerated. Else a configuration is one of 2^20 places by its hash, so that of a
     thousand known ones a new one passes for known in one case of a thousand.
@@ -66,24 +66,26 @@ class Known:
         """A number for each of codes Int[n, d], Int[n]."""
         if self.exact:
             return self._first_alike[codes @ self.space.strides]
-        return (self._hashes(codes) % np.uint64(_PLACES)).astype(np.int64)
+        return (identities(self.space, codes) % np.uint64(_PLACES)).astype(np.int64)
 
     @cached_property
     def _first_alike(self) -> Ints:
         """For each number of a configuration the lowest that stands for the same."""
         sizes = self.space.sizes.tolist()
-        hashes = self._hashes(np.stack(np.unravel_index(np.arange(self.space.cardinality), sizes), axis=1))
+        hashes = identities(self.space, np.stack(np.unravel_index(np.arange(self.space.cardinality), sizes), axis=1))
         _, first, same = np.unique(hashes, return_index=True, return_inverse=True)
         return first[same]
 
-    def _hashes(self, codes: Ints) -> NDArray[np.uint64]:
-        if self.space.graphs is None:
-            return _hashed(codes)
-        graphs = self.space.graphs.of(codes)
-        if self.space.graphs.unordered:
-            return fingerprints(graphs)
-        adjacency, operators = graphs
-        return _hashed(np.concatenate([adjacency.reshape(len(codes), -1), operators], axis=1))
+
+def identities(space: SearchSpace, codes: Ints) -> NDArray[np.uint64]:
+    """A number for each of codes Int[n, d], the same for those that are one configuration: see `Known`."""
+    if space.graphs is None:
+        return _hashed(codes)
+    graphs = space.graphs.of(codes)
+    if space.graphs.unordered:
+        return fingerprints(graphs)
+    adjacency, operators = graphs
+    return _hashed(np.concatenate([adjacency.reshape(len(codes), -1), operators], axis=1))
 
 
 def _hashed(rows: NDArray[np.integer]) -> NDArray[np.uint64]:
