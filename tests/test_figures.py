@@ -257,7 +257,7 @@ def test_a_broken_latex_gets_a_sentence(way: str, kept: Path, tmp_path: Path) ->
     script, message = BROKEN[way]
     (tmp_path / "bin").mkdir()
     latex = tmp_path / "bin" / "xelatex"
-    latex.write_text(f"#!{BASH}\n{script}\nexit 1\n")
+    latex.write_text(f"#!{BASH}\nwhile read -r; do :; done\n{script}\nexit 1\n")
     latex.chmod(0o755)
     answer = run(f"harness plot {kept} -o out/a.pgf", PATH=str(latex.parent))
     assert (answer.returncode, answer.stdout) == (2, "")
