@@ -121,6 +121,16 @@ def test_ranks_over_benchmarks_of_other_length_are_over_shares_of_the_budget() -
     assert next(lines(figure))[1][-1] == 1.0
 
 
+def test_bands_that_reach_zero_leave_the_axis_to_the_curves() -> None:
+    """Without noise runs arrive at regret zero, and mean less two standard errors is below it."""
+    result = outcome("re", noise="mean", budget=2e4)
+    _, mean, sem = curve(result, "val")
+    assert (mean < 2 * sem).any()
+    low, high = draw([result], {}).axes[0].get_ylim()
+    assert low == mean[mean > 0].min() / 2
+    assert (mean + 2 * sem).max() < high < 2 * (mean + 2 * sem).max()
+
+
 def test_an_ecdf_of_regret_counts_the_runs() -> None:
     figure = draw(OUTCOMES, {"figure": "ecdf-regret", "at": 300.0, "kind": "test"})
     drawn = {label: (x, y) for label, x, y in lines(figure, 1)}

@@ -141,11 +141,11 @@ def _bounds(same: Sequence[Outcome], kind: Kind, names: Sequence[Bound]) -> list
 def _panel(
     axis: Axes, drawn: Sequence[tuple[Outcome, dict[str, Any]]], kind: Kind, band: Band, bounds: Sequence[_Line] = ()
 ) -> None:
-    lowest, start = math.inf, math.inf
+    lowest, highest, start = math.inf, 0.0, math.inf
     for times, mean, look in bounds:
         shown = mean > 0
         axis.plot(times[shown], mean[shown], linewidth=0.9, zorder=1.5, **look)
-        lowest = min(lowest, mean[shown].min(initial=math.inf))
+        lowest, highest = min(lowest, mean[shown].min(initial=math.inf)), max(highest, mean[shown].max(initial=0.0))
     for outcome, look in drawn:
         times, mean, sem = curve(outcome, kind)
         axis.step(times, mean, where="post", **look)
@@ -153,14 +153,16 @@ def _panel(
             low, high = mean - 2 * sem, mean + 2 * sem
             if band == "simultaneous":
                 low, high = simultaneous_band(outcome.regret(kind, times), np.random.default_rng(0))
+            highest = max(highest, high.max())
             axis.fill_between(
                 times, np.maximum(low, 1e-300), high, step="post", color=look["color"], alpha=0.2, linewidth=0
             )
         lowest = min(lowest, mean[mean > 0].min(initial=math.inf))
+        highest = max(highest, mean[np.isfinite(mean)].max(initial=0.0))
         start = min(start, times[0])
     axis.set_yscale("log", nonpositive="clip")
     if math.isfinite(lowest):
-        axis.set_ylim(bottom=lowest / 2)
+        axis.set_ylim(lowest / 2, highest * 1.5)
     log_time(axis, start, max(outcome.end for outcome, _ in drawn))
     axis.set_ylabel(REGRET_LABEL[kind])
 
