@@ -104,7 +104,7 @@ def expand(patterns: Iterable[str]) -> list[str]:
             there = ", ".join(name for name in known if name.startswith("own/"))
             raise HarnessError(
                 f"there is no table {pattern}.",
-                f"import it, as docs/your-own-table.md says{f'; there are {there}' if there else ''}.",
+                f"`harness data import FILE.toml` makes one{f'; there are {there}' if there else ''}.",
             )
         if not matches:
             raise unknown("benchmark", pattern, [*known, *short], see="harness list benchmarks")

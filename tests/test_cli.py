@@ -116,6 +116,8 @@ ERRORS = [
     (("run", "--algo", "rr", *QUICK), "unknown algorithm 'rr'", "did you mean"),
     (("run", "--algo", "zzzz", *QUICK), "unknown algorithm 'zzzz'", "harness list algorithms"),
     (("run", "--algo", "rs", "--bench", "nb202"), "unknown benchmark 'nb202'", "nb201"),
+    (("run", "--algo", "rs", "--bench", "own/mine"), "there is no table own/mine", "harness data import FILE.toml"),
+    (("reproduce", "claim-1-test"), "there is no table own/nb101-test", "harness data import FILE.toml"),
     (("run", "--algo", "rs", "--bench", "zzz/*"), "unknown benchmark 'zzz/*'", "harness list benchmarks"),
     (("run", "--algo", "re", *QUICK, "--param", "re.popluation=3"), "'popluation'", "did you mean population?"),
     (("run", "--algo", "re", *QUICK, "--param", "re.population=0"), "cannot be 0", "at least 1"),

@@ -1,4 +1,4 @@
-"""GPNAS: what its densities propose, what its predictor picks, and what it never trains again."""
+"""GPNAS and GPNAS+: what densities propose, what the predictor picks, and what is never trained again."""
 
 from __future__ import annotations
 
@@ -28,11 +28,14 @@ SPACES = {
 }
 
 
+VARIANTS = pytest.mark.parametrize("variant", [GPNAS, GPNASPlus])
+
+
 def problem(space: SearchSpace = SPACE, seeds: int = 3, fidelities: tuple[int, ...] = (200,)) -> Problem:
     return Problem(space, np.array(fidelities), np.arange(seeds), 1, np.inf)
 
 
-def trained(algorithm: GPNAS, n: int, seeds: Ints) -> list[Ints]:
+def trained(algorithm: Filtered, n: int, seeds: Ints) -> list[Ints]:
     """Configurations that n steps train, each losing by the number of its operators that are `none`."""
     worker, history = np.zeros(len(seeds), dtype=np.int64), []
     for _ in range(n):
@@ -71,8 +74,9 @@ def test_the_child_with_the_lowest_prediction_is_trained() -> None:
         algorithm.tell(Results(seeds, np.zeros(3, int), jobs.codes, np.zeros(3, int), np.ones(3), np.ones(3)))
 
 
-def test_no_graph_is_trained_twice() -> None:
-    algorithm = GPNAS(problem(), Streams(np.arange(3), "t"), predictor="none")
+@VARIANTS
+def test_no_graph_is_trained_twice(variant: type[Filtered]) -> None:
+    algorithm = variant(problem(), Streams(np.arange(3), "t"), predictor="none")
     after = np.stack(trained(algorithm, 120, np.arange(3)))[20:]
     for s in range(3):
         places = algorithm.known.places(after[:, s])
@@ -123,22 +127,31 @@ def test_dropped_connections_are_skips_and_fewer_as_time_goes_on(dropout: float)
     assert (algorithm.dropped(np.arange(2), operators) == operators).all()
 
 
-@pytest.mark.parametrize("params", [{}, {"alternate": False}, {"predictor": "mlp"}, {"predictor": "none"}])
-def test_a_seed_alone_is_the_seed_among_others(params: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "search",
+    [
+        GPNAS,
+        *(partial(GPNAS, **params) for params in ({"alternate": False}, {"predictor": "mlp"}, {"predictor": "none"})),
+        GPNASPlus,
+        partial(GPNASPlus, predictor="none"),
+    ],
+)
+def test_a_seed_alone_is_the_seed_among_others(search: Any) -> None:
     table, rules = registry.benchmark("nb201/cifar10"), Rules(evals=45)
-    whole = simulate(table, partial(GPNAS, **params), seeds=np.arange(3, 9), rules=rules)
-    alone = simulate(table, partial(GPNAS, **params), seeds=np.array([5]), rules=rules)
+    whole = simulate(table, search, seeds=np.arange(3, 9), rules=rules)
+    alone = simulate(table, search, seeds=np.array([5]), rules=rules)
     assert whole.row[whole.seed == 2].tolist() == alone.row.tolist()
 
 
+@VARIANTS
 @pytest.mark.parametrize(("bench", "workers"), [("fcnet/protein", 3), ("nb201/cifar100", 4)])
-def test_it_runs_on_other_spaces_and_with_workers(bench: str, workers: int) -> None:
+def test_it_runs_on_other_spaces_and_with_workers(bench: str, workers: int, variant: type[Filtered]) -> None:
     table = registry.benchmark(bench)
-    run = simulate(table, GPNAS, seeds=np.arange(4), rules=Rules(evals=60, workers=workers, log="all"))
+    run = simulate(table, variant, seeds=np.arange(4), rules=Rules(evals=60, workers=workers, log="all"))
     assert run.evaluations.tolist() == [60] * 4
 
 
-@pytest.mark.parametrize("variant", [GPNAS, GPNASPlus])
+@VARIANTS
 @pytest.mark.parametrize("name", SPACES)
 def test_every_space_of_graphs_is_searched(name: str, variant: type[Filtered]) -> None:
     if name == "nb101/c" and variant is GPNAS:
@@ -153,9 +166,10 @@ def test_every_space_of_graphs_is_searched(name: str, variant: type[Filtered]) -
     assert min(different) >= 22, "24 without the random ones that stand in where all children are known"
 
 
-def test_fidelities_are_used_and_the_predictor_learns_from_all() -> None:
+@VARIANTS
+def test_fidelities_are_used_and_the_predictor_learns_from_all(variant: type[Filtered]) -> None:
     table = synthetic_table(2)
-    run = simulate(table, partial(GPNAS, startup=10), seeds=np.arange(4), rules=Rules(evals=80, log="all"))
+    run = simulate(table, partial(variant, startup=10), seeds=np.arange(4), rules=Rules(evals=80, log="all"))
     assert set(run.fidelity.tolist()) == {0, 1, 2}
 
 
@@ -164,10 +178,11 @@ def test_a_graph_predictor_needs_graphs() -> None:
         simulate(synthetic_table(), partial(GPNAS, predictor="gcn"), seeds=np.arange(1), rules=Rules(evals=1))
 
 
-def test_it_beats_random_search_early() -> None:
+@VARIANTS
+def test_it_beats_random_search_early(variant: type[Filtered]) -> None:
     """At 60 evaluations, 24 seeds: far below random search's 7e-3 on the mean regret."""
     table = registry.benchmark("nb201/cifar10")
-    run = simulate(table, GPNAS, seeds=np.arange(24), rules=Rules(evals=60))
+    run = simulate(table, variant, seeds=np.arange(24), rules=Rules(evals=60))
     last = np.append(np.flatnonzero(np.diff(run.seed)), len(run.seed) - 1)
     regret = table.mean_loss[run.row[last], -1] - table.optimum.value
     assert regret.mean() < 4.5e-3

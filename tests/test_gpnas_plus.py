@@ -1,17 +1,15 @@
-"""GPNAS+: whose mutants it proposes, which of them it trains, and that it holds what it is for."""
+"""GPNAS+: whose mutants it proposes; test_gpnas.py has what it shares with GPNAS."""
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 
 from algorithms.gpnas_plus import MOST, Best, GPNASPlus
-from harness import Ints, Problem, Results, Rules, Streams, registry, simulate
+from harness import Ints, Problem, Results, Streams
 from harness.benchmarks.nasbench201 import SPACE
-from harness.testing import synthetic_table
 
 SEEDS = np.arange(3)
 
@@ -79,9 +77,7 @@ def test_until_there_are_enough_parents_are_those_there_are() -> None:
 
 
 def test_parents_are_of_the_largest_fidelity_that_has_enough() -> None:
-    algorithm = GPNASPlus(
-        problem((20, 200)), Streams(SEEDS, "t"), predictor="none", parents=2, max_fidelity=200, eta=10
-    )
+    algorithm = GPNASPlus(problem((20, 200)), Streams(SEEDS, "t"), predictor="none", parents=2, eta=10)
     algorithm.halving = Nothing()  # type: ignore[assignment]
     small, large = random_codes(4)[:2], random_codes(4)[2:]
     told(algorithm, small, np.zeros(2), 0)
@@ -95,43 +91,3 @@ def _near(algorithm: GPNASPlus, codes: Ints) -> bool:
     """Whether most children differ in one parameter from one of `codes`."""
     off = (algorithm.children(SEEDS)[:, :, None] != codes).sum(axis=3).min(axis=2)
     return bool((off <= 1).mean() > 0.5)
-
-
-def test_no_graph_is_trained_twice() -> None:
-    run = simulate(
-        registry.benchmark("nb201/cifar10"), GPNASPlus, seeds=SEEDS, rules=Rules(evals=150, log="all", noise="mean")
-    )
-    known = GPNASPlus(problem(), Streams(SEEDS, "t")).known
-    codes = registry.benchmark("nb201/cifar10").codes[run.row]
-    for s in SEEDS:
-        places = known.places(codes[(run.seed == s) & (run.evaluation > 16)].astype(np.int64))
-        assert len(np.unique(places)) == len(places) == 134
-
-
-@pytest.mark.parametrize("params", [{}, {"predictor": "none"}])
-def test_a_seed_alone_is_the_seed_among_others(params: dict[str, Any]) -> None:
-    table, rules = registry.benchmark("nb201/cifar10"), Rules(evals=45)
-    whole = simulate(table, partial(GPNASPlus, **params), seeds=np.arange(3, 9), rules=rules)
-    alone = simulate(table, partial(GPNASPlus, **params), seeds=np.array([5]), rules=rules)
-    assert whole.row[whole.seed == 2].tolist() == alone.row.tolist()
-
-
-@pytest.mark.parametrize(("bench", "workers"), [("fcnet/protein", 3), ("digits201/digits", 4)])
-def test_it_runs_on_other_spaces_and_with_workers(bench: str, workers: int) -> None:
-    run = simulate(registry.benchmark(bench), GPNASPlus, seeds=SEEDS, rules=Rules(evals=60, workers=workers, log="all"))
-    assert run.evaluations.tolist() == [60] * 3
-
-
-def test_fidelities_are_used_beside_invalid_configurations() -> None:
-    table = synthetic_table(2)
-    run = simulate(table, partial(GPNASPlus, startup=5), seeds=SEEDS, rules=Rules(evals=80, log="all"))
-    assert set(run.fidelity.tolist()) == {0, 1, 2}
-
-
-def test_it_is_far_ahead_of_random_search_early() -> None:
-    """After 60 evaluations, 24 seeds; random search has 7e-3 of mean regret."""
-    table = registry.benchmark("nb201/cifar10")
-    run = simulate(table, GPNASPlus, seeds=np.arange(24), rules=Rules(evals=60))
-    last = np.append(np.flatnonzero(np.diff(run.seed)), len(run.seed) - 1)
-    regret = table.mean_loss[run.row[last], -1] - table.optimum.value
-    assert regret.mean() < 4.5e-3
