@@ -17,9 +17,10 @@ from tempfile import TemporaryDirectory
 
 from bench.regress_power import elsewhere
 from bench.speed import timed
-from harness import baseline, registry, simulate
-from harness.outcome import Outcome
-from harness.store import find, read
+from harness import registry, simulate
+from harness.studies import baseline
+from harness.studies.outcome import Outcome
+from harness.studies.store import find, read
 
 ALGORITHMS = "rs,re,ls,de,reinforce,asha,sh,hb"
 NB201, OTHERS = "nb201/*", "hpobench/*,fcnet/protein"

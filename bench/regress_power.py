@@ -19,9 +19,9 @@ import numpy as np
 
 from algorithms.regularized_evolution import RegularizedEvolution
 from harness import Ints, Rules, Table, Trajectory, registry, simulate
-from harness.outcome import Outcome
-from harness.regression import judge
-from harness.study import SHARD, Study
+from harness.analysis.regression import judge
+from harness.studies.outcome import Outcome
+from harness.studies.study import SHARD, Study
 
 
 class RepeatsParent(RegularizedEvolution):

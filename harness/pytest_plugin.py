@@ -45,9 +45,9 @@ def regress(
     alpha: float = 0.01,
 ) -> None:
     """Rerun the baseline's studies of `algorithm` on `benchmark` in this process; fail the test if one is worse."""
-    from harness import baseline
-    from harness.regression import exit_status, judge
-    from harness.regression_report import markdown
+    from harness.analysis.regression import exit_status, judge
+    from harness.report.regression import markdown
+    from harness.studies import baseline
 
     recorded = baseline.select(baseline.load(folder), algorithm, benchmark)
     plans = [baseline.plan(outcome.study, seeds) for outcome in recorded]

@@ -9,9 +9,8 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points, packages_distributions
 from typing import Any
 
-from harness import data
 from harness.algorithm import Factory
-from harness.benchmarks import Family, Source
+from harness.benchmarks import Family, Source, imported
 from harness.errors import HarnessError, unknown
 from harness.predictor import PredictorFactory
 from harness.table import Facts, Table
@@ -87,7 +86,7 @@ def present(name: str) -> bool:
     """Whether the benchmark `family/dataset` can be loaded without importing anything first."""
     family, dataset = name.split("/", 1)
     source = _family(family).source
-    return source is None or data.present(source.stored(dataset))
+    return source is None or imported.present(source.stored(dataset))
 
 
 def expand(patterns: Iterable[str]) -> list[str]:

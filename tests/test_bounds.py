@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 
 from harness import HarnessError, Rules, registry, simulate
-from harness.bounds import BOUNDS, expected_best, floor, oracle, random_search, regrets, shares
+from harness.analysis.bounds import BOUNDS, expected_best, floor, oracle, random_search, regrets, shares
 from harness.observations import Observations
-from harness.outcome import Outcome
 from harness.plots import draw
 from harness.plots.regret import curve
-from harness.study import Study
+from harness.studies.outcome import Outcome
+from harness.studies.study import Study
 from harness.testing import synthetic_table
 
 NAN = math.nan

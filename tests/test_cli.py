@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from harness import registry
-from harness.store import read
+from harness.studies.store import read
 
 Harness = Callable[..., Any]
 QUICK = ("--bench", "nb201", "--seeds", "6", "--budget", "5e4")

@@ -15,11 +15,11 @@ import pytest
 from scipy import stats
 
 from harness import HarnessError, Rules, registry, simulate
-from harness.comparison import Comparison, compare, sentences
-from harness.comparison_table import FORMATS
-from harness.outcome import Outcome
+from harness.analysis.comparison import Comparison, compare, sentences
+from harness.report.comparison import FORMATS
 from harness.statistics import holm
-from harness.study import Study
+from harness.studies.outcome import Outcome
+from harness.studies.study import Study
 from harness.testing import synthetic_table
 
 Harness = Callable[..., Any]

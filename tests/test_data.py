@@ -16,95 +16,96 @@ import numpy as np
 import pytest
 from test_format_nasbench101 import CELLS, write
 
-from harness import HarnessError, data, registry
+from harness import HarnessError, registry
+from harness.benchmarks import imported
 from harness.benchmarks.formats import nasbench101 as official
 
 ARRAYS = {"loss": np.arange(12.0).reshape(3, 4), "codes": np.arange(3, dtype=np.int8)}
 
 
 def test_what_is_stored_is_what_is_loaded(data_folder: Path) -> None:
-    data.save("some/table", ARRAYS, {"files": ["x"]})
-    stored = data.load("some/table", "nb101")
+    imported.save("some/table", ARRAYS, {"files": ["x"]})
+    stored = imported.load("some/table", "nb101")
     for name, array in ARRAYS.items():
         np.testing.assert_array_equal(stored.arrays[name], array)
         assert stored.arrays[name].dtype == array.dtype
         with pytest.raises(ValueError, match="read-only"):
             stored.arrays[name][0] = 1
     assert stored.about == {"files": ["x"]}
-    assert data.names() == ["some/table"]
-    assert data.size("some/table") > 12 * 8
-    data.verify("some/table")
+    assert imported.names() == ["some/table"]
+    assert imported.size("some/table") > 12 * 8
+    imported.verify("some/table")
 
 
 def test_the_checksum_is_of_every_number(data_folder: Path) -> None:
     seen = set()
     for arrays in (ARRAYS, {**ARRAYS, "loss": ARRAYS["loss"] + 1e-9}, {"loss": ARRAYS["loss"]}):
-        data.save("t", arrays, {})
-        seen.add(data.load("t", "nb101").checksum)
-    data.save("t", ARRAYS, {})
+        imported.save("t", arrays, {})
+        seen.add(imported.load("t", "nb101").checksum)
+    imported.save("t", ARRAYS, {})
     assert len(seen) == 3
-    assert data.load("t", "nb101").checksum in seen
+    assert imported.load("t", "nb101").checksum in seen
 
 
 def test_a_flipped_bit_is_found_by_verify_and_a_cut_file_by_load(data_folder: Path) -> None:
-    data.save("t", ARRAYS, {})
-    file = data.path("t") / "loss.npy"
+    imported.save("t", ARRAYS, {})
+    file = imported.path("t") / "loss.npy"
     whole = bytearray(file.read_bytes())
     file.write_bytes(bytes([*whole[:-1], whole[-1] ^ 1]))
-    data.load("t", "nb101")
+    imported.load("t", "nb101")
     with pytest.raises(HarnessError, match=r"damaged: the checksum of loss differs.*harness data remove t"):
-        data.verify("t")
+        imported.verify("t")
     file.write_bytes(whole[:-8])
-    for read in (lambda: data.load("t", "nb101"), lambda: data.verify("t")):
+    for read in (lambda: imported.load("t", "nb101"), lambda: imported.verify("t")):
         with pytest.raises(HarnessError, match="damaged"):
             read()
     file.unlink()
     with pytest.raises(HarnessError, match="damaged"):
-        data.load("t", "nb101")
+        imported.load("t", "nb101")
 
 
 @pytest.mark.parametrize("about", ["", "{}", "[1]", '{"schema": 1', "\xff"])
 def test_a_description_that_cannot_be_read_is_damage(data_folder: Path, about: str) -> None:
-    data.save("t", ARRAYS, {})
-    (data.path("t") / "table.json").write_text(about)
+    imported.save("t", ARRAYS, {})
+    (imported.path("t") / "table.json").write_text(about)
     with pytest.raises(HarnessError, match="damaged"):
-        data.load("t", "nb101")
+        imported.load("t", "nb101")
 
 
 def test_a_changed_description_is_found(data_folder: Path) -> None:
-    data.save("t", ARRAYS, {"direction": "minimize"})
-    file = data.path("t") / "table.json"
+    imported.save("t", ARRAYS, {"direction": "minimize"})
+    file = imported.path("t") / "table.json"
     file.write_text(file.read_text().replace("minimize", "maximize"))
     with pytest.raises(HarnessError, match=r"checksum of table\.json differs"):
-        data.verify("t")
+        imported.verify("t")
 
 
 def test_an_older_schema_is_refused(data_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(data, "SCHEMA", 0)
-    data.save("nb101", ARRAYS, {})
+    monkeypatch.setattr(imported, "SCHEMA", 0)
+    imported.save("nb101", ARRAYS, {})
     monkeypatch.undo()
     monkeypatch.setenv("NAS_HARNESS_DATA", str(data_folder))
     with pytest.raises(
         HarnessError, match=r"of schema 0; this version reads schema 1\..*import its official file again"
     ):
-        data.load("nb101", "nb101")
+        imported.load("nb101", "nb101")
 
 
 def test_a_table_is_replaced_whole(data_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    data.save("t", ARRAYS, {"turn": 1})
+    imported.save("t", ARRAYS, {"turn": 1})
 
     def fail(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("harness.data._checksum", fail)
+    monkeypatch.setattr("harness.benchmarks.imported._checksum", fail)
     with pytest.raises(KeyboardInterrupt):
-        data.save("t", {"loss": np.zeros(3)}, {"turn": 2})
+        imported.save("t", {"loss": np.zeros(3)}, {"turn": 2})
     monkeypatch.undo()
     monkeypatch.setenv("NAS_HARNESS_DATA", str(data_folder))
-    data.verify("t")
-    assert data.load("t", "nb101").about == {"turn": 1}
-    data.save("t", {"loss": np.zeros(3)}, {"turn": 3})
-    assert data.load("t", "nb101").about == {"turn": 3}
+    imported.verify("t")
+    assert imported.load("t", "nb101").about == {"turn": 1}
+    imported.save("t", {"loss": np.zeros(3)}, {"turn": 3})
+    assert imported.load("t", "nb101").about == {"turn": 3}
     assert [file.name for file in (data_folder / "tables").iterdir()] == ["t"]
 
 
@@ -112,7 +113,7 @@ def test_a_full_disk_is_noticed_before_anything_is_written(data_folder: Path, mo
     usage = shutil.disk_usage("/")
     monkeypatch.setattr("shutil.disk_usage", lambda path: usage._replace(free=1000))
     with pytest.raises(HarnessError, match=r"needs 0\.00 GB more, but its disk has 0\.00 GB free.*--data"):
-        data.save("t", ARRAYS, {})
+        imported.save("t", ARRAYS, {})
     assert not list((data_folder / "tables").iterdir())
 
 
@@ -122,7 +123,7 @@ def test_a_disk_that_fills_up_leaves_nothing(data_folder: Path, monkeypatch: pyt
 
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(HarnessError, match=r"No space left on device\. free some space"):
-        data.save("t", ARRAYS, {})
+        imported.save("t", ARRAYS, {})
     assert not list((data_folder / "tables").iterdir())
 
 
@@ -130,32 +131,32 @@ def test_what_a_killed_process_left_is_cleared_away(data_folder: Path) -> None:
     left = data_folder / "tables" / ".t.123.tmp"
     left.mkdir(parents=True)
     (left / "loss.npy").write_bytes(b"half")
-    assert data.names() == []
-    data.save("t", ARRAYS, {})
+    assert imported.names() == []
+    imported.save("t", ARRAYS, {})
     assert [file.name for file in (data_folder / "tables").iterdir()] == ["t"]
 
 
 def test_a_folder_that_cannot_be_written_is_an_error(data_folder: Path) -> None:
     data_folder.write_text("a file")
     with pytest.raises(HarnessError, match="cannot write to"):
-        data.save("t", ARRAYS, {})
+        imported.save("t", ARRAYS, {})
 
 
 def test_the_checkout_or_the_users_folder_is_the_default(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     checkout = tmp_path / "benchmarks_data"
     monkeypatch.delenv("NAS_HARNESS_DATA")
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
-    monkeypatch.setattr(data, "_CHECKOUT", checkout)
-    assert data.folder() == tmp_path / "nas-harness"
+    monkeypatch.setattr(imported, "_CHECKOUT", checkout)
+    assert imported.folder() == tmp_path / "nas-harness"
     checkout.mkdir()
     (checkout / "manifest.toml").touch()
-    assert data.folder() == checkout
+    assert imported.folder() == checkout
 
 
 def test_the_manifest_has_every_source() -> None:
-    assert set(registry.sources()) - {"own"} == set(data.manifest())
-    for name in data.manifest():
-        for file in data.official(name):
+    assert set(registry.sources()) - {"own"} == set(imported.manifest())
+    for name in imported.manifest():
+        for file in imported.official(name):
             assert file.url.startswith("http")
             assert not file.fetch or len(file.sha256) == 64
 
@@ -214,7 +215,7 @@ def test_import_run_verify_and_remove(harness: Run, data_folder: Path, small: Pa
     assert harness("data", "verify").out == "nb101: whole\n"
     assert harness("data", "remove", "nb101").out == "nb101: removed\n"
     assert harness("data", "remove", "nb101").status == 2
-    assert data.names() == []
+    assert imported.names() == []
 
 
 def test_data_is_an_option(harness: Run, tmp_path: Path, small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -261,7 +262,7 @@ def test_an_interrupted_import_leaves_nothing(
     def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(data, "_checksum", interrupt)
+    monkeypatch.setattr(imported, "_checksum", interrupt)
     answer = harness("data", "import", "nb101", small)
     assert answer.status == 130
     assert "Nothing half-done is left" in answer.err
@@ -315,14 +316,14 @@ def served(small: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[_Serve
     _Server.content, _Server.breaks = small.read_bytes(), 0
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Server)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    file = data.OfficialFile(
+    file = imported.OfficialFile(
         name="nasbench_full.tfrecord",
         url=f"http://127.0.0.1:{server.server_address[1]}/nasbench_full.tfrecord",
         content="three cells",
         sha256=hashlib.sha256(_Server.content).hexdigest(),
         fetch=True,
     )
-    monkeypatch.setattr(data, "manifest", lambda: {"nb101": (file,)})
+    monkeypatch.setattr(imported, "manifest", lambda: {"nb101": (file,)})
     yield _Server
     server.shutdown()
     server.server_close()
@@ -344,7 +345,7 @@ def test_a_broken_download_is_not_kept_and_the_next_one_starts_over(
     assert "run the same command again" in answer.err
     assert not [path for path in data_folder.rglob("*") if path.is_file()]
     assert harness("data", "fetch", "nb101").status == 0
-    assert data.present("nb101")
+    assert imported.present("nb101")
 
 
 def test_a_wrong_checksum_is_refused_and_not_kept(harness: Run, data_folder: Path, served: type[_Server]) -> None:

@@ -21,13 +21,13 @@ from conftest import ROOT
 from PIL import Image
 
 from harness import HarnessError, Rules, registry, simulate
-from harness.measures import floor, log_area, time_to
-from harness.outcome import Outcome
+from harness.analysis.measures import floor, log_area, time_to
 from harness.plots import FIGURES, curve, draw, load, provenance, regression_figure, save
 from harness.plots.style import COLOURS, styles
 from harness.statistics import nemenyi_distance, ranks, simultaneous_band, speed_up
-from harness.store import ResultStore, write
-from harness.study import Study
+from harness.studies.outcome import Outcome
+from harness.studies.store import ResultStore, write
+from harness.studies.study import Study
 from harness.testing import synthetic_table
 
 Harness = Callable[..., Any]

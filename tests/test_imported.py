@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import trials
 
-from harness import Rules, Table, data, registry, simulate
-from harness.benchmarks import nasbench101, nasbench_graph
+from harness import Rules, Table, registry, simulate
+from harness.benchmarks import imported, nasbench101, nasbench_graph
 from harness.benchmarks.fcnet import SPACE as FCNET
 from harness.benchmarks.formats import fcnet as fcnet_format
 from harness.benchmarks.formats import nasbench201 as format201
@@ -108,12 +108,12 @@ def test_nats_folder_has_the_same_tables(
     for index, both in enumerate(imported201):
         infos = {str(epochs): results.state_dict() for epochs, results in both.items()}
         api.pickle_save(infos, folder / f"{index:06d}.pickle")
-    first = {name: data.load(name, "nb201") for name in data.names()}
+    first = {name: imported.load(name, "nb201") for name in imported.names()}
     monkeypatch.setenv("NAS_HARNESS_DATA", str(tmp_path / "second"))
     assert harness("data", "import", "nb201", folder).status == 0
-    assert data.names() == list(first)
+    assert imported.names() == list(first)
     for name, stored in first.items():
-        for key, array in data.load(name, "nb201").arrays.items():
+        for key, array in imported.load(name, "nb201").arrays.items():
             np.testing.assert_array_equal(array, stored.arrays[key])
 
 
@@ -158,7 +158,7 @@ def test_a_file_without_training_times_is_refused(
     assert answer.status == 2
     assert "no training times for nb201-full/cifar10, nb201-12/cifar10" in answer.err
     assert "NAS-Bench-201-v1_1-096897.pth has them" in answer.err
-    assert data.names() == []
+    assert imported.names() == []
 
 
 class _Bomb:
@@ -178,7 +178,7 @@ def test_a_malicious_file_is_not_executed(official: Any, harness: Run, data_fold
     assert answer.status == 2
     assert "is refused: it asks for the name" in answer.err
     assert not (tmp_path / "executed").exists()
-    assert data.names() == []
+    assert imported.names() == []
     torch.load(tmp_path / "NAS-Bench-201-v1_1-096897.pth", weights_only=False)
     assert (tmp_path / "executed").exists(), "the bomb would not have gone off anyway"
 
@@ -222,7 +222,7 @@ def store_sample(shared_data: Path) -> np.ndarray:
             cost = (sample["train_time_108"][:, None] * epochs / 108)[..., None]
         adjacency, ops = cells_from_bits(every["num_vertices"][rows], every["adj_bits"][rows], every["ops"][rows])
         test = 1 - every["test_acc_108_mean3"][rows].astype(np.float64)[:, None, None]
-    data.save("nb101", nasbench101.stored_arrays(adjacency, ops, epochs, loss, cost, test), {"files": ["sample"]})
+    imported.save("nb101", nasbench101.stored_arrays(adjacency, ops, epochs, loss, cost, test), {"files": ["sample"]})
     return rows
 
 
@@ -257,7 +257,7 @@ def test_real_cells_run_through_the_simulator(sample101: Any, encoding: str) -> 
 @pytest.mark.parametrize("number", [1, 2, 3])
 def test_one_shot_rows_are_the_published_ones(sample101: Any, shared_data: Path, number: int) -> None:
     published = np.load(shared_data / "nb101" / f"nb1shot1_space{number}_idx.npy")
-    stored = data.load("nb101", "nb101").arrays[f"one_shot_rows_{number}"]
+    stored = imported.load("nb101", "nb101").arrays[f"one_shot_rows_{number}"]
     np.testing.assert_array_equal(sample101[stored], np.intersect1d(published, sample101))
 
 
@@ -275,7 +275,7 @@ def protocol_table(shared_data: Path) -> Table:
         "cost": np.stack([cost * 12 / 200, cost], axis=1)[..., None],
         "test": 1 - np.stack([test12, test200], axis=1)[..., None] / 100,
     }
-    data.save("nb201-12/cifar10", arrays, {"files": ["means"]})
+    imported.save("nb201-12/cifar10", arrays, {"files": ["means"]})
     return registry.benchmark("nb201-12/cifar10")
 
 
@@ -288,7 +288,7 @@ def graphs(tmp_path_factory: pytest.TempPathFactory) -> Any:
         patch.setenv("NAS_HARNESS_DATA", str(tmp_path_factory.mktemp("graphs")))
         patch.setattr(nasbench_graph, "DATASETS", ("cora", "proteins"))
         for name, arrays, about in nasbench_graph.convert((), lambda done, total: None):
-            data.save(name, arrays, about)
+            imported.save(name, arrays, about)
         yield
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from harness import registry
-from harness.optima import described, invalid_share, spearman
+from harness.analysis.tables import described, invalid_share, spearman
 from harness.testing import synthetic_table
 
 
@@ -41,7 +41,7 @@ def test_optima_costs_and_gaps_by_plain_loops() -> None:
 def test_large_spaces_are_sampled_and_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
     table = synthetic_table(3)
     exact = invalid_share(table)["share"]
-    monkeypatch.setattr("harness.optima.ENUMERATED", 10)
+    monkeypatch.setattr("harness.analysis.tables.ENUMERATED", 10)
     drawn = invalid_share(table)
     assert drawn["of"] == "100,000 configurations drawn uniformly"
     assert drawn["share"] == pytest.approx(exact, abs=4.5 * math.sqrt(exact * (1 - exact) / 100_000))

@@ -31,7 +31,7 @@ from harness import (
     simulate,
 )
 from harness.params import declared
-from harness.study import Study
+from harness.studies.study import Study
 from harness.testing import assert_same, synthetic_table
 from harness.trajectory import Trajectory
 

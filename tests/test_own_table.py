@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import ROOT
 
-from harness import data, registry
-from harness.benchmarks import nasbench101, nasbench201
+from harness import registry
+from harness.benchmarks import imported, nasbench101, nasbench201
 from harness.testing import BenchmarkContract
 from harness.train.architectures import Architecture
 
@@ -147,11 +147,11 @@ def test_the_contract_holds(harness: Run, example: Path, name: str) -> None:
 
 def test_parquet_gives_the_same_table(harness: Run, example: Path) -> None:
     harness("data", "import", "widgets.toml")
-    first = data.load("own/widgets", "own")
+    first = imported.load("own/widgets", "own")
     pq.write_table(pyarrow.csv.read_csv("widgets.csv"), "widgets.parquet")
     Path("widgets.toml").write_text(FILES["widgets.toml"].replace("widgets.csv", "widgets.parquet"))
     harness("data", "import", "widgets.toml")
-    assert data.load("own/widgets", "own").checksum == first.checksum
+    assert imported.load("own/widgets", "own").checksum == first.checksum
 
 
 def test_a_large_space_is_found_by_search(harness: Run, example: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -236,7 +236,7 @@ def test_a_broken_parquet_file_is_named(harness: Run, example: Path) -> None:
 def test_a_damaged_table_spoils_no_other(harness: Run, example: Path) -> None:
     for name in ("widgets", "curves"):
         harness("data", "import", f"{name}.toml")
-    (data.path("own/widgets") / "table.json").write_text("{")
+    (imported.path("own/widgets") / "table.json").write_text("{")
     assert "cannot be read" in harness("list", "benchmarks").out
     assert harness("run", "--bench", "own/curves", "--algo", "rs", "--evals", 3, "--seeds", 2).status == 0
     answer = harness("run", "--bench", "own/widgets", "--algo", "rs", "--evals", 3, "--seeds", 2)

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from harness import HarnessError, Rules, registry, simulate
-from harness.outcome import Outcome
 from harness.plots import curve, regret_figure, save
-from harness.study import Study
+from harness.studies.outcome import Outcome
+from harness.studies.study import Study
 from harness.testing import synthetic_table
 
 TABLE = synthetic_table(3, missing=0.0)

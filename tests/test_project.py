@@ -17,7 +17,7 @@ from conftest import ROOT
 
 import harness
 from harness import Rules, registry, simulate
-from harness.study import ENGINE
+from harness.studies.study import ENGINE
 from harness.testing import AlgorithmContract, BenchmarkContract, synthetic_table
 
 

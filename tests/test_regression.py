@@ -17,12 +17,13 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from harness import HarnessError, Rules, baseline, registry, simulate
-from harness.outcome import Outcome
-from harness.regression import Judgement, exit_status, judge
-from harness.regression_report import junit, markdown
-from harness.store import read
-from harness.study import Study
+from harness import HarnessError, Rules, registry, simulate
+from harness.analysis.regression import Judgement, exit_status, judge
+from harness.report.regression import junit, markdown
+from harness.studies import baseline
+from harness.studies.outcome import Outcome
+from harness.studies.store import read
+from harness.studies.study import Study
 from harness.testing import synthetic_table
 from harness.trajectory import Trajectory
 

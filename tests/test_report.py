@@ -20,18 +20,18 @@ import pytest
 from test_imported import store_sample
 
 from harness import HarnessError, Rules, registry, report, simulate
-from harness.comparison import compare, sentences
-from harness.outcome import Outcome, Reference
+from harness.analysis.comparison import compare, sentences
+from harness.analysis.quality import MEASURES, Quality, QualityStudy, summary
 from harness.plots import draw
 from harness.plots.cells import incumbents
 from harness.plots.profiles import average_ranks
 from harness.plots.style import COLOURS, styles
-from harness.quality import MEASURES, Quality, QualityStudy, summary
 from harness.report import page
 from harness.report.curves import times
 from harness.statistics import simultaneous_width
-from harness.store import read
-from harness.study import Study
+from harness.studies.outcome import Outcome, Reference
+from harness.studies.store import read
+from harness.studies.study import Study
 from harness.testing import synthetic_table
 from harness.train import recipes, validation
 from harness.train.architectures import Architecture

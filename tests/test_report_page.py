@@ -14,8 +14,8 @@ import pytest
 from test_report import HOSTILE, OUTCOMES, TRAININGS, TRANSFERS, by_file, hostile, made, payload, quality
 
 from harness import Rules, registry, simulate
-from harness.outcome import Outcome
-from harness.study import Study
+from harness.studies.outcome import Outcome
+from harness.studies.study import Study
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")

@@ -13,12 +13,14 @@ import numpy as np
 import pytest
 from conftest import Answer
 
-from harness import HarnessError, Rules, claims, claims_page, registry, reproduction, simulate
-from harness.claims import Finding
-from harness.measures import regret_after
-from harness.outcome import Outcome
+from harness import HarnessError, Rules, registry, simulate
+from harness.analysis import claims, reproduction
+from harness.analysis.claims import Finding
+from harness.analysis.measures import regret_after
+from harness.report import claims as claims_page
 from harness.statistics import Estimate
-from harness.study import Study
+from harness.studies.outcome import Outcome
+from harness.studies.study import Study
 from harness.testing import synthetic_table
 
 Harness = Callable[..., Answer]

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from harness import Rules, registry
-from harness.run import run
-from harness.store import ResultStore, read
-from harness.study import Study
+from harness.studies.run import run
+from harness.studies.store import ResultStore, read
+from harness.studies.study import Study
 from harness.testing import assert_same
 
 
@@ -43,7 +43,7 @@ def equal(a: Path, b: Path) -> None:
 
 def test_processes_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = go(tmp_path / "one")
-    monkeypatch.setattr("harness.study.SHARD", 15)
+    monkeypatch.setattr("harness.studies.study.SHARD", 15)
     go(tmp_path / "shards")
     equal(tmp_path / "one", tmp_path / "shards")
     monkeypatch.undo()
@@ -75,7 +75,7 @@ def test_two_runs_of_one_study_do_not_disturb_each_other(tmp_path: Path) -> None
 
 
 def test_an_interrupted_study_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.study.SHARD", 10)
+    monkeypatch.setattr("harness.studies.study.SHARD", 10)
     store, plan = ResultStore(tmp_path / "cut"), studies()
 
     def interrupt(study: Study, share: float) -> None:

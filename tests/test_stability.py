@@ -13,12 +13,12 @@ import pytest
 from test_imported import store_sample
 
 from harness import Floats, HarnessError, Ints, Problem, Rules, Seen, Streams, Table, registry, simulate
+from harness.analysis.stability import Fares, Patterns, patterns, predicted, ranking, rows
 from harness.benchmarks import nasbench101_cells
-from harness.outcome import Outcome
 from harness.plots import draw
 from harness.plots.stability import stability_figure
-from harness.stability import Fares, Patterns, patterns, predicted, ranking, rows
-from harness.study import Study
+from harness.studies.outcome import Outcome
+from harness.studies.study import Study
 
 Harness = Callable[..., Any]
 OPERATOR = 2

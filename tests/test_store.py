@@ -20,9 +20,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from harness import HarnessError, Rules, registry, simulate
-from harness.outcome import Outcome, moments, per_seed_rows, summary
-from harness.store import ResultStore, find, read, write
-from harness.study import Study
+from harness.studies.outcome import Outcome, moments, per_seed_rows, summary
+from harness.studies.store import ResultStore, find, read, write
+from harness.studies.study import Study
 from harness.testing import assert_same, synthetic_table
 
 TABLE = synthetic_table(3)
@@ -65,7 +65,7 @@ def test_a_file_is_plain_to_other_readers(tmp_path: Path) -> None:
 
 
 def test_shards_join_to_the_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.study.SHARD", 4)
+    monkeypatch.setattr("harness.studies.study.SHARD", 4)
     store, whole = ResultStore(tmp_path / "new" / "results"), outcome()
     study = whole.study
     assert store.missing(study) == [range(4), range(4, 6)]
@@ -96,7 +96,7 @@ def test_identity_is_everything_that_changes_numbers() -> None:
 def test_identity_is_the_same_whatever_was_planned_before() -> None:
     """In a process of its own, where nothing has imported the predictors' modules yet."""
     code = (
-        "from harness import Rules, registry\nfrom harness.study import Study\n"
+        "from harness import Rules, registry\nfrom harness.studies.study import Study\n"
         "table, rules = registry.benchmark('nb201'), Rules(evals=300)\n"
         "ids = [Study.plan(table, name, {}, 0, 1, rules).id for name in ('npred', 'gpnas', 'npred')]\n"
         "assert ids[0] == ids[2], ids\n"

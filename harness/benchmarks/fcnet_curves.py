@@ -14,9 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from harness import data
 from harness.arrays import Ints
-from harness.benchmarks import Converted, Family, Progress, Source, check
+from harness.benchmarks import Converted, Family, Progress, Source, check, imported
 from harness.benchmarks.fcnet import SPACE
 from harness.benchmarks.fcnet import family as embedded
 from harness.benchmarks.formats import fcnet as official
@@ -75,7 +74,7 @@ def _in_space(parameter: Parameter, codes: Any) -> Ints:
 
 def load(dataset: str) -> Table:
     """The table of `dataset`, epochs 3 to 100. Column: `model_size` (number of parameters)."""
-    stored = data.load(f"fcnet-curves/{dataset}", "fcnet")
+    stored = imported.load(f"fcnet-curves/{dataset}", "fcnet")
     return _table(dataset, stored.arrays, stored.checksum)
 
 

@@ -15,9 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from harness import data
 from harness.arrays import Bools, Ints
-from harness.benchmarks import Converted, Family, Progress, Source, check
+from harness.benchmarks import Converted, Family, Progress, Source, check, imported
 from harness.benchmarks.formats import nasbench101 as official
 from harness.benchmarks.nasbench101_cells import (
     EDGE_SOURCES,
@@ -124,7 +123,7 @@ def _facts(encoding: str) -> Facts:
 def convert(files: Sequence[Path], progress: Progress) -> Iterator[Converted]:
     """The one table of NAS-Bench-101 out of its official TFRecord file."""
     if len(files) != 1:
-        names = " or ".join(file.name for file in data.official("nb101"))
+        names = " or ".join(file.name for file in imported.official("nb101"))
         raise HarnessError(f"NAS-Bench-101 is one file, got {len(files)}.", f"take {names}.")
     table = official.read(files[0], cells=official.CELLS, progress=progress)
     adjacency, ops = cells_from_bits(table.num_vertices, table.adj_bits, table.ops)
@@ -171,7 +170,7 @@ def _descending_pairs() -> tuple[Ints, Ints]:
 
 def load(encoding: str) -> Table:
     """The table in one of the three encodings. Column: `params` (trainable parameters), where the file has them."""
-    stored = data.load("nb101", "nb101")
+    stored = imported.load("nb101", "nb101")
     return _table(encoding, stored.arrays, stored.checksum)
 
 

@@ -11,9 +11,8 @@ from functools import partial
 
 import numpy as np
 
-from harness import data
 from harness.arrays import Ints
-from harness.benchmarks import Family
+from harness.benchmarks import Family, imported
 from harness.benchmarks.nasbench101 import SOURCE, SPLITS, cell_space
 from harness.benchmarks.nasbench101_cells import ONE_SHOT_SPACES, CellIndex, ChoiceBlockSpace
 from harness.space import Parameter, SearchSpace
@@ -52,7 +51,7 @@ def _facts(number: str) -> Facts:
 
 def load(number: str) -> Table:
     """The cells of one search space, in NAS-Bench-101's order."""
-    stored = data.load("nb101", "nb101")
+    stored = imported.load("nb101", "nb101")
     arrays, blocks = stored.arrays, ONE_SHOT_SPACES[int(number)]
     rows = arrays[f"one_shot_rows_{number}"]
     position = np.full(len(arrays["loss"]) + 1, -1)

@@ -16,9 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from harness import data
 from harness.arrays import Floats, Ints
-from harness.benchmarks import Converted, Family, Progress, Source, check
+from harness.benchmarks import Converted, Family, Progress, Source, check, imported
 from harness.benchmarks.formats import nasbench201 as official
 from harness.benchmarks.formats import nats
 from harness.benchmarks.formats.nasbench201 import Curve, NasBench201, Trainings
@@ -109,7 +108,7 @@ def convert(files: Sequence[Path], progress: Progress) -> Iterator[Converted]:
     if left_out:
         raise HarnessError(
             f"{path.name} has no validation losses or no training times for {', '.join(left_out)}: left out.",
-            f"{data.official('nb201')[0].name} has them.",
+            f"{imported.official('nb201')[0].name} has them.",
         )
 
 
@@ -184,7 +183,7 @@ def _mean(values: Floats) -> Floats:
 
 def load(family: str, dataset: str) -> Table:
     """The table of `dataset`. Columns: `params` and `flops` (millions), `latency` (s per batch)."""
-    stored = data.load(f"{family}/{dataset}", "nb201")
+    stored = imported.load(f"{family}/{dataset}", "nb201")
     return _table(family, dataset, stored.arrays, stored.checksum)
 
 

@@ -15,9 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from harness import data
 from harness.arrays import Ints
-from harness.benchmarks import Converted, Family, Progress, Source
+from harness.benchmarks import Converted, Family, Progress, Source, imported
 from harness.benchmarks.formats.nasbenchgraph import DATASETS, LINKS, OPERATIONS, locate, read
 from harness.errors import HarnessError
 from harness.graphs import FIRST_OPERATOR, Graphs, GraphView, by_columns, pruned
@@ -153,7 +152,7 @@ def _canonical(codes: tuple[int, ...]) -> tuple[Any, ...]:
 
 def load(dataset: str) -> Table:
     """The table of `dataset`. Columns: `latency` (s) and `params` (millions)."""
-    stored = data.load(f"nb-graph/{dataset}", "nb-graph")
+    stored = imported.load(f"nb-graph/{dataset}", "nb-graph")
     arrays, strides = stored.arrays, SPACES[dataset].strides
 
     def lookup(codes: Ints) -> Ints:

@@ -10,9 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from harness import data
 from harness.arrays import Ints
-from harness.benchmarks import Converted, Family, Progress, Source, nasbench101, nasbench201
+from harness.benchmarks import Converted, Family, Progress, Source, imported, nasbench101, nasbench201
 from harness.errors import HarnessError
 from harness.graphs import subspace
 from harness.space import Parameter, SearchSpace
@@ -40,7 +39,7 @@ _GRID = 1 << 24
 
 def load(name: str) -> Table:
     """The table that was brought under `name`."""
-    stored = data.load(f"own/{name}", "own")
+    stored = imported.load(f"own/{name}", "own")
     return table(stored.about, stored.arrays, stored.checksum)
 
 
@@ -79,14 +78,14 @@ class _Brought(Mapping[str, Facts]):
     """The facts of the tables that are in the data folder now; a damaged one is listed, and an error when loaded."""
 
     def __iter__(self) -> Iterator[str]:
-        return (name.removeprefix("own/") for name in data.names() if name.startswith("own/"))
+        return (name.removeprefix("own/") for name in imported.names() if name.startswith("own/"))
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
     def __getitem__(self, name: str) -> Facts:
         try:
-            return Facts(**data.load(f"own/{name}", "own").about["facts"])
+            return Facts(**imported.load(f"own/{name}", "own").about["facts"])
         except HarnessError as error:
             reason = f"cannot be read: {error.message}"
             return Facts(f"own/{name}", reason, "", "", "", "", "", "", 1.0, "")

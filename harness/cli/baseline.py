@@ -20,8 +20,8 @@ def save(folder: Path, results: tuple[Path, ...]) -> None:
 
     They take the place of studies there that differ in seeds, code or table version only. Paths are printed.
     """
-    from harness import baseline
-    from harness.store import find, read
+    from harness.studies import baseline
+    from harness.studies.store import find, read
 
     paths = baseline.save(folder, [read(path) for path in find(results)])
     click.echo("\n".join(map(str, paths)))

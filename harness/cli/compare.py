@@ -12,7 +12,7 @@ from harness.cli.options import Numbers, OneOf, Share
 if TYPE_CHECKING:
     from rich.table import Table as Grid
 
-    from harness.comparison import Comparison
+    from harness.analysis.comparison import Comparison
 
 
 @click.command("compare", short_help="Compare algorithms: a table, tests, and sentences to quote.")
@@ -35,9 +35,10 @@ def command(results: tuple[Path, ...], kind: str, at: list[float] | None, alpha:
 
     Tests are paired by seed and corrected by Holm; bold are the best and those not significantly worse.
     """
-    from harness import comparison, comparison_table
-    from harness.cli import tables
-    from harness.store import find, read
+    from harness.analysis import comparison
+    from harness.report import comparison as comparison_table
+    from harness.report import tables
+    from harness.studies.store import find, read
 
     found = comparison.compare([read(path) for path in find(results)], kind, at=at or (), alpha=alpha)  # type: ignore[arg-type]
     if form == "table":
@@ -53,7 +54,7 @@ def _grid(found: Comparison) -> Grid:
     from rich.table import Table as Grid
     from rich.text import Text
 
-    from harness import comparison_table
+    from harness.report import comparison as comparison_table
 
     columns = comparison_table.labels(found)
     grid = Grid(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))

@@ -15,7 +15,7 @@ from harness.errors import HarnessError, unknown
 
 if TYPE_CHECKING:
     from harness.benchmarks import Progress, Source
-    from harness.data import OfficialFile
+    from harness.benchmarks.imported import OfficialFile
 
 
 @click.group("data", short_help="List, fetch, import, verify and remove tables.")
@@ -28,17 +28,18 @@ def command() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_(as_json: bool) -> None:
     """Every benchmark: where it stands, its size, licence, citation and official URL."""
-    from harness import data, registry
-    from harness.cli import tables
+    from harness import registry
+    from harness.benchmarks import imported
+    from harness.report import tables
 
     rows = [_standing(name) for name in registry.family_names()]
     if as_json:
-        click.echo(json.dumps({"folder": str(data.folder()), "benchmarks": rows}, indent=1))
+        click.echo(json.dumps({"folder": str(imported.folder()), "benchmarks": rows}, indent=1))
         return
     columns = ("benchmark", "standing", "size", "licence", "citation", "url")
     cells = [[row["benchmark"], row["standing"], _size(row), *(row[key] for key in columns[3:])] for row in rows]
     tables.console().print(tables.listing(columns, cells))
-    click.echo(f"folder: {data.folder()}", err=True)
+    click.echo(f"folder: {imported.folder()}", err=True)
 
 
 def _size(row: dict[str, Any]) -> str:
@@ -48,12 +49,13 @@ def _size(row: dict[str, Any]) -> str:
 
 
 def _standing(name: str) -> dict[str, Any]:
-    from harness import data, registry
+    from harness import registry
+    from harness.benchmarks import imported
 
     family = registry.family(name)
     facts = next(iter(family.datasets.values()), None)
     here = [dataset for dataset in family.datasets if registry.present(f"{name}/{dataset}")]
-    official = data.manifest().get(family.source.name, ()) if family.source else ()
+    official = imported.manifest().get(family.source.name, ()) if family.source else ()
     stored = {family.source.stored(dataset) for dataset in here} if family.source else set()
     if family.source is None:
         standing = "embedded"
@@ -66,7 +68,7 @@ def _standing(name: str) -> dict[str, Any]:
         "datasets": list(family.datasets),
         "standing": standing,
         "source": family.source.name if family.source else None,
-        "bytes": sum(map(data.size, stored)),
+        "bytes": sum(map(imported.size, stored)),
         "official_gigabytes": official[0].gigabytes if official else 0.0,
         "licence": facts.licence if facts else "–",
         "citation": facts.citation if facts else "tables of your own: harness data import TABLE.toml",
@@ -97,9 +99,9 @@ def import_(name: str, files: tuple[Path, ...]) -> None:
 @data_folder
 def fetch(name: str, file_name: str | None) -> None:
     """Download the official file of the source NAME, check it, and import it."""
-    from harness import data
+    from harness.benchmarks import imported
 
-    source, official = _source(name), {file.name: file for file in data.official(_source(name).name)}
+    source, official = _source(name), {file.name: file for file in imported.official(_source(name).name)}
     if file_name is not None and file_name not in official:
         raise unknown(f"file of {name}", file_name, official)
     file = official[file_name] if file_name else next(iter(official.values()))
@@ -121,12 +123,12 @@ def fetch(name: str, file_name: str | None) -> None:
 @data_folder
 def verify(name: str | None) -> None:
     """Read stored tables in full, and compare their checksums; all of them unless NAME is given."""
-    from harness import data
+    from harness.benchmarks import imported
 
-    if name is not None and name not in data.names():
-        raise unknown("stored table", name, data.names(), see="harness data list")
-    for table in [name] if name else data.names():
-        data.verify(table)
+    if name is not None and name not in imported.names():
+        raise unknown("stored table", name, imported.names(), see="harness data list")
+    for table in [name] if name else imported.names():
+        imported.verify(table)
         click.echo(f"{table}: whole")
 
 
@@ -135,17 +137,18 @@ def verify(name: str | None) -> None:
 @data_folder
 def remove(name: str) -> None:
     """Delete the stored tables of the source, family or benchmark NAME."""
-    from harness import data, registry
+    from harness import registry
+    from harness.benchmarks import imported
 
-    chosen = [table for table in data.names() if table == name or table.startswith(f"{name}/")]
+    chosen = [table for table in imported.names() if table == name or table.startswith(f"{name}/")]
     if name in registry.sources():
         families = [f for f in map(registry.family, registry.family_names()) if f.source and f.source.name == name]
         stored = {f.source.stored(dataset) for f in families if f.source for dataset in f.datasets}
-        chosen += sorted((stored & set(data.names())) - set(chosen))
+        chosen += sorted((stored & set(imported.names())) - set(chosen))
     if not chosen:
-        raise unknown("stored table", name, [*data.names(), *registry.sources()], see="harness data list")
+        raise unknown("stored table", name, [*imported.names(), *registry.sources()], see="harness data list")
     for table in chosen:
-        data.remove(table)
+        imported.remove(table)
         click.echo(f"{table}: removed")
 
 
@@ -163,37 +166,37 @@ def _source(name: str) -> Source:
 
 
 def _files_of(source: Source) -> str:
-    from harness import data
+    from harness.benchmarks import imported
 
-    if source.name not in data.manifest():
+    if source.name not in imported.manifest():
         return "a file TABLE.toml"
-    return " or ".join(f"{file.name} from {file.url}" for file in data.official(source.name))
+    return " or ".join(f"{file.name} from {file.url}" for file in imported.official(source.name))
 
 
 def _convert(source: Source, files: tuple[Path, ...]) -> None:
     """Read the files, and store each table as soon as it is whole."""
-    from harness import data
+    from harness.benchmarks import imported
 
     for file in files:
         if not file.exists():
             raise HarnessError(f"there is nothing at {file}.", f"{source.name} takes {_files_of(source)}.")
-    data.prepare()
+    imported.prepare()
     with _bar(f"import {source.name}") as moved:
         for name, arrays, about in source.convert(files, moved):
-            data.save(name, arrays, about)
+            imported.save(name, arrays, about)
             click.echo(f"{name}: imported{', ' if 'counted' in about else ''}{about.get('counted', '')}")
 
 
 def _download(file: OfficialFile) -> Path:
     """The official file in the data folder: downloaded anew, unless it is there and has its checksum."""
-    from harness import data
+    from harness.benchmarks import imported
     from harness.benchmarks.formats.content import extra
 
     pooch = extra("pooch", "pooch")
-    folder = data.folder() / "downloads"
+    folder = imported.folder() / "downloads"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        data.require_space(folder, int(file.gigabytes * 1e9))
+        imported.require_space(folder, int(file.gigabytes * 1e9))
         with _bar(f"fetch {file.name}") as moved:
             downloader = pooch.HTTPDownloader(progressbar=_Downloaded(moved), timeout=60)
             pooch.get_logger().setLevel("WARNING")
@@ -233,7 +236,7 @@ def _bar(title: str) -> Iterator[Callable[[int, int], None]]:
     """A progress bar in bytes on stderr. Ctrl-C ends it with the word that nothing was left half-done."""
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from harness.cli import tables
+    from harness.report import tables
 
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     try:

@@ -17,7 +17,7 @@ from harness.cli.options import OneOf, data_folder
 def command(what: str | None, as_json: bool) -> None:
     """List the ALGORITHMS, PREDICTORS and BENCHMARKS that are installed, plugins of other packages too."""
     from harness import registry
-    from harness.cli import tables
+    from harness.report import tables
 
     found: dict[str, list[dict[str, str]]] = {}
     if what in (None, "algorithms"):

@@ -56,9 +56,9 @@ def command(results: tuple[Path, ...], output: tuple[Path, ...], **options: Any)
     Options have the names of the file's settings and go before them. The path of each figure is printed; its
     provenance is written beside it as JSON.
     """
-    from harness import quality_store
+    from harness.analysis import quality_store
     from harness.plots import draw, load, provenance, save
-    from harness.store import find, read
+    from harness.studies.store import find, read
 
     settings: dict[str, Any] = {}
     if results[0].suffix == ".toml":

@@ -65,11 +65,11 @@ def command(
     not computed again, an interrupted command goes on where it stopped.
     """
     from harness import registry
-    from harness.cli import tables
+    from harness.analysis.quality import QualityStudy, summary
+    from harness.analysis.quality_store import QualityStore, read, work
     from harness.cli.run import execute, parameters
     from harness.params import declared
-    from harness.quality import QualityStudy, summary
-    from harness.quality_store import QualityStore, read, work
+    from harness.report import tables
 
     given = parameters(param, predictor, kind="predictor", example="neural.schedule=paper")
     for name in predictor:

@@ -46,9 +46,11 @@ def command(
     Prints a summary in Markdown, also to the file that $GITHUB_STEP_SUMMARY names. Exits with 0 if all are the same
     or better, with 1 if one is worse, with 3 if one changed but is not shown to be worse.
     """
-    from harness import baseline, regression, regression_report
-    from harness.cli import tables
+    from harness.analysis import regression
     from harness.files import whole
+    from harness.report import regression as regression_report
+    from harness.report import tables
+    from harness.studies import baseline
 
     if accept and seeds is not None:
         raise HarnessError("a part of the seeds cannot become the baseline.", "leave out --seeds to --accept.")

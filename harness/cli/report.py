@@ -28,10 +28,10 @@ def command(results: tuple[Path, ...], output: Path, at: list[float] | None, alp
     Trainings and the quality of predictors that are kept in the folders are shown too. The page works offline, on a
     phone, in the dark and on paper; the curves answer to mouse, finger and keyboard.
     """
-    from harness import quality_store
+    from harness.analysis import quality_store
     from harness.files import whole
     from harness.report import page
-    from harness.store import read
+    from harness.studies.store import read
     from harness.train import results as trained
 
     folders = [path for path in results if path.is_dir()]
@@ -52,7 +52,7 @@ def command(results: tuple[Path, ...], output: Path, at: list[float] | None, alp
 
 def _studies(results: tuple[Path, ...], trainings: set[Path]) -> list[Path]:
     """The files of studies. Raises HarnessError if there are none, and says if there are trainings instead."""
-    from harness.store import find
+    from harness.studies.store import find
 
     try:
         found = [path for path in find(results) if path not in trainings]

@@ -14,8 +14,8 @@ from harness.cli.options import Processes, Seeds, data_folder
 from harness.errors import HarnessError
 
 if TYPE_CHECKING:
-    from harness.claims import Finding
-    from harness.reproduction import Recipe
+    from harness.analysis.claims import Finding
+    from harness.analysis.reproduction import Recipe
 
 
 @click.command("reproduce", short_help="Run the studies of a paper's figure or claim, and draw or judge them.")
@@ -46,12 +46,13 @@ def command(
     figures and verdicts are printed. --write puts the verdicts, with figures beside it, in their sections of a page,
     and leaves the others as they are.
     """
-    from harness import claims_page, quality_store, reproduction
-    from harness.cli import tables
+    from harness.analysis import quality_store, reproduction
+    from harness.analysis.quality_store import QualityStore, work
     from harness.cli.run import execute
-    from harness.quality_store import QualityStore, work
-    from harness.run import versions
-    from harness.store import ResultStore, read
+    from harness.report import claims as claims_page
+    from harness.report import tables
+    from harness.studies.run import versions
+    from harness.studies.store import ResultStore, read
 
     if not names:
         rows = [(recipe.name, recipe.title) for recipe in map(reproduction.load, reproduction.ready().values())]
@@ -124,8 +125,9 @@ def _draw(recipe: Recipe, outcomes: Sequence[Any], qualities: Sequence[Any], fil
 
 def _judge(recipe: Recipe, outcomes: Sequence[Any], qualities: Sequence[Any]) -> list[Finding]:
     """Test the claim: a table on stderr, a sentence on stdout."""
-    from harness import claims, claims_page
-    from harness.cli import tables
+    from harness.analysis import claims
+    from harness.report import claims as claims_page
+    from harness.report import tables
 
     assert recipe.claim is not None
     used = qualities if recipe.claim["statistic"] == "trend" else outcomes
@@ -138,7 +140,7 @@ def _judge(recipe: Recipe, outcomes: Sequence[Any], qualities: Sequence[Any]) ->
 def _predictions(recipe: Recipe, seeds: range) -> list[Any]:
     """The studies of predictors, each once."""
     from harness import registry
-    from harness.quality import QualityStudy
+    from harness.analysis.quality import QualityStudy
 
     return [
         QualityStudy.plan(

@@ -14,8 +14,8 @@ from harness.cli.options import Names, OneOf, Processes, Seeds, data_folder
 from harness.errors import HarnessError, unknown
 
 if TYPE_CHECKING:
-    from harness.run import Work
-    from harness.store import ResultStore
+    from harness.studies.run import Work
+    from harness.studies.store import ResultStore
 
 
 @click.command("run", short_help="Run algorithms on benchmarks on a simulated clock.")
@@ -84,11 +84,11 @@ def command(
     from functools import partial
 
     from harness import registry
-    from harness.cli import tables
-    from harness.outcome import summary
     from harness.params import declared
-    from harness.plan import plan
-    from harness.store import ResultStore, read
+    from harness.report import tables
+    from harness.studies.outcome import summary
+    from harness.studies.plan import plan
+    from harness.studies.store import ResultStore, read
 
     given = parameters(param, algo)
     trains = [name for name in algo if device and "device" in declared(registry.algorithm(name))]
@@ -146,8 +146,8 @@ def execute(studies: Sequence[Any], store: ResultStore, processes: int | None, w
 
     They are of algorithms, or of what `work` makes something of.
     """
-    from harness.cli import tables
-    from harness.run import run
+    from harness.report import tables
+    from harness.studies.run import run
 
     present = {study.id for study in studies if store.complete(study)}
     with tables.progress(studies, present) as progress:

@@ -70,7 +70,7 @@ def command(
     if seed < 0:
         raise HarnessError(f"the seed cannot be negative, got {seed}.")
     from harness.cli.run import parameters
-    from harness.store import TRAINED, ResultStore
+    from harness.studies.store import TRAINED, ResultStore
     from harness.train import devices, recipes, searching
     from harness.train.images import load
     from harness.train.pool import Pool
@@ -112,7 +112,7 @@ def _stopping(progress: Any) -> Iterator[None]:
 @contextmanager
 def _bars(progress: Any, limits: Limits, top: int) -> Iterator[Any]:
     """A bar of the search with its incumbent, and one of the trainings to the end, on stderr."""
-    from harness.cli import tables
+    from harness.report import tables
 
     bars = tables.bars()
 
@@ -139,8 +139,8 @@ def _bars(progress: Any, limits: Limits, top: int) -> Iterator[Any]:
 
 
 def _tell(progress: Any, found: list[Any], out: Path, as_json: bool) -> None:
-    from harness.cli import tables
-    from harness.store import TRAINED
+    from harness.report import tables
+    from harness.studies.store import TRAINED
     from harness.train import results, validation
 
     seen = [{"searched_epochs": event.epochs, "searched_val_accuracy": 1 - event.loss} for event, _ in found]

@@ -22,7 +22,7 @@ from harness.errors import HarnessError, unknown
 def command(what: tuple[str, ...], at: list[float] | None, per_seed: bool, as_json: bool) -> None:
     """Show the facts of a benchmark, the parameters of an algorithm, or the regret that results hold."""
     from harness import registry
-    from harness.cli import tables
+    from harness.report import tables
 
     console = tables.console()
     paths = [Path(name) for name in what]
@@ -43,9 +43,9 @@ def command(what: tuple[str, ...], at: list[float] | None, per_seed: bool, as_js
 
 
 def _results(console: Any, paths: list[Path], at: list[float] | None, per_seed: bool, as_json: bool) -> None:
-    from harness.cli import tables
-    from harness.outcome import per_seed_rows, summary
-    from harness.store import find, read
+    from harness.report import tables
+    from harness.studies.outcome import per_seed_rows, summary
+    from harness.studies.store import find, read
 
     outcomes = [read(path) for path in find(paths)]
     pairs = [(outcome, time) for outcome in outcomes for time in (at or (None,))]
@@ -80,8 +80,8 @@ def _cell(value: object) -> str:
 
 def _algorithm(console: Any, name: str, as_json: bool) -> None:
     from harness import registry
-    from harness.cli import tables
     from harness.params import declared
+    from harness.report import tables
 
     factory = registry.algorithm(name)
     parameters = declared(factory)
@@ -102,8 +102,8 @@ def _algorithm(console: Any, name: str, as_json: bool) -> None:
 
 def _benchmark(console: Any, name: str, as_json: bool) -> None:
     from harness import registry
-    from harness.cli import tables
-    from harness.optima import described
+    from harness.analysis.tables import described
+    from harness.report import tables
 
     facts = described(registry.benchmark(name))
     if as_json:

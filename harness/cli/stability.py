@@ -13,8 +13,8 @@ from harness.cli.options import OneOf, Seeds, data_folder
 from harness.errors import HarnessError
 
 if TYPE_CHECKING:
+    from harness.analysis.stability import Fares, Patterns
     from harness.arrays import Floats
-    from harness.stability import Fares, Patterns
 
 
 @click.command("stability", short_help="Rank the connections of architectures over all operators.")
@@ -48,10 +48,11 @@ def command(
     Losses are means over repeats at the largest fidelity, as in the table; a predictor sees one training of each
     architecture that it learns from.
     """
-    from harness import registry, stability
-    from harness.outcome import moments
+    from harness import registry
+    from harness.analysis import stability
     from harness.plots.stability import require_graphs, stability_figure
     from harness.plots.style import file_format, save
+    from harness.studies.outcome import moments
 
     if top < 1:
         raise HarnessError(f"--top must be at least 1, got {top}.")
@@ -83,8 +84,8 @@ def _seen(found: Patterns, factory: Any, train: int, seeds: range) -> tuple[Fare
     import numpy as np
     from rich.progress import track
 
-    from harness.cli import tables
-    from harness.stability import BLOCK, Fares, predicted
+    from harness.analysis.stability import BLOCK, Fares, predicted
+    from harness.report import tables
 
     blocks = predicted(found, factory, train, np.arange(seeds.start, seeds.stop))
     fares, agreement = zip(
@@ -94,7 +95,7 @@ def _seen(found: Patterns, factory: Any, train: int, seeds: range) -> tuple[Fare
 
 
 def _show(found: Patterns, listed: list[dict[str, Any]], settings: dict[str, Any]) -> None:
-    from harness.cli import tables
+    from harness.report import tables
 
     hidden = ("predicted_spread", "predicted_best", "best_configuration")
     columns = [name for name in listed[0] if name not in hidden]

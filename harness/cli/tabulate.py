@@ -68,7 +68,7 @@ def command(
     for option, value in (("epochs", epochs), ("repeats", repeats)):
         if value is not None and value < 1:
             raise HarnessError(f"{option} must be at least 1, got {value}.")
-    from harness.store import TRAINED
+    from harness.studies.store import TRAINED
     from harness.train import devices, recipes, tabulate
     from harness.train import images as image_sets
     from harness.train.pool import Pool
@@ -130,7 +130,7 @@ def _cells(
 
 def _train(jobs: list[Job], pool: Pool, folder: Path) -> list[Training]:
     """The trainings, with a bar on stderr; Ctrl-C says how many are there."""
-    from harness.cli import tables
+    from harness.report import tables
     from harness.train import tabulate
 
     done = 0

@@ -82,7 +82,7 @@ def command(
 
 
 def _architectures(results: tuple[Path, ...], arch: tuple[str, ...], top: int) -> list[Found]:
-    from harness.store import find, read
+    from harness.studies.store import find, read
     from harness.train import incumbents
 
     if not results and not arch:
@@ -103,7 +103,7 @@ def _loaded(name: str, root: Path | None, recipe: Recipe, device: Any) -> ImageS
 
 
 def _beside(results: tuple[Path, ...]) -> Path:
-    from harness.store import TRAINED
+    from harness.studies.store import TRAINED
 
     first = results[0] if results else Path("results")
     return (first.parent if first.is_file() else first) / TRAINED
@@ -131,7 +131,7 @@ def _train(jobs: list[Any], place: Any, out: Path, tensorboard: Path | None) -> 
 @contextmanager
 def _watch(jobs: list[Job], tensorboard: Path | None, *, quiet: bool) -> Iterator[Any]:
     """A bar over all trainings and one of the training at work on stderr, and curves for TensorBoard."""
-    from harness.cli import tables
+    from harness.report import tables
     from harness.train.loop import Watch
 
     writer = _writer(tensorboard) if tensorboard is not None and not quiet else None
@@ -183,7 +183,7 @@ def _writer(folder: Path) -> Any:
 
 
 def _tell(trainings: list[Training], out: Path, as_json: bool) -> None:
-    from harness.cli import tables
+    from harness.report import tables
     from harness.train import results, validation
 
     rows = [validation.row(training) for training in trainings]

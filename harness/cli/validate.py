@@ -19,7 +19,7 @@ def command(results: tuple[Path, ...], as_json: bool) -> None:
 
     A transfer is a training on other images than the table's. Sentences with Kendall's tau are printed last.
     """
-    from harness.cli import tables
+    from harness.report import tables
     from harness.train import results as store
     from harness.train import validation
 

@@ -9,14 +9,14 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
+from harness.analysis.comparison import selected
 from harness.arrays import Ints
-from harness.comparison import selected
 from harness.errors import HarnessError
-from harness.outcome import Kind, Outcome
 from harness.plots.drawing import cell, keys
 from harness.plots.graphs import handles, paint
 from harness.plots.style import STYLE, Width, panels
 from harness.space import SearchSpace
+from harness.studies.outcome import Kind, Outcome
 from harness.table import Table
 
 

@@ -12,15 +12,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
+from harness.analysis.comparison import complete, regret_at, require_paired, selected
+from harness.analysis.measures import floor, time_to
 from harness.arrays import Floats
-from harness.comparison import complete, regret_at, require_paired, selected
 from harness.errors import HarnessError, unknown
-from harness.measures import floor, time_to
-from harness.outcome import Kind, Outcome
 from harness.plots.profiles import zero_note
 from harness.plots.regret import REGRET_LABEL
 from harness.plots.style import STYLE, Width, panels, styles
 from harness.statistics import Estimate, cliques, friedman, nemenyi_distance, ranks, speed_up
+from harness.studies.outcome import Kind, Outcome
 
 Blocks = Literal["benchmarks", "seeds"]
 

@@ -10,13 +10,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from harness.analysis.comparison import complete, require_paired, selected
+from harness.analysis.measures import floor, time_to
 from harness.arrays import Floats
-from harness.comparison import complete, require_paired, selected
-from harness.measures import floor, time_to
-from harness.outcome import Kind, Outcome
 from harness.plots.regret import REGRET_LABEL, TIME_LABEL, everywhere, log_time
 from harness.plots.style import STYLE, Width, legend, panels, styles
 from harness.statistics import bootstrap_weights, percentiles, ranks
+from harness.studies.outcome import Kind, Outcome
 
 _STAMPS = 200
 _REPLICATES = 500

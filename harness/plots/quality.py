@@ -9,9 +9,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
+from harness.analysis.quality import Quality, summary
 from harness.errors import HarnessError
 from harness.plots.style import STYLE, Width, legend, panels, styles
-from harness.quality import Quality, summary
 
 LABELS = {
     "mse": "MSE",

@@ -12,13 +12,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
+from harness.analysis.bounds import Bound, floor, oracle, random_search
+from harness.analysis.comparison import selected
 from harness.arrays import Floats
-from harness.bounds import Bound, floor, oracle, random_search
-from harness.comparison import selected
 from harness.errors import HarnessError
-from harness.outcome import Kind, Outcome, moments
 from harness.plots.style import STYLE, Width, legend, panels, styles
 from harness.statistics import simultaneous_band
+from harness.studies.outcome import Kind, Outcome, moments
 
 Band = Literal["sem", "simultaneous"]
 

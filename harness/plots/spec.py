@@ -10,7 +10,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from harness.bounds import BOUNDS
+from harness.analysis.bounds import BOUNDS
 from harness.errors import HarnessError, unknown
 from harness.plots.cells import cell_figure
 from harness.plots.contrasts import critical_difference_figure, speed_up_figure, violin_figure

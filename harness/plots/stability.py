@@ -6,11 +6,11 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
+from harness.analysis.stability import By, Fares, Patterns, ranking
 from harness.errors import HarnessError
 from harness.plots.drawing import cell
 from harness.plots.graphs import paint
 from harness.plots.style import STYLE, panels
-from harness.stability import By, Fares, Patterns, ranking
 from harness.table import Table
 
 

@@ -19,10 +19,10 @@ from matplotlib.backends.backend_pgf import LatexError
 from matplotlib.figure import Figure
 
 from harness import __version__
+from harness.analysis.quality import Quality
 from harness.errors import HarnessError
 from harness.files import whole
-from harness.outcome import Outcome
-from harness.quality import Quality
+from harness.studies.outcome import Outcome
 
 Width = Literal["column", "page"]
 

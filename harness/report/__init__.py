@@ -13,14 +13,14 @@ from string import Template
 from typing import Any
 
 from harness import __version__
-from harness.comparison import compare
-from harness.outcome import Kind, Outcome
+from harness.analysis.comparison import compare
+from harness.analysis.quality import Quality
 from harness.plots.style import COLOURS, provenance
-from harness.quality import Quality
 from harness.report import curves
 from harness.report.markup import element, html
 from harness.report.section import Report
 from harness.report.sections import SECTIONS
+from harness.studies.outcome import Kind, Outcome
 from harness.train.results import Training
 
 __all__ = ["page"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shlex
 
-from harness.study import Study
+from harness.studies.study import Study
 
 
 def run(study: Study) -> str:

@@ -9,12 +9,12 @@ import numpy as np
 
 from harness.arrays import Floats
 from harness.errors import HarnessError
-from harness.outcome import Kind, Outcome, moments
 from harness.plots.profiles import average_ranks
 from harness.plots.regret import everywhere
 from harness.plots.style import COLOURS, DASHES, styles
 from harness.report.section import against
 from harness.statistics import bootstrap_weights, sup_t
+from harness.studies.outcome import Kind, Outcome, moments
 
 _LOG_STAMPS, _LINEAR_STAMPS = 300, 100
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 from xml.etree.ElementTree import Element
 
+from harness.analysis.quality import Quality, summary
 from harness.errors import HarnessError
 from harness.plots.quality import LABELS, by_benchmark
-from harness.quality import Quality, summary
 from harness.report.curves import looks
 from harness.report.markup import Node, element, table
 from harness.report.plot import across, plot, span, upwards

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element
 
-from harness.comparison import Comparison, by_benchmark
-from harness.outcome import Kind, Outcome, Reference
-from harness.quality import Quality
+from harness.analysis.comparison import Comparison, by_benchmark
+from harness.analysis.quality import Quality
 from harness.report.markup import Node, element
+from harness.studies.outcome import Kind, Outcome, Reference
 from harness.train.results import Training
 
 

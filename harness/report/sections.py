@@ -7,15 +7,15 @@ import shlex
 from collections.abc import Callable
 from xml.etree.ElementTree import Element
 
-from harness import comparison_table
-from harness.comparison import Comparison, Duel, sentences
-from harness.outcome import Kind, Outcome, summary
+from harness.analysis.comparison import Comparison, Duel, sentences
 from harness.report import commands
+from harness.report import comparison as comparison_table
 from harness.report.cells import cells
 from harness.report.markup import Node, element, table
 from harness.report.predictors import predictors
 from harness.report.section import Report, Section, against, listing, paragraph, strip
 from harness.report.trained import trained
+from harness.studies.outcome import Kind, Outcome, summary
 
 KINDS: dict[Kind, str] = {"val": "validation regret", "test": "test regret"}
 

@@ -10,7 +10,7 @@ import numpy as np
 from harness import registry
 from harness.arrays import Floats
 from harness.errors import HarnessError
-from harness.outcome import Outcome
+from harness.studies.outcome import Outcome
 from harness.table import Table
 from harness.train.architectures import Architecture
 from harness.train.results import Origin

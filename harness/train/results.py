@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from harness.arrays import Floats
 from harness.errors import HarnessError
 from harness.files import whole
-from harness.store import TRAINED
+from harness.studies.store import TRAINED
 from harness.train.architectures import Architecture
 from harness.train.recipes import Recipe
 

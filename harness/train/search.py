@@ -23,7 +23,7 @@ from harness.errors import HarnessError, unknown
 from harness.params import resolve
 from harness.rng import Streams
 from harness.space import SearchSpace
-from harness.study import source_of
+from harness.studies.study import source_of
 from harness.train.architectures import SPACES, Architecture
 from harness.train.images import ImageSet
 from harness.train.recipes import Recipe

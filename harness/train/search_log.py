@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-from harness.store import SCHEMA, SEARCHES, read_table, write_table
+from harness.studies.store import SCHEMA, SEARCHES, read_table, write_table
 from harness.train.search import Search
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from harness.outcome import Kind
 from harness.statistics import Estimate, kendall
+from harness.studies.outcome import Kind
 from harness.train.results import Training
 
 ABSENT = "–"

@@ -13,10 +13,10 @@ import numpy as np
 
 from harness import registry
 from harness.errors import HarnessError
-from harness.outcome import Outcome
-from harness.run import Progress, run
-from harness.store import ResultStore, find, read, write
-from harness.study import Study
+from harness.studies.outcome import Outcome
+from harness.studies.run import Progress, run
+from harness.studies.store import ResultStore, find, read, write
+from harness.studies.study import Study
 
 MAKE = "make one: harness baseline save results/baseline RESULTS..."
 

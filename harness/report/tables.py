@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table as Grid
 from rich.text import Text
 
-from harness.outcome import Outcome
+from harness.studies.outcome import Outcome
 
 _ABSENT = "–"
 

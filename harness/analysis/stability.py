@@ -14,11 +14,11 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from harness.algorithm import Problem
+from harness.analysis.tables import spearman
 from harness.arrays import Floats, Ints
 from harness.errors import HarnessError
 from harness.graphs import Split, classes
 from harness.observations import Observations
-from harness.optima import spearman
 from harness.predictor import PredictorFactory, Seen
 from harness.rng import Streams
 from harness.table import Table

@@ -15,12 +15,12 @@ from typing import Literal
 
 import numpy as np
 
+from harness.analysis.measures import log_area
 from harness.arrays import Floats
-from harness.baseline import digest
 from harness.errors import HarnessError
-from harness.measures import log_area
-from harness.outcome import Outcome
 from harness.statistics import Alternative, bootstrap_means, holm, paired_t, percentiles
+from harness.studies.baseline import digest
+from harness.studies.outcome import Outcome
 
 Verdict = Literal["same", "better", "not worse", "undecided", "worse"]
 

@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 
 from harness import registry
-from harness.outcome import Outcome
 from harness.simulator import simulate
-from harness.store import ResultStore
-from harness.study import Study
+from harness.studies.outcome import Outcome
+from harness.studies.store import ResultStore
+from harness.studies.study import Study
 
 Progress = Callable[[Study, float], None]
 Task = tuple[Any, range]

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any, get_args
 
 from harness import registry
-from harness.claims import NEEDS
+from harness.analysis.claims import NEEDS
 from harness.errors import HarnessError, unknown
-from harness.plan import plan
 from harness.rules import IncumbentRule, Log, Noise, Rules
-from harness.study import Study
+from harness.studies.plan import plan
+from harness.studies.study import Study
 
-_PACKAGE = Path(__file__).parent
+_PACKAGE = Path(__file__).parents[1]
 _CHECKOUT = _PACKAGE.parent / "plots" / "reproduce"
 _SEE = "see docs/figures.md."
 
@@ -30,8 +30,8 @@ _WHOLE = {"evals", "workers", "max_fidelity", "report_fidelity"}
 class Recipe:
     """What a file says: tables of `studies` and of predictions to make (`predict`), `figures` of them, and a claim.
 
-    A claim has a sentence, `says`, a `statistic` of `harness.claims`, and what that takes. `seeds` are those of
-    everything where the command does not say otherwise.
+    A claim has a sentence, `says`, a `statistic` of `harness.analysis.claims`, and what that takes. `seeds` are those
+    of everything where the command does not say otherwise.
     """
 
     name: str

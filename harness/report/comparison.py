@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
-from harness.comparison import Cell, Comparison, sentences
+from harness.analysis.comparison import Cell, Comparison, sentences
 
 Format = Callable[[Comparison], str]
 

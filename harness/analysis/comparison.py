@@ -9,9 +9,9 @@ import numpy as np
 
 from harness.arrays import Floats
 from harness.errors import HarnessError
-from harness.outcome import Kind, Outcome, moments
 from harness.rules import Rules
 from harness.statistics import Estimate, bootstrap_weights, holm, improvement_intervals, paired_wilcoxon
+from harness.studies.outcome import Kind, Outcome, moments
 
 _SHARED = ("table", *(f"rules.{rule.name}" for rule in fields(Rules) if rule.name != "log"))
 

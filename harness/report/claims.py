@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.claims import Finding, overall
+from harness.analysis.claims import Finding, overall
+from harness.analysis.reproduction import Recipe
 from harness.errors import HarnessError
 from harness.files import whole
-from harness.reproduction import Recipe
 from harness.statistics import Estimate
 
 _MARK = "<!-- {} -->"

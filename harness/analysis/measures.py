@@ -7,8 +7,8 @@ from typing import Literal
 import numpy as np
 
 from harness.arrays import Floats, Ints
-from harness.outcome import Kind, Outcome
 from harness.statistics import mean_log_area
+from harness.studies.outcome import Kind, Outcome
 
 Axis = Literal["time", "evaluations"]
 

@@ -20,12 +20,12 @@ from harness.algorithm import Problem
 from harness.arrays import Floats, Ints
 from harness.errors import HarnessError
 from harness.observations import Observations
-from harness.outcome import Reference
 from harness.params import changed, label, resolve
 from harness.predictor import Seen
 from harness.rng import Streams
 from harness.rules import Noise
-from harness.study import folder_source
+from harness.studies.outcome import Reference
+from harness.studies.study import folder_source
 from harness.table import Table
 
 ENGINE = 1

@@ -16,12 +16,12 @@ from typing import Any, Literal
 
 import numpy as np
 
+from harness.analysis.comparison import compare, require_paired, selected
+from harness.analysis.measures import log_area, regret_after, time_to
 from harness.arrays import Floats
-from harness.comparison import compare, require_paired, selected
 from harness.errors import HarnessError, unknown
-from harness.measures import log_area, regret_after, time_to
-from harness.outcome import Kind, Outcome
 from harness.statistics import Estimate, bootstrap_weights, percentiles, speed_up
+from harness.studies.outcome import Kind, Outcome
 
 Verdict = Literal["holds", "does not hold", "undecided"]
 ALPHA = 0.05

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from xml.etree import ElementTree as Xml
 
-from harness.regression import Check, Judgement
+from harness.analysis.regression import Check, Judgement
 
 _MARKS = {"same": "=", "better": "✓", "not worse": "✓", "undecided": "?", "worse": "✗"}
 _MEANING = {

@@ -21,8 +21,8 @@ import pyarrow.parquet as pq
 
 from harness.errors import HarnessError
 from harness.files import FULL
-from harness.outcome import Outcome, Reference
-from harness.study import Study
+from harness.studies.outcome import Outcome, Reference
+from harness.studies.study import Study
 from harness.trajectory import Trajectory
 
 SCHEMA = 1

@@ -10,11 +10,11 @@ import numpy as np
 import pyarrow as pa
 
 from harness import registry
+from harness.analysis.quality import MEASURES, Quality, QualityStudy, evaluate
 from harness.errors import HarnessError
-from harness.outcome import Reference
-from harness.quality import MEASURES, Quality, QualityStudy, evaluate
-from harness.run import versions
-from harness.store import QUALITIES, ResultStore, read_table, write_table
+from harness.studies.outcome import Reference
+from harness.studies.run import versions
+from harness.studies.store import QUALITIES, ResultStore, read_table, write_table
 
 SCHEMA = 1
 

@@ -27,7 +27,7 @@ from harness.files import FULL
 
 SCHEMA = 1
 VARIABLE = "NAS_HARNESS_DATA"
-_PACKAGE = Path(__file__).parent
+_PACKAGE = Path(__file__).parents[1]
 _CHECKOUT = _PACKAGE.parent / "benchmarks_data"
 _ABOUT = "table.json"
 

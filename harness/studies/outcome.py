@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from harness.arrays import Floats
-from harness.study import Study
+from harness.studies.study import Study
 from harness.table import Table
 from harness.trajectory import Trajectory
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from harness import registry
 from harness.rules import Rules
-from harness.study import Study
+from harness.studies.study import Study
 
 
 def plan(

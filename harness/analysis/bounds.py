@@ -17,11 +17,11 @@ from typing import Any, Literal
 
 import numpy as np
 
+from harness.analysis.tables import ENUMERATED, uniform_rows
 from harness.arrays import Floats, Ints
 from harness.observations import Observations
-from harness.optima import ENUMERATED, uniform_rows
-from harness.outcome import Kind
 from harness.rules import Rules
+from harness.studies.outcome import Kind
 from harness.table import Table
 
 Bound = Literal["oracle", "random", "floor"]

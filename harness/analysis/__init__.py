@@ -1,0 +1,1 @@
+"""Analysis: what may be concluded from outcomes, and from tables alone."""
