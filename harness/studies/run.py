@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from harness import registry
-from harness.simulator import simulate
+from harness.simulation import simulate
 from harness.studies.outcome import Outcome
 from harness.studies.store import ResultStore
 from harness.studies.study import Study
