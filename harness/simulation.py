@@ -207,6 +207,8 @@ class Simulation:
             if ended.any():
                 alive = _without(alive, telling[ended])
                 telling, slot, time = telling[~ended], slot[~ended], time[~ended]
+                if not telling.size:
+                    continue
             entry, codes, cost = workers.release(telling, slot)
             checkpoints.finish(telling, entry)
             now[telling] = time
