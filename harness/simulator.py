@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from harness.algorithm import Factory, Jobs, Problem, Results
-from harness.arrays import Bools, Floats, Ints
+from harness.arrays import Bools, Floats, Ints, shown
 from harness.errors import HarnessError
 from harness.observations import Checkpoints, Observations
 from harness.rng import Streams
@@ -169,7 +169,7 @@ def simulate(
         if asks.any():
             asking = alive if asks.all() else alive[asks]
             slot = workers.idle(asking)
-            jobs = algorithm.ask(asking, slot)
+            jobs = algorithm.ask(shown(asking), shown(slot))
             if jobs.wait is not None and jobs.wait.any():
                 workers.waiting[asking] = jobs.wait
                 jobs, asking, slot = _without_waiting(jobs, asking, slot)
@@ -192,7 +192,9 @@ def simulate(
         checkpoints.finish(telling, entry)
         now[telling] = time
         fidelity, loss = observations.fidelity(entry), observations.loss[entry]
-        algorithm.tell(Results(telling, slot, codes, fidelity, loss, cost))
+        algorithm.tell(
+            Results(shown(telling), shown(slot), shown(codes), shown(fidelity), shown(loss), shown(cost))
+        )
         better = incumbents.replaced(telling, loss, fidelity)
         recorder.told(telling, time)
         if rules.log == "all":

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from harness.arrays import Floats, Ints
+from harness.arrays import Floats, Ints, fixed
 from harness.errors import unknown
 
 if TYPE_CHECKING:
@@ -33,11 +33,13 @@ class Parameter:
     def __post_init__(self) -> None:
         if not self.values:
             raise ValueError(f"parameter '{self.name}' has no values")
+        if isinstance(self.values, list):
+            object.__setattr__(self, "values", tuple(self.values))
 
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """The product of `d` parameters. Codes are Int[..., d] with `0 <= codes < sizes`.
+    """The product of `d` parameters. Codes are Int[..., d] with `0 <= codes < sizes`. Its arrays are read-only.
 
     `graphs` shows its configurations as graphs, where they are architectures; `split` divides it into connections and
     operators, where that means something.
@@ -54,7 +56,7 @@ class SearchSpace:
     @cached_property
     def sizes(self) -> Ints:
         """Number of values of each parameter, Int[d]."""
-        return np.array([len(p.values) for p in self.parameters], dtype=np.int64)
+        return fixed(np.array([len(p.values) for p in self.parameters], dtype=np.int64))
 
     @cached_property
     def cardinality(self) -> int:
@@ -64,18 +66,17 @@ class SearchSpace:
     @cached_property
     def strides(self) -> Ints:
         """Weights that turn codes into their lexicographic number: `codes @ strides`, Int[d]."""
-        return np.concatenate([np.cumprod(self.sizes[:0:-1])[::-1], [1]]).astype(np.int64)
+        return fixed(np.concatenate([np.cumprod(self.sizes[:0:-1])[::-1], [1]]).astype(np.int64))
 
     @cached_property
     def moves(self) -> Ints:
         """Every way to change one parameter, Int[sum(sizes - 1), 2]: (parameter, step of its code)."""
-        return np.array(
-            [(p, step) for p, size in enumerate(self.sizes) for step in range(1, size)], dtype=np.int64
-        ).reshape(-1, 2)
+        steps = [(p, step) for p, size in enumerate(self.sizes) for step in range(1, size)]
+        return fixed(np.array(steps, dtype=np.int64).reshape(-1, 2))
 
     @cached_property
     def _mutable(self) -> Ints:
-        return np.flatnonzero(self.sizes > 1)
+        return fixed(np.flatnonzero(self.sizes > 1))
 
     def sample(self, draws: Floats) -> Ints:
         """Uniform configurations Int[n, d] out of uniform `draws` Float[n, d]."""
