@@ -16,8 +16,9 @@ import numpy as np
 from harness.arrays import Floats, Ints
 from harness.benchmarks import Converted, Progress, check
 from harness.benchmarks.columns import Columns
-from harness.benchmarks.own import SPACES, table
+from harness.benchmarks.own import table
 from harness.errors import HarnessError, unknown
+from harness.spaces import names, published
 from harness.table import Facts, repeats_in_order
 
 _SECTIONS = {
@@ -86,8 +87,8 @@ class Description:
                 raise self.error(f"has the goal '{value['goal']}' in [{key}]", "it is minimize or maximize.")
 
     def _check_space(self) -> None:
-        if self.values["space"] not in SPACES:
-            raise unknown(f"space in {self.path}", self.values["space"], SPACES)
+        if self.values["space"] not in names():
+            raise unknown(f"space in {self.path}", self.values["space"], names())
         if "parameters" in self.values:
             raise self.error("has both 'space' and [parameters]", "a published space has its own: leave one out.")
 
@@ -118,8 +119,8 @@ def convert(files: Sequence[Path], progress: Progress) -> Iterator[Converted]:
 
 def converted(description: Description, columns: Columns) -> Converted:
     """The table that `description` makes of `columns`."""
-    published = description.values.get("space")
-    make = _parameters if published is None else _published
+    of = description.values.get("space")
+    make = _parameters if of is None else _published
     parameters, codes_of_line = make(description, columns)
     configurations, config = np.unique(codes_of_line, axis=0, return_inverse=True)
     repeats, repeat = np.unique(_integers(description, columns, "repeat"), return_inverse=True)
@@ -152,7 +153,7 @@ def converted(description: Description, columns: Columns) -> Converted:
     absent = int(np.isnan(arrays["loss"]).all(axis=2).sum())
     counted = f"{len(configurations):,} of {space:,} configurations, {absent:,} of their entries without a loss"
     about = {"facts": asdict(facts), "parameters": parameters, "counted": counted}
-    return facts.name, arrays, about | ({"space": published} if published else {})
+    return facts.name, arrays, about | ({"space": of} if of else {})
 
 
 def _parameters(description: Description, columns: Columns) -> tuple[list[dict[str, Any]], Ints]:
@@ -184,7 +185,8 @@ def _published(description: Description, columns: Columns) -> tuple[list[dict[st
 
     Where each cell is one configuration, only those values stay that occur, the same in columns of the same values.
     """
-    space, finder = SPACES[description.values["space"]]
+    of = published(description.values["space"])
+    space, finder = of.space, of.finder
     whole = np.stack([columns.listed(p.name, [*p.values])[1] for p in space.parameters], axis=1)
     parameters, codes = [], []
     for p, column in zip(space.parameters, whole.T, strict=True):
