@@ -1,10 +1,13 @@
-"""Files that are there whole or not at all."""
+"""Files that are there whole or not at all, locks, and one sentence for whatever goes wrong with a file."""
 
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
-from collections.abc import Iterator
+import secrets
+import shutil
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -13,21 +16,154 @@ from harness.errors import HarnessError
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Errors of a disk or a quota that has no room left."""
 
+_UNLOCKABLE = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
+_TEMPORARY = ".tmp"
+
 
 @contextmanager
-def whole(path: Path) -> Iterator[Path]:
+def whole(
+    path: Path, hint: str = "choose another -o.", refuse: Callable[[Path, OSError], HarnessError] | None = None
+) -> Iterator[Path]:
     """The name of a temporary file to fill, which then takes the place of `path`; its folder is made.
 
-    Raises HarnessError if that cannot be done.
+    File and folder are on the disk when it is left. While it is filled the temporary file is locked, so that `sweep`
+    knows it from one that a killed process left. Raises HarnessError with the `hint`, or the error that `refuse` makes
+    of `path` and the reason, if that cannot be done, or `path` is a device or a folder.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    handle = -1
+    temporary = path
     try:
+        if path.exists() and not path.is_file():
+            raise OSError(errno.EINVAL, "it is a folder" if path.is_dir() else "it is a device, not a file")
         path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = _claimed(path)
         yield temporary
+        os.fsync(handle)
         temporary.replace(path)
+        synced(path.parent)
     except OSError as error:
+        if refuse is not None:
+            raise refuse(path, error) from None
         full = "free some space, or " if error.errno in FULL else ""
-        raise HarnessError(f"cannot write {path}: {error.strerror or error}.", f"{full}choose another -o.") from None
+        raise HarnessError(f"cannot write {path}: {error.strerror or error}.", f"{full}{hint}") from None
     finally:
-        with suppress(OSError):
-            temporary.unlink()
+        if handle >= 0:
+            with suppress(OSError):
+                temporary.unlink()
+            os.close(handle)
+
+
+def _claimed(path: Path) -> tuple[int, Path]:
+    """A new locked file beside `path`, of a name that nobody can guess."""
+    while True:
+        temporary = path.with_name(f".{path.name[:180]}.{secrets.token_hex(8)}{_TEMPORARY}")
+        handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        _flock(handle, fcntl.LOCK_EX)
+        if os.fstat(handle).st_nlink:  # else it was swept before it was locked
+            return handle, temporary
+        os.close(handle)
+
+
+def synced(folder: Path) -> None:
+    """Put the names in `folder` on the disk, where the file system can."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EROFS):
+            raise
+    finally:
+        os.close(handle)
+
+
+def sweep(folder: Path) -> None:
+    """Remove the temporary files and folders in `folder` that nobody is filling."""
+    with suppress(OSError):
+        for entry in os.scandir(folder):
+            if entry.name.startswith(".") and entry.name.endswith(_TEMPORARY):
+                _sweep(Path(entry.path))
+
+
+def _sweep(path: Path) -> None:
+    with suppress(OSError):
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink()
+        finally:
+            os.close(handle)
+
+
+@contextmanager
+def locked(path: Path, *, wait: bool = True) -> Iterator[bool]:
+    """Hold the lock `path`, a file beside what it guards; whether it is held: not if another holds it, without `wait`.
+
+    The lock goes with the process that holds it, however that ends. Where the file system has no locks it counts as
+    held. The file is removed when it is left.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        held = False
+        try:
+            held = _flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            if held and not _same(handle, path):
+                continue
+            yield held
+            return
+        finally:
+            if held and _same(handle, path):
+                with suppress(OSError):
+                    path.unlink()
+            os.close(handle)
+
+
+def _same(handle: int, path: Path) -> bool:
+    """Whether `path` still is the open file, which another may have removed before it was locked."""
+    try:
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except OSError:
+        return False
+
+
+def _flock(handle: int, how: int) -> bool:
+    try:
+        fcntl.flock(handle, how)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno not in _UNLOCKABLE:
+            raise
+    return True
+
+
+@contextmanager
+def reading(path: Path, what: str, hint: str) -> Iterator[None]:
+    """Turn whatever is raised while `path` is read into one sentence: it is missing, denied, or no such `what`.
+
+    `hint` says what to do about a file that is broken or foreign. Errors that are sentences already pass.
+    """
+    try:
+        yield
+    except HarnessError:
+        raise
+    except FileNotFoundError:
+        raise HarnessError(f"there is no file {path}.", f"name {what}.") from None
+    except PermissionError:
+        raise HarnessError(f"{path} cannot be read: permission denied.", "let yourself read it.") from None
+    except OSError as error:
+        if error.errno is not None:
+            raise HarnessError(f"{path} cannot be read: {error.strerror}.", "it may be whole: try again.") from None
+        raise HarnessError(f"{path} is not {what}, or is broken: {_reason(error)}.", hint) from None
+    except Exception as error:
+        raise HarnessError(f"{path} is not {what}, or is broken: {_reason(error)}.", hint) from None
+
+
+def _reason(error: Exception) -> str:
+    first = (str(error).strip().splitlines() or [""])[0].rstrip(".: ")
+    if isinstance(error, KeyError):
+        return f"it has no {first}"
+    return first[:200] or type(error).__name__

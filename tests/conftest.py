@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,14 @@ import pytest
 from harness import cli
 
 ROOT = Path(__file__).parents[1]
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Tests marked `reference(package, ...)` are skipped where a package is not installed."""
+    for mark in item.iter_markers("reference"):
+        absent = [package for package in mark.args if importlib.util.find_spec(package) is None]
+        if absent:
+            pytest.skip(f"not installed: {', '.join(absent)}")
 
 
 class Answer(NamedTuple):

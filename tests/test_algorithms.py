@@ -14,15 +14,21 @@ from harness.observations import Observations
 from harness.testing import AlgorithmContract, synthetic_table
 
 
+def marked(algorithm: str) -> Any:
+    """Other packages' algorithms are slow, and may not be installed."""
+    foreign = registry.algorithm(algorithm).__module__.startswith("algorithms.external")
+    return pytest.param(algorithm, marks=pytest.mark.reference if foreign else ())
+
+
 @pytest.mark.parametrize("test", [name for name in dir(AlgorithmContract) if name.startswith("test_")])
-@pytest.mark.parametrize("algorithm", registry.algorithm_names())
+@pytest.mark.parametrize("algorithm", [marked(name) for name in registry.algorithm_names()])
 def test_contract(algorithm: str, test: str) -> None:
     contract: Any = type("Contract", (AlgorithmContract,), contract_fields(algorithm))()
     getattr(contract, test)()
 
 
 def contract_fields(algorithm: str) -> dict[str, Any]:
-    """What the contract is told; other packages' algorithms are slow, and may not be installed."""
+    """What the contract is told."""
     factory = registry.algorithm(algorithm)
     if algorithm == "npred":
         return {"name": algorithm, "params": {"random": 20, "top": 10, "rounds": 2, "predictor": "ridge"}, "evals": 60}

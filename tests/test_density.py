@@ -93,6 +93,7 @@ def bohb(space, **options):
     return generators, generator, tell
 
 
+@pytest.mark.reference("ConfigSpace", "hpbandster")
 @pytest.mark.parametrize("n", [14, 47, 300])
 @pytest.mark.parametrize("representation", ["table", "rows"], indirect=True)
 @pytest.mark.parametrize("narrow", [0.0, 0.9])
@@ -112,6 +113,7 @@ def test_categorical_densities_equal_hpbandster(n, representation, narrow):
             np.testing.assert_allclose(ours[:, i], theirs.pdf(points), rtol=1e-6)
 
 
+@pytest.mark.reference("ConfigSpace", "hpbandster")
 @pytest.mark.parametrize("n", [25, 120])
 def test_mixed_densities_equal_hpbandster(n):
     codes, loss = observations(FCNET, n, n)
@@ -159,6 +161,7 @@ class ScriptedNumpy:
         return self._truncnorm.ppf(self._u[self._c, self._j], a, b, loc=loc, scale=scale)
 
 
+@pytest.mark.reference("ConfigSpace", "hpbandster")
 @pytest.mark.parametrize(
     ("space", "narrow", "representation"),
     [
@@ -278,6 +281,7 @@ def test_counts_that_outgrow_16_bits_change_nothing(monkeypatch):
 # ------------------------------------------------------------------------------ TPE
 
 
+@pytest.mark.reference("optuna")
 @pytest.mark.parametrize("n", [1, 2, 3, 11, 24, 25, 26, 27, 120])
 @pytest.mark.parametrize(("k", "ordered"), [(5, False), (2, True), (5, True), (6, True)])
 def test_masses_equal_optuna(n, k, ordered):
@@ -314,6 +318,7 @@ class StableNumpy:
         return np.argsort(values, kind="stable")
 
 
+@pytest.mark.reference("hyperopt")
 @pytest.mark.parametrize("n", [1, 2, 3, 11, 24, 25, 26, 27, 60, 400])
 @pytest.mark.parametrize(("k", "ordered"), [(5, False), (2, True), (5, True), (6, True)])
 def test_masses_equal_hyperopt(n, k, ordered, monkeypatch):

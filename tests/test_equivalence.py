@@ -11,7 +11,7 @@ import equivalence
 import numpy as np
 import pytest
 
-pytestmark = [pytest.mark.equivalence, pytest.mark.filterwarnings("ignore")]
+pytestmark = [pytest.mark.reference, pytest.mark.filterwarnings("ignore")]
 TRAININGS = {"optuna-tpe": 40, "hyperopt": 40, "hpbandster-bohb": 25, "dehb-lib": 40}
 
 

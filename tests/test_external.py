@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import subprocess
 import sys
@@ -20,11 +19,6 @@ ROOT = Path(__file__).parents[1]
 NAMES = [
     name for name in registry.algorithm_names() if registry.algorithm(name).__module__.startswith(external.__name__)
 ]
-
-
-def needs(*packages: str) -> pytest.MarkDecorator:
-    absent = [p for p in packages if importlib.util.find_spec(p) is None]
-    return pytest.mark.skipif(bool(absent), reason=f"not installed: {', '.join(absent)}")
 
 
 def test_there_are_six() -> None:
@@ -51,7 +45,7 @@ def test_algorithms_are_listed_without_importing_any_package() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
-@needs("dehb")
+@pytest.mark.reference("dehb")
 @pytest.mark.parametrize("configspace", [False, True])
 def test_the_taken_apart_de_is_the_packages_own_run(configspace: bool, tmp_path: Path) -> None:
     table = synthetic_table(3, sizes=(4, 3, 2, 3), fidelities=(9,), repeats=1, missing=0.0)
@@ -82,7 +76,7 @@ def test_the_taken_apart_de_is_the_packages_own_run(configspace: bool, tmp_path:
     assert ours.row.tolist() == seen
 
 
-@needs("dehb")
+@pytest.mark.reference("dehb")
 def test_dehb_leaves_loguru_and_the_working_folder_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from loguru import logger
 
@@ -98,14 +92,14 @@ def test_dehb_leaves_loguru_and_the_working_folder_alone(tmp_path: Path, monkeyp
     assert list(tmp_path.iterdir()) == []
 
 
-@needs("dehb")
+@pytest.mark.reference("dehb")
 def test_dehb_needs_fidelities() -> None:
     table = synthetic_table(1, fidelities=(100,))
     with pytest.raises(HarnessError, match="at least two fidelities"):
         simulate(table, registry.algorithm("dehb-lib"), seeds=np.arange(1), rules=Rules(evals=1))
 
 
-@needs("hpbandster", "ConfigSpace", "statsmodels")
+@pytest.mark.reference("hpbandster", "ConfigSpace", "statsmodels")
 def test_a_model_that_fails_is_an_error_and_not_a_random_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
     module = external.library("hpbandster.optimizers.config_generators.bohb", "hpbandster")
     monkeypatch.setattr(module.sm.nonparametric.KDEMultivariate, "pdf", None)
@@ -114,7 +108,7 @@ def test_a_model_that_fails_is_an_error_and_not_a_random_configuration(monkeypat
         simulate(table, registry.algorithm("hpbandster-bohb"), seeds=np.arange(1), rules=Rules(evals=60))
 
 
-@needs("nevergrad")
+@pytest.mark.reference("nevergrad")
 @pytest.mark.filterwarnings("ignore")
 def test_the_example_of_the_documentation_runs() -> None:
     (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "external.md").read_text(), re.DOTALL)

@@ -124,6 +124,7 @@ def test_numbers_are_those_at_the_end_of_training(
                 assert found == [value(cell, length, r, m, 1.0) for m in range(4)]
 
 
+@pytest.mark.reference("tfrecord")
 def test_framing_agrees_with_the_tfrecord_package(tmp_path: Path) -> None:
     tfrecord = pytest.importorskip("tfrecord", reason="the package tfrecord is not installed")
     path = write(tmp_path / "f.tfrecord", (108,))

@@ -16,6 +16,8 @@ from harness.benchmarks.formats.content import FormatError
 torch: Any = pytest.importorskip("torch", reason="torch, which writes the files, is not installed")
 api: Any = pytest.importorskip("nas_201_api", reason="nas-bench-201 is not installed")
 
+pytestmark = pytest.mark.reference("nas_201_api")
+
 EXPECTED = trials.architectures(api)
 
 

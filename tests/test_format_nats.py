@@ -12,6 +12,8 @@ from harness.benchmarks.formats.content import FormatError
 
 api: Any = pytest.importorskip("nats_bench.api_utils", reason="nats_bench is not installed")
 
+pytestmark = pytest.mark.reference("nats_bench")
+
 
 def write(folder: Path, weights: Any = None) -> list[dict[int, Any]]:
     folder.mkdir()

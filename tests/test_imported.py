@@ -66,6 +66,7 @@ def timed(expected: list[dict[int, Any]], index: int, dataset: str, epochs: int)
     return [results.all_results[dataset, seed] for seed in seeds if index != 0 or seed == 888]
 
 
+@pytest.mark.reference("nas_201_api")
 @pytest.mark.parametrize("dataset", DATASETS)
 def test_the_curve_of_nb201_is_what_the_official_classes_answer(imported201: Any, dataset: str) -> None:
     table = registry.benchmark(f"nb201-full/{dataset}")
@@ -89,6 +90,7 @@ def test_the_curve_of_nb201_is_what_the_official_classes_answer(imported201: Any
     assert splits.words == table.facts.splits
 
 
+@pytest.mark.reference("nas_201_api")
 def test_cifar10_and_cifar10_valid_are_never_mixed(imported201: Any) -> None:
     half, whole = registry.benchmark("nb201-full/cifar10-valid"), registry.benchmark("nb201-full/cifar10")
     np.testing.assert_array_equal(half.loss, whole.loss)
@@ -97,6 +99,7 @@ def test_cifar10_and_cifar10_valid_are_never_mixed(imported201: Any) -> None:
     assert not np.intersect1d(half.test, whole.test).size
 
 
+@pytest.mark.reference("nats_bench", "nas_201_api")
 def test_nats_folder_has_the_same_tables(
     official: Any, imported201: Any, harness: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -117,6 +120,7 @@ def test_nats_folder_has_the_same_tables(
             np.testing.assert_array_equal(array, stored.arrays[key])
 
 
+@pytest.mark.reference("nas_201_api")
 def test_separate_trainings_of_nb201(
     official: Any, harness: Run, data_folder: Path, tmp_path: Path, monkeypatch: Any
 ) -> None:
@@ -142,6 +146,7 @@ def test_separate_trainings_of_nb201(
                 np.testing.assert_allclose(table.cost[index, f, : len(runs)], cost, rtol=1e-14)
 
 
+@pytest.mark.reference("nas_201_api")
 def test_a_file_without_training_times_is_refused(
     official: Any, harness: Run, data_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -169,6 +174,7 @@ class _Bomb:
         return Path.touch, (self.path,)
 
 
+@pytest.mark.reference("nas_201_api")
 def test_a_malicious_file_is_not_executed(official: Any, harness: Run, data_folder: Path, tmp_path: Path) -> None:
     import torch
 
@@ -292,6 +298,7 @@ def graphs(tmp_path_factory: pytest.TempPathFactory) -> Any:
         yield
 
 
+@pytest.mark.reference("nas_bench_graph")
 @pytest.mark.parametrize("dataset", ["cora", "proteins"])
 def test_graph_tables_are_those_of_the_package(graphs: Any, dataset: str) -> None:
     """Each row by the official hash of its codes; every other spelling finds one, but for the network of skips."""
@@ -312,6 +319,7 @@ def test_graph_tables_are_those_of_the_package(graphs: Any, dataset: str) -> Non
     contract(f"nb-graph/{dataset}")
 
 
+@pytest.mark.reference("nas_bench_graph")
 @pytest.mark.parametrize(
     ("a", "b"),
     [

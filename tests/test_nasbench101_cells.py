@@ -141,6 +141,7 @@ def test_edges_are_limited_after_pruning() -> None:
     np.testing.assert_array_equal(cells.valid(every), [True, True, False, False])
 
 
+@pytest.mark.reference("nasbench_pytorch")
 def test_pruning_and_validity_equal_nasbench(nasbench: Any) -> None:
     adjacency, ops = random_cells(2000, seed=1)
     pruned, valid = cells.prune(adjacency), cells.valid(adjacency)
@@ -155,6 +156,7 @@ def test_pruning_and_validity_equal_nasbench(nasbench: Any) -> None:
             np.testing.assert_array_equal(pruned[k][np.ix_(used, used)], spec.matrix.numpy())
 
 
+@pytest.mark.reference("nasbench_pytorch")
 def test_stored_bits_follow_nasbench_numbering(nasbench: Any, enumeration: Enumeration) -> None:
     few_vertices = np.flatnonzero(enumeration.num_vertices < 6)[::97]
     for row in [*few_vertices, *range(0, 423_624, 30_011)]:
@@ -169,6 +171,7 @@ def test_stored_bits_follow_nasbench_numbering(nasbench: Any, enumeration: Enume
 # --- hash -------------------------------------------------------------------------------------
 
 
+@pytest.mark.reference("nasbench_pytorch")
 def test_hash_equals_nasbench(nasbench: Any) -> None:
     adjacency, ops = random_cells(1500, seed=2)
     connected = cells.prune(adjacency).any(axis=(1, 2))
@@ -213,6 +216,7 @@ def test_a_cell_written_otherwise_finds_the_same_row(enumeration: Enumeration, i
     np.testing.assert_array_equal(index.rows(*other), rows)
 
 
+@pytest.mark.reference("nasbench_pytorch")
 def test_rows_equal_a_search_by_nasbench_hash(nasbench: Any, enumeration: Enumeration, index: CellIndex) -> None:
     row_of_hash = {bytes(key): row for row, key in enumerate(enumeration.hashes)}
     adjacency, ops = random_cells(2000, seed=8)
@@ -301,6 +305,7 @@ def test_parameters_equal_the_published_counts(enumeration: Enumeration) -> None
     )
 
 
+@pytest.mark.reference("nasbench_pytorch")
 @pytest.mark.parametrize(
     ("edges", "ops"),
     [
@@ -331,6 +336,7 @@ def test_encoding_a_is_row_major() -> None:
     np.testing.assert_array_equal(ops, codes[:, 21:])
 
 
+@pytest.mark.reference("nasbench_pytorch")
 def test_encoding_b_numbers_edges_as_nas_benchmarks(nasbench: Any) -> None:
     rng = np.random.default_rng(12)
     codes = np.concatenate([rng.integers(0, 21, (50, 9)), rng.integers(0, 3, (50, 5))], axis=1)

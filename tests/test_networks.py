@@ -65,6 +65,7 @@ def test_parameters_of_all_cells_of_nb201_are_the_published_sizes(dataset: str) 
         assert networks.parameters(network) == ours[row]
 
 
+@pytest.mark.reference("nasbench_pytorch")
 def test_parameters_of_cells_of_nb101_are_the_published_ones(shared_data: Path) -> None:
     pytest.importorskip("nasbench_pytorch")
     with np.load(shared_data / "nb101" / "nb101_test108_all.npz") as file:
@@ -191,6 +192,7 @@ def test_drop_path_keeps_the_mean_and_drops_whole_images() -> None:
     assert drop.eval()(x) is x
 
 
+@pytest.mark.reference("nasbench_pytorch")
 def test_networks_of_nb101_learn_their_running_averages() -> None:
     pytest.importorskip("nasbench_pytorch")
     architecture = Architecture.parse("conv3x3-bn-relu,maxpool3x3;0-1,0-2,1-2,1-3,2-3")

@@ -122,6 +122,7 @@ def edges_of(adjacency: Any) -> torch.Tensor:
     return torch.from_numpy(np.argwhere(adjacency).T.copy())
 
 
+@pytest.mark.reference("torch_geometric")
 @pytest.mark.parametrize("space", SPACES)
 def test_gpnas_layer_is_torch_geometrics(space: str) -> None:
     geometric = pytest.importorskip("torch_geometric.nn", reason="torch_geometric is not installed")
@@ -141,6 +142,7 @@ def test_gpnas_layer_is_torch_geometrics(space: str) -> None:
                 torch.testing.assert_close(ours[m, k], theirs, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.reference("torch_geometric")
 @pytest.mark.parametrize("space", SPACES)
 def test_the_neural_predictors_layers_are_torch_geometrics(space: str) -> None:
     geometric = pytest.importorskip("torch_geometric.nn", reason="torch_geometric is not installed")

@@ -212,7 +212,7 @@ def test_checkpoints_are_whole_and_of_their_job(tmp_path: Path) -> None:
     good = path.read_bytes()
     for broken in (good[:-100], b"", b"PK\x03\x04 nothing", b"x" * 100):
         path.write_bytes(broken)
-        with pytest.raises(HarnessError, match="not a checkpoint of this harness, or not whole"):
+        with pytest.raises(HarnessError, match="is not a checkpoint of this harness, or is broken"):
             loop.train(asked, image_set(), PLACE, checkpoint=path)
 
 

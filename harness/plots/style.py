@@ -149,6 +149,12 @@ def save(figure: Figure, path: Path, source: Mapping[str, Any] | None = None) ->
     PGF has no metadata, and takes the fonts of the document. Raises HarnessError if the figure cannot be written.
     """
     kind = file_format(path)
+    beside = path.with_suffix(".json")
+    if source is not None and beside.exists() and not _made(beside, source):
+        raise HarnessError(
+            f"{beside} is no provenance of a figure, and would be overwritten by that of {path.name}.",
+            "choose another name for the figure.",
+        )
     metadata: dict[str, Any] = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}.get(kind, {})
     if source is not None and kind != "pgf":
         metadata[{"pdf": "Subject", "svg": "Description", "png": "Description"}[kind]] = json.dumps(source)
@@ -156,8 +162,17 @@ def save(figure: Figure, path: Path, source: Mapping[str, Any] | None = None) ->
     with whole(path) as temporary:
         temporary.write_bytes(drawn)
     if source is not None:
-        with whole(path.with_suffix(".json")) as temporary:
+        with whole(beside) as temporary:
             temporary.write_text(json.dumps(source, indent=1) + "\n", encoding="utf-8")
+
+
+def _made(path: Path, source: Mapping[str, Any]) -> bool:
+    """Whether `path` is what an earlier figure wrote beside itself."""
+    try:
+        there = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(there, dict) and there.keys() == source.keys()
 
 
 def _drawn(figure: Figure, kind: str, described: Mapping[str, Any]) -> bytes:

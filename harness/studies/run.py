@@ -6,10 +6,12 @@ import multiprocessing
 import os
 import platform
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, MutableSequence, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from contextlib import contextmanager
 from functools import partial
 from importlib.metadata import version
 from multiprocessing import connection
@@ -18,7 +20,9 @@ from typing import Any
 import numpy as np
 
 from harness import registry
-from harness.simulator import simulate
+from harness.driven import drive
+from harness.local import Local
+from harness.simulation import simulate
 from harness.studies.outcome import Outcome
 from harness.studies.store import ResultStore
 from harness.studies.study import Study
@@ -98,9 +102,11 @@ def _in_pool(
 ) -> Iterator[int]:
     """Run the tasks in worker processes; yields the number of each when it is stored."""
     context = multiprocessing.get_context("spawn")
-    executor = ProcessPoolExecutor(processes, context, initializer=_start_worker, initargs=(shares,))
+    adopted = registry.adopted(str(getattr(study, "algorithm", "")) for study, _ in tasks)
+    executor = ProcessPoolExecutor(processes, context, initializer=_start_worker, initargs=(shares, adopted))
     try:
-        pending = {executor.submit(_pool_task, i, task, store, work): i for i, task in enumerate(tasks)}
+        with _no_main():
+            pending = {executor.submit(_pool_task, i, task, store, work): i for i, task in enumerate(tasks)}
         while pending:
             done, _ = wait(pending, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
             report()
@@ -113,14 +119,27 @@ def _in_pool(
         executor.shutdown(cancel_futures=True)
 
 
+@contextmanager
+def _no_main() -> Iterator[None]:
+    """Processes started meanwhile do not run the user's script again, of which they are sent what they need."""
+    main = vars(sys.modules["__main__"])
+    hidden = {name: main.pop(name) for name in ("__file__",) if name in main}
+    hidden["__spec__"], main["__spec__"] = main.get("__spec__"), None
+    try:
+        yield
+    finally:
+        main.update(hidden)
+
+
 class _Worker:
     """What a worker process was started with."""
 
     shares: MutableSequence[float]
 
 
-def _start_worker(shares: MutableSequence[float]) -> None:
+def _start_worker(shares: MutableSequence[float], algorithms: bytes) -> None:
     _Worker.shares = shares
+    registry.adopt_all(algorithms)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_leave_with_parent, daemon=True).start()
 
@@ -139,9 +158,14 @@ def _pool_task(i: int, task: Task, store: ResultStore, work: Work) -> None:
 
 def _simulated(study: Study, shard: range, progress: Callable[[float], None]) -> Outcome:
     table = registry.benchmark(study.benchmark)
-    factory = partial(registry.algorithm(study.algorithm), **study.params)
+    factory = registry.algorithm(study.algorithm)
     began = time.perf_counter()
-    trajectory = simulate(table, factory, seeds=np.array(shard), rules=study.rules, progress=progress)
+    if isinstance(factory, Local) and factory.drives:
+        function = partial(factory.__wrapped__, **study.params)
+        trajectory = drive(function, table, seeds=np.array(shard), rules=study.rules, progress=progress)
+    else:
+        made = partial(factory, **study.params)
+        trajectory = simulate(table, made, seeds=np.array(shard), rules=study.rules, progress=progress)
     wall = time.perf_counter() - began
     return Outcome.of(study, table, trajectory, wall, versions())
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -49,7 +50,8 @@ class ResultStore:
             raise HarnessError(f"the folder {folder} is not writable.", "choose another --out.")
 
     def path(self, study: Study) -> Path:
-        return self.folder / f"{study.benchmark.replace('/', '-')}.{study.algorithm}.{study.id}.parquet"
+        name = re.sub(r"[^\w.+-]", "-", f"{study.benchmark}.{study.algorithm}.{study.id}")
+        return self.folder / f"{name}.parquet"
 
     def complete(self, study: Study) -> bool:
         return self.path(study).exists()

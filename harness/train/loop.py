@@ -23,6 +23,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from harness.arrays import Floats, Ints
 from harness.errors import HarnessError
+from harness.files import reading
 from harness.rng import Streams
 from harness.train import checkpoint as checkpoints
 from harness.train.augment import DRAWS, augmentation
@@ -76,7 +77,9 @@ def train(
     with settings(place):
         run = _Run(job, images, place, watch or Watch())
         if checkpoint is not None and checkpoint.exists():
-            run.restore(checkpoints.load(checkpoint, job, place.device))
+            state = checkpoints.load(checkpoint, job, place.device)
+            with reading(checkpoint, "a checkpoint of this harness", checkpoints.REMOVE):
+                run.restore(state)
 
         def keep() -> None:
             if checkpoint is not None and place.rank == 0:
