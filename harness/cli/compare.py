@@ -40,12 +40,15 @@ def command(results: tuple[Path, ...], kind: str, at: list[float] | None, alpha:
     from harness.report import tables
     from harness.studies.store import find, read
 
-    found = comparison.compare([read(path) for path in find(results)], kind, at=at or (), alpha=alpha)  # type: ignore[arg-type]
+    outcomes = [read(path) for path in find(results)]
+    found = comparison.compare(outcomes, kind, at=at or (), alpha=alpha)  # type: ignore[arg-type]
     if form == "table":
         tables.console(stderr=True).print(_grid(found), comparison_table.note(found), sep="\n")
         click.echo("\n".join(comparison.sentences(found)))
     else:
         click.echo(comparison_table.FORMATS[form](found))
+    for line in comparison.remarks(outcomes):
+        click.echo(f"note: {line}", err=True)
 
 
 def _grid(found: Comparison) -> Grid:

@@ -57,6 +57,7 @@ def command(results: tuple[Path, ...], output: tuple[Path, ...], **options: Any)
     provenance is written beside it as JSON.
     """
     from harness.analysis import quality_store
+    from harness.analysis.comparison import remarks
     from harness.plots import draw, load, provenance, save
     from harness.studies.store import find, read
 
@@ -77,6 +78,8 @@ def command(results: tuple[Path, ...], output: tuple[Path, ...], **options: Any)
         else [read(path) for path in find(results)]
     )
     figure = draw(outcomes, settings)
+    for line in [] if predictions else remarks(outcomes):
+        click.echo(f"note: {line}", err=True)
     beside = results[0] if results[0].is_dir() else results[0].parent
     what = settings.get("measure", "spearman") if predictions else settings.get("kind", "val")
     default = f"{settings.get('figure', 'regret')}-{what}.pdf"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ import click
 
 from harness.cli.options import Names, OneOf, Processes, Seeds, data_folder
 from harness.errors import HarnessError, unknown
+from harness.files import json_text
 
 if TYPE_CHECKING:
     from harness.studies.run import Work
@@ -118,7 +118,7 @@ def command(
     outcomes = [read(path) for path in paths]
     rows = [summary(outcome) for outcome in outcomes]
     if as_json:
-        click.echo(json.dumps(rows, indent=1))
+        click.echo(json_text(rows, indent=1))
     else:
         tables.console(stderr=True).print(*tables.summaries(outcomes, rows), sep="\n")
         click.echo("\n".join(map(str, paths)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import click
 
 from harness.cli.options import Numbers, data_folder
 from harness.errors import HarnessError, unknown
+from harness.files import json_text
 
 
 @click.command("show", short_help="Show a benchmark, an algorithm, or results.")
@@ -54,7 +54,7 @@ def _results(console: Any, paths: list[Path], at: list[float] | None, per_seed: 
     else:
         rows = [summary(outcome, time) for outcome, time in pairs]
     if as_json:
-        click.echo(json.dumps(rows, indent=1))
+        click.echo(json_text(rows, indent=1))
     elif per_seed:
         columns = (
             "benchmark",
@@ -89,7 +89,7 @@ def _algorithm(console: Any, name: str, as_json: bool) -> None:
     text = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
     if as_json:
         described = {n: {"default": d.default, "takes": d.expects, "doc": d.param.doc} for n, d in parameters.items()}
-        click.echo(json.dumps({"name": name, "doc": text, "parameters": described}, indent=1))
+        click.echo(json_text({"name": name, "doc": text, "parameters": described}, indent=1))
         return
     console.print(name, style="bold")
     console.print(f"\n{text}\n")
@@ -107,7 +107,7 @@ def _benchmark(console: Any, name: str, as_json: bool) -> None:
 
     facts = described(registry.benchmark(name))
     if as_json:
-        click.echo(json.dumps(facts, indent=1))
+        click.echo(json_text(facts, indent=1))
         return
     facts["fidelities"] = _thinned(facts["fidelities"])
     agreement = facts["spearman_with_largest_fidelity"]
