@@ -59,7 +59,7 @@ def summaries(outcomes: Sequence[Outcome], rows: Sequence[dict[str, Any]]) -> It
         "seeds": [str(row["seeds"]) for row in rows],
         "val regret": [mean_sem(row["val_regret_mean"], row["val_regret_sem"]) for row in rows],
         "test regret": [mean_sem(row["test_regret_mean"], row["test_regret_sem"]) for row in rows],
-        "evals": [f"{row['evaluations_mean']:,.1f}" for row in rows],
+        "evals": [_ABSENT if (mean := row["evaluations_mean"]) is None else f"{mean:,.1f}" for row in rows],
         "time (s)": [f"{row['time']:.4g}" for row in rows],
         "wall (s)": [f"{row['wall_seconds']:.2f}" for row in rows],
     }

@@ -153,7 +153,7 @@ def summary(outcome: Outcome, time: float | None = None) -> dict[str, Any]:
         "test_regret_mean": number(test),
         "test_regret_sem": number(test_sem),
         "test_loss_mean": number(outcome.loss("test", at).mean()),
-        "evaluations_mean": run.evaluations_by(time),
+        "evaluations_mean": number(run.evaluations_by(time)),
         "finished_seeds": int(run.finished.sum()),
         "wall_seconds": outcome.wall_seconds,
     }
