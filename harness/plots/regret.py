@@ -53,8 +53,7 @@ def everywhere(outcome: Outcome) -> float:
     first = float(outcome.first_times().max(initial=-math.inf))
     if not math.isfinite(first):
         raise HarnessError(
-            f"study {outcome.study.id} ({outcome.study.label} on {outcome.study.benchmark}) has a seed without any "
-            "result.",
+            f"study {outcome.study.id} ({outcome.label} on {outcome.study.benchmark}) has a seed without any result.",
             "its budget is too small to finish one evaluation; run it with a larger --budget.",
         )
     return first
@@ -76,12 +75,12 @@ def regret_figure(
     Raises HarnessError if no outcome has this kind of regret, or some cannot be compared.
     """
     groups = selected(outcomes, kind)
-    looks = styles(o.study.label for same in groups.values() for o in same)
+    looks = styles(o.label for same in groups.values() for o in same)
     with mpl.rc_context(STYLE):
         figure, axes = panels(len(groups), width)
         for axis, same in zip(axes, groups.values(), strict=True):
             lines = _bounds(same, kind, bounds)
-            _panel(axis, [(o, {**looks[o.study.label], "label": o.study.label}) for o in same], kind, band, lines)
+            _panel(axis, [(o, {**looks[o.label], "label": o.label}) for o in same], kind, band, lines)
             axis.set_title(same[0].reference.title)
         what = {"sem": "±2 SEM", "simultaneous": "and simultaneous\n95 % band"}[band]
         runs = _runs([o for same in groups.values() for o in same])
@@ -99,7 +98,7 @@ def regression_figure(pairs: Sequence[tuple[Outcome, Outcome]]) -> Figure:
         figure, axes = panels(len(pairs))
         for axis, pair in zip(axes, pairs, strict=True):
             _panel(axis, list(zip(pair, looks, strict=True)), "val", "sem")
-            axis.set_title(f"{pair[0].study.label} on {pair[0].study.benchmark}")
+            axis.set_title(f"{pair[0].label} on {pair[0].study.benchmark}")
         legend(figure, f"mean ±2 SEM, {_runs([outcome for pair in pairs for outcome in pair])} runs")
     return figure
 

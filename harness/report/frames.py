@@ -133,9 +133,9 @@ def configurations(table: Table, rows: Any) -> pd.DataFrame:
     """Configurations at `rows` (None or NaN for none) by parameter, and the text of those that are architectures."""
     found = [None if row is None or np.isnan(row) else int(row) for row in rows]
     texts = _architectures(table, {row for row in found if row is not None})
-    known = {row: {**table.space.to_dict(table.codes[row]), **texts.get(row, {})} for row in {*found} - {None}}
+    known = {row: {**table.space.to_dict(table.codes[row]), **texts.get(row, {})} for row in found if row is not None}
     columns = [*(p.name for p in table.space.parameters), *(["architecture"] if texts else [])]
-    return pd.DataFrame([known.get(row, {}) for row in found], columns=columns)
+    return pd.DataFrame([{} if row is None else known[row] for row in found], columns=columns)
 
 
 def _architectures(table: Table, rows: set[int]) -> dict[int, dict[str, str]]:

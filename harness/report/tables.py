@@ -19,9 +19,11 @@ _ABSENT = "–"
 
 
 @contextmanager
-def progress(studies: Sequence[Any], present: set[str]) -> Iterator[Callable[[Any, float], None]]:
+def progress(
+    studies: Sequence[Any], present: set[str], *, quiet: bool = False
+) -> Iterator[Callable[[Any, float], None]]:
     """A bar for every study on stderr; yields the function that moves them. `present` are ids found complete."""
-    with bars() as shown:
+    with bars(quiet=quiet) as shown:
         tasks = {
             study.id: shown.add_task(
                 f"{study.benchmark} {study.label}", total=1.0, note="already there" if study.id in present else ""
@@ -98,7 +100,7 @@ def qualities(rows: Sequence[dict[str, Any]]) -> Iterator[RenderableType]:
 
 
 def _label(outcomes: Sequence[Outcome], row: dict[str, Any]) -> str:
-    return next(outcome.study.label for outcome in outcomes if outcome.study.id == row["study"])
+    return next(outcome.label for outcome in outcomes if outcome.study.id == row["study"])
 
 
 def definitions(outcomes: Sequence[Outcome]) -> list[str]:

@@ -57,7 +57,7 @@ class Outcome:
 
     `val_loss` and `test_loss` Float[E] are means over repeats at the reported fidelity, NaN for an invalid
     configuration and where the table has none. `wall_seconds` is the time that the simulation took, summed over
-    processes; `versions` of what made it.
+    processes; `versions` of what made it. `name` is what figures and tables call it, if not its study's label.
     """
 
     study: Study
@@ -67,6 +67,12 @@ class Outcome:
     test_loss: Floats
     wall_seconds: float
     versions: Mapping[str, str]
+    name: str = ""
+
+    @property
+    def label(self) -> str:
+        """What figures and tables call it."""
+        return self.name or self.study.label
 
     @classmethod
     def of(

@@ -29,9 +29,11 @@ class Selection:
     def of(self, outcomes: Iterable[Outcome]) -> list[Outcome]:
         """The outcomes that are meant, those of one study joined. Raises HarnessError for what is not among them."""
         found = pooled(outcomes)
-        found = _matching("algorithm", self.algo, found, lambda study: (study.algorithm, study.label))
+        found = _matching("algorithm", self.algo, found, lambda o: (o.study.algorithm, o.label))
         short = {full: name for name, full in registry.families().items()} if self.bench else {}
-        found = _matching("benchmark", self.bench, found, lambda s: (s.benchmark, short.get(s.benchmark, "")))
+        found = _matching(
+            "benchmark", self.bench, found, lambda o: (o.study.benchmark, short.get(o.study.benchmark, ""))
+        )
         if self.budget is not None:
             budgets = sorted({o.study.rules.budget for o in found})
             found = [o for o in found if o.study.rules.budget == self.budget]
@@ -50,17 +52,34 @@ class Selection:
         return found
 
 
+def seed_range(given: int | str | range) -> range:
+    """`500` or `"500"` for the seeds 0 to 499, `"17:42"` for 17 to 41. Raises HarnessError for anything else."""
+    if isinstance(given, range) and given.step == 1 and given and given.start >= 0:
+        return given
+    first, _, stop = str(given).rpartition(":")
+    hint = "give 500, or a range such as 17:42 (42 excluded)."
+    try:
+        seeds = range(int(first or 0), int(stop))
+    except ValueError:
+        raise HarnessError(f"'{given}' is not a number of seeds.", hint) from None
+    if seeds.start < 0:
+        raise HarnessError(f"seeds cannot be negative, got {given}.", hint)
+    if not seeds:
+        raise HarnessError(f"{given} has no seeds in it.", hint)
+    return seeds
+
+
 def _matching(
-    kind: str, patterns: Sequence[str], outcomes: list[Outcome], names: Callable[[Study], tuple[str, ...]]
+    kind: str, patterns: Sequence[str], outcomes: list[Outcome], names: Callable[[Outcome], tuple[str, ...]]
 ) -> list[Outcome]:
     """The outcomes with a name that matches one of the `patterns`, in the order of these."""
     if not patterns:
         return outcomes
     found: dict[int, Outcome] = {}
     for pattern in patterns:
-        matches = [o for o in outcomes if any(fnmatchcase(n, pattern) or n == pattern for n in names(o.study))]
+        matches = [o for o in outcomes if any(fnmatchcase(n, pattern) or n == pattern for n in names(o))]
         if not matches:
-            raise unknown(f"{kind} among the results", pattern, {n for o in outcomes for n in names(o.study) if n})
+            raise unknown(f"{kind} among the results", pattern, {n for o in outcomes for n in names(o) if n})
         found.update((id(o), o) for o in matches)
     return [*found.values()]
 
