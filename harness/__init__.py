@@ -32,7 +32,7 @@ The vocabulary of plugins:
                     inclusive.
     Parameter       One parameter; code `i` stands for `values[i]`.
     Predictor       A model of the loss for each of S seeds.
-    Problem         All an algorithm may know.
+    Problem         All an algorithm may know; its arrays are read-only copies.
     Results         Argument of `tell`: one finished job for each of the seeds at positions `seeds` Int[n].
     Rules           How runs are simulated.
     SearchSpace     The product of `d` parameters.

@@ -243,8 +243,12 @@ def drive(
     parts = []
     for i, seed in enumerate(seeds.tolist()):
         simulator = Simulator(table, seed=seed, rules=rules)
-        with suppress(_Over):
-            function(_Unwinding(simulator))
+        try:
+            with suppress(_Over):
+                function(_Unwinding(simulator))
+        except Exception as error:
+            error.add_note(f"seed {seed}")
+            raise
         parts.append(simulator.trajectory())
         if progress is not None:
             progress((i + 1) / len(seeds))

@@ -29,9 +29,7 @@ class Results:
     benchmark. Results are added by `+`: studies that differ in seeds only are joined.
     """
 
-    def __init__(
-        self, outcomes: Sequence[Outcome], *, failures: Sequence[str] = (), notes: Sequence[str] = ()
-    ) -> None:
+    def __init__(self, outcomes: Sequence[Outcome], *, failures: Sequence[str] = (), notes: Sequence[str] = ()) -> None:
         self.outcomes = list(outcomes)
         self.failures = list(failures)
         self.notes = list(notes)

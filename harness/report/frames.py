@@ -13,7 +13,7 @@ from harness.arrays import Floats
 from harness.errors import HarnessError
 from harness.studies.outcome import Kind, Outcome, moments, per_seed_rows, summary
 from harness.table import Table
-from harness.train.architectures import Architecture
+from harness.spaces.architecture import Architecture
 
 KINDS: tuple[Kind, ...] = ("val", "test")
 _CELL_BYTES = 8
