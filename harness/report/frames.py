@@ -11,9 +11,9 @@ import pandas as pd
 
 from harness.arrays import Floats
 from harness.errors import HarnessError
+from harness.spaces.architecture import Architecture
 from harness.studies.outcome import Kind, Outcome, moments, per_seed_rows, summary
 from harness.table import Table
-from harness.spaces.architecture import Architecture
 
 KINDS: tuple[Kind, ...] = ("val", "test")
 _CELL_BYTES = 8
