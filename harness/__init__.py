@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from harness.predictor import Seen as Seen
     from harness.rng import Streams as Streams
     from harness.rules import Rules as Rules
-    from harness.simulator import simulate as simulate
+    from harness.simulation import simulate as simulate
     from harness.space import Parameter as Parameter
     from harness.space import SearchSpace as SearchSpace
     from harness.table import Facts as Facts
@@ -65,7 +65,7 @@ _HOME = {
     "Table": "table",
     "Trajectory": "trajectory",
     "per_seed": "algorithm",
-    "simulate": "simulator",
+    "simulate": "simulation",
 }
 
 __all__ = list(_HOME)

@@ -75,13 +75,14 @@ class Declared:
 
 def declared(factory: Callable[..., Any]) -> dict[str, Declared]:
     """The parameters that a factory declares, by name."""
-    call = factory.__init__ if inspect.isclass(factory) else inspect.unwrap(factory)
+    call = inspect.unwrap(factory)
+    call = call.__init__ if inspect.isclass(call) else call
     hints = get_type_hints(call, include_extras=True)
     found = {}
     for name, argument in inspect.signature(call).parameters.items():
         if argument.kind is not inspect.Parameter.KEYWORD_ONLY:
             continue
-        hint, param = hints[name], Param("")
+        hint, param = hints.get(name, type(argument.default)), Param("")
         if get_origin(hint) is typing.Annotated:
             hint, *notes = get_args(hint)
             param = next((note for note in notes if isinstance(note, Param)), param)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import pickle
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points, packages_distributions
 from typing import Any
 
+from harness import local
 from harness.algorithm import Factory
 from harness.benchmarks import Family, Source, imported
 from harness.errors import HarnessError, unknown
@@ -32,8 +34,60 @@ def algorithm_names() -> list[str]:
 
 def algorithm(name: str) -> Factory:
     """The factory called `name`. Raises HarnessError if there is none or its package cannot be imported."""
+    if name in _LOCAL:
+        return _LOCAL[name]
+    if ":" in name:
+        raise HarnessError(
+            f"the algorithm '{name}' is of a file or module that is not read here.",
+            "give it where algorithms are named: --algo path/file.py:Class",
+        )
     factory: Factory = _plugin(ALGORITHMS, "algorithm", name)
     return factory
+
+
+_LOCAL: dict[str, local.Local] = {}
+"""The algorithms that were handed over in this process."""
+
+
+def known(specs: Iterable[str]) -> list[str]:
+    """Names of the algorithms that `specs` name, each once; `file.py:Class` and `package.module:Class` are read.
+
+    Raises HarnessError for a file or module that cannot be read, and for two that would have the same name.
+    """
+    names: dict[str, str] = {}
+    for spec in specs:
+        name = spec
+        if ":" in spec:
+            name, made = local.load(spec)
+            if names.get(name, spec) != spec:
+                raise HarnessError(f"{names[name]} and {spec} would both be called {name}.", "rename one of the files.")
+            adopt(name, made)
+        else:
+            algorithm(name)
+        names[name] = spec
+    return [*names]
+
+
+def adopt(name: str, given: object) -> None:
+    """Let an object be the algorithm `name` in this process.
+
+    Raises HarnessError if it is no algorithm, or the name is taken.
+    """
+    if name in _found(ALGORITHMS):
+        raise HarnessError(f"'{name}' is the name of an installed algorithm.", "give yours another name.")
+    _LOCAL[name] = local.adapted(name, given)
+
+
+def adopted(names: Iterable[str]) -> bytes:
+    """Those of `names` that were handed over, for `adopt_all` in another process."""
+    found = {name: _LOCAL[name] for name in {*names} & {*_LOCAL}}
+    return local.packed(found) if found else b""
+
+
+def adopt_all(packed: bytes) -> None:
+    """Take what another process `adopted`."""
+    if packed:
+        _LOCAL.update(pickle.loads(packed))
 
 
 def predictor_names() -> list[str]:

@@ -61,8 +61,9 @@ class Table:
     with none is absent. `codes` Int[N, d] are the configurations in the benchmark's own order, `fidelities`
     Int[F] ascend, `columns` holds further numbers Float[N] by name. A `test` measured at the largest fidelity only
     may be Float[N, 1, R]. `lookup` maps codes Int[n, d] to rows Int[n]; by default through an array over the whole
-    grid of the space. `source` is the checksum of the stored arrays that the table was made of, if it was: they are
-    not checked and hashed again.
+    grid of the space. `test_apart`: the test losses were added later, from another publication; no simulation reads
+    them, so they are not in the checksum. `source` is the checksum of the stored arrays that the table was made of, if
+    it was: they are not checked and hashed again.
 
     Raises ValueError if the arrays contradict each other.
     """
@@ -77,6 +78,7 @@ class Table:
     columns: Mapping[str, Floats] = field(default_factory=dict)
     lookup: Lookup | None = None
     source: str = ""
+    test_apart: bool = False
 
     def __post_init__(self) -> None:
         shape = (len(self.codes), len(self.fidelities), self.loss.shape[2])
@@ -212,7 +214,7 @@ class Table:
         if self.source:
             digest.update(f"{self.name} {self.fidelities.tolist()} {self.source}".encode())
             return digest.hexdigest()
-        for array in (self.fidelities, self.codes, self.loss, self.cost, self.test):
+        for array in (self.fidelities, self.codes, self.loss, self.cost, None if self.test_apart else self.test):
             if array is not None:
                 digest.update(repr(array.shape).encode())
                 digest.update(np.ascontiguousarray(array).data)

@@ -20,7 +20,7 @@ from harness import registry
 from harness.algorithm import Factory
 from harness.params import declared, resolve
 from harness.rules import Rules
-from harness.simulator import simulate
+from harness.simulation import simulate
 from harness.space import Parameter, SearchSpace
 from harness.table import Facts, Table
 from harness.trajectory import Trajectory

@@ -91,6 +91,7 @@ def command(
     from harness.studies.plan import plan
     from harness.studies.store import ResultStore
 
+    algo = registry.known(algo)
     given = parameters(param, algo)
     trains = [name for name in algo if device and "device" in declared(registry.algorithm(name))]
     if device and not trains:
@@ -132,7 +133,8 @@ def parameters(
     given: dict[str, dict[str, str]] = {name: {} for name in algorithms}
     for option in options:
         target, equals, value = option.partition("=")
-        algorithm, dot, name = target.partition(".")
+        whole = max((name for name in algorithms if target.startswith(f"{name}.")), key=len, default="")
+        algorithm, dot, name = (whole, ".", target[len(whole) + 1 :]) if whole else target.partition(".")
         if not (equals and dot and name):
             raise HarnessError(f"'{option}' is not a parameter.", f"write it as {example}")
         if algorithm not in given:

@@ -12,7 +12,9 @@ import numpy as np
 
 from harness import registry
 from harness.algorithm import Factory
-from harness.simulator import simulate
+from harness.driven import drive
+from harness.local import Local
+from harness.simulation import simulate
 from harness.studies.outcome import Outcome
 from harness.studies.study import Study
 from harness.table import Table
@@ -31,10 +33,15 @@ def evaluate(
     `table` and `factory` stand for those that the study names, where those are not installed.
     """
     where = registry.benchmark(study.benchmark) if table is None else table
-    made = partial(registry.algorithm(study.algorithm) if factory is None else factory, **study.params)
+    factory = registry.algorithm(study.algorithm) if factory is None else factory
     seeds = study.seeds if shard is None else np.array(shard)
     began = time.perf_counter()
-    trajectory = simulate(where, made, seeds=seeds, rules=study.rules, progress=progress)
+    if isinstance(factory, Local) and factory.drives:
+        function = partial(factory.__wrapped__, **study.params)
+        trajectory = drive(function, where, seeds=seeds, rules=study.rules, progress=progress)
+    else:
+        made = partial(factory, **study.params)
+        trajectory = simulate(where, made, seeds=seeds, rules=study.rules, progress=progress)
     return Outcome.of(study, where, trajectory, time.perf_counter() - began, versions())
 
 

@@ -28,8 +28,7 @@ def plan(
     simulated seconds, by default those of the benchmark, unless `evals` are given. `tell` is called with what there is
     to know of an algorithm on a benchmark. Raises HarnessError for what there is not and for what does not fit.
     """
-    for name in algorithms:
-        registry.algorithm(name)
+    algorithms = registry.known(algorithms)
     studies = []
     for table in map(registry.benchmark, registry.expand(benchmarks)):
         length = budget if budget is not None else table.facts.budget if evals is None else math.inf

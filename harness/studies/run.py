@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Generic
+from typing import Any, Generic
 
+from harness import registry
 from harness.errors import HarnessError
 from harness.studies.executors import Executor, Heard, Here, Task
 from harness.studies.records import J, R, Store
@@ -37,7 +38,8 @@ def run(
     left, failures = {job.id: job for job in jobs}, dict[str, HarnessError]()
     while left:
         round_ = _Round([*left.values()], store, tell)
-        call = _Call(work, store if store.reached and executor.local else None)
+        names = tuple({str(getattr(job, "algorithm", "")) for job in jobs})
+        call = _Call(work, store if store.reached and executor.local else None, names)
         with round_.locks:
             for task, found in executor.map(call, round_.tasks(failures), round_.hear):
                 if isinstance(found, HarnessError):
@@ -59,10 +61,14 @@ class _Kept:
 
 @dataclass(frozen=True)
 class _Call(Generic[J, R]):
-    """What a worker does with a task: makes its result and, where it reaches the `store`, keeps it there."""
+    """What a worker does with a task: makes its result and, where it reaches the `store`, keeps it there.
+
+    It brings the `algorithms` that were handed over to this process to other ones.
+    """
 
     work: Work[J, R]
     store: Store[J, R] | None
+    algorithms: tuple[str, ...]
 
     def __call__(self, job: J, shard: range, heard: Heard) -> R | _Kept | HarnessError:
         try:
@@ -73,6 +79,13 @@ class _Call(Generic[J, R]):
             return result
         self.store.add(result)
         return _Kept()
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**vars(self), "adopted": registry.adopted(self.algorithms)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        registry.adopt_all(state.pop("adopted"))
+        vars(self).update(state)
 
 
 class _Round(Generic[J, R]):

@@ -6,6 +6,7 @@ the footer, under the key `nas_harness`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -65,7 +66,7 @@ class StudyForm(Sharded[Study, Outcome]):
     )
 
     def name(self, job: Study) -> str:
-        return f"{job.benchmark.replace('/', '-')}.{job.algorithm}.{job.id}.parquet"
+        return re.sub(r"[^\w.+-]", "-", f"{job.benchmark}.{job.algorithm}.{job.id}") + ".parquet"
 
     def job(self, result: Outcome) -> Study:
         return result.study

@@ -20,6 +20,7 @@ from harness.algorithm import Factory, Problem
 from harness.arrays import Ints
 from harness.errors import HarnessError
 from harness.fields import fit
+from harness.local import Local
 from harness.params import changed, label, resolve
 from harness.rng import Streams
 from harness.rules import Rules
@@ -64,8 +65,14 @@ class Study:
         params = resolve(algorithm, factory, given)
         one = np.array([first])
         _check_length(algorithm, factory, params, seen, rules)
-        factory(Problem(seen.space, seen.fidelities, one, rules.workers, rules.budget), Streams(one, "plan"), **params)
+        if getattr(factory, "drives", False):
+            _check_workers(algorithm, rules)
+        else:
+            problem = Problem(seen.space, seen.fidelities, one, rules.workers, rules.budget)
+            factory(problem, Streams(one, "plan"), **params)
         source = source_of(factory, *getattr(factory, "parts", lambda **_: ())(**params))
+        if isinstance(factory, Local):  # its defaults are in its source, and it may not be there to be asked for them
+            params = changed(params, lambda: factory)
         return cls(table.name, table.checksum, algorithm, params, source, first, stop, rules)
 
     @cached_property
@@ -130,11 +137,22 @@ def _check_length(algorithm: str, factory: Factory, params: Mapping[str, Any], t
         )
 
 
+def _check_workers(algorithm: str, rules: Rules) -> None:
+    if rules.workers > 1:
+        raise HarnessError(
+            f"{algorithm} is a function of an objective, which evaluates one configuration after the other; it cannot "
+            f"use {rules.workers} workers.",
+            "write it as a class with ask and tell, or use one worker.",
+        )
+
+
 def source_of(factory: Factory, *parts: Callable[..., Any]) -> str:
     """Hash of the file that defines the factory and of those of the same package that it is built on.
 
     Of its `parts`, whose modules may be imported late, all files of their folders count.
     """
+    if isinstance(factory, Local) and factory.source:
+        return factory.source
     module = inspect.getmodule(inspect.unwrap(factory))
     used: dict[str, ModuleType] = {}
     if module is not None:

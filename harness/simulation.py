@@ -6,7 +6,8 @@ result. Times come out of the table, so nothing here depends on the machine.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from typing import NamedTuple
 
 import numpy as np
 
@@ -137,6 +138,94 @@ def _check(jobs: Jobs, problem: Problem) -> None:
         raise HarnessError(f"the algorithm asked for a fidelity outside of 0..{problem.full}.")
 
 
+class Ask(NamedTuple):
+    """What is wanted next: a job for worker `worker` Int[n] of each of the seeds at positions `seeds` Int[n]."""
+
+    seeds: Ints
+    worker: Ints
+
+
+class Simulation:
+    """A run on `table` once for each of `seeds` Int[S], as a dialogue with whatever proposes.
+
+    `progress` is called now and then with the done share of the work in [0, 1]. Raises HarnessError if the table does
+    not have what the rules ask for.
+    """
+
+    def __init__(
+        self, table: Table, *, seeds: Ints, rules: Rules, progress: Callable[[float], None] | None = None
+    ) -> None:
+        self.table = rules.seen(table)
+        self.rules = rules
+        self.problem = Problem(self.table.space, self.table.fidelities, seeds, rules.workers, rules.budget)
+        self.observations = Observations(self.table, seeds, rules.noise)
+        self.now = np.zeros(len(seeds))
+        """The clock of each seed in seconds, Float[S]."""
+        self._recorder = Recorder(len(seeds))
+        self._watch = _Progress(rules, progress)
+
+    def trajectory(self) -> Trajectory:
+        """What was logged so far."""
+        return self._recorder.trajectory(self.problem.seeds, self.now, self.observations.split)
+
+    def steps(self) -> Generator[Ask | Results, Jobs | None]:
+        """The dialogue: each `Ask` is to be sent its `Jobs`, `Results` tell of finished ones; it ends with the seeds.
+
+        A result is told at its finish time: the earliest first, those of one moment in the order they were started.
+        Raises HarnessError if an answer breaks the contract: codes or a fidelity that the problem does not have, or
+        results at cost 0 without end.
+        """
+        table, rules, problem, observations, now = self.table, self.rules, self.problem, self.observations, self.now
+        checkpoints = Checkpoints(observations, rules.continuation)
+        workers = _Workers(len(now), rules, table.space.dimensions)
+        incumbents = _Incumbents(observations, rules)
+        recorder, alive = self._recorder, np.arange(len(now))
+
+        while alive.size:
+            self._watch.step(now, alive, workers.started)
+            asks = workers.may_ask(alive)
+            if asks.any():
+                asking = alive if asks.all() else alive[asks]
+                slot = workers.idle(asking)
+                jobs = yield Ask(asking, slot)
+                assert jobs is not None
+                if jobs.wait is not None and jobs.wait.any():
+                    workers.waiting[asking] = jobs.wait
+                    jobs, asking, slot = _without_waiting(jobs, asking, slot)
+                _check(jobs, problem)
+                entry = observations.draw(asking, table.rows(jobs.codes), jobs.fidelity)
+                cost = checkpoints.cost(asking, entry)
+                workers.start(asking, slot, jobs.codes, entry, cost, now[asking] + (rules.overhead + cost))
+
+            asks = workers.may_ask(alive)
+            if asks.all():
+                continue
+            telling = alive[~asks] if asks.any() else alive
+            slot = workers.earliest(telling)
+            time = workers.finish[telling, slot]
+            ended = ~((time <= rules.budget) & (time < np.inf))
+            if ended.any():
+                alive = _without(alive, telling[ended])
+                telling, slot, time = telling[~ended], slot[~ended], time[~ended]
+                if not telling.size:
+                    continue
+            entry, codes, cost = workers.release(telling, slot)
+            checkpoints.finish(telling, entry)
+            now[telling] = time
+            fidelity, loss = observations.fidelity(entry), observations.loss[entry]
+            better = incumbents.replaced(telling, loss, fidelity)
+            recorder.told(telling, time)
+            if rules.log == "all":
+                recorder.keep(telling, time, entry, loss, better)
+            elif better.any():
+                improved = telling[better]
+                recorder.keep(improved, time[better], entry[better], loss[better], better[better])
+                final = improved[incumbents.final(improved)]
+                recorder.finished[final] = True
+                alive = _without(alive, final)
+            yield Results(telling, slot, codes, fidelity, loss, cost)
+
+
 def simulate(
     table: Table,
     factory: Factory,
@@ -145,66 +234,26 @@ def simulate(
     rules: Rules,
     progress: Callable[[float], None] | None = None,
 ) -> Trajectory:
-    """Run the algorithm on `table` once for each of `seeds` Int[S].
+    """Run the algorithm on `table` once for each of `seeds` Int[S], by the dialogue of a `Simulation`.
 
-    A result is told at its finish time: the earliest first, those of one moment in the order they were started.
     `progress` is called now and then with the done share of the work in [0, 1]. Raises HarnessError if the algorithm
     breaks its contract: codes or a fidelity that the problem does not have, or results at cost 0 without end; or if
     the table does not have what the rules ask for.
     """
-    table = rules.seen(table)
-    problem = Problem(table.space, table.fidelities, seeds, rules.workers, rules.budget)
-    algorithm = factory(problem, Streams(seeds, "algorithm"))
-    observations = Observations(table, seeds, rules.noise)
-    checkpoints = Checkpoints(observations, rules.continuation)
-    workers = _Workers(len(seeds), rules, table.space.dimensions)
-    incumbents = _Incumbents(observations, rules)
-    recorder = Recorder(len(seeds))
-    watch = _Progress(rules, progress)
-    now, alive = np.zeros(len(seeds)), np.arange(len(seeds))
-
-    while alive.size:
-        watch.step(now, alive, workers.started)
-        asks = workers.may_ask(alive)
-        if asks.any():
-            asking = alive if asks.all() else alive[asks]
-            slot = workers.idle(asking)
-            jobs = algorithm.ask(asking, slot)
-            if jobs.wait is not None and jobs.wait.any():
-                workers.waiting[asking] = jobs.wait
-                jobs, asking, slot = _without_waiting(jobs, asking, slot)
-            _check(jobs, problem)
-            entry = observations.draw(asking, table.rows(jobs.codes), jobs.fidelity)
-            cost = checkpoints.cost(asking, entry)
-            workers.start(asking, slot, jobs.codes, entry, cost, now[asking] + (rules.overhead + cost))
-
-        asks = workers.may_ask(alive)
-        if asks.all():
-            continue
-        telling = alive[~asks] if asks.any() else alive
-        slot = workers.earliest(telling)
-        time = workers.finish[telling, slot]
-        ended = ~((time <= rules.budget) & (time < np.inf))
-        if ended.any():
-            alive = _without(alive, telling[ended])
-            telling, slot, time = telling[~ended], slot[~ended], time[~ended]
-        entry, codes, cost = workers.release(telling, slot)
-        checkpoints.finish(telling, entry)
-        now[telling] = time
-        fidelity, loss = observations.fidelity(entry), observations.loss[entry]
-        algorithm.tell(Results(telling, slot, codes, fidelity, loss, cost))
-        better = incumbents.replaced(telling, loss, fidelity)
-        recorder.told(telling, time)
-        if rules.log == "all":
-            recorder.keep(telling, time, entry, loss, better)
-        elif better.any():
-            improved = telling[better]
-            recorder.keep(improved, time[better], entry[better], loss[better], better[better])
-            final = improved[incumbents.final(improved)]
-            recorder.finished[final] = True
-            alive = _without(alive, final)
-
-    return recorder.trajectory(seeds, now, observations.split)
+    simulation = Simulation(table, seeds=seeds, rules=rules, progress=progress)
+    algorithm = factory(simulation.problem, Streams(seeds, "algorithm"))
+    steps = simulation.steps()
+    answer: Jobs | None = None
+    while True:
+        try:
+            said = steps.send(answer)
+        except StopIteration:
+            return simulation.trajectory()
+        answer = None
+        if isinstance(said, Ask):
+            answer = algorithm.ask(*said)
+        else:
+            algorithm.tell(said)
 
 
 def _without(alive: Ints, ended: Ints) -> Ints:
