@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from harness.analysis.comparison import complete, regret_at, require_paired, selected
-from harness.analysis.measures import floor, time_to
+from harness.analysis.measures import floor, time_spent, time_to
 from harness.arrays import Floats
 from harness.errors import HarnessError, unknown
 from harness.plots.profiles import zero_note
@@ -103,7 +103,7 @@ def speed_up_figure(
 ) -> Figure:
     """How many times sooner than `against` each algorithm reaches the `targets`, a panel per benchmark.
 
-    Ratios of expected running times, with 95 % intervals of the bootstrap over seeds.
+    Ratios of expected running times, with 95 % intervals of the bootstrap over seeds where there are 30 of them.
     """
     groups = selected(outcomes, kind)
     labels = complete(groups)
@@ -126,11 +126,12 @@ def _speed_ups(
 ) -> None:
     looks, names = styles(same), []
     for row, (label, target) in enumerate((label, target) for label in rivals for target in targets):
-        times, other = (time_to(same[name], kind, target) for name in (label, against))
-        estimate = speed_up(times, other, max(o.end for o in same.values()), np.random.default_rng(0))
+        times, other = ((time_to(same[name], kind, target), time_spent(same[name])) for name in (label, against))
+        estimate = speed_up(times, other, np.random.default_rng(0))
         names.append(f"{label} to {target:g}")
-        if math.isfinite(estimate.high) and estimate.low > 0:
-            error = [[estimate.value - estimate.low], [estimate.high - estimate.value]]
+        if 0 < estimate.value < math.inf:
+            whole = math.isfinite(estimate.high) and estimate.low > 0
+            error = [[estimate.value - estimate.low], [estimate.high - estimate.value]] if whole else None
             colour = looks[label]["color"]
             axis.errorbar([estimate.value], [row], xerr=error, fmt="o", color=colour, markersize=3, capsize=2)
         axis.text(1.02, row, _times(estimate), transform=axis.get_yaxis_transform(), va="center", fontsize=6)
@@ -160,6 +161,8 @@ def _times(estimate: Estimate) -> str:
 
 def _short(ratio: float) -> str:
     """Two significant digits, and `3.0` rather than `3`."""
+    if math.isnan(ratio):
+        return "–"
     if math.isinf(ratio):
         return "∞"
     return f"{ratio:.0f}" if ratio >= 9.95 else f"{ratio:.1f}" if ratio >= 0.995 else f"{ratio:.2g}"

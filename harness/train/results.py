@@ -17,10 +17,10 @@ import pyarrow as pa
 from harness.arrays import Floats
 from harness.errors import HarnessError
 from harness.fields import fit
+from harness.spaces.architecture import Architecture
 from harness.studies import records
 from harness.studies.records import Columns, Footer, Form, identity
 from harness.studies.store import TRAINED
-from harness.train.architectures import Architecture
 from harness.train.recipes import Recipe
 
 
