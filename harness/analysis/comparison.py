@@ -20,7 +20,7 @@ def by_benchmark(outcomes: Iterable[Outcome]) -> dict[str, list[Outcome]]:
     """The outcomes of each benchmark, in the order in which they are first named."""
     groups: dict[str, list[Outcome]] = {}
     for outcome in outcomes:
-        groups.setdefault(outcome.study.benchmark, []).append(outcome)
+        groups.setdefault(outcome.benchmark, []).append(outcome)
     return groups
 
 

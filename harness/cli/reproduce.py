@@ -76,8 +76,12 @@ def command(
     execute([*judged.values()], qualities, quality.evaluate, where)
     sections = {}
     for recipe, studies, predictions, places in zip(recipes, planned, predicted, files, strict=True):
-        found = [store.get(study) for study in studies], [qualities.get(study) for study in predictions]
+        found = [store.get(study).renewed() for study in studies], [qualities.get(study) for study in predictions]
         drawn = _draw(recipe, *found, places)
+        if recipe.published:
+            from harness.report import published
+
+            click.echo("\n".join(map(" | ".join, [published.COLUMNS, *published.rows(recipe, found[0])])))
         if recipe.claim is not None:
             findings = _judge(recipe, *found)
             if page is not None:

@@ -117,7 +117,7 @@ def command(
     )
     store = ResultStore(out)
     execute(studies, store, evaluate, executor(1 if processes is None and device == "cuda" else processes))
-    outcomes = [store.get(study) for study in studies]
+    outcomes = [store.get(study).renewed() for study in studies]
     rows = [summary(outcome) for outcome in outcomes]
     if as_json:
         click.echo(json.dumps(rows, indent=1))
