@@ -54,8 +54,7 @@ def everywhere(outcome: Outcome) -> float:
     first = float(outcome.first_times().max(initial=-math.inf))
     if not math.isfinite(first):
         raise HarnessError(
-            f"study {outcome.study.id} ({outcome.study.label} on {outcome.study.benchmark}) has a seed without any "
-            "result.",
+            f"study {outcome.study.id} ({outcome.label} on {outcome.study.benchmark}) has a seed without any result.",
             "its budget is too small to finish one evaluation; run it with a larger --budget.",
         )
     return first
@@ -78,12 +77,12 @@ def regret_figure(
     """
     kinds: tuple[Kind, ...] = ("val", "test") if kind == "both" else (kind,)
     groups = [(k, same) for k in kinds for same in selected(outcomes, k).values()]
-    looks = styles(o.study.label for _, same in groups for o in same)
+    looks = styles(o.label for _, same in groups for o in same)
     with mpl.rc_context(STYLE):
         figure, axes = panels(len(groups), width)
         for i, (axis, (shown, same)) in enumerate(zip(axes, groups, strict=True)):
             lines = _bounds(same, shown, bounds)
-            _panel(axis, [(o, {**looks[o.study.label], "label": o.study.label}) for o in same], shown, band, lines)
+            _panel(axis, [(o, {**looks[o.label], "label": o.label}) for o in same], shown, band, lines)
             letter = f"({string.ascii_lowercase[i]}) " if kind == "both" else ""
             axis.set_title(f"{letter}{same[0].reference.title}")
         what = {"sem": "±2 SEM", "simultaneous": "and simultaneous\n95 % band"}[band]
@@ -102,7 +101,7 @@ def regression_figure(pairs: Sequence[tuple[Outcome, Outcome]]) -> Figure:
         figure, axes = panels(len(pairs))
         for axis, pair in zip(axes, pairs, strict=True):
             _panel(axis, list(zip(pair, looks, strict=True)), "val", "sem")
-            axis.set_title(f"{pair[0].study.label} on {pair[0].study.benchmark}")
+            axis.set_title(f"{pair[0].label} on {pair[0].study.benchmark}")
         legend(figure, f"mean ±2 SEM, {_runs([outcome for pair in pairs for outcome in pair])} runs")
     return figure
 

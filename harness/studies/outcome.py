@@ -60,7 +60,7 @@ class Outcome:
     `val_loss` and `test_loss` Float[E] are means over repeats at the reported fidelity, NaN for an invalid
     configuration and where the table has none. `wall_seconds` is the time that the simulation took, summed over
     processes; `versions` of what made it. `elsewhere` names the table whose losses these are where it is not the one
-    that was searched.
+    that was searched. `name` is what figures and tables call it, if not its study's label.
     """
 
     study: Study
@@ -71,6 +71,12 @@ class Outcome:
     wall_seconds: float
     versions: Mapping[str, str]
     elsewhere: str = ""
+    name: str = ""
+
+    @property
+    def label(self) -> str:
+        """What figures and tables call it."""
+        return self.name or self.study.label
 
     @classmethod
     def of(
@@ -199,7 +205,7 @@ def summary(outcome: Outcome, time: float | None = None) -> dict[str, Any]:
         "test_regret_mean": number(test),
         "test_regret_sem": number(test_sem),
         "test_loss_mean": number(outcome.loss("test", at).mean()),
-        "evaluations_mean": run.evaluations_by(time),
+        "evaluations_mean": number(run.evaluations_by(time)),
         "finished_seeds": int(run.finished.sum()),
         "wall_seconds": outcome.wall_seconds,
     }
