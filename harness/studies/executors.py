@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
 import signal
 import sys
 import threading
@@ -42,10 +43,35 @@ class Task(NamedTuple):
         return f"seeds {self.shard.start} to {self.shard.stop - 1} of {self.job.label} on {self.job.benchmark}"
 
 
+@dataclass(frozen=True)
+class Failed:
+    """In place of the result of a task: what was raised, and its traceback, which does not travel with it."""
+
+    error: Exception
+    trace: str = ""
+
+    def __getstate__(self) -> dict[str, object]:
+        try:
+            pickle.loads(pickle.dumps(self.error))
+        except Exception:
+            return {"error": RuntimeError(f"{type(self.error).__name__}: {self.error}"), "trace": self.trace}
+        return vars(self)
+
+    def raised(self) -> Exception:
+        """The error as it was raised, in whatever process."""
+        if self.error.__traceback__ is None and self.trace:
+            self.error.__cause__ = _InAWorker(f"\n{self.trace}")
+        return self.error
+
+
+class _InAWorker(Exception):  # noqa: N818
+    """Stands for the traceback of another process."""
+
+
 class Executor(Protocol):
     """Computes `call` of every task; tasks are taken as there is room for them, and results come as they are made.
 
-    `heard` is told a task and its done share. A task whose worker is lost twice has a HarnessError as its result.
+    `heard` is told a task and its done share. A task whose worker is lost twice has failed.
     """
 
     local: bool
@@ -53,7 +79,7 @@ class Executor(Protocol):
 
     def map(
         self, call: Call[T], tasks: Iterable[Task], heard: Callable[[Task, float], None]
-    ) -> Iterator[tuple[Task, T | HarnessError]]: ...
+    ) -> Iterator[tuple[Task, T | Failed]]: ...
 
 
 class Here:
@@ -63,7 +89,7 @@ class Here:
 
     def map(
         self, call: Call[T], tasks: Iterable[Task], heard: Callable[[Task, float], None]
-    ) -> Iterator[tuple[Task, T | HarnessError]]:
+    ) -> Iterator[tuple[Task, T | Failed]]:
         for task in tasks:
             yield task, call(task.job, task.shard, partial(heard, task))
 
@@ -78,7 +104,7 @@ class Processes:
 
     def map(
         self, call: Call[T], tasks: Iterable[Task], heard: Callable[[Task, float], None]
-    ) -> Iterator[tuple[Task, T | HarnessError]]:
+    ) -> Iterator[tuple[Task, T | Failed]]:
         left, again = iter(tasks), list[Task]()
         lost = set[str]()
         idle: list[_Worker] = []
@@ -111,8 +137,6 @@ class Processes:
                         continue
                     del busy[pipe]
                     idle.append(worker)
-                    if isinstance(said, BaseException):
-                        raise said
                     yield task, said.value
         finally:
             for worker in [*idle, *(worker for worker, _ in busy.values())]:
@@ -124,10 +148,12 @@ def local(processes: int, tell: Callable[[str], None]) -> Executor:
     return Here() if processes == 1 else Processes(processes, tell)
 
 
-def _given_up(task: Task, reason: str) -> HarnessError:
-    return HarnessError(
-        f"{task} could not be run: twice the process {reason}.",
-        "if memory ran out, use fewer --processes; the same command goes on from what is stored.",
+def _given_up(task: Task, reason: str) -> Failed:
+    return Failed(
+        HarnessError(
+            f"{task} could not be run: twice the process {reason}.",
+            "if memory ran out, use fewer --processes; the same command goes on from what is stored.",
+        )
     )
 
 
@@ -189,20 +215,10 @@ def _serve(pipe: Connection, call: Call[Any]) -> None:
         while True:
             task = pipe.recv()
             try:
-                answer: Any = _Done(call(task.job, task.shard, _Throttled(pipe)))
+                done = _Done(call(task.job, task.shard, _Throttled(pipe)))
             except Exception as error:
-                error.add_note(f"in a worker process, which ran {task}:\n{traceback.format_exc()}")
-                answer = error
-            _send(pipe, answer)
-
-
-def _send(pipe: Connection, answer: Any) -> None:
-    try:
-        pipe.send(answer)
-    except (BrokenPipeError, EOFError):
-        raise
-    except Exception:  # an error of a plugin need not travel
-        pipe.send(RuntimeError("\n".join(["an error that cannot be sent", *getattr(answer, "__notes__", [])])))
+                done = _Done(Failed(error, traceback.format_exc()))
+            pipe.send(done)
 
 
 class _Throttled:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import Any, Generic
 
 from harness import registry
 from harness.errors import HarnessError
-from harness.studies.executors import Executor, Heard, Here, Task
+from harness.studies.executors import Executor, Failed, Heard, Here, Task
 from harness.studies.records import J, R, Store
 
 Work = Callable[[J, range, Heard], R]
@@ -26,24 +27,28 @@ def run(
     *,
     executor: Executor | None = None,
     progress: Callable[[J, float], None] | None = None,
+    failed: Callable[[J, Exception], None] | None = None,
 ) -> None:
     """Bring every job to its result in `store` by `work`; what is there already is not made again.
 
     `progress` is called with a job and the done share of its seeds in [0, 1]. Killed or interrupted at any moment, the
-    same call goes on from the shards that were stored. A job that another process is at is waited for. Raises the
-    HarnessError of a job that cannot be made after all others were.
+    same call goes on from the shards that were stored. A job that another process is at is waited for. What `work`
+    raises ends its job only: `failed` is told, or it is raised once all others are made.
     """
     executor = executor or Here()
     tell = progress or (lambda _job, _share: None)
-    left, failures = {job.id: job for job in jobs}, dict[str, HarnessError]()
+    left, failures = {job.id: job for job in jobs}, dict[str, Exception]()
     while left:
         round_ = _Round([*left.values()], store, tell)
         names = tuple({str(getattr(job, "algorithm", "")) for job in jobs})
         call = _Call(work, store if store.reached and executor.local else None, names)
         with round_.locks:
             for task, found in executor.map(call, round_.tasks(failures), round_.hear):
-                if isinstance(found, HarnessError):
-                    failures.setdefault(task.job.id, found)
+                if isinstance(found, Failed):
+                    if task.job.id not in failures:
+                        failures[task.job.id] = found.raised()
+                        if failed is not None:
+                            failed(task.job, failures[task.job.id])
                     continue
                 if not isinstance(found, _Kept):
                     store.add(found)
@@ -51,7 +56,7 @@ def run(
         left = {job.id: job for job in round_.busy}
         if left and not round_.worked:
             time.sleep(_SECONDS_BETWEEN_LOOKS)
-    if failures:
+    if failures and failed is None:
         raise _all(list(failures.values()))
 
 
@@ -70,11 +75,11 @@ class _Call(Generic[J, R]):
     store: Store[J, R] | None
     algorithms: tuple[str, ...]
 
-    def __call__(self, job: J, shard: range, heard: Heard) -> R | _Kept | HarnessError:
+    def __call__(self, job: J, shard: range, heard: Heard) -> R | _Kept | Failed:
         try:
             result = self.work(job, shard, heard)
-        except HarnessError as error:
-            return error
+        except Exception as error:
+            return Failed(error, traceback.format_exc())
         if self.store is None:
             return result
         self.store.add(result)
@@ -100,7 +105,7 @@ class _Round(Generic[J, R]):
         """Of every job at work the shards that are not stored, and their done shares."""
         self._locks: dict[str, ExitStack] = {}
 
-    def tasks(self, failures: dict[str, HarnessError]) -> Iterator[Task]:
+    def tasks(self, failures: dict[str, Exception]) -> Iterator[Task]:
         """The shards that are missing, in the order of the jobs, as long as their job has not failed."""
         for job in self.jobs:
             if self.store.complete(job):
@@ -148,10 +153,11 @@ class _Round(Generic[J, R]):
         self.progress(job, 1.0 - left / len(job.seeds))
 
 
-def _all(errors: Sequence[HarnessError]) -> HarnessError:
-    """The one error, or the first of several, which says how many there are."""
-    if len(errors) == 1:
-        return errors[0]
-    first = errors[0]
-    rest = "\n".join(f"error: {error.message}" for error in errors[1:])
-    return HarnessError(f"{first.message}\n{rest}", first.hint)
+def _all(errors: Sequence[Exception]) -> Exception:
+    """The first error that is a bug or, where there is none, a sentence for each."""
+    sentences = [error for error in errors if isinstance(error, HarnessError)]
+    if len(sentences) < len(errors):
+        return next(error for error in errors if not isinstance(error, HarnessError))
+    if len(sentences) == 1:
+        return sentences[0]
+    return HarnessError("\nerror: ".join(error.message for error in sentences), sentences[0].hint)
