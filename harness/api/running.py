@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -15,6 +16,8 @@ from harness.api.results import Results, selection
 from harness.api.results import names as names_of
 from harness.errors import HarnessError
 from harness.report import tables
+from harness.studies.evaluate import evaluate
+from harness.studies.executors import local
 from harness.studies.plan import plan
 from harness.studies.run import run as run_studies
 from harness.studies.selection import seed_range
@@ -59,9 +62,7 @@ def run(
     failures = _run(studies, store, processes or len(os.sched_getaffinity(0)), quiet)
     shown = {algorithm: name for name, algorithm in names.items() if name != algorithm}
     outcomes = [
-        replace(read(store.path(study)), name=shown.get(study.algorithm, ""))
-        for study in studies
-        if store.complete(study)
+        replace(store.get(study), name=shown.get(study.algorithm, "")) for study in studies if store.complete(study)
     ]
     return Results(outcomes, failures=failures, notes=notes)
 
@@ -120,16 +121,11 @@ def _run(studies: Sequence[Study], store: ResultStore, processes: int, quiet: bo
     """Run what is missing; a sentence for each study that failed."""
     present = {study.id for study in studies if store.complete(study)}
     failures: list[str] = []
+
+    def failed(study: Study, error: Exception) -> None:
+        failures.append(_failed(study, error))
+
     with tables.progress(studies, present, quiet=quiet or len(present) == len(studies)) as progress:
-        run_all: Callable[[Sequence[Study]], None] = lambda some: run_studies(  # noqa: E731
-            some, store, processes=processes, progress=progress
-        )
-        try:
-            run_all(studies)
-        except Exception:
-            for study in studies:
-                try:
-                    run_all([study])
-                except Exception as error:
-                    failures.append(_failed(study, error))
+        where = local(processes, logging.getLogger("harness").warning)
+        run_studies(studies, store, evaluate, executor=where, progress=progress, failed=failed)
     return failures
