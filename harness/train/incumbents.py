@@ -57,8 +57,8 @@ def _of_architectures(outcomes: Sequence[Outcome], tell: Callable[[str], None]) 
     found = [outcome for outcome in outcomes if outcome.study.benchmark not in refused]
     if not found and refused:
         raise next(iter(refused.values()))
-    for name, error in refused.items():
-        tell(f"note: {name} is left out: {error.message}")
+    for name, why in refused.items():
+        tell(f"note: {name} is left out: {why.message}")
     return found
 
 
