@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -73,12 +72,7 @@ def named(name: str) -> Recipe:
 
 def load(path: Path) -> Recipe:
     """The recipe in a file. Raises HarnessError if it cannot be read, or says what it cannot say."""
-    try:
-        said = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise HarnessError(f"there is no file {path}.", "`harness reproduce` lists what comes with it.") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise HarnessError(f"{path} is not a readable TOML file: {error}.", _SEE) from None
+    said = toml.read(path, _SEE)
     _known(path, "", said, {field.name for field in fields(Recipe)} - {"name"})
     for name in ("title", "source", "seeds"):
         if not isinstance(said.get(name), int if name == "seeds" else str):
