@@ -9,14 +9,14 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from harness.arrays import Bools, Floats, Ints
+from harness.arrays import Bools, Floats, Ints, fixed
 from harness.rng import Streams
 from harness.space import SearchSpace
 
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """All an algorithm may know.
+    """All an algorithm may know; its arrays are read-only copies.
 
     `fidelities` Int[F] ascend (their index is what jobs name), `seeds` Int[S] are stepped together, every seed has
     `workers` simulated workers and `budget` seconds (inf for none).
@@ -27,6 +27,10 @@ class Problem:
     seeds: Ints
     workers: int
     budget: float
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "fidelities", fixed(self.fidelities))
+        object.__setattr__(self, "seeds", fixed(self.seeds))
 
     @property
     def full(self) -> int:
@@ -51,7 +55,8 @@ class Results(NamedTuple):
     """Argument of `tell`: one finished job for each of the seeds at positions `seeds` Int[n].
 
     `worker` Int[n] ran it; `codes` Int[n, d] and `fidelity` Int[n] are the job; `loss` Float[n] is the observed
-    validation loss (inf for an invalid configuration), `cost` Float[n] its simulated seconds.
+    validation loss (inf for an invalid configuration), `cost` Float[n] its simulated seconds. The arrays of the
+    simulator are read-only: copy what is to be changed.
     """
 
     seeds: Ints

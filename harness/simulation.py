@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from harness.algorithm import Factory, Jobs, Problem, Results
-from harness.arrays import Bools, Floats, Ints
+from harness.arrays import Bools, Floats, Ints, shown
 from harness.errors import HarnessError
 from harness.observations import Checkpoints, Observations
 from harness.rng import Streams
@@ -187,7 +187,7 @@ class Simulation:
             if asks.any():
                 asking = alive if asks.all() else alive[asks]
                 slot = workers.idle(asking)
-                jobs = yield Ask(asking, slot)
+                jobs = yield Ask(shown(asking), shown(slot))
                 assert jobs is not None
                 if jobs.wait is not None and jobs.wait.any():
                     workers.waiting[asking] = jobs.wait
@@ -223,7 +223,7 @@ class Simulation:
                 final = improved[incumbents.final(improved)]
                 recorder.finished[final] = True
                 alive = _without(alive, final)
-            yield Results(telling, slot, codes, fidelity, loss, cost)
+            yield Results(shown(telling), shown(slot), shown(codes), shown(fidelity), shown(loss), shown(cost))
 
 
 def simulate(

@@ -10,7 +10,7 @@ from functools import cached_property
 
 import numpy as np
 
-from harness.arrays import Floats, Ints
+from harness.arrays import Floats, Ints, fixed
 from harness.errors import HarnessError
 from harness.space import SearchSpace
 
@@ -90,6 +90,7 @@ class Table:
             raise ValueError(f"codes have shape {self.codes.shape}, the space has {self.space.dimensions} columns")
         if (np.diff(self.fidelities) <= 0).any():
             raise ValueError(f"fidelities must ascend, got {self.fidelities}")
+        object.__setattr__(self, "fidelities", fixed(np.asarray(self.fidelities)))
         if not self.source:
             self._check_entries()
 

@@ -15,9 +15,10 @@ import pytest
 from conftest import ROOT
 
 from harness import registry
-from harness.benchmarks import imported, nasbench101, nasbench201
+from harness.benchmarks import imported
+from harness.spaces import nasbench101, nasbench201
+from harness.spaces.architecture import Architecture
 from harness.testing import BenchmarkContract
-from harness.train.architectures import Architecture
 
 Run = Callable[..., Any]
 PAGE = (ROOT / "docs" / "your-own-table.md").read_text()

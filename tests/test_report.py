@@ -28,13 +28,13 @@ from harness.plots.profiles import average_ranks
 from harness.plots.style import COLOURS, styles
 from harness.report import page
 from harness.report.curves import times
+from harness.spaces.architecture import Architecture
 from harness.statistics import simultaneous_width
 from harness.studies.outcome import Outcome, Reference
 from harness.studies.store import read
 from harness.studies.study import Study
 from harness.testing import synthetic_table
 from harness.train import recipes, validation
-from harness.train.architectures import Architecture
 from harness.train.results import Curve, Job, Origin, Training
 from harness.train.results import write as write_training
 

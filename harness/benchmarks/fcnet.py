@@ -11,8 +11,7 @@ import numpy as np
 
 from harness.benchmarks import Family
 from harness.benchmarks.embedded import arrays
-from harness.graphs import by_columns
-from harness.space import Parameter, SearchSpace
+from harness.space import Parameter, SearchSpace, by_columns
 from harness.table import Facts, Table
 
 _UNITS = (16, 32, 64, 128, 256, 512)

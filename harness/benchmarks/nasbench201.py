@@ -10,45 +10,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from harness.arrays import Floats, Ints
+from harness.arrays import Floats
 from harness.benchmarks import Family, published
 from harness.benchmarks.embedded import arrays
-from harness.graphs import FIRST_OPERATOR, Graphs, GraphView, Split, line_graph
-from harness.space import Parameter, SearchSpace
+from harness.spaces.nasbench201 import SPACE
 from harness.table import Facts, Table
-
-OPERATORS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
-EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
-"""(from, to) of each edge in the order of the codes, which is that of the benchmark's architecture strings."""
-
-_NAMES = tuple(f"edge_{i}_{j}" for i, j in EDGES)
-_NONE, _SKIP, _OPERATOR = range(3)
-
-
-def _graphs(codes: Ints) -> Graphs:
-    """The line graph: skip connections are operators, edges without one are absent."""
-    return line_graph(EDGES, codes > _NONE, codes + (FIRST_OPERATOR - 1))
-
-
-def _apart(codes: Ints) -> tuple[Ints, Ints]:
-    return np.minimum(codes, _OPERATOR), np.where(codes < _OPERATOR, -1, codes - _OPERATOR)
-
-
-def _join(connections: Ints, operators: Ints) -> Ints:
-    return np.where(connections < _OPERATOR, connections, operators + _OPERATOR)
-
-
-SPACE = SearchSpace(
-    tuple(Parameter(name, OPERATORS) for name in _NAMES),
-    GraphView(len(EDGES) + 2, OPERATORS[1:], _graphs),
-    Split(
-        SearchSpace(tuple(Parameter(name, ("none", "skip_connect", "operator")) for name in _NAMES)),
-        SearchSpace(tuple(Parameter(name, OPERATORS[_OPERATOR:]) for name in _NAMES)),
-        _apart,
-        _join,
-        drop=(_SKIP, _NONE),
-    ),
-)
 
 _SOURCE = {"cifar10": "cifar10", "cifar100": "cifar100", "imagenet16-120": "imagenet"}
 _SPLITS = {

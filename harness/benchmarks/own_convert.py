@@ -17,8 +17,9 @@ import numpy as np
 from harness.arrays import Floats, Ints
 from harness.benchmarks import Converted, Progress, check
 from harness.benchmarks.columns import Columns
-from harness.benchmarks.own_table import SPACES, table
+from harness.benchmarks.own_table import table
 from harness.errors import HarnessError, unknown
+from harness.spaces import names, published
 from harness.table import Facts, repeats_in_order
 from harness.toml import read
 
@@ -101,9 +102,9 @@ class Description:
             raise self.error(f"has the goal '{section['goal']}' in [{key}]", "it is minimize or maximize.")
 
     def _check_space(self) -> None:
-        if self.values["space"] not in SPACES:
-            raise unknown(f"space in {self.path}", self.values["space"], SPACES)
-        if self.values.get("sampled") and SPACES[self.values["space"]].finder is not None:
+        if self.values["space"] not in names():
+            raise unknown(f"space in {self.path}", self.values["space"], names())
+        if self.values.get("sampled") and published(self.values["space"]).finder is not None:
             raise self.error(f"has sampled = true for space = '{self.values['space']}'", "leave it out.")
         if "parameters" in self.values:
             raise self.error("has both 'space' and [parameters]", "a published space has its own: leave one out.")
@@ -170,8 +171,8 @@ class _Places:
 
 def converted(description: Description, columns: Columns) -> Converted:
     """The table that `description` makes of `columns`."""
-    published = description.values.get("space")
-    make = _parameters if published is None else _published
+    of = description.values.get("space")
+    make = _parameters if of is None else _published
     parameters, codes_of_line = make(description, columns)
     curves = {section: _metric(description, columns, section) for section in ("validation", "test", "cost")}
     _check_curves(description, columns, curves)
@@ -190,7 +191,7 @@ def converted(description: Description, columns: Columns) -> Converted:
     }
     if description.values.get("sampled"):
         about["sampled"] = True
-    return facts.name, arrays, about | ({"space": published} if published else {})
+    return facts.name, arrays, about | ({"space": of} if of else {})
 
 
 def _counted(description: Description, arrays: Mapping[str, Any], parameters: Sequence[Mapping[str, Any]]) -> str:
@@ -201,8 +202,8 @@ def _counted(description: Description, arrays: Mapping[str, Any], parameters: Se
     words = f"{there:,} of {known} configurations, {absent:,} of their entries without a loss"
     if description.values.get("sampled"):
         return f"{words}; a proposal is answered by the nearest of them"
-    published = description.values.get("space")
-    if there < _TINY * space and not (published and SPACES[published].finder):
+    of = description.values.get("space")
+    if there < _TINY * space and not (of and published(of).finder):
         hint = "sampled = true answers each by the nearest row"
         return f"{words}; of random proposals one in {space // there:,} is in the table: {hint}"
     return words
@@ -256,7 +257,8 @@ def _published(description: Description, columns: Columns) -> tuple[list[dict[st
 
     Where each cell is one configuration, only those values stay that occur, the same in columns of the same values.
     """
-    space, finder = SPACES[description.values["space"]]
+    of = published(description.values["space"])
+    space, finder = of.space, of.finder
     whole = np.stack([columns.listed(p.name, [*p.values])[1] for p in space.parameters], axis=1)
     parameters, codes = [], []
     for p, column in zip(space.parameters, whole.T, strict=True):

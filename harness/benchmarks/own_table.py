@@ -4,32 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from harness.arrays import Ints
-from harness.benchmarks import nasbench101, nasbench201
 from harness.benchmarks.nearest import nearest
-from harness.graphs import subspace
-from harness.space import Parameter, SearchSpace
+from harness.space import Parameter, SearchSpace, subspace
+from harness.spaces import published
 from harness.table import Facts, Table
-
-
-class Published(NamedTuple):
-    """A published space that a table may be of.
-
-    Where a cell has several configurations, `finder` makes of a table's codes Int[N, d] what maps codes to rows.
-    """
-
-    space: SearchSpace
-    finder: Callable[[Ints], Callable[[Ints], Ints]] | None = None
-
-
-SPACES = {
-    "nb201": Published(nasbench201.SPACE),
-    "nb101/a": Published(nasbench101.ENCODINGS["a"].space, partial(nasbench101.finder, "a")),
-}
 
 _GRID = 1 << 24
 """The largest space that has an array over its whole grid for lookups."""
@@ -39,11 +22,11 @@ def table(about: Mapping[str, Any], arrays: Mapping[str, Any], source: str) -> T
     """The table of stored `arrays` and what is known `about` them."""
     parameters = tuple(Parameter(**parameter) for parameter in about["parameters"])
     codes = arrays["codes"]
-    published = SPACES[about["space"]] if about.get("space") else None
-    space = SearchSpace(parameters) if published is None else subspace(published.space, parameters)
+    of = published(about["space"]) if about.get("space") else None
+    space = SearchSpace(parameters) if of is None else subspace(of.space, parameters)
     lookup: Callable[[Ints], Ints] | None = None
-    if published is not None and published.finder is not None:
-        lookup = published.finder(codes)
+    if of is not None and of.finder is not None:
+        lookup = of.finder(codes)
     elif about.get("sampled"):
         lookup = nearest(space, codes)
     elif space.cardinality > _GRID:

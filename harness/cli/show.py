@@ -35,7 +35,7 @@ def command(what: tuple[str, ...], at: list[float] | None, per_seed: bool, as_js
     (name,) = what
     if name in registry.algorithm_names():
         _algorithm(console, name, as_json)
-    elif name in registry.benchmark_facts() or name in registry.families():
+    elif name in (*registry.benchmark_facts(), *registry.families(), *registry.broken(registry.BENCHMARKS)):
         _benchmark(console, name, as_json)
     else:
         known = [*registry.algorithm_names(), *registry.benchmark_facts(), *registry.families()]

@@ -10,9 +10,9 @@ import numpy as np
 from harness import registry
 from harness.arrays import Floats
 from harness.errors import HarnessError
+from harness.spaces.architecture import Architecture
 from harness.studies.outcome import Outcome
 from harness.table import Table
-from harness.train.architectures import Architecture
 from harness.train.results import Origin
 
 Found = tuple[Architecture, Origin | None]

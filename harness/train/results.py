@@ -21,8 +21,8 @@ import pyarrow.parquet as pq
 from harness.arrays import Floats
 from harness.errors import HarnessError
 from harness.files import whole
+from harness.spaces.architecture import Architecture
 from harness.studies.store import TRAINED
-from harness.train.architectures import Architecture
 from harness.train.recipes import Recipe
 
 SCHEMA = 1
