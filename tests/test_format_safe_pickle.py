@@ -142,7 +142,8 @@ def test_what_contains_itself_is_refused() -> None:
     with pytest.raises(FormatError, match="may contain itself"):
         load(pickle.dumps(loop, 2), "loop")
     popped = b"\x80\x02]q\x00h\x00\x85q\x010h\x00h\x01a."
-    assert pickle.loads(popped)[0][0] is pickle.loads(popped)[0][0]
+    around = pickle.loads(popped)
+    assert around[0][0][0] is around[0]
     with pytest.raises(FormatError, match="refused"):
         load(popped, "loop")
 

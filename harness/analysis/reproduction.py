@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, get_args
 
-from harness import registry
+from harness import registry, toml
 from harness.analysis.claims import NEEDS
 from harness.errors import HarnessError, unknown
 from harness.rules import IncumbentRule, Log, Noise, Rules

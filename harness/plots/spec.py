@@ -9,6 +9,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from harness import toml
 from harness.analysis.bounds import BOUNDS
 from harness.errors import HarnessError, unknown
 from harness.plots.cells import cell_figure

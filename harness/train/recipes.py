@@ -9,6 +9,7 @@ from dataclasses import MISSING, asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
+from harness import toml
 from harness.errors import HarnessError, unknown
 from harness.params import Declared, Param
 
