@@ -160,4 +160,4 @@ def _all(errors: Sequence[Exception]) -> Exception:
         return next(error for error in errors if not isinstance(error, HarnessError))
     if len(sentences) == 1:
         return sentences[0]
-    return HarnessError("\nerror: ".join(error.message for error in sentences), sentences[0].hint)
+    return HarnessError(" ".join(error.message for error in sentences), sentences[0].hint)
