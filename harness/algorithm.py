@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
 
@@ -117,7 +118,7 @@ def per_seed(make: Callable[..., OneSeed]) -> Factory:
                 make(replace(problem, seeds=problem.seeds[[i]]), streams.generator(i), **params)
                 for i in range(len(problem.seeds))
             ],
-            problem.space.dimensions,
+            problem,
         )
 
     factory.shard = 8  # type: ignore[attr-defined]
@@ -125,17 +126,18 @@ def per_seed(make: Callable[..., OneSeed]) -> Factory:
 
 
 class _PerSeed:
-    def __init__(self, optimizers: list[OneSeed], dimensions: int) -> None:
+    def __init__(self, optimizers: list[OneSeed], problem: Problem) -> None:
         self.optimizers = optimizers
-        self.dimensions = dimensions
+        self.problem = problem
         self.handles: dict[tuple[int, int], Any] = {}
 
     def ask(self, seeds: Ints, worker: Ints) -> Jobs:
-        codes = np.zeros((len(seeds), self.dimensions), dtype=np.int64)
+        codes = np.zeros((len(seeds), self.problem.space.dimensions), dtype=np.int64)
         fidelity = np.zeros(len(seeds), dtype=np.int64)
         wait = np.zeros(len(seeds), dtype=np.bool_)
         for i, slot in enumerate(zip(seeds.tolist(), worker.tolist(), strict=True)):
-            answer = self.optimizers[slot[0]].ask()
+            with self._named(slot[0]):
+                answer = self.optimizers[slot[0]].ask()
             if answer is None:
                 wait[i] = True
             else:
@@ -146,4 +148,14 @@ class _PerSeed:
         slots = zip(results.seeds.tolist(), results.worker.tolist(), strict=True)
         numbers = zip(results.loss.tolist(), results.cost.tolist(), strict=True)
         for slot, (loss, cost) in zip(slots, numbers, strict=True):
-            self.optimizers[slot[0]].tell(self.handles.pop(slot), loss, cost)
+            with self._named(slot[0]):
+                self.optimizers[slot[0]].tell(self.handles.pop(slot), loss, cost)
+
+    @contextmanager
+    def _named(self, position: int) -> Iterator[None]:
+        """Note on what is raised which seed it was."""
+        try:
+            yield
+        except Exception as error:
+            error.add_note(f"seed {self.problem.seeds[position]}")
+            raise
