@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-import json
 import math
 import sys
 from collections.abc import Callable, Mapping
@@ -20,10 +19,12 @@ from harness import registry
 from harness.algorithm import Factory
 from harness.arrays import Ints
 from harness.errors import HarnessError
+from harness.fields import fit
 from harness.local import Local
 from harness.params import changed, label, resolve
 from harness.rng import Streams
 from harness.rules import Rules
+from harness.studies.records import identity
 from harness.table import Table
 
 SHARD = 500
@@ -76,7 +77,7 @@ class Study:
     @cached_property
     def id(self) -> str:
         """Twelve hexadecimal digits of the hash of the canonical JSON."""
-        return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()[:12]
+        return identity(self.to_json())
 
     @cached_property
     def changed(self) -> dict[str, Any]:
@@ -114,9 +115,9 @@ class Study:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Study:
-        several = {name: tuple(data["rules"].get(name, ())) for name in ("objectives", "constraints")}
-        rules = {**data["rules"], **several, "budget": data["rules"]["budget"] or math.inf}
-        return cls(**{**data, "rules": Rules(**rules)})
+        rules = {**data["rules"], "budget": data["rules"]["budget"] or math.inf}
+        found: Study = fit({**data, "rules": rules}, cls, "the study")
+        return found
 
 
 def _check_length(algorithm: str, factory: Factory, params: Mapping[str, Any], table: Table, rules: Rules) -> None:
