@@ -45,6 +45,12 @@ if TYPE_CHECKING:
 @click.option("--max-fidelity", type=int, help="Train nothing beyond it, e.g. 12 epochs. [default: the largest]")
 @click.option("--report-fidelity", type=int, help="Report losses and regrets at it. [default: the largest]")
 @click.option("--continuation", is_flag=True, help="Going on from a lower fidelity costs the difference only.")
+@click.option("--objectives", type=Names(), help="Search for the Pareto front of two or more: error,latency.raspi4.")
+@click.option(
+    "--constraint",
+    multiple=True,
+    help="Bound of an objective that a result must keep: 'latency.raspi4<=20'; repeatable.",
+)
 @click.option("--param", multiple=True, metavar="ALGO.NAME=VALUE", help="Parameter of an algorithm; repeatable.")
 @click.option("--device", type=OneOf(["cpu", "cuda"]), help="Where algorithms train networks. [default: cpu]")
 @click.option("--processes", type=Processes(), help="Worker processes. [default: one per core, one with cuda]")
@@ -72,6 +78,8 @@ def command(
     max_fidelity: int | None,
     report_fidelity: int | None,
     continuation: bool,
+    objectives: list[str] | None,
+    constraint: tuple[str, ...],
     param: tuple[str, ...],
     device: str | None,
     processes: int | None,
@@ -116,6 +124,8 @@ def command(
         max_fidelity=max_fidelity,
         report_fidelity=report_fidelity,
         continuation=continuation,
+        objectives=tuple(objectives or ()),
+        constraints=constraint,
     )
     one = device == "cuda" and not (processes or cluster)
     where = executor(1 if one else processes, cluster)
