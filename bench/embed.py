@@ -25,7 +25,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from harness.benchmarks.embedded import PlainUnpickler
-from harness.benchmarks.nasbench201 import OPERATORS
+from harness.spaces.nasbench201 import OPERATORS
 
 OUT = Path(__file__).parents[1] / "harness" / "benchmarks" / "published"
 KEY = b"nas-harness"

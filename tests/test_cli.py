@@ -186,7 +186,7 @@ def test_a_broken_file_among_results_is_named(harness: Harness, tmp_path: Path) 
     for command in ("show", "plot"):
         answer = harness(command, "results")
         assert answer.status == 2
-        assert "broken.parquet is not a readable Parquet file" in answer.err
+        assert "broken.parquet is not a study of an algorithm, or is broken" in answer.err
 
 
 def test_without_a_command_there_is_help(harness: Harness) -> None:
@@ -195,13 +195,36 @@ def test_without_a_command_there_is_help(harness: Harness) -> None:
     assert answer.err.startswith("Usage: harness")
 
 
+def test_no_crash_of_any_command_exits_with_1(monkeypatch: pytest.MonkeyPatch, harness: Harness) -> None:
+    """1 says that an algorithm became worse."""
+    for error in (RuntimeError("a bug"), MemoryError(), SystemExit(1), SystemExit(0), OSError(5, "I/O error")):
+
+        def fail(*_: Any, error: BaseException = error, **__: Any) -> None:
+            raise error
+
+        monkeypatch.setattr("harness.cli.group.main", fail)
+        answer = harness("regress")
+        assert answer.status == 70
+        assert "Traceback" in answer.err
+        assert "error: harness crashed: " in answer.err
+
+
+def test_a_command_line_that_cannot_be_imported_exits_with_70() -> None:
+    code = "import sys; sys.modules['click'] = None; from harness.__main__ import main; main()"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert answer.returncode == 70
+    assert answer.stderr.endswith("error: the command line cannot be imported.\n")
+
+
 def test_a_bug_shows_its_traceback(monkeypatch: pytest.MonkeyPatch, harness: Harness) -> None:
     def fail(*_: Any) -> None:
         raise RuntimeError("a bug")
 
     monkeypatch.setattr(registry, "algorithm_names", fail)
-    with pytest.raises(RuntimeError, match="a bug"):
-        harness("list")
+    answer = harness("list")
+    assert answer.status == 70  # never 1, which says that an algorithm became worse
+    assert "Traceback (most recent call last)" in answer.err
+    assert "error: harness crashed: RuntimeError: a bug" in answer.err
 
 
 def test_a_foreign_package_called_algorithms_is_named(monkeypatch: pytest.MonkeyPatch, harness: Harness) -> None:
@@ -209,9 +232,9 @@ def test_a_foreign_package_called_algorithms_is_named(monkeypatch: pytest.Monkey
     foreign.__file__ = "/elsewhere/algorithms/__init__.py"
     monkeypatch.setitem(sys.modules, "algorithms", foreign)
     monkeypatch.setattr(registry, "packages_distributions", lambda: {"algorithms": ["algorithms", "nas-harness"]})
-    registry._load.cache_clear()
+    registry._loaded.cache_clear()
     answer = harness("run", "--algo", "rs", *QUICK)
-    registry._load.cache_clear()
+    registry._loaded.cache_clear()
     assert answer.status == 2
     assert "'algorithms' at /elsewhere/algorithms/__init__.py is not the one of nas-harness" in answer.err
     assert "its distribution: algorithms" in answer.err
@@ -220,7 +243,7 @@ def test_a_foreign_package_called_algorithms_is_named(monkeypatch: pytest.Monkey
 
 def test_a_plugin_that_cannot_be_imported_is_named(monkeypatch: pytest.MonkeyPatch, harness: Harness) -> None:
     point = EntryPoint("broken", "not_there_at_all:Thing", registry.ALGORITHMS)
-    monkeypatch.setattr(registry, "_found", lambda group: {"broken": point})
+    monkeypatch.setattr(registry, "_found", lambda group: {"broken": (point,)})
     answer = harness("run", "--algo", "broken", "--bench", "nb201")
     assert answer.status == 2
     assert "algorithm 'broken' of not_there_at_all cannot be imported: No module named 'not_there_at_all'" in answer.err

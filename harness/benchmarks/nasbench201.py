@@ -10,45 +10,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from harness.arrays import Floats, Ints
+from harness.arrays import Floats
 from harness.benchmarks import Family, published
 from harness.benchmarks.embedded import arrays
-from harness.graphs import FIRST_OPERATOR, Graphs, GraphView, Split, line_graph
-from harness.space import Parameter, SearchSpace
-from harness.table import Facts, Table
-
-OPERATORS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
-EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
-"""(from, to) of each edge in the order of the codes, which is that of the benchmark's architecture strings."""
-
-_NAMES = tuple(f"edge_{i}_{j}" for i, j in EDGES)
-_NONE, _SKIP, _OPERATOR = range(3)
-
-
-def _graphs(codes: Ints) -> Graphs:
-    """The line graph: skip connections are operators, edges without one are absent."""
-    return line_graph(EDGES, codes > _NONE, codes + (FIRST_OPERATOR - 1))
-
-
-def _apart(codes: Ints) -> tuple[Ints, Ints]:
-    return np.minimum(codes, _OPERATOR), np.where(codes < _OPERATOR, -1, codes - _OPERATOR)
-
-
-def _join(connections: Ints, operators: Ints) -> Ints:
-    return np.where(connections < _OPERATOR, connections, operators + _OPERATOR)
-
-
-SPACE = SearchSpace(
-    tuple(Parameter(name, OPERATORS) for name in _NAMES),
-    GraphView(len(EDGES) + 2, OPERATORS[1:], _graphs),
-    Split(
-        SearchSpace(tuple(Parameter(name, ("none", "skip_connect", "operator")) for name in _NAMES)),
-        SearchSpace(tuple(Parameter(name, OPERATORS[_OPERATOR:]) for name in _NAMES)),
-        _apart,
-        _join,
-        drop=(_SKIP, _NONE),
-    ),
-)
+from harness.benchmarks.published import column
+from harness.spaces.nasbench201 import SPACE
+from harness.table import Facts, Objective, Table
 
 _SOURCE = {"cifar10": "cifar10", "cifar100": "cifar100", "imagenet16-120": "imagenet"}
 _SPLITS = {
@@ -60,6 +27,20 @@ _SPLITS = {
 }
 _SHORT, _FULL = 12, 200
 _TEST = "Test errors are means over trainings, as FreeREA (MIT) publishes them."
+
+
+DEVICES = (
+    "1080ti_1", "1080ti_32", "1080ti_256", "2080ti_1", "2080ti_32", "2080ti_256", "titan_rtx_1", "titan_rtx_32",
+    "titan_rtx_256", "titanx_1", "titanx_32", "titanx_256", "titanxp_1", "titanxp_32", "titanxp_256", "gold_6226",
+    "gold_6240", "silver_4114", "silver_4210r", "raspi4", "pixel2", "pixel3", "samsung_a50", "samsung_s7",
+    "essential_ph_1", "eyeriss", "fpga",
+)  # fmt: skip
+"""Settings that HELP measured the latency of every cell on; the number behind a GPU is the batch."""
+
+LATENCIES = {
+    f"latency.{device}": Objective(f"latency on {device}, as HELP has it", "ms", column("nb201", f"latency.{device}"))
+    for device in DEVICES
+}
 
 
 def _facts(dataset: str) -> Facts:
@@ -96,6 +77,7 @@ def load(dataset: str) -> Table:
     """The table of `dataset` at 200 epochs. Columns: `latency` (s per batch) and `model_size` (1e6 parameters)."""
     codes, metrics = arrays(f"nasbench201/{_SOURCE[dataset]}")
     loss = 1.0 - metrics["val_acc"][:, None] / 100.0
+    columns = {name: np.nanmean(metrics[name], axis=1) for name in ("latency", "model_size")}
     return Table(
         facts=family.datasets[dataset],
         space=SPACE,
@@ -104,7 +86,14 @@ def load(dataset: str) -> Table:
         loss=loss,
         cost=metrics["train_time"][:, None],
         test=_alone(_error(f"test.{dataset}"), loss.shape[2]),
-        columns={name: np.nanmean(metrics[name], axis=1) for name in ("latency", "model_size")},
+        columns=columns,
+        objectives={
+            "params": Objective("parameters", "millions", lambda: columns["model_size"]),
+            "latency": Objective(
+                "latency on the server that trained the networks", "s per batch", lambda: columns["latency"]
+            ),
+            **LATENCIES,
+        },
         test_apart=True,
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.errors import HarnessError
+from harness.files import json_text
 
 if TYPE_CHECKING:
     from harness.train.results import Job
@@ -70,16 +70,17 @@ def command(
     if seed < 0:
         raise HarnessError(f"the seed cannot be negative, got {seed}.")
     from harness.cli.run import parameters
+    from harness.spaces import published
     from harness.studies.store import TRAINED, ResultStore
     from harness.train import devices, recipes, searching
     from harness.train.images import load
     from harness.train.pool import Pool
-    from harness.train.search import Limits, Search, space_of
+    from harness.train.search import Limits, Search
 
     given = parameters(param, [algo], example="gpnas.startup=10")[algo]
     limits = Limits(math.inf if budget is None else budget, evals)
-    space_of(space)
-    used = recipes.chosen(recipe, "nb101" if space.startswith("1shot1") else space.partition("/")[0], images, epochs)
+    published(space)
+    used = recipes.chosen(recipe, published(space).kind, images, epochs)
     slots = devices.slots(device, workers)
     precision = devices.precision_of("auto", devices.device_of(slots[0]))
     loaded = load(images, data_root, used, devices.device_of("cpu"))
@@ -147,7 +148,7 @@ def _tell(progress: Any, found: list[Any], out: Path, as_json: bool) -> None:
     rows = [{**validation.row(training), **row} for (_, training), row in zip(found, seen, strict=True)]
     if as_json:
         search = {"search": str(progress.path), "results": progress.told, "seconds": progress.seconds}
-        click.echo(json.dumps({**search, "trainings": rows}, indent=1))
+        click.echo(json_text({**search, "trainings": rows}, indent=1))
         return
     tables.console(stderr=True).print(tables.found(rows))
     paths = [results.path(out / TRAINED, training.job) for _, training in found]

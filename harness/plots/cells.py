@@ -67,7 +67,7 @@ def cell_figure(outcomes: Sequence[Outcome], kind: Kind, width: Width | None, *,
         for axis, found in zip(axes, drawn, strict=True):
             paint(axis, cell(found.space, found.codes))
             study = found.outcome.study
-            axis.set_title(f"{study.label}, {study.benchmark}\n{found.note}", fontsize=7)
+            axis.set_title(f"{found.outcome.label}, {study.benchmark}\n{found.note}", fontsize=7)
         entries = handles({name: look for found in drawn for name, look in keys(found.space).items()})
         columns = 2 if len(drawn) == 1 else 4
         figure.legend([*entries.values()], [*entries], loc="outside lower center", ncols=columns, frameon=False)
@@ -80,6 +80,6 @@ def _most_frequent(outcome: Outcome, time: float) -> tuple[int, int]:
     if (at < 0).all():
         raise HarnessError(f"study {outcome.study.id} has no result at {time:g} s.", "choose a later time.")
     rows, first, counts = np.unique(outcome.trajectory.row[at[at >= 0]], return_index=True, return_counts=True)
-    losses = outcome.val_loss[at[at >= 0]][first]
+    losses = outcome.losses("val")[at[at >= 0]][first]
     best = np.lexsort([losses, -counts])[0]
     return int(rows[best]), int(counts[best])
