@@ -11,7 +11,7 @@ from importlib.metadata import EntryPoint, entry_points, packages_distributions
 from typing import Any
 
 from harness import local
-from harness.algorithm import Factory
+from harness.algorithm import Factory, Library
 from harness.benchmarks import Family, Source, imported
 from harness.errors import HarnessError, unknown
 from harness.predictor import PredictorFactory
@@ -19,6 +19,7 @@ from harness.table import Facts, Table
 
 ALGORITHMS = "nas_harness.algorithms"
 BENCHMARKS = "nas_harness.benchmarks"
+LIBRARIES = "nas_harness.libraries"
 PREDICTORS = "nas_harness.predictors"
 
 
@@ -36,6 +37,8 @@ def algorithm(name: str) -> Factory:
     """The factory called `name`. Raises HarnessError if there is none or its package cannot be imported."""
     if name in _LOCAL:
         return _LOCAL[name]
+    if name.partition(":")[0] in _found(LIBRARIES) and ":" in name:
+        return _of_library(*name.split(":", 1))
     if ":" in name:
         raise HarnessError(
             f"the algorithm '{name}' is of a file or module that is not read here.",
@@ -43,6 +46,22 @@ def algorithm(name: str) -> Factory:
         )
     factory: Factory = _plugin(ALGORITHMS, "algorithm", name)
     return factory
+
+
+def library_names() -> list[str]:
+    """The names of all packages whose optimizers are algorithms, in alphabetical order."""
+    return list(_found(LIBRARIES))
+
+
+def library(name: str) -> Library:
+    """The package called `name`. Raises HarnessError like `algorithm`."""
+    found: Library = _plugin(LIBRARIES, "library", name)
+    return found
+
+
+@cache
+def _of_library(name: str, optimizer: str) -> Factory:
+    return library(name).optimizer(optimizer)
 
 
 _LOCAL: dict[str, local.Local] = {}
@@ -57,7 +76,7 @@ def known(specs: Iterable[str]) -> list[str]:
     names: dict[str, str] = {}
     for spec in specs:
         name = spec
-        if ":" in spec:
+        if ":" in spec and spec.partition(":")[0] not in _found(LIBRARIES):
             name, made = local.load(spec)
             if names.get(name, spec) != spec:
                 raise HarnessError(f"{names[name]} and {spec} would both be called {name}.", "rename one of the files.")
