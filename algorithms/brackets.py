@@ -17,15 +17,22 @@ Proposer = Callable[[Ints, Ints], Ints]
 """`propose(seeds Int[n], fidelity Int[n]) -> codes Int[n, d]`: a new configuration for each of these seeds, whose
 first evaluation is at that fidelity (an index)."""
 
+_MOST = 1 << 16
+"""Configurations in the largest rung."""
+
 
 def rungs(problem: Problem, eta: int, smallest: int, largest: int) -> Ints:
     """The fidelities (indices, ascending) that halving by `eta` uses, Int[K].
 
     These are the `largest` / eta^k that are not below `smallest`, each rounded to the nearest that the problem has
-    (of two equally near to the smaller) and taken once. 0 stands for the problem's smallest and largest. Raises
-    HarnessError for a fidelity that the problem does not have, or a range without any.
+    (of two equally near to the smaller) and taken once. 0 stands for the problem's smallest above 0 and its largest:
+    nothing is a power of eta away from a fidelity of 0. Raises HarnessError for a fidelity that the problem does not
+    have, or a range without any.
     """
-    available = problem.fidelities.tolist()
+    first = int(np.searchsorted(problem.fidelities, 0, side="right"))
+    available = problem.fidelities[first:].tolist()
+    if not available:
+        raise HarnessError("successive halving needs a fidelity above 0.", "the table has none; take rs or re.")
     for value in (smallest, largest):
         if value and value not in available:
             shown = ", ".join(map(str, available[:12])) + (", ..." if len(available) > 12 else "")
@@ -38,15 +45,20 @@ def rungs(problem: Problem, eta: int, smallest: int, largest: int) -> Ints:
     while low * power <= high:
         found.add(min(within, key=lambda i: abs(available[i] * power - high)))
         power *= eta
-    return np.array(sorted(found), dtype=np.int64)
+    return first + np.array(sorted(found), dtype=np.int64)
 
 
 def sizes(rungs: int, eta: int) -> Ints:
     """Number of configurations in each rung of each bracket, Int[K, K], 0 where bracket b has no rung r.
 
     Bracket b starts at rung b of the K rungs with floor(K / (s + 1)) eta^s configurations, s = K - 1 - b, and keeps
-    one in `eta` from rung to rung.
+    one in `eta` from rung to rung. Raises HarnessError where that is more than 2^16 configurations.
     """
+    if eta ** (rungs - 1) > _MOST:
+        raise HarnessError(
+            f"halving by {eta} over {rungs} fidelities begins with {eta ** (rungs - 1):,} configurations.",
+            f"at most {_MOST:,} are held: give it a larger eta or min_fidelity.",
+        )
     table = np.zeros((rungs, rungs), dtype=np.int64)
     for b in range(rungs):
         s = rungs - 1 - b

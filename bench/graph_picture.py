@@ -9,14 +9,14 @@ import matplotlib as mpl
 import numpy as np
 
 from harness import Ints
-from harness.benchmarks.nasbench101 import ENCODINGS, OPERATORS
-from harness.benchmarks.nasbench101_cells import decode_a
-from harness.benchmarks.nasbench201 import SPACE as NB201
 from harness.files import whole
 from harness.graphs import FIRST_OPERATOR, INPUT, OUTPUT, Graphs, GraphView
 from harness.plots.drawing import cell, graph, operators
 from harness.plots.graphs import handles, paint
 from harness.plots.style import STYLE, panels
+from harness.spaces.nasbench101 import ENCODINGS, OPERATORS
+from harness.spaces.nasbench101_cells import decode_a
+from harness.spaces.nasbench201 import SPACE as NB201
 
 NB101 = ENCODINGS["a"].space
 EDGES = ("0_1", "0_2", "0_5", "1_3", "2_3", "2_4", "3_6", "5_6", "1_5")

@@ -24,8 +24,8 @@ from algorithms.predictors.networks import DirectedNetwork
 from algorithms.predictors.neural import RECIPES, NeuralPredictor
 from harness import Problem, Seen, Streams, registry
 from harness.analysis.quality import judge
-from harness.benchmarks import nasbench101_cells as cells
-from harness.benchmarks.nasbench101 import ENCODINGS
+from harness.spaces import nasbench101_cells as cells
+from harness.spaces.nasbench101 import ENCODINGS
 
 TRAIN, BATCH = 172, 5
 POPULATIONS = {"all": 1.0, "above 80 %": 0.2, "above 91 %": 0.09}

@@ -16,8 +16,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from harness.benchmarks import nasbench101
-from harness.benchmarks.nasbench101_cells import EDGE_SOURCES, EDGE_TARGETS, OPERATORS, cells_from_bits
+from harness.spaces import nasbench101
+from harness.spaces.nasbench101_cells import EDGE_SOURCES, EDGE_TARGETS, OPERATORS, cells_from_bits
 
 TOML = """\
 name = "nb101-test"

@@ -25,7 +25,7 @@ import numpy as np
 from google_crc32c import value as crc32c
 
 from harness import Rules, registry, simulate
-from harness.benchmarks.nasbench101_cells import OPERATORS
+from harness.spaces.nasbench101_cells import OPERATORS
 
 EPOCHS = (4, 12, 36, 108)
 

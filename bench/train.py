@@ -19,8 +19,8 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from harness import registry
+from harness.spaces.architecture import Architecture
 from harness.train import devices, images, recipes
-from harness.train.architectures import Architecture
 from harness.train.image_files import Arrays
 from harness.train.loop import train
 from harness.train.networks import build

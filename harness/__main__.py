@@ -1,5 +1,31 @@
 """`python -m harness` is the command `harness`."""
 
-from harness.cli import main
+import signal
+import sys
+import traceback
+from typing import NoReturn
 
-main()
+CRASH = 70
+"""The exit status of a bug, EX_SOFTWARE of sysexits.h; 1 is an answer of some commands."""
+
+
+def main() -> NoReturn:
+    """Entry point of the console script.
+
+    Until the command line is imported there is nothing to lose: an interrupt ends the process at once.
+    """
+    handler = signal.getsignal(signal.SIGINT)
+    if handler is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        from harness import cli  # noqa: PLC0415
+    except Exception:
+        traceback.print_exc()
+        print("error: the command line cannot be imported.", file=sys.stderr)
+        sys.exit(CRASH)
+    signal.signal(signal.SIGINT, handler)
+    cli.main()
+
+
+if __name__ == "__main__":
+    main()

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from harness.arrays import Bools, Floats, Ints
+from harness.arrays import Bools, Floats, Ints, fixed
 from harness.rng import Streams
 from harness.space import SearchSpace
 
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """All an algorithm may know.
+    """All an algorithm may know; its arrays are read-only copies.
 
     `fidelities` Int[F] ascend (their index is what jobs name), `seeds` Int[S] are stepped together, every seed has
-    `workers` simulated workers and `budget` seconds (inf for none).
+    `workers` simulated workers and `budget` seconds (inf for none). `objectives` names what is to be minimised, where
+    that is more than the loss.
     """
 
     space: SearchSpace
@@ -27,6 +29,11 @@ class Problem:
     seeds: Ints
     workers: int
     budget: float
+    objectives: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "fidelities", fixed(self.fidelities))
+        object.__setattr__(self, "seeds", fixed(self.seeds))
 
     @property
     def full(self) -> int:
@@ -51,7 +58,9 @@ class Results(NamedTuple):
     """Argument of `tell`: one finished job for each of the seeds at positions `seeds` Int[n].
 
     `worker` Int[n] ran it; `codes` Int[n, d] and `fidelity` Int[n] are the job; `loss` Float[n] is the observed
-    validation loss (inf for an invalid configuration), `cost` Float[n] its simulated seconds.
+    validation loss (inf for an invalid configuration), `cost` Float[n] its simulated seconds; `objectives` Float[n, k]
+    are those of the problem, if it has any, all to be minimised (inf for an invalid configuration). The arrays of the
+    simulator are read-only: copy what is to be changed.
     """
 
     seeds: Ints
@@ -60,6 +69,7 @@ class Results(NamedTuple):
     fidelity: Ints
     loss: Floats
     cost: Floats
+    objectives: Floats | None = None
 
 
 class Algorithm(Protocol):
@@ -82,7 +92,8 @@ class Factory(Protocol):
     It may have attributes: `shard`, the number of seeds to step together; `note(fidelities Int[F]) -> str`, what
     `harness run` says to a user of a table with these fidelities, or nothing; `evaluations(**params) -> int`, how many
     configurations a whole run trains, where that is a matter of its parameters; and `parts(**params)`, other plugins
-    that it is made of, whose source is part of a study's identity.
+    that it is made of, whose source is part of a study's identity. One for
+    several objectives has `several`.
     """
 
     def __call__(self, problem: Problem, streams: Streams, /, **params: Any) -> Algorithm: ...
@@ -130,7 +141,7 @@ def per_seed(make: Callable[..., OneSeed]) -> Factory:
                 make(replace(problem, seeds=problem.seeds[[i]]), streams.generator(i), **params)
                 for i in range(len(problem.seeds))
             ],
-            problem.space.dimensions,
+            problem,
         )
 
     factory.shard = 8  # type: ignore[attr-defined]
@@ -138,17 +149,18 @@ def per_seed(make: Callable[..., OneSeed]) -> Factory:
 
 
 class _PerSeed:
-    def __init__(self, optimizers: list[OneSeed], dimensions: int) -> None:
+    def __init__(self, optimizers: list[OneSeed], problem: Problem) -> None:
         self.optimizers = optimizers
-        self.dimensions = dimensions
+        self.problem = problem
         self.handles: dict[tuple[int, int], Any] = {}
 
     def ask(self, seeds: Ints, worker: Ints) -> Jobs:
-        codes = np.zeros((len(seeds), self.dimensions), dtype=np.int64)
+        codes = np.zeros((len(seeds), self.problem.space.dimensions), dtype=np.int64)
         fidelity = np.zeros(len(seeds), dtype=np.int64)
         wait = np.zeros(len(seeds), dtype=np.bool_)
         for i, slot in enumerate(zip(seeds.tolist(), worker.tolist(), strict=True)):
-            answer = self.optimizers[slot[0]].ask()
+            with self._named(slot[0]):
+                answer = self.optimizers[slot[0]].ask()
             if answer is None:
                 wait[i] = True
             else:
@@ -159,4 +171,14 @@ class _PerSeed:
         slots = zip(results.seeds.tolist(), results.worker.tolist(), strict=True)
         numbers = zip(results.loss.tolist(), results.cost.tolist(), strict=True)
         for slot, (loss, cost) in zip(slots, numbers, strict=True):
-            self.optimizers[slot[0]].tell(self.handles.pop(slot), loss, cost)
+            with self._named(slot[0]):
+                self.optimizers[slot[0]].tell(self.handles.pop(slot), loss, cost)
+
+    @contextmanager
+    def _named(self, position: int) -> Iterator[None]:
+        """Note on what is raised which seed it was."""
+        try:
+            yield
+        except Exception as error:
+            error.add_note(f"seed {self.problem.seeds[position]}")
+            raise

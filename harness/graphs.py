@@ -1,4 +1,4 @@
-"""Architectures as graphs, and search spaces as two: what graph predictors and GPNAS need to know of a space.
+"""Architectures as graphs: what graph predictors, GPNAS and drawings need to know of a space.
 
 The graphs of a space have `v` vertices in topological order: the first is the input, the last the output, the others
 carry an operator. Where operators stand on edges (NAS-Bench-201), the vertices are those of the line graph. What is on
@@ -17,9 +17,6 @@ from numpy.typing import NDArray
 
 from harness.arrays import Bools, Ints
 from harness.rng import splitmix64
-from harness.space import Parameter, SearchSpace
-
-Translation = Callable[[Ints], Ints]
 
 ABSENT, INPUT, OUTPUT, FIRST_OPERATOR = range(4)
 """Vertex labels of every view; those from the last on are the space's own operators."""
@@ -33,119 +30,38 @@ class Graphs(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
+class Layout:
+    """How architectures are drawn whose operators stand on edges, one parameter of the space for each of `edges`.
+
+    `vertices` are their names, `places` where they lie in the plane; an edge swerves to the right by half of `bends`
+    of its length.
+    """
+
+    edges: tuple[tuple[int, int], ...]
+    vertices: tuple[str, ...]
+    places: tuple[tuple[float, float], ...]
+    bends: tuple[float, ...]
+
+
+@dataclass(frozen=True, eq=False)
 class GraphView:
     """How the configurations of a space are seen as graphs: `of` maps codes Int[n, d] to n graphs.
 
     `operators` are the names of the labels from `FIRST_OPERATOR` on. `unordered`: graphs that differ in the order of
-    their vertices only are one architecture with one entry in a table.
+    their vertices only are one architecture with one entry in a table. They are drawn with their vertices in a row
+    where there is no `layout`.
     """
 
     vertices: int
     operators: tuple[str, ...]
     of: Callable[[Ints], Graphs]
     unordered: bool = False
+    layout: Layout | None = None
 
     @property
     def labels(self) -> int:
         """Number of vertex labels."""
         return FIRST_OPERATOR + len(self.operators)
-
-
-@dataclass(frozen=True, eq=False)
-class Split:
-    """A space as two, connections and operators (D_sk and D_op of GPNAS).
-
-    `apart` maps codes Int[n, d] to those of both parts, with -1 where a configuration leaves an operator open; `join`
-    maps them back. `drop` holds the code of a plain connection and the code that it gets when it is dropped, the same
-    for every parameter of `connections`; None where connections cannot be dropped.
-    """
-
-    connections: SearchSpace
-    operators: SearchSpace
-    apart: Callable[[Ints], tuple[Ints, Ints]]
-    join: Callable[[Ints, Ints], Ints]
-    drop: tuple[int, int] | None = None
-
-
-def by_columns(
-    parameters: Sequence[Parameter], connections: Sequence[int], drop: tuple[int, int] | None = None
-) -> Split:
-    """The split of a space by its parameters: those at the positions `connections`, and the others."""
-    first = np.array(connections)
-    second = np.setdiff1d(np.arange(len(parameters)), first)
-    back = np.argsort(np.concatenate([first, second]))
-    return Split(
-        SearchSpace(tuple(parameters[i] for i in first)),
-        SearchSpace(tuple(parameters[i] for i in second)),
-        lambda codes: (codes[:, first], codes[:, second]),
-        lambda one, other: np.concatenate([one, other], axis=1)[:, back],
-        drop,
-    )
-
-
-def subspace(space: SearchSpace, parameters: Sequence[Parameter]) -> SearchSpace:
-    """`space` with the values of `parameters` only, which are some of its own; its graphs and its split stay.
-
-    If values are left out, each parameter of the split's parts has to follow from one parameter of the space.
-    """
-    if [len(p.values) for p in parameters] == space.sizes.tolist():
-        return space
-    kept = [
-        np.array([[*whole.values].index(value) for value in part.values])
-        for whole, part in zip(space.parameters, parameters, strict=True)
-    ]
-    up, down = _translations(kept)
-    view, graphs, split = space.graphs, None, None
-    if view is not None:
-        graphs = GraphView(view.vertices, view.operators, lambda codes: view.of(up(codes)), view.unordered)
-    if space.split is not None:
-        every = np.arange(max(map(len, kept)))[:, None]
-        seen = up(np.minimum(every, [len(values) - 1 for values in kept]))
-        split = _subsplit(space.split, seen, up, down)
-    return SearchSpace(tuple(parameters), graphs, split)
-
-
-def _subsplit(split: Split, seen: Ints, up: Translation, down: Translation) -> Split:
-    """The part of `split` that codes `seen` Int[n, d] have. A parameter that is always left open keeps one value."""
-    kept = [
-        [np.unique(column[column >= 0]) if (column >= 0).any() else np.zeros(1, np.int64) for column in codes.T]
-        for codes in split.apart(seen)
-    ]
-    connections, operators = (
-        SearchSpace(
-            tuple(
-                Parameter(p.name, tuple(p.values[int(code)] for code in codes), p.kind)
-                for p, codes in zip(part.parameters, values, strict=True)
-            )
-        )
-        for part, values in zip((split.connections, split.operators), kept, strict=True)
-    )
-    (first_up, first_down), (second_up, second_down) = map(_translations, kept)
-
-    def apart(codes: Ints) -> tuple[Ints, Ints]:
-        one, other = split.apart(up(codes))
-        return first_down(one), second_down(other)
-
-    def join(one: Ints, other: Ints) -> Ints:
-        return down(split.join(first_up(one), second_up(other)))
-
-    drop = None
-    if split.drop is not None:
-        plain, none = (first_down(np.full(split.connections.dimensions, code)) for code in split.drop)
-        if plain.min() == plain.max() >= 0 and none.min() == none.max() >= 0:
-            drop = int(plain[0]), int(none[0])
-    return Split(connections, operators, apart, join, drop)
-
-
-def _translations(kept: Sequence[Ints]) -> tuple[Translation, Translation]:
-    """From codes Int[..., d] among the `kept` ones of each parameter to codes among all, and back; -1 stays -1."""
-    up = np.full((len(kept), 2 + max(values.max() for values in kept)), -1)
-    down = up.copy()
-    for i, values in enumerate(kept):
-        up[i, : len(values)] = values
-        down[i, values] = np.arange(len(values))
-    column = np.arange(len(kept))
-    return (lambda codes: up[column, codes]), (lambda codes: down[column, codes])
 
 
 def pruned(adjacency: Bools, labels: Ints) -> Graphs:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Protocol
 
 import numpy as np
 
 from harness.algorithm import Problem
-from harness.arrays import Bools, Floats, Ints
+from harness.arrays import Bools, Floats, Ints, shown
 from harness.rng import Streams
 
 
@@ -16,13 +16,17 @@ from harness.rng import Streams
 class Seen:
     """What k seeds have observed: codes Int[k, n, d], fidelity (index) Int[k, n], loss Float[k, n], inf for invalid.
 
-    Of seed i only the first `count[i]`, Int[k], are meant.
+    Of seed i only the first `count[i]`, Int[k], are meant. The arrays are read-only.
     """
 
     codes: Ints
     fidelity: Ints
     loss: Floats
     count: Ints
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            object.__setattr__(self, field.name, shown(getattr(self, field.name)))
 
     def of(self, which: slice | Bools | Ints) -> Seen:
         """Those of some of the seeds."""

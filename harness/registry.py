@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pickle
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points, packages_distributions
@@ -21,11 +21,19 @@ ALGORITHMS = "nas_harness.algorithms"
 BENCHMARKS = "nas_harness.benchmarks"
 LIBRARIES = "nas_harness.libraries"
 PREDICTORS = "nas_harness.predictors"
+_KINDS = {ALGORITHMS: "algorithm", BENCHMARKS: "benchmark", PREDICTORS: "predictor"}
+
+
+_Points = tuple[EntryPoint, ...]
 
 
 @cache
-def _found(group: str) -> dict[str, EntryPoint]:
-    return {point.name: point for point in sorted(entry_points(group=group))}
+def _found(group: str) -> dict[str, _Points]:
+    """The entry points by name; a name is that of one plugin unless several packages took it."""
+    found: dict[str, _Points] = {}
+    for point in sorted(entry_points(group=group)):
+        found[point.name] = (*found.get(point.name, ()), point)
+    return found
 
 
 def algorithm_names() -> list[str]:
@@ -44,7 +52,7 @@ def algorithm(name: str) -> Factory:
             f"the algorithm '{name}' is of a file or module that is not read here.",
             "give it where algorithms are named: --algo path/file.py:Class",
         )
-    factory: Factory = _plugin(ALGORITHMS, "algorithm", name)
+    factory: Factory = _plugin(ALGORITHMS, name)
     return factory
 
 
@@ -116,25 +124,38 @@ def predictor_names() -> list[str]:
 
 def predictor(name: str) -> PredictorFactory:
     """The factory of predictors called `name`. Raises HarnessError like `algorithm`."""
-    factory: PredictorFactory = _plugin(PREDICTORS, "predictor", name)
+    factory: PredictorFactory = _plugin(PREDICTORS, name)
     return factory
 
 
-def _plugin(group: str, kind: str, name: str) -> Any:
-    points = _found(group)
+def _plugin(group: str, name: str) -> Any:
+    points, kind = _found(group), _KINDS[group]
     if name not in points:
         raise unknown(kind, name, points, see=f"harness list {kind}s")
-    return _load(points[name], kind)
+    plugin = _loaded(points[name], kind)
+    if isinstance(plugin, HarnessError):
+        raise plugin
+    return plugin
+
+
+def broken(group: str) -> dict[str, HarnessError]:
+    """The plugins of a group (`ALGORITHMS`, `BENCHMARKS`, `PREDICTORS`) that cannot be used, and why."""
+    found = {name: _loaded(points, _KINDS[group]) for name, points in _found(group).items()}
+    return {name: plugin for name, plugin in found.items() if isinstance(plugin, HarnessError)}
 
 
 def benchmark_facts() -> dict[str, Facts]:
     """What is known of every benchmark `family/dataset` without loading it."""
-    return {f"{name}/{dataset}": facts for name in families() for dataset, facts in _family(name).datasets.items()}
+    return {
+        f"{name}/{dataset}": facts
+        for name, family in usable_families().items()
+        for dataset, facts in family.datasets.items()
+    }
 
 
 def families() -> dict[str, str]:
     """The family names, each short for the benchmark of its first dataset; one without datasets is left out."""
-    return {name: f"{name}/{first}" for name in _found(BENCHMARKS) for first in [*_family(name).datasets][:1]}
+    return {name: f"{name}/{first}" for name, family in usable_families().items() for first in [*family.datasets][:1]}
 
 
 def family(name: str) -> Family:
@@ -144,6 +165,12 @@ def family(name: str) -> Family:
     return _family(name)
 
 
+def usable_families() -> dict[str, Family]:
+    """All families but the broken ones, by name."""
+    out = broken(BENCHMARKS)
+    return {name: _family(name) for name in _found(BENCHMARKS) if name not in out}
+
+
 def family_names() -> list[str]:
     """The names of all families, also of those without datasets, in alphabetical order."""
     return list(_found(BENCHMARKS))
@@ -151,8 +178,7 @@ def family_names() -> list[str]:
 
 def sources() -> dict[str, Source]:
     """What can be imported, by name."""
-    found = [source for name in _found(BENCHMARKS) if (source := _family(name).source) is not None]
-    return {source.name: source for source in found}
+    return {family.source.name: family.source for family in usable_families().values() if family.source is not None}
 
 
 def present(name: str) -> bool:
@@ -179,6 +205,8 @@ def expand(patterns: Iterable[str]) -> list[str]:
                 f"`harness data import FILE.toml` makes one{f'; there are {there}' if there else ''}.",
             )
         if not matches:
+            if pattern.split("/")[0] in _found(BENCHMARKS):
+                _family(pattern.split("/")[0])
             raise unknown("benchmark", pattern, [*known, *short], see="harness list benchmarks")
         chosen.update(dict.fromkeys([name for name in matches if present(name)] or matches))
     return list(chosen)
@@ -192,22 +220,59 @@ def benchmark(name: str) -> Table:
 
 
 def _family(name: str) -> Family:
-    family: Family = _load(_found(BENCHMARKS)[name], "benchmark")
+    family: Family = _plugin(BENCHMARKS, name)
     return family
 
 
 @cache
-def _load(point: EntryPoint, kind: str) -> Any:
+def _loaded(points: _Points, kind: str) -> Any:
+    """What the entry point names, or the HarnessError that says why it is none of this `kind`."""
+    point = points[0]
+    if len(points) > 1:
+        owners = " and ".join(_owner(point) for point in points)
+        return HarnessError(f"the {kind} '{point.name}' is in {owners}.", "remove one of them, or ask it to rename.")
+    try:
+        plugin = _import(point, kind)
+        fits = isinstance(plugin, Family) if kind == "benchmark" else callable(plugin)
+        expected = "a harness.benchmarks.Family" if kind == "benchmark" else "callable"
+        reason = "" if fits else f"is not {expected} but {type(plugin).__name__}: {point.value}"
+        if fits and kind == "benchmark":
+            reason = _misfit(plugin)
+    except HarnessError as error:
+        return error
+    except (Exception, SystemExit) as error:
+        reason = f"cannot be imported: {_said(error)}"
+    if not reason:
+        return plugin
+    owner = _owner(point)
+    return HarnessError(
+        f"the {kind} '{point.name}' of {owner} {reason}.", f"install what it needs, or remove it: pip uninstall {owner}"
+    )
+
+
+def _misfit(family: Family) -> str:
+    """What is wrong with the form of a family, in words; empty if nothing is."""
+    if not (isinstance(family.datasets, Mapping) and callable(family.load)):
+        return "has datasets that are no mapping, or a load that cannot be called"
+    known = family.datasets.items() if isinstance(family.datasets, dict) else ()
+    wrong = [repr(name) for name, facts in known if not isinstance(facts, Facts)]
+    return f"has no harness.Facts for {', '.join(wrong)}" if wrong else ""
+
+
+def _said(error: BaseException) -> str:
+    """An exception in one line."""
+    text = " ".join(str(error).split()).rstrip(".")
+    return text if isinstance(error, ImportError) and text else f"{type(error).__name__}: {text}".removesuffix(": ")
+
+
+def _owner(point: EntryPoint) -> str:
+    return point.dist.name if point.dist is not None else point.module
+
+
+def _import(point: EntryPoint, kind: str) -> Any:
     if point.module.split(".")[0] == "algorithms" and point.dist is not None and point.dist.name == "nas-harness":
         _refuse_foreign_algorithms()
-    try:
-        return point.load()
-    except ImportError as error:
-        owner = point.dist.name if point.dist is not None else point.module
-        raise HarnessError(
-            f"the {kind} '{point.name}' of {owner} cannot be imported: {error}.",
-            f"install what it needs, or remove it: pip uninstall {owner}",
-        ) from None
+    return point.load()
 
 
 def _refuse_foreign_algorithms() -> None:

@@ -1,22 +1,24 @@
-"""Search spaces: every configuration is a row of integer codes, one per parameter."""
+"""Search spaces: every configuration is a row of integer codes, one per parameter.
+
+A space of architectures may be seen as two, connections and operators, which is what GPNAS searches.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 
-from harness.arrays import Floats, Ints
+from harness.arrays import Floats, Ints, fixed
 from harness.errors import unknown
-
-if TYPE_CHECKING:
-    from harness.graphs import GraphView, Split
+from harness.graphs import GraphView
 
 Value = str | int | float | bool
+Translation = Callable[[Ints], Ints]
 
 
 @dataclass(frozen=True)
@@ -33,11 +35,13 @@ class Parameter:
     def __post_init__(self) -> None:
         if not self.values:
             raise ValueError(f"parameter '{self.name}' has no values")
+        if isinstance(self.values, list):
+            object.__setattr__(self, "values", tuple(self.values))
 
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """The product of `d` parameters. Codes are Int[..., d] with `0 <= codes < sizes`.
+    """The product of `d` parameters. Codes are Int[..., d] with `0 <= codes < sizes`. Its arrays are read-only.
 
     `graphs` shows its configurations as graphs, where they are architectures; `split` divides it into connections and
     operators, where that means something.
@@ -54,7 +58,7 @@ class SearchSpace:
     @cached_property
     def sizes(self) -> Ints:
         """Number of values of each parameter, Int[d]."""
-        return np.array([len(p.values) for p in self.parameters], dtype=np.int64)
+        return fixed(np.array([len(p.values) for p in self.parameters], dtype=np.int64))
 
     @cached_property
     def cardinality(self) -> int:
@@ -64,18 +68,17 @@ class SearchSpace:
     @cached_property
     def strides(self) -> Ints:
         """Weights that turn codes into their lexicographic number: `codes @ strides`, Int[d]."""
-        return np.concatenate([np.cumprod(self.sizes[:0:-1])[::-1], [1]]).astype(np.int64)
+        return fixed(np.concatenate([np.cumprod(self.sizes[:0:-1])[::-1], [1]]).astype(np.int64))
 
     @cached_property
     def moves(self) -> Ints:
         """Every way to change one parameter, Int[sum(sizes - 1), 2]: (parameter, step of its code)."""
-        return np.array(
-            [(p, step) for p, size in enumerate(self.sizes) for step in range(1, size)], dtype=np.int64
-        ).reshape(-1, 2)
+        steps = [(p, step) for p, size in enumerate(self.sizes) for step in range(1, size)]
+        return fixed(np.array(steps, dtype=np.int64).reshape(-1, 2))
 
     @cached_property
     def _mutable(self) -> Ints:
-        return np.flatnonzero(self.sizes > 1)
+        return fixed(np.flatnonzero(self.sizes > 1))
 
     def sample(self, draws: Floats) -> Ints:
         """Uniform configurations Int[n, d] out of uniform `draws` Float[n, d]."""
@@ -134,3 +137,100 @@ class SearchSpace:
                 value = str(configuration[p.name])
                 raise unknown(f"value of parameter '{p.name}'", value, map(str, p.values)) from None
         return np.array(codes, dtype=np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """A space as two, connections and operators (D_sk and D_op of GPNAS).
+
+    `apart` maps codes Int[n, d] to those of both parts, with -1 where a configuration leaves an operator open; `join`
+    maps them back. `drop` holds the code of a plain connection and the code that it gets when it is dropped, the same
+    for every parameter of `connections`; None where connections cannot be dropped.
+    """
+
+    connections: SearchSpace
+    operators: SearchSpace
+    apart: Callable[[Ints], tuple[Ints, Ints]]
+    join: Callable[[Ints, Ints], Ints]
+    drop: tuple[int, int] | None = None
+
+
+def by_columns(
+    parameters: Sequence[Parameter], connections: Sequence[int], drop: tuple[int, int] | None = None
+) -> Split:
+    """The split of a space by its parameters: those at the positions `connections`, and the others."""
+    first = np.array(connections)
+    second = np.setdiff1d(np.arange(len(parameters)), first)
+    back = np.argsort(np.concatenate([first, second]))
+    return Split(
+        SearchSpace(tuple(parameters[i] for i in first)),
+        SearchSpace(tuple(parameters[i] for i in second)),
+        lambda codes: (codes[:, first], codes[:, second]),
+        lambda one, other: np.concatenate([one, other], axis=1)[:, back],
+        drop,
+    )
+
+
+def subspace(space: SearchSpace, parameters: Sequence[Parameter]) -> SearchSpace:
+    """`space` with the values of `parameters` only, which are some of its own; its graphs and its split stay.
+
+    If values are left out, each parameter of the split's parts has to follow from one parameter of the space.
+    """
+    if [len(p.values) for p in parameters] == space.sizes.tolist():
+        return space
+    kept = [
+        np.array([[*whole.values].index(value) for value in part.values])
+        for whole, part in zip(space.parameters, parameters, strict=True)
+    ]
+    up, down = _translations(kept)
+    view, graphs, split = space.graphs, None, None
+    if view is not None:
+        graphs = replace(view, of=lambda codes: view.of(up(codes)))
+    if space.split is not None:
+        every = np.arange(max(map(len, kept)))[:, None]
+        seen = up(np.minimum(every, [len(values) - 1 for values in kept]))
+        split = _subsplit(space.split, seen, up, down)
+    return SearchSpace(tuple(parameters), graphs, split)
+
+
+def _subsplit(split: Split, seen: Ints, up: Translation, down: Translation) -> Split:
+    """The part of `split` that codes `seen` Int[n, d] have. A parameter that is always left open keeps one value."""
+    kept = [
+        [np.unique(column[column >= 0]) if (column >= 0).any() else np.zeros(1, np.int64) for column in codes.T]
+        for codes in split.apart(seen)
+    ]
+    connections, operators = (
+        SearchSpace(
+            tuple(
+                Parameter(p.name, tuple(p.values[int(code)] for code in codes), p.kind)
+                for p, codes in zip(part.parameters, values, strict=True)
+            )
+        )
+        for part, values in zip((split.connections, split.operators), kept, strict=True)
+    )
+    (first_up, first_down), (second_up, second_down) = map(_translations, kept)
+
+    def apart(codes: Ints) -> tuple[Ints, Ints]:
+        one, other = split.apart(up(codes))
+        return first_down(one), second_down(other)
+
+    def join(one: Ints, other: Ints) -> Ints:
+        return down(split.join(first_up(one), second_up(other)))
+
+    drop = None
+    if split.drop is not None:
+        plain, none = (first_down(np.full(split.connections.dimensions, code)) for code in split.drop)
+        if plain.min() == plain.max() >= 0 and none.min() == none.max() >= 0:
+            drop = int(plain[0]), int(none[0])
+    return Split(connections, operators, apart, join, drop)
+
+
+def _translations(kept: Sequence[Ints]) -> tuple[Translation, Translation]:
+    """From codes Int[..., d] among the `kept` ones of each parameter to codes among all, and back; -1 stays -1."""
+    up = np.full((len(kept), 2 + max(values.max() for values in kept)), -1)
+    down = up.copy()
+    for i, values in enumerate(kept):
+        up[i, : len(values)] = values
+        down[i, values] = np.arange(len(values))
+    column = np.arange(len(kept))
+    return (lambda codes: up[column, codes]), (lambda codes: down[column, codes])

@@ -19,6 +19,9 @@ from harness.arrays import Floats, Ints
 Alternative = Literal["two-sided", "less", "greater"]
 REPLICATES = 2000
 
+LEAST_SEEDS = 30
+"""Of fewer, a speed-up has no interval."""
+
 _BLOCK = 250
 """Resamples that are looked at together."""
 
@@ -65,10 +68,17 @@ def simultaneous_width(
 
 
 def sup_t(values: Floats, weights: Floats, confidence: float = 0.95) -> float:
-    """`simultaneous_width` of `values` Float[S, G], resampled by `weights` Float[B, S] of `bootstrap_weights`."""
-    mean, sem = values.mean(axis=0), values.std(axis=0, ddof=1) / math.sqrt(len(values))
-    deviation = np.abs(weights @ values - mean)
-    studentised = np.divide(deviation, sem, out=np.zeros_like(deviation), where=sem > 0)
+    """`simultaneous_width` of `values` Float[S, G], resampled by `weights` Float[B, S] of `bootstrap_weights`.
+
+    Each resample is divided by its own standard error (the bootstrap t: Hall, "Theoretical comparison of bootstrap
+    confidence intervals", Annals of Statistics 16, 1988). With that of the seeds, 20 seeds cover 4 curves in 5.
+    """
+    centred = values - values.mean(axis=0)
+    shift, square = weights @ centred, weights @ centred**2
+    spread = square - shift**2
+    varies = spread > 1e-9 * square.mean(axis=0)
+    error = np.sqrt(np.where(varies, spread, 1.0) / (len(values) - 1))
+    studentised = np.divide(np.abs(shift), error, out=np.zeros_like(shift), where=varies)
     return float(np.quantile(studentised.max(axis=1), confidence))
 
 
@@ -82,6 +92,13 @@ def simultaneous_band(
     mean, sem = values.mean(axis=0), values.std(axis=0, ddof=1) / math.sqrt(len(values))
     width = simultaneous_width(values, rng, confidence, replicates) * sem
     return mean - width, mean + width
+
+
+def mean_interval(values: Floats, confidence: float = 0.95) -> Estimate:
+    """Mean of `values` Float[S], one per seed, and Student's interval."""
+    mean, sem = float(values.mean()), float(values.std(ddof=1)) / math.sqrt(len(values))
+    width = float(scipy.special.stdtrit(len(values) - 1, (1.0 + confidence) / 2.0)) * sem
+    return Estimate(mean, mean - width, mean + width)
 
 
 def paired_t(differences: Floats, alternative: Alternative = "two-sided") -> float:
@@ -201,42 +218,55 @@ def mean_log_area(
     return np.where(began, area / math.log(end / start), np.inf)
 
 
-def expected_time(times: Floats, end: float) -> float:
+def expected_time(times: Floats, spent: Floats) -> float:
     """Expected running time to a target: all time spent, over the runs that reached it.
 
-    `times` Float[S] are inf for a run that had not reached the target at `end`; inf if none did (Hansen et al.,
-    "COCO: performance assessment", 2016).
+    `times` Float[S] are inf for a run that did not reach the target, which costs what it `spent` Float[S]; inf if none
+    did (Hansen et al., "COCO: performance assessment", 2016).
     """
     reached = np.isfinite(times).sum()
-    return float(np.minimum(times, end).sum() / reached) if reached else math.inf
+    return float(_charged(times, spent).sum() / reached) if reached else math.inf
+
+
+def _charged(times: Floats, spent: Floats) -> Floats:
+    return np.where(np.isfinite(times), times, spent)
 
 
 def speed_up(
-    times: Floats,
-    other: Floats,
-    end: float,
+    times: tuple[Floats, Floats],
+    other: tuple[Floats, Floats],
     rng: np.random.Generator,
     confidence: float = 0.95,
     replicates: int = REPLICATES,
 ) -> Estimate:
-    """How many times sooner `times` Float[S] than `other` Float[S] of the same seeds: ratio of expected times.
+    """How many times sooner `times` than `other`: ratio of expected times, of arguments of `expected_time`.
 
-    The interval is of the bootstrap over seeds, both sides resampled together. inf where the other never reaches the
-    target, 0 where only the other does, nan where neither does.
+    The interval is of the bootstrap over seeds, both sides resampled together, its tails those at which the interval
+    of a mean would be Student's (the expanded percentile interval: Hesterberg, "What teachers should know about the
+    bootstrap", The American Statistician 69, 2015). Of fewer than 30 seeds, which often hold none of the failures that
+    an expected time consists of, it is nan. inf where the other never reaches the target, 0 where only the other does,
+    nan where neither does.
     """
-    weights = bootstrap_weights(len(times), rng, replicates)
+    seeds = len(times[0])
+    weights = bootstrap_weights(seeds, rng, replicates)
 
-    def expected(reached_at: Floats) -> Floats:
+    def expected(reached_at: Floats, spent: Floats) -> Floats:
         share = weights @ np.isfinite(reached_at)
-        return np.divide(weights @ np.minimum(reached_at, end), share, out=np.full(len(share), np.inf), where=share > 0)
+        cost = weights @ _charged(reached_at, spent)
+        return np.divide(cost, share, out=np.full(len(share), np.inf), where=share > 0)
 
-    value = _ratio(np.array([expected_time(other, end)]), np.array([expected_time(times, end)]))[0]
-    ratios = _ratio(expected(other), expected(times))
-    if np.isnan(value) or np.isnan(ratios).any():
+    value = _ratio(np.array([expected_time(*other)]), np.array([expected_time(*times)]))[0]
+    ratios = _ratio(expected(*other), expected(*times))
+    if seeds < LEAST_SEEDS or np.isnan(value) or np.isnan(ratios).any():
         return Estimate(float(value), math.nan, math.nan)
-    tail = (1.0 - confidence) / 2.0
+    tail = _expanded_tail(seeds, confidence)
     low, high = np.quantile(ratios, [tail, 1.0 - tail], method="inverted_cdf")
     return Estimate(float(value), float(low), float(high))
+
+
+def _expanded_tail(seeds: int, confidence: float) -> float:
+    student = scipy.special.stdtrit(seeds - 1, (1.0 - confidence) / 2.0)
+    return float(scipy.special.ndtr(math.sqrt(seeds / (seeds - 1)) * student))
 
 
 def _ratio(upper: Floats, lower: Floats) -> Floats:

@@ -77,18 +77,51 @@ def test_nb201_is_the_published_table(shared_data: Path) -> None:
     np.testing.assert_allclose(table.mean_cost[:, -1], published["cifar10_valid_train_seconds_200ep"], rtol=1e-6)
 
 
-def test_there_is_no_test_metric() -> None:
-    table = registry.benchmark("nb201")
-    assert table.test is None
-    assert table.mean_test is None
-    assert table.test_optimum is None
+@pytest.mark.parametrize(
+    ("dataset", "value", "row", "codes"),
+    [
+        ("cifar10", 1 - 0.943733333, 6111, "333132"),
+        ("cifar100", 1 - 0.735133333, 9930, "333133"),
+        ("imagenet16-120", 1 - 0.473111111, 857, None),
+    ],
+)
+@pytest.mark.parametrize("family", ["nb201", "nb201-mf"])
+def test_published_test_optima(family: str, dataset: str, value: float, row: int, codes: str | None) -> None:
+    table = registry.benchmark(f"{family}/{dataset}")
+    assert table.test_optimum is not None
+    assert table.test_optimum.value == pytest.approx(value, abs=1e-8)
+    assert table.test_optimum.row == row
+    assert codes is None or "".join(map(str, table.codes[row])) == codes
+
+
+@pytest.mark.parametrize(
+    ("dataset", "checksum"),
+    [("cifar10", "5b50f3d26a70"), ("cifar100", "85ee960619af"), ("imagenet16-120", "6a304d8e6eac")],
+)
+def test_ids_of_studies_stay(dataset: str, checksum: str) -> None:
+    """What no simulation reads was added to `nb201`: its checksum is the one that it had without test losses."""
+    assert registry.benchmark(f"nb201/{dataset}").checksum.startswith(checksum)
+
+
+def test_separate_trainings_are_the_published_ones(shared_data: Path) -> None:
+    published = np.load(shared_data / "nb201" / "nb201_more.npz")
+    for dataset in ("cifar10", "cifar100", "imagenet16-120"):
+        table, full = registry.benchmark(f"nb201-mf/{dataset}"), registry.benchmark(f"nb201/{dataset}")
+        name = dataset.replace("-", "_")
+        np.testing.assert_allclose(100 * (1 - table.mean_loss[:, 0]), published[f"{name}_val_12ep"], atol=1e-5)
+        test = table.test_at(1)
+        assert test is not None
+        np.testing.assert_allclose(100 * (1 - test), published[f"{name}_test_200ep"], atol=1e-9)
+        np.testing.assert_array_equal(table.loss[:, 1:], full.loss)
+        np.testing.assert_allclose(table.mean_cost[:, 0], full.mean_cost[:, 0] * 0.06, rtol=1e-12)
+        assert table.facts.separate
 
 
 def test_patterns() -> None:
     assert registry.expand(["nb201"]) == ["nb201/cifar10"]
     assert registry.expand(["nb201/*", "nb201"]) == ["nb201/cifar10", "nb201/cifar100", "nb201/imagenet16-120"]
     assert registry.expand(["*"]) == EMBEDDED
-    assert len(EMBEDDED) == 16
+    assert len(EMBEDDED) == 19
     assert registry.expand(["nb101", "nb101/*"]) == ["nb101/a", "nb101/b", "nb101/c"], "none is here"
     assert registry.expand(["*/car", "fcnet/[np]*"]) == [
         "hpobench/car",

@@ -31,9 +31,8 @@ def test_run_prints_paths_and_a_table_and_then_finds_its_studies(harness: Harnes
     paths = [Path(line) for line in answer.out.splitlines()]
     assert [p.name.split(".")[:2] for p in paths] == [["nb201-cifar10", "rs"], ["nb201-cifar10", "re"]]
     assert all(p.exists() for p in paths)
-    for text in ("val regret", "±", "incumbent: best observed", "row 6111", "no test metric in this table"):
+    for text in ("val regret", "±", "incumbent: best observed", "row 6111", "test regret"):
         assert text in " ".join(answer.err.split())
-    assert "test regret" not in answer.err
     again = harness("run", "--algo", "rs,re", *QUICK)
     assert again.out == answer.out
     assert again.err.count("already there") == 2
@@ -44,7 +43,7 @@ def test_json_of_run_equals_json_of_show(harness: Harness) -> None:
     assert [row["algorithm"] for row in ran] == ["rs", "ls"]
     for row in ran:
         assert set(row) >= FIELDS
-        assert row["test_regret_mean"] is None
+        assert row["test_loss_mean"] == pytest.approx(row["test_regret_mean"] + 1 - 0.943733333)
         assert row["val_loss_mean"] == pytest.approx(row["val_regret_mean"] + 0.08393333349)
         assert (row["time"], row["budget"], row["seeds"], row["workers"]) == (5e4, 5e4, 6, 1)
         assert 20 < row["evaluations_mean"] < 40
@@ -108,7 +107,7 @@ def test_list_and_show(harness: Harness) -> None:
     assert json.loads(harness("show", "re", "--json").out)["parameters"]["sample"]["default"] == 10
     shown = json.loads(harness("show", "nb201", "--json").out)
     assert shown["optimum"]["row"] == 6111
-    assert shown["test_optimum"] is None
+    assert shown["test_optimum"]["row"] == 6111
     assert "ICLR 2020" in harness("show", "nb201/cifar100").out
 
 
@@ -187,7 +186,7 @@ def test_a_broken_file_among_results_is_named(harness: Harness, tmp_path: Path) 
     for command in ("show", "plot"):
         answer = harness(command, "results")
         assert answer.status == 2
-        assert "broken.parquet is not a readable Parquet file" in answer.err
+        assert "broken.parquet is not a study of an algorithm, or is broken" in answer.err
 
 
 def test_without_a_command_there_is_help(harness: Harness) -> None:
@@ -196,13 +195,36 @@ def test_without_a_command_there_is_help(harness: Harness) -> None:
     assert answer.err.startswith("Usage: harness")
 
 
+def test_no_crash_of_any_command_exits_with_1(monkeypatch: pytest.MonkeyPatch, harness: Harness) -> None:
+    """1 says that an algorithm became worse."""
+    for error in (RuntimeError("a bug"), MemoryError(), SystemExit(1), SystemExit(0), OSError(5, "I/O error")):
+
+        def fail(*_: Any, error: BaseException = error, **__: Any) -> None:
+            raise error
+
+        monkeypatch.setattr("harness.cli.group.main", fail)
+        answer = harness("regress")
+        assert answer.status == 70
+        assert "Traceback" in answer.err
+        assert "error: harness crashed: " in answer.err
+
+
+def test_a_command_line_that_cannot_be_imported_exits_with_70() -> None:
+    code = "import sys; sys.modules['click'] = None; from harness.__main__ import main; main()"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert answer.returncode == 70
+    assert answer.stderr.endswith("error: the command line cannot be imported.\n")
+
+
 def test_a_bug_shows_its_traceback(monkeypatch: pytest.MonkeyPatch, harness: Harness) -> None:
     def fail(*_: Any) -> None:
         raise RuntimeError("a bug")
 
     monkeypatch.setattr(registry, "algorithm_names", fail)
-    with pytest.raises(RuntimeError, match="a bug"):
-        harness("list")
+    answer = harness("list")
+    assert answer.status == 70  # never 1, which says that an algorithm became worse
+    assert "Traceback (most recent call last)" in answer.err
+    assert "error: harness crashed: RuntimeError: a bug" in answer.err
 
 
 def test_a_foreign_package_called_algorithms_is_named(monkeypatch: pytest.MonkeyPatch, harness: Harness) -> None:
@@ -210,9 +232,9 @@ def test_a_foreign_package_called_algorithms_is_named(monkeypatch: pytest.Monkey
     foreign.__file__ = "/elsewhere/algorithms/__init__.py"
     monkeypatch.setitem(sys.modules, "algorithms", foreign)
     monkeypatch.setattr(registry, "packages_distributions", lambda: {"algorithms": ["algorithms", "nas-harness"]})
-    registry._load.cache_clear()
+    registry._loaded.cache_clear()
     answer = harness("run", "--algo", "rs", *QUICK)
-    registry._load.cache_clear()
+    registry._loaded.cache_clear()
     assert answer.status == 2
     assert "'algorithms' at /elsewhere/algorithms/__init__.py is not the one of nas-harness" in answer.err
     assert "its distribution: algorithms" in answer.err
@@ -221,7 +243,7 @@ def test_a_foreign_package_called_algorithms_is_named(monkeypatch: pytest.Monkey
 
 def test_a_plugin_that_cannot_be_imported_is_named(monkeypatch: pytest.MonkeyPatch, harness: Harness) -> None:
     point = EntryPoint("broken", "not_there_at_all:Thing", registry.ALGORITHMS)
-    monkeypatch.setattr(registry, "_found", lambda group: {"broken": point})
+    monkeypatch.setattr(registry, "_found", lambda group: {"broken": (point,)})
     answer = harness("run", "--algo", "broken", "--bench", "nb201")
     assert answer.status == 2
     assert "algorithm 'broken' of not_there_at_all cannot be imported: No module named 'not_there_at_all'" in answer.err

@@ -13,8 +13,8 @@ from scipy.stats import spearmanr
 
 from harness import Rules, registry, simulate
 from harness.benchmarks import digits201
+from harness.spaces.architecture import Architecture
 from harness.train import incumbents, recipes, validation
-from harness.train.architectures import Architecture
 from harness.train.results import Curve, Job, Training
 
 TABLE = registry.benchmark("digits201")
@@ -112,4 +112,4 @@ def test_its_rows_are_architectures_of_digits() -> None:
 def tabulated() -> list[Architecture]:
     from harness.train import tabulate
 
-    return tabulate.cells(("none", "skip_connect", "nor_conv_3x3"))
+    return tabulate.chosen("nb201", ("none", "skip_connect", "nor_conv_3x3"))

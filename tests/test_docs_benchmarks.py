@@ -23,11 +23,14 @@ def test_every_benchmark_is_on_the_page() -> None:
 
 @pytest.mark.parametrize("row", ROWS, ids=[row[0] for row in ROWS])
 def test_the_numbers_are_those_of_the_table(row: list[str]) -> None:
-    name, configurations, fidelities, repeats, best, _, cost, _ = row
+    name, configurations, fidelities, repeats, best, test, cost, _ = row
     table = registry.benchmark(name.strip("`"))
     assert f"{len(table):,}" == configurations
-    assert f"{table.fidelities[-1]} {table.facts.fidelity}" == fidelities
-    assert "–".join(map(str, np.unique(table.repeats))) == repeats
+    shown = ", ".join(map(str, table.fidelities if table.facts.separate else table.fidelities[-1:]))
+    assert f"{shown} {table.facts.fidelity}{', separate' * table.facts.separate}" == fidelities
+    least, most = table.repeats.min(), table.repeats.max()
+    assert (f"{least}–{most}" if least < most else f"{most}") == repeats
+    assert (f"{table.test_optimum.value:.7g}" if table.test_optimum else "–") == test
     assert f"{table.optimum.value:.7g}" == best
     assert float(cost.replace(",", "")) == pytest.approx(np.nanmean(table.mean_cost[:, -1]), rel=2e-3)
 

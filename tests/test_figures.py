@@ -21,7 +21,7 @@ from conftest import ROOT
 from PIL import Image
 
 from harness import HarnessError, Rules, registry, simulate
-from harness.analysis.measures import floor, log_area, time_to
+from harness.analysis.measures import floor, log_area, time_spent, time_to
 from harness.plots import FIGURES, curve, draw, load, provenance, regression_figure, save
 from harness.plots.style import COLOURS, styles
 from harness.statistics import nemenyi_distance, ranks, simultaneous_band, speed_up
@@ -155,10 +155,10 @@ def test_an_ecdf_of_times_counts_runs_and_targets() -> None:
 
 def test_speed_ups_are_labelled_with_their_intervals() -> None:
     figure = draw(OUTCOMES, {"figure": "speed-up", "targets": [0.2], "against": "rs"})
-    times = {o.study.label: time_to(o, "val", 0.2) for o in OUTCOMES[:3]}
+    times = {o.study.label: (time_to(o, "val", 0.2), time_spent(o)) for o in OUTCOMES[:3]}
     texts = [text.get_text() for text in figure.axes[0].texts]
     for text, label in zip(texts, ("re", "ls"), strict=True):
-        estimate = speed_up(times[label], times["rs"], 800.0, np.random.default_rng(0))
+        estimate = speed_up(times[label], times["rs"], np.random.default_rng(0))
         shown = [float(number) for number in text.replace("x", "").replace("[", "").replace("]", "").split()[:1]]
         assert shown[0] == pytest.approx(estimate.value, rel=0.06)
     never = draw(OUTCOMES, {"figure": "speed-up", "targets": [1e-300], "against": "rs"})

@@ -13,17 +13,17 @@ from algorithms.gpnas import GPNAS
 from algorithms.gpnas_plus import GPNASPlus
 from algorithms.predictors.memory import History, Known
 from harness import HarnessError, Ints, Problem, Results, Rules, Streams, registry, simulate
-from harness.benchmarks import nasbench1shot1, nasbench_graph
-from harness.benchmarks.nasbench101 import ENCODINGS
-from harness.benchmarks.nasbench201 import SPACE
+from harness.benchmarks import nasbench_graph
 from harness.graphs import classes
 from harness.space import SearchSpace
+from harness.spaces.nasbench101 import ENCODINGS, ONE_SHOT
+from harness.spaces.nasbench201 import SPACE
 from harness.testing import synthetic_table
 
 NONE, SKIP = 0, 1
 SPACES = {
     **{f"nb101/{name}": encoding.space for name, encoding in ENCODINGS.items()},
-    **{f"1shot1/{name}": space for name, space in nasbench1shot1.SPACES.items()},
+    **{f"1shot1/{name}": space for name, space in ONE_SHOT.items()},
     "nb-graph": nasbench_graph.SPACES["cora"],
 }
 

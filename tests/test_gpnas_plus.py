@@ -9,7 +9,7 @@ import pytest
 
 from algorithms.gpnas_plus import MOST, Best, GPNASPlus
 from harness import Ints, Problem, Results, Streams
-from harness.benchmarks.nasbench201 import SPACE
+from harness.spaces.nasbench201 import SPACE
 
 SEEDS = np.arange(3)
 

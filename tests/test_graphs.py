@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 
 from harness import SearchSpace, registry
-from harness.benchmarks import fcnet, nasbench1shot1, nasbench101, nasbench101_cells, nasbench201, nasbench_graph
+from harness.benchmarks import fcnet, nasbench_graph
 from harness.graphs import FIRST_OPERATOR, INPUT, OUTPUT, Graphs, classes, fingerprints
-from harness.train import gpnas_cell
+from harness.spaces import gpnas_cell, nasbench101, nasbench101_cells, nasbench201
 
 SPACES: dict[str, SearchSpace] = {
     "nb201": nasbench201.SPACE,
     **{f"nb101/{name}": encoding.space for name, encoding in nasbench101.ENCODINGS.items()},
-    **{f"1shot1/{name}": space for name, space in nasbench1shot1.SPACES.items()},
+    **{f"1shot1/{name}": space for name, space in nasbench101.ONE_SHOT.items()},
     **{f"nb-graph/{name}": nasbench_graph.SPACES[name] for name in ("cora", "proteins")},
 }
 CONNECTIONS = {"nb201": 6, "nb101/a": 21, "nb101/b": 9, "nb101/c": 22, "1shot1/1": 3, "1shot1/2": 4, "1shot1/3": 5}

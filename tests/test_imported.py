@@ -18,8 +18,8 @@ from harness.benchmarks.fcnet import SPACE as FCNET
 from harness.benchmarks.formats import fcnet as fcnet_format
 from harness.benchmarks.formats import nasbench201 as format201
 from harness.benchmarks.formats import nasbenchgraph as format_graph
-from harness.benchmarks.nasbench101_cells import cells_from_bits
 from harness.benchmarks.nasbench201_full import DATASETS
+from harness.spaces.nasbench101_cells import cells_from_bits
 from harness.testing import BenchmarkContract
 
 Run = Callable[..., Any]

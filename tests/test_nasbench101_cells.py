@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from harness.benchmarks import nasbench101_cells as cells
-from harness.benchmarks.nasbench101_cells import CellIndex
+from harness.spaces import nasbench101_cells as cells
+from harness.spaces.nasbench101_cells import CellIndex
 
 Array = npt.NDArray[Any]
 

@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 
 from harness import HarnessError, registry
-from harness.benchmarks import nasbench1shot1, nasbench101, nasbench201
 from harness.benchmarks.embedded import arrays
-from harness.benchmarks.formats.nasbench201 import codes as edge_codes
-from harness.benchmarks.nasbench101_cells import ONE_SHOT_SPACES, cells_from_bits, parameter_counts
+from harness.spaces import nasbench101, nasbench201
+from harness.spaces.architecture import Architecture
+from harness.spaces.nasbench101 import cell_of, write
+from harness.spaces.nasbench101_cells import ONE_SHOT_SPACES, cells_from_bits, parameter_counts
+from harness.spaces.nasbench201 import codes as edge_codes
 from harness.testing import synthetic_table
-from harness.train.architectures import Architecture, cell_of
 
 torch = pytest.importorskip("torch")
 from harness.train import networks  # noqa: E402
@@ -31,7 +32,7 @@ def shape(**changed: Any) -> Any:
 
 
 def nb201(codes: Any, classes: int = 10, **changed: Any) -> Any:
-    return networks.build(Architecture.nb201(np.array(codes)), shape(**changed), colours=3, classes=classes)
+    return networks.build(Architecture.at("nb201", np.array(codes)), shape(**changed), colours=3, classes=classes)
 
 
 def counted(codes: Any, classes: int) -> Any:
@@ -80,7 +81,7 @@ def test_parameters_of_cells_of_nb101_are_the_published_ones(shared_data: Path) 
     np.testing.assert_array_equal(parameter_counts(adjacency, ops), table["params"][rows])
     for i in rng.choice(len(rows), 25, False):
         network = networks.build(
-            Architecture.nb101(adjacency[i], ops[i]), shape(channels=128, cells=3), colours=3, classes=10
+            Architecture("nb101", write(adjacency[i], ops[i])), shape(channels=128, cells=3), colours=3, classes=10
         )
         assert sum(p.numel() for p in network.parameters() if p.requires_grad) == table["params"][rows[i]]
 
@@ -99,7 +100,7 @@ def test_multiply_adds_are_those_of_the_convolutions() -> None:
 def test_architecture_strings_are_read_and_written() -> None:
     seen = set()
     for codes in product(range(5), repeat=6):
-        architecture = Architecture.nb201(np.array(codes))
+        architecture = Architecture.at("nb201", np.array(codes))
         seen.add(architecture.text)
         assert tuple(edge_codes(architecture.text)) == codes
     assert len(seen) == 15_625
@@ -110,7 +111,7 @@ def test_architecture_strings_are_read_and_written() -> None:
 def test_cells_of_nb101_are_read_and_written_in_every_encoding() -> None:
     rng = np.random.default_rng(2)
     tables = [(used.space, used.decode) for used in nasbench101.ENCODINGS.values()]
-    tables += [(nasbench1shot1.SPACES[str(number)], blocks.decode) for number, blocks in ONE_SHOT_SPACES.items()]
+    tables += [(nasbench101.ONE_SHOT[str(number)], blocks.decode) for number, blocks in ONE_SHOT_SPACES.items()]
     for space, decode in tables:
         codes = space.sample(rng.random((300, space.dimensions)))
         adjacency, ops = decode(codes)
@@ -122,7 +123,7 @@ def test_cells_of_nb101_are_read_and_written_in_every_encoding() -> None:
             except ValueError:
                 continue
             written += 1
-            again = Architecture.nb101(*cell_of(architecture.text))
+            again = Architecture("nb101", write(*cell_of(architecture.text)))
             assert again == architecture == Architecture.parse(architecture.text)
             assert parameter_counts(*(x[None] for x in cell_of(architecture.text))) == parameter_counts(
                 adjacency[i : i + 1], ops[i : i + 1]

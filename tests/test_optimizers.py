@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -187,6 +188,8 @@ def test_crossover_takes_at_least_one_dimension_and_a_bound_holds() -> None:
         ((1, 3, 9, 27, 81, 243), 9, (3, 27, 243)),
         ((200,), 3, (200,)),
         ((6, 10, 20), 2, (10, 20)),
+        ((0, 1, 3), 3, (1, 3)),
+        ((0, 200), 3, (200,)),
     ],
 )
 def test_rungs_are_the_available_fidelities_nearest_to_powers_of_eta(fidelities: Any, eta: int, expected: Any) -> None:
@@ -201,6 +204,34 @@ def test_rungs_are_the_available_fidelities_nearest_to_powers_of_eta(fidelities:
 def test_rungs_keep_within_the_range_asked_for(smallest: int, largest: int, expected: Any) -> None:
     problem = Problem(SearchSpace(()), np.arange(1, 101), np.arange(1), 1, 1.0)
     assert (1 + brackets.rungs(problem, 3, smallest, largest)).tolist() == list(expected)
+
+
+def test_without_a_fidelity_above_zero_or_with_endless_rungs_nothing_is_halved() -> None:
+    problem = Problem(SearchSpace(()), np.array([0]), np.arange(1), 1, 1.0)
+    with pytest.raises(HarnessError, match="needs a fidelity above 0"):
+        brackets.rungs(problem, 3, 0, 0)
+    with pytest.raises(HarnessError, match="begins with 536,870,912 configurations"):
+        brackets.sizes(30, 2)
+
+
+@pytest.mark.parametrize("name", ["hb", "sh", "asha", "bohb", "dehb"])
+def test_a_table_whose_curves_begin_at_epoch_0_is_halved_above_it(name: str) -> None:
+    """As the same table without its first column: fidelity 0 is never asked for."""
+    without = synthetic_table(3, fidelities=(1, 3), missing=0.0)
+    first = np.zeros_like(without.cost[:, :1])
+    table = replace(
+        without,
+        fidelities=np.array([0, 1, 3]),
+        loss=np.concatenate([first, without.loss], axis=1),
+        cost=np.concatenate([first, without.cost], axis=1),
+        test=None,
+    )
+    run, other = (
+        simulate(t, registry.algorithm(name), seeds=np.arange(2), rules=Rules(evals=20, log="all"))
+        for t in (table, without)
+    )
+    assert (table.fidelities[run.fidelity] > 0).all()
+    np.testing.assert_array_equal(run.row, other.row)
 
 
 @pytest.mark.parametrize("eta", [2, 3, 4, 5])

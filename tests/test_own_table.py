@@ -15,9 +15,10 @@ import pytest
 from conftest import ROOT
 
 from harness import registry
-from harness.benchmarks import imported, nasbench101, nasbench201
+from harness.benchmarks import imported
+from harness.spaces import nasbench101, nasbench201
+from harness.spaces.architecture import Architecture
 from harness.testing import BenchmarkContract
-from harness.train.architectures import Architecture
 
 Run = Callable[..., Any]
 PAGE = (ROOT / "docs" / "your-own-table.md").read_text()
@@ -67,7 +68,7 @@ def test_wide_curves_number_for_number(harness: Run, example: Path) -> None:
     assert harness("data", "import", "curves.toml").status == 0
     table = registry.benchmark("own/curves")
     assert table.fidelities.tolist() == [1, 2, 4]
-    assert table.space.parameters[0].values == ["small", "large"]
+    assert [*table.space.parameters[0].values] == ["small", "large"]
     (row,) = table.rows(table.space.from_dict({"size": "large", "lr": 0.1})[None])
     np.testing.assert_array_equal(table.loss[row, :, 0], [0.9, 0.3, 0.2])
     np.testing.assert_array_equal(table.cost[row, :, 0], [3, 6, 12])
@@ -158,7 +159,7 @@ def test_a_large_space_is_found_by_search(harness: Run, example: Path, monkeypat
     harness("data", "import", "widgets.toml")
     codes = np.stack(np.unravel_index(np.arange(8), (2, 2, 2)), axis=1)
     expected = registry.benchmark("own/widgets").rows(codes)
-    monkeypatch.setattr("harness.benchmarks.own._GRID", 1)
+    monkeypatch.setattr("harness.benchmarks.own_table._GRID", 1)
     table = registry.benchmark("own/widgets")
     assert table.lookup is not None
     np.testing.assert_array_equal(table.rows(codes), expected)

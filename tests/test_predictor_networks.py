@@ -11,10 +11,10 @@ import torch
 from algorithms.predictors.batched import one_thread
 from algorithms.predictors.data import GraphInputs
 from algorithms.predictors.networks import DirectedNetwork, GraphNetwork, mapped, propagate
-from harness.benchmarks.nasbench101 import ENCODINGS
-from harness.benchmarks.nasbench201 import EDGES
-from harness.benchmarks.nasbench201 import SPACE as NB201
 from harness.graphs import ABSENT, FIRST_OPERATOR, INPUT, OUTPUT
+from harness.spaces.nasbench101 import ENCODINGS
+from harness.spaces.nasbench201 import EDGES
+from harness.spaces.nasbench201 import SPACE as NB201
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -24,8 +24,8 @@ from algorithms.predictors.neural import NeuralPredictor
 from harness import HarnessError, Problem, Results, Rules, Seen, Streams, Table, registry, simulate
 from harness.analysis.quality import QualityStudy, judge
 from harness.analysis.quality_store import find, read
-from harness.benchmarks.nasbench101 import ENCODINGS
 from harness.params import declared, resolve
+from harness.spaces.nasbench101 import ENCODINGS
 from harness.studies.study import Study
 from harness.testing import synthetic_table
 

@@ -16,7 +16,7 @@ from conftest import Answer
 from harness import HarnessError, Rules, registry, simulate
 from harness.analysis import claims, reproduction
 from harness.analysis.claims import Finding
-from harness.analysis.measures import regret_after
+from harness.analysis.measures import regret_after, time_spent
 from harness.report import claims as claims_page
 from harness.statistics import Estimate
 from harness.studies.outcome import Outcome
@@ -268,3 +268,25 @@ def test_a_page_keeps_what_was_not_tested_again(tmp_path: Path) -> None:
     assert "Never" not in text
     claims_page.update(page, {}, {})
     assert page.read_text() == text
+
+
+def test_a_run_that_fails_costs_what_it_took() -> None:
+    """Runs that `evals` end are charged their own time, those that were stopped early the mean of the others."""
+    slow = outcome(evals=30)
+    run = replace(slow.trajectory, finished=np.zeros(40, dtype=np.bool_), ended=np.arange(1.0, 41.0))
+    np.testing.assert_array_equal(time_spent(replace(slow, trajectory=run)), run.ended)
+    finished = np.arange(40) < 10
+    spent = time_spent(replace(slow, trajectory=replace(run, finished=finished)))
+    assert (spent[:10] == run.ended[10:].mean()).all()
+    np.testing.assert_array_equal(spent[10:], run.ended[10:])
+    whole = time_spent(replace(slow, trajectory=replace(run, finished=np.ones(40, dtype=np.bool_))))
+    assert (whole == 40.0).all()
+
+
+def test_a_faster_rival_does_not_stretch_the_runs_that_fail() -> None:
+    slow = renamed(outcome(evals=30), "slow")
+    own = replace(slow.trajectory, time=slow.trajectory.time / 100, ended=slow.trajectory.ended / 100)
+    fast = renamed(replace(slow, trajectory=own), "fast")
+    target = float(np.median(slow.regret("val", np.array([slow.end]))))
+    (found,) = claims.speed_ups([slow, fast], {"algorithm": "fast", "factors": {"slow": 1.0}, "targets": [target]})
+    assert found.estimate.value == pytest.approx(100.0)

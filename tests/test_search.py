@@ -17,8 +17,9 @@ import pytest
 
 from harness import HarnessError
 from harness.graphs import classes, pruned
-from harness.train import checkpoint, gpnas_cell, image_files, recipes, results, search_log
-from harness.train.architectures import SPACES, Architecture
+from harness.spaces import gpnas_cell, names
+from harness.spaces.architecture import Architecture
+from harness.train import checkpoint, image_files, recipes, results, search_log
 from harness.train.results import Curve, Job, Training
 
 torch = pytest.importorskip("torch")
@@ -430,7 +431,7 @@ def test_nothing_but_invalid_architectures_ends_a_search(tmp_path: Path, monkeyp
 
 
 def test_other_spaces_are_searched_too(tmp_path: Path) -> None:
-    for space in SPACES:
+    for space in names():
         progress = run(plan("rs", space=space), tmp_path, 6)
         assert progress.told == 6
         assert progress.best(1) or space == "nb101"

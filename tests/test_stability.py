@@ -14,9 +14,9 @@ from test_imported import store_sample
 
 from harness import Floats, HarnessError, Ints, Problem, Rules, Seen, Streams, Table, registry, simulate
 from harness.analysis.stability import Fares, Patterns, patterns, predicted, ranking, rows
-from harness.benchmarks import nasbench101_cells
 from harness.plots import draw
 from harness.plots.stability import stability_figure
+from harness.spaces import nasbench101_cells
 from harness.studies.outcome import Outcome
 from harness.studies.study import Study
 

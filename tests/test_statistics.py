@@ -121,10 +121,10 @@ def test_log_area_is_exact_for_steps() -> None:
     assert inner.tolist() == pytest.approx([-1.0, -2.0, -2.0])
 
 
-def test_expected_time_charges_runs_that_failed() -> None:
-    times = np.array([10.0, 20.0, math.inf, 30.0])
-    assert s.expected_time(times, 100.0) == pytest.approx(160 / 3)
-    assert s.expected_time(np.full(3, math.inf), 100.0) == math.inf
+def test_expected_time_charges_runs_that_failed_what_they_spent() -> None:
+    times, spent = np.array([10.0, 20.0, math.inf, 30.0]), np.array([50.0, 60.0, 100.0, 70.0])
+    assert s.expected_time(times, spent) == pytest.approx(160 / 3)
+    assert s.expected_time(np.full(3, math.inf), spent[:3]) == math.inf
 
 
 def test_the_interval_of_a_speed_up_covers_it() -> None:
@@ -133,18 +133,32 @@ def test_the_interval_of_a_speed_up_covers_it() -> None:
         generator = rng(trial)
         times, other = generator.exponential(1.0, 100), generator.exponential(3.0, 100)
         times[times > 8.0] = other[other > 8.0] = math.inf
-        estimate = s.speed_up(times, other, 8.0, rng(trial + 9000), 0.9, 500)
+        estimate = s.speed_up(*((t, np.full(100, 8.0)) for t in (times, other)), rng(trial + 9000), 0.9, 500)
         assert estimate.low <= estimate.value <= estimate.high
         hits += estimate.low <= 3.0 <= estimate.high
     assert_coverage(hits, 0.9, bias=0.02)
 
 
 def test_speed_up_where_a_side_never_arrives() -> None:
-    never, soon = np.full(5, math.inf), np.full(5, 2.0)
-    assert s.speed_up(soon, never, 10.0, rng()) == (math.inf, math.inf, math.inf)
-    assert s.speed_up(never, soon, 10.0, rng()) == (0.0, 0.0, 0.0)
-    assert np.isnan(s.speed_up(never, never, 10.0, rng()).value)
-    assert s.speed_up(soon, 3 * soon, 10.0, rng()) == pytest.approx((3.0, 3.0, 3.0))
+    never, soon, later = ((np.full(30, time), np.full(30, 10.0)) for time in (math.inf, 2.0, 6.0))
+    assert s.speed_up(soon, never, rng()) == (math.inf, math.inf, math.inf)
+    assert s.speed_up(never, soon, rng()) == (0.0, 0.0, 0.0)
+    assert np.isnan(s.speed_up(never, never, rng()).value)
+    assert s.speed_up(soon, later, rng()) == pytest.approx((3.0, 3.0, 3.0))
+
+
+def test_a_speed_up_of_few_seeds_has_no_interval() -> None:
+    few = [(rng(i).exponential(1.0, 29), np.full(29, 10.0)) for i in (0, 1)]
+    estimate = s.speed_up(few[0], few[1], rng())
+    assert estimate.value == pytest.approx(few[1][0].mean() / few[0][0].mean())
+    assert np.isnan(estimate[1:]).all()
+
+
+def test_the_interval_of_a_mean_is_students() -> None:
+    values = rng(3).normal(size=12)
+    mean, low, high = s.mean_interval(values, 0.99)
+    expected = stats.t.interval(0.99, 11, loc=values.mean(), scale=stats.sem(values))
+    assert (mean, low, high) == pytest.approx((values.mean(), *expected))
 
 
 def test_ranks_friedman_and_nemenyi() -> None:

@@ -15,11 +15,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from harness import HarnessError, registry
-from harness.benchmarks import fcnet, nasbench201
-from harness.graphs import subspace
-from harness.space import SearchSpace
+from harness.benchmarks import fcnet
+from harness.space import SearchSpace, subspace
+from harness.spaces import nasbench201
+from harness.spaces.architecture import Architecture
 from harness.train import recipes, results, validation
-from harness.train.architectures import Architecture
 from harness.train.results import Curve
 
 torch = pytest.importorskip("torch")
@@ -235,16 +235,16 @@ def test_diverged_trainings_leave_entries_empty(harness: Harness, data_folder: P
     lost = replace(made[0].curve.first(1), diverged=True, val_accuracy=np.array([np.nan]))
     made[0] = replace(made[0], curve=lost)
     used = images.load("digits", None, made[0].job.recipe, CPU)
-    path = tabulate.write(Path("other"), "some", made, used, "by hand")
+    path = tabulate.write(Path("other"), "some", "nb201", made, used, "by hand")
     told = harness("data", "import", path).out
     assert told == "own/some: imported, 3 of 729 configurations, 0 of their entries without a loss\n"
     assert sorted(registry.benchmark("own/some").repeats.ravel().tolist()) == [1, 1] + [2] * 4
     with pytest.raises(HarnessError, match="every training diverged"):
-        tabulate.write(Path("other"), "none", made[:1], used, "by hand")
+        tabulate.write(Path("other"), "none", "nb201", made[:1], used, "by hand")
 
 
 def test_listed_cells(harness: Harness, here: None) -> None:
-    nine = Architecture.nb201(np.array([1, 2, 3, 4, 0, 1])).text
+    nine = Architecture.at("nb201", np.array([1, 2, 3, 4, 0, 1])).text
     Path("cells.txt").write_text(f"{nine}\n\nnb201:6111\n{nine}\n")
     answer = harness(*COMMAND[:6], "--name", "two", "--archs", "cells.txt", "--repeats", 1, "--device", "cpu")
     assert answer.status == 0, answer.err
@@ -253,12 +253,14 @@ def test_listed_cells(harness: Harness, here: None) -> None:
 
 
 def test_samples_are_of_the_seed() -> None:
-    first, again, other = (tabulate.cells(sample=20, seed=seed) for seed in (0, 0, 1))
+    first, again, other = (tabulate.chosen("nb201", sample=20, seed=seed) for seed in (0, 0, 1))
     assert first == again
     assert len({*first, *other}) > 30
-    assert len(tabulate.cells(("none", "nor_conv_3x3", "skip_connect"))) == 729
-    assert len({*tabulate.cells(("none", "skip_connect"))}) == 64
-    assert {*tabulate.cells(("none", "skip_connect"), sample=64)} == {*tabulate.cells(("skip_connect", "none"))}
+    assert len(tabulate.chosen("nb201", ("none", "nor_conv_3x3", "skip_connect"))) == 729
+    assert len({*tabulate.chosen("nb201", ("none", "skip_connect"))}) == 64
+    assert {*tabulate.chosen("nb201", ("none", "skip_connect"), sample=64)} == {
+        *tabulate.chosen("nb201", ("skip_connect", "none"))
+    }
 
 
 FULL = ("nb201", "--data", "digits", "--name", "x", "--device", "cpu")

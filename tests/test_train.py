@@ -19,9 +19,9 @@ import pytest
 import scipy
 
 from harness import HarnessError, registry
+from harness.spaces.architecture import Architecture
 from harness.statistics import kendall
 from harness.train import incumbents, recipes, results, validation
-from harness.train.architectures import Architecture
 from harness.train.image_files import Arrays
 from harness.train.results import Curve, Job, Origin, Training
 

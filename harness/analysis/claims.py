@@ -1,9 +1,9 @@
 """Claims of papers, tested: a statistic with its interval for each part of a claim, and what it says of the claim.
 
 Every estimate is written so that larger numbers favour the claim. A part holds if its whole interval is above what is
-claimed, does not hold if its whole interval is below, and is undecided otherwise. Intervals are of the bootstrap over
-whole seeds, all studies of a benchmark resampled together, and hold all judged parts of a claim at once with 95 %
-confidence (Bonferroni).
+claimed, does not hold if its whole interval is below, and is undecided otherwise. Intervals of means by seed are
+Student's; others are of the bootstrap over whole seeds, all studies of a benchmark resampled together. They hold all
+judged parts of a claim at once with 95 % confidence (Bonferroni).
 """
 
 from __future__ import annotations
@@ -17,16 +17,15 @@ from typing import Any, Literal
 import numpy as np
 
 from harness.analysis.comparison import compare, require_paired, selected
-from harness.analysis.measures import log_area, regret_after, time_to
+from harness.analysis.measures import log_area, regret_after, time_spent, time_to
 from harness.arrays import Floats
 from harness.errors import HarnessError, unknown
-from harness.statistics import Estimate, bootstrap_weights, percentiles, speed_up
+from harness.statistics import Estimate, bootstrap_weights, mean_interval, speed_up
 from harness.studies.outcome import Kind, Outcome
 
 Verdict = Literal["holds", "does not hold", "undecided"]
 ALPHA = 0.05
-_REPLICATES = 20_000
-_CURVE_REPLICATES = 2_000
+_REPLICATES = 2_000
 _STAMPS = 200
 
 
@@ -76,12 +75,12 @@ def speed_ups(outcomes: Sequence[Outcome], claim: Mapping[str, Any]) -> list[Fin
     confidence = 1 - ALPHA / (len(groups) * len(claim["factors"]) * len(targets))
     found = []
     for (benchmark, same), target in product(groups.items(), targets):
-        times = {label: time_to(o, kind, target) for label, o in _labelled(same).items()}
-        end, reached = max(o.end for o in same), {label: int(np.isfinite(t).sum()) for label, t in times.items()}
+        times = {label: (time_to(o, kind, target), time_spent(o)) for label, o in _labelled(same).items()}
+        reached = {label: int(np.isfinite(arrived).sum()) for label, (arrived, _) in times.items()}
         for rival, claimed in claim["factors"].items():
             pair = (_of(times, name, benchmark), _of(times, rival, benchmark))
-            estimate = speed_up(*pair, end, np.random.default_rng(0), confidence, _CURVE_REPLICATES)
-            counts = f"{reached[name]} against {reached[rival]} of {len(pair[0])} runs arrive"
+            estimate = speed_up(*pair, np.random.default_rng(0), confidence, _REPLICATES)
+            counts = f"{reached[name]} against {reached[rival]} of {len(pair[0][0])} runs arrive"
             what = f"times sooner than {rival} to regret {target:g} ({counts})"
             found.append(Finding(benchmark, what, estimate, float(claimed), judge(estimate, float(claimed))))
     return found
@@ -115,14 +114,14 @@ def _anytime(benchmark: str, same: Mapping[str, Outcome], kind: Kind, name: str,
     areas = {label: log_area(o, kind, start, end) for label, o in same.items()}
     found = []
     for rival in rivals:
-        estimate = _power(areas[rival] - areas[name], weights, confidence)
+        estimate = _power(areas[rival] - areas[name], confidence)
         what = f"{kind} regret of {rival} over that of {name}, geometric means over log time"
         found.append(Finding(benchmark, what, estimate, 1.0, judge(estimate, 1.0)))
     stamps = sorted({*(10.0 ** np.arange(math.ceil(math.log10(start)), math.log10(end))).tolist(), end})
     for row in compare([*same.values()], kind, at=stamps, alpha=ALPHA).rows:
         regrets = {label: o.regret(kind, np.array([row.time]))[:, 0] for label, o in same.items()}
         best = min(rivals, key=lambda label: row.cells[label].mean)
-        estimate = _ratio(regrets[best], regrets[name], weights[:_CURVE_REPLICATES])
+        estimate = _ratio(regrets[best], regrets[name], weights)
         top = ", ".join(label for label, cell in row.cells.items() if cell.top)
         what = f"{kind} regret of {best} over that of {name} at {row.time:.4g} s; lowest or not told apart: {top}"
         found.append(Finding(benchmark, what, estimate, None, None if row.cells[name].top else "does not hold"))
@@ -139,7 +138,7 @@ def _share_lowest(outcomes: Sequence[Outcome], kind: Kind, times: Floats, weight
         return (means[0] <= np.min(means[1:], axis=0)).mean(axis=1)
 
     even = np.full((1, weights.shape[1]), 1 / weights.shape[1])
-    return _interval(float(share(even)[0]), share(weights[:_CURVE_REPLICATES]))
+    return _interval(float(share(even)[0]), share(weights))
 
 
 def efficiency(outcomes: Sequence[Outcome], claim: Mapping[str, Any]) -> list[Finding]:
@@ -182,13 +181,13 @@ def _evaluations_ratio(own: Outcome, other: Outcome, kind: Kind, confidence: flo
         return np.where(reached.any(axis=1), counts[reached.argmax(axis=1)], np.inf) / spent
 
     seeds = len(own.trajectory.seeds)
-    weights = bootstrap_weights(seeds, np.random.default_rng(0), _CURVE_REPLICATES)
+    weights = bootstrap_weights(seeds, np.random.default_rng(0), _REPLICATES)
     return _interval(float(needed(np.full((1, seeds), 1 / seeds))[0]), needed(weights), confidence)
 
 
 def _variants(benchmark: str, variants: Sequence[Outcome], kind: Kind) -> list[Finding]:
     (row,) = compare(variants, kind, alpha=ALPHA).rows
-    weights = bootstrap_weights(row.seeds, np.random.default_rng(0), _CURVE_REPLICATES)
+    weights = bootstrap_weights(row.seeds, np.random.default_rng(0), _REPLICATES)
     found = []
     for o in variants:
         regret = o.regret(kind, np.array([row.time]))[:, 0]
@@ -217,8 +216,7 @@ def trend(qualities: Sequence[Any], claim: Mapping[str, Any]) -> list[Finding]:
                     f"{measure} of {quality.study.label} is defined for {len(gain)} seeds at {size} and {larger}.",
                     "take more --seeds.",
                 )
-            weights = bootstrap_weights(len(gain), np.random.default_rng(0), _REPLICATES)
-            estimate = _interval(float(gain.mean()), weights @ gain, confidence)
+            estimate = mean_interval(gain, confidence)
             what = f"gain in {measure} of {quality.study.label} from {size} to {larger} configurations"
             found.append(Finding(quality.study.benchmark, what, estimate, 0.0, judge(estimate, 0.0)))
     return found
@@ -241,7 +239,6 @@ def phases(outcomes: Sequence[Outcome], claim: Mapping[str, Any]) -> list[Findin
         windows = {"early": (claim["start"], claim["split"]), "late": (claim["split"], end)}
         if not 0 < claim["start"] < claim["split"] < end:
             raise HarnessError(f"the phases on {benchmark} end at {end:g} evaluations.", "choose an earlier split.")
-        weights = bootstrap_weights(len(same[0].trajectory.seeds), np.random.default_rng(0), _REPLICATES)
         full, *ablated = (_of(labelled, name, benchmark) for name in (claim["algorithm"], *claim["without"]))
         for phase, (start, stop) in windows.items():
             areas = [log_area(o, kind, start, stop, "evaluations") for o in (full, *ablated)]
@@ -250,12 +247,12 @@ def phases(outcomes: Sequence[Outcome], claim: Mapping[str, Any]) -> list[Findin
             worse, other = claim["without"] if phase == "early" else claim["without"][::-1]
             difference = areas[1] - areas[2] if phase == "early" else areas[2] - areas[1]
             when = f"{phase} ({start:g} to {stop:g} evaluations)"
-            estimate = _power(difference, weights, confidence)
+            estimate = _power(difference, confidence)
             what = f"{when}: regret of {worse} over that of {other}"
             found.append(Finding(benchmark, what, estimate, 1.0, judge(estimate, 1.0)))
             for name, area in zip(claim["without"], areas[1:], strict=True):
                 what = f"{when}: regret of {name} over that of {claim['algorithm']}"
-                found.append(Finding(benchmark, what, _power(area - areas[0], weights, 1 - ALPHA)))
+                found.append(Finding(benchmark, what, _power(area - areas[0], 1 - ALPHA)))
     return found
 
 
@@ -301,10 +298,9 @@ def _interval(value: float, replicates: Floats, confidence: float = 1 - ALPHA) -
     return Estimate(value, float(low), float(high))
 
 
-def _power(differences: Floats, weights: Floats, confidence: float) -> Estimate:
+def _power(differences: Floats, confidence: float) -> Estimate:
     """Ten to the mean of `differences` Float[S] of logarithms."""
-    low, high = percentiles(weights @ differences, confidence)
-    return Estimate(float(10 ** differences.mean()), float(10**low), float(10**high))
+    return Estimate(*(float(10**end) for end in mean_interval(differences, confidence)))
 
 
 def _ratio(upper: Floats, lower: Floats, weights: Floats) -> Estimate:

@@ -60,3 +60,15 @@ def regret_after(outcome: Outcome, kind: Kind, evaluations: Ints) -> Floats:
     since = np.full((len(outcome.trajectory.seeds), len(evaluations) + 1), -1)
     np.maximum.at(since, (seed, np.searchsorted(evaluations, count)), np.arange(len(seed)))
     return np.append(regret, np.nan)[np.maximum.accumulate(since, axis=1)[:, :-1]]
+
+
+def time_spent(outcome: Outcome) -> Floats:
+    """Seconds that each run took up to its last result, Float[S]: what it costs where it reaches no target.
+
+    A run that was stopped early, as its incumbent could not change any more, costs what the runs of the study that went
+    on took in the mean or, where there are none, the time of the study.
+    """
+    run = outcome.trajectory
+    went_on = run.ended[~run.finished]
+    whole = went_on.mean() if len(went_on) else outcome.end
+    return np.where(run.finished, np.maximum(run.ended, whole), run.ended)

@@ -18,7 +18,7 @@ import numpy as np
 from harness.analysis.measures import log_area
 from harness.arrays import Floats
 from harness.errors import HarnessError
-from harness.statistics import Alternative, bootstrap_means, holm, paired_t, percentiles
+from harness.statistics import Alternative, bootstrap_means, holm, mean_interval, paired_t, percentiles
 from harness.studies.baseline import digest
 from harness.studies.outcome import Outcome
 
@@ -96,7 +96,7 @@ def _geometric(measure: str, old: Floats, new: Floats, margin: float, alpha: flo
     if not np.isfinite(new).all():
         return _absent(measure, 10.0 ** float(old.mean()))
     difference = new - old
-    low, high = percentiles(10.0 ** bootstrap_means(difference, _generator()), 1 - alpha)
+    low, high = 10.0 ** np.array(mean_interval(difference, 1 - alpha))[1:]
     numbers = 10.0 ** np.array([old.mean(), new.mean(), difference.mean()])
     return _check(measure, numbers, (low, high), difference, difference - math.log10(1 + margin))
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, get_args
 
-from harness import registry
+from harness import registry, toml
 from harness.analysis.claims import NEEDS
 from harness.errors import HarnessError, unknown
 from harness.rules import IncumbentRule, Log, Noise, Rules
@@ -30,8 +29,9 @@ _WHOLE = {"evals", "workers", "max_fidelity", "report_fidelity"}
 class Recipe:
     """What a file says: tables of `studies` and of predictions to make (`predict`), `figures` of them, and a claim.
 
-    A claim has a sentence, `says`, a `statistic` of `harness.analysis.claims`, and what that takes. `seeds` are those
-    of everything where the command does not say otherwise.
+    Its `published` numbers are accuracies in %, [mean, standard deviation] of `val` and `test` by label, of what was
+    found as the table `on` measures it. A claim has a sentence, `says`, a `statistic` of `harness.analysis.claims`, and
+    what that takes. `seeds` are those of everything where the command does not say otherwise.
     """
 
     name: str
@@ -41,6 +41,7 @@ class Recipe:
     studies: tuple[Mapping[str, Any], ...] = ()
     predict: tuple[Mapping[str, Any], ...] = ()
     figures: tuple[Mapping[str, Any], ...] = ()
+    published: tuple[Mapping[str, Any], ...] = ()
     claim: Mapping[str, Any] | None = None
 
     @property
@@ -73,19 +74,14 @@ def named(name: str) -> Recipe:
 
 def load(path: Path) -> Recipe:
     """The recipe in a file. Raises HarnessError if it cannot be read, or says what it cannot say."""
-    try:
-        said = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise HarnessError(f"there is no file {path}.", "`harness reproduce` lists what comes with it.") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise HarnessError(f"{path} is not a readable TOML file: {error}.", _SEE) from None
+    said = toml.read(path, _SEE)
     _known(path, "", said, {field.name for field in fields(Recipe)} - {"name"})
     for name in ("title", "source", "seeds"):
         if not isinstance(said.get(name), int if name == "seeds" else str):
             raise HarnessError(f"{path} needs {name}.", _SEE)
     if said["seeds"] < 1:
         raise HarnessError(f"seeds in {path} must be at least 1, got {said['seeds']}.")
-    for part, known in (("studies", _STUDIES), ("predict", _PREDICT), ("figures", None)):
+    for part, known in (("studies", _STUDIES), ("predict", _PREDICT), ("figures", None), ("published", None)):
         tables = said.get(part, [])
         if not (isinstance(tables, list) and all(isinstance(table, dict) for table in tables)):
             raise HarnessError(f"'{part}' in {path} must be a list of tables.", f"write [[{part}]] above each.")
@@ -94,6 +90,7 @@ def load(path: Path) -> Recipe:
         said[part] = tuple(tables)
     if not said["studies"] and not said["predict"]:
         raise HarnessError(f"{path} has no studies.", "write [[studies]], and below it algo and bench.")
+    _check_published(path, said["published"])
     _check_claim(path, said.get("claim"))
     return Recipe(path.stem, **said)
 
@@ -124,6 +121,21 @@ def _check(path: Path, part: str, table: Mapping[str, Any], known: set[str]) -> 
             raise unknown(f"plugin with params in {path}", name, plugins)
         if not isinstance(given, dict):
             raise HarnessError(f"params of '{part}' in {path} cannot be {given}.", "write params.re.population = 50")
+
+
+def _check_published(path: Path, tables: Sequence[Mapping[str, Any]]) -> None:
+    for table in tables:
+        _known(path, " of 'published'", table, {"on", "val", "test"})
+        if not isinstance(table.get("on"), str):
+            raise HarnessError(f"'published' in {path} needs on.", 'write on = "nb201/cifar10"')
+        numbers = [pair for kind in ("val", "test") for pair in table.get(kind, {}).values()]
+        if not all(
+            isinstance(pair, list) and len(pair) == 2 and all(isinstance(number, int | float) for number in pair)
+            for pair in numbers
+        ):
+            raise HarnessError(
+                f"a number of 'published' in {path} is no mean and deviation.", "write val.rs = [90.93, 0.36]"
+            )
 
 
 def _check_claim(path: Path, claim: Any) -> None:

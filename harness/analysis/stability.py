@@ -17,10 +17,11 @@ from harness.algorithm import Problem
 from harness.analysis.tables import spearman
 from harness.arrays import Floats, Ints
 from harness.errors import HarnessError
-from harness.graphs import Split, classes
+from harness.graphs import classes
 from harness.observations import Observations
 from harness.predictor import PredictorFactory, Seen
 from harness.rng import Streams
+from harness.space import Split
 from harness.table import Table
 
 By = Literal["mean", "spread", "best"]

@@ -1,18 +1,33 @@
-"""Columns of a CSV or Parquet file; whatever is wrong with them is told with the column and the row."""
+"""Columns of a CSV or Parquet file; whatever is wrong with them is told with the column and the row.
+
+Cells of a CSV file are read as the texts that are written: what they mean is asked column by column.
+"""
 
 from __future__ import annotations
 
+import math
 import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime, time
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
 from harness.arrays import Floats, Ints
 from harness.errors import HarnessError, unknown
+
+_ABSENT = pa.array(["", *pa.csv.ConvertOptions().null_values])
+"""What stands in a column of numbers for one that is absent."""
+
+_NUMBER = r"\d+(?:\.\d+)?(?:[eE][+-]?\d+)?"
+_LARGEST = 1 << 63
 
 
 class Columns:
@@ -26,10 +41,13 @@ class Columns:
         if not path.is_file():
             raise HarnessError(f"there is no file {path}.", "`file` is relative to the folder of the TOML file.")
         try:
-            self.table = pq.read_table(path) if path.suffix == ".parquet" else pa.csv.read_csv(path)
-        except (pa.ArrowInvalid, OSError) as error:
+            self.table = pq.read_table(path) if path.suffix == ".parquet" else _texts(path)
+        except (UnicodeDecodeError, pa.ArrowException, OSError) as error:
             kind = "Parquet" if path.suffix == ".parquet" else "CSV"
+            if kind == "CSV" and not isinstance(error, OSError):
+                _refuse_encoding(path)
             raise HarnessError(f"{path} is not a readable {kind} file: {str(error).splitlines()[0]}.") from None
+        self.names: list[str] = self.table.column_names
         self.length = self.table.num_rows
         if not self.length:
             raise HarnessError(f"{path} has no rows.")
@@ -39,83 +57,223 @@ class Columns:
         return HarnessError(f"{self.path}, column '{column}', row {row + 1}: {self._shown(column, row)} {what}.")
 
     def numbers(self, column: str) -> Floats:
-        """A column of numbers, Float[rows]; NaN where it is empty."""
-        values = np.array(
-            [np.nan if v is None else self._number(column, i, v) for i, v in enumerate(self._list(column))]
-        )
+        """A column of numbers, Float[rows]; NaN where it is empty or says so."""
+        values = self._numbers(column)
         if np.isinf(values).any():
             raise self.error(column, int(np.isinf(values).argmax()), "is not finite")
         return values
 
     def distinct(self, column: str, kind: str) -> tuple[list[Any], Ints]:
-        """The values of a parameter in ascending order, and the place among them of each row, Int[rows]."""
+        """The values of a parameter in ascending order, and the place among them of each row, Int[rows].
+
+        Those of a categorical one are the texts that are written, numbers before other texts.
+        """
         if kind == "categorical":
-            values = self._whole(column)
-            order = sorted(set(values), key=lambda v: (str(type(v)), v))
-            place = {value: i for i, value in enumerate(order)}
-            return order, np.array([place[value] for value in values])
-        numbers = self.numbers(column)
-        bad = np.isnan(numbers) | ((numbers != np.round(numbers)) if kind == "integer" else False)
-        if bad.any():
-            raise self.error(column, int(bad.argmax()), f"is not {'a whole' if kind == 'integer' else 'a'} number")
-        found, code = np.unique(numbers, return_inverse=True)
-        return [int(v) for v in found] if kind == "integer" else found.tolist(), code
+            texts, code = self._encoded(column, "is no value of a parameter")
+            self._refuse_alike(column, texts)
+            order: list[Any] = sorted(texts, key=_natural)
+            return order, _places(order, texts)[code]
+        what = f"is not {'a whole' if kind == 'integer' else 'a'} number"
+        texts, code = self._encoded(column, what)
+        numbers = [_integer(text) if kind == "integer" else _float(text) for text in texts]
+        if None in numbers:
+            raise self.error(column, int((code == numbers.index(None)).argmax()), what)
+        order = sorted(set(numbers))
+        return order, _places(order, numbers)[code]
 
-    def listed(self, column: str, values: list[Any]) -> tuple[list[Any], Ints]:
-        """The given values of a parameter, and the place among them of each row, Int[rows]."""
-        place = {value: i for i, value in enumerate(values)}
-        if len(place) != len(values) or not values:
+    def decimals(self, column: str) -> tuple[list[Decimal], Ints]:
+        """The distinct numbers of a column, exactly as they are written, ascending, and the place of each row."""
+        texts, code = self._encoded(column, "is not a number")
+        numbers = [_decimal(text) for text in texts]
+        if None in numbers:
+            raise self.error(column, int((code == numbers.index(None)).argmax()), "is not a number")
+        order: list[Any] = sorted(set(numbers))
+        return order, _places(order, numbers)[code]
+
+    def listed(self, column: str, values: Sequence[Any]) -> tuple[list[Any], Ints]:
+        """The given values of a parameter, and the place among them of each row, Int[rows].
+
+        A cell is compared with each in that one's own type: as a text, a number or a truth value.
+        """
+        values = [value.isoformat() if isinstance(value, date | datetime | time) else value for value in values]
+        for i, value in enumerate(values):
+            if not isinstance(value, str | int | float) or (isinstance(value, float) and not math.isfinite(value)):
+                raise HarnessError(f"the list of values of '{column}' has {value!r}, neither a text nor a number.")
+            if any(type(value) is type(other) and value == other for other in values[:i]):
+                raise HarnessError(f"the list of values of '{column}' is empty or has one twice: {value!r}.")
+        if not values:
             raise HarnessError(f"the list of values of '{column}' is empty or has one twice.")
-        codes = []
-        for row, value in enumerate(self._whole(column)):
-            if value not in place:
+        texts, code = self._encoded(column, "is no value of a parameter")
+        place = []
+        for i, text in enumerate(texts):
+            meant = [j for j, value in enumerate(values) if _means(text, value)]
+            row = int((code == i).argmax()) if len(meant) != 1 else 0
+            if not meant:
                 raise self.error(column, row, f"is none of {', '.join(map(str, values))}")
-            codes.append(place[value])
-        return values, np.array(codes)
+            if len(meant) > 1:
+                raise self.error(column, row, f"means both {values[meant[0]]!r} and {values[meant[1]]!r} of its list")
+            place += meant
+        return values, np.array(place)[code]
 
-    def matching(self, pattern: str) -> tuple[Ints, list[str]]:
-        """The columns that fit `val_{epochs}`, by ascending number: the numbers Int[F], and the names."""
+    def matching(self, pattern: str) -> tuple[list[Decimal], list[str]]:
+        """The columns that fit `val_{epochs}`, by ascending number: the numbers, and the names.
+
+        Raises HarnessError if there are none, or two have one number.
+        """
         before, _, after = re.split(r"(\{.*?\})", pattern, maxsplit=1)
-        expression = re.compile(re.escape(before) + r"(\d+)" + re.escape(after))
-        found = {int(m[1]): name for name in self.table.column_names if (m := expression.fullmatch(name))}
+        expression = re.compile(re.escape(before) + f"({_NUMBER})" + re.escape(after))
+        found: dict[Decimal, str] = {}
+        for name in self.names:
+            if m := expression.fullmatch(name):
+                other = found.setdefault(Decimal(m[1]), name)
+                if other != name:
+                    raise HarnessError(f"{self.path} has the columns '{other}' and '{name}', which mean the same.")
         if not found:
-            raise HarnessError(f"{self.path} has no column like '{pattern}'.", f"it has {self._names()}.")
-        return np.array(sorted(found)), [found[number] for number in sorted(found)]
+            raise HarnessError(f"{self.path} has no column like '{pattern}'.", f"it has {self._named()}.")
+        return sorted(found), [found[number] for number in sorted(found)]
 
-    def _list(self, column: str) -> list[Any]:
-        names = self.table.column_names
-        if column not in names:
-            raise unknown(f"column of {self.path}", column, names)
-        if names.count(column) > 1:
+    def _column(self, column: str) -> pa.ChunkedArray:
+        if column not in self.names:
+            raise unknown(f"column of {self.path}", column, self.names)
+        if self.names.count(column) > 1:
             raise HarnessError(f"{self.path} has the column '{column}' twice.")
-        values: list[Any] = self.table.column(column).to_pylist()
-        return [None if isinstance(v, str) and not v.strip() else v for v in values]
+        return self.table.column(column)
 
-    def _whole(self, column: str) -> list[Any]:
-        """A column without gaps."""
-        values = self._list(column)
-        for row, value in enumerate(values):
-            if value is None:
-                raise self.error(column, row, "is no value of a parameter")
-            if not isinstance(value, str | int | float):
-                self._refuse(column, row)
-        return values
+    def _encoded(self, column: str, what: str) -> tuple[list[str], Ints]:
+        """The distinct cells of a column as texts, and which of them each row has, Int[rows]; an empty one is an error.
 
-    def _number(self, column: str, row: int, value: Any) -> float:
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        The error says `what` it is.
+        """
+        cells = self._column(column)
+        if not pa.types.is_dictionary(cells.type):
             try:
-                return float(str(value))
-            except ValueError:
-                self._refuse(column, row)
-        return float(value)
+                cells = pc.dictionary_encode(cells)
+            except pa.ArrowException:
+                raise self.error(column, 0, "is neither a text nor a number") from None
+        cells = cells.unify_dictionaries()
+        codes = np.concatenate([np.asarray(pc.fill_null(chunk.indices, -1)) for chunk in cells.chunks])
+        if (codes < 0).any():
+            raise self.error(column, int((codes < 0).argmax()), what)
+        try:
+            written: list[str] = pc.cast(cells.chunk(0).dictionary, pa.string()).to_pylist()
+        except pa.ArrowException:
+            raise self.error(column, 0, "is neither a text nor a number") from None
+        texts = list(dict.fromkeys(written))
+        codes = _places(texts, written)[codes]
+        for i, text in enumerate(texts):
+            if not text.strip() and (codes == i).any():
+                raise self.error(column, int((codes == i).argmax()), what)
+        return texts, codes
 
-    def _refuse(self, column: str, row: int) -> NoReturn:
-        raise self.error(column, row, "is not a number")
+    def _numbers(self, column: str) -> Floats:
+        cells = self._column(column)
+        if pa.types.is_dictionary(cells.type):
+            cells = pc.cast(cells, cells.type.value_type)
+        kind = cells.type
+        if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+            texts = pc.utf8_trim_whitespace(cells)
+            texts = pc.if_else(pc.is_in(texts, value_set=_ABSENT.cast(kind)), pa.scalar(None, kind), texts)
+            try:
+                cells = pc.cast(texts, pa.float64())
+            except pa.ArrowInvalid:
+                return self._one_by_one(column, texts.to_pylist())
+        elif pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+            cells = pc.cast(cells, pa.float64(), safe=False)
+        elif not pa.types.is_null(kind):
+            raise self.error(column, 0, "is not a number")
+        return np.array(pc.fill_null(pc.cast(cells, pa.float64()), math.nan), dtype=np.float64)
+
+    def _one_by_one(self, column: str, texts: Iterable[str | None]) -> Floats:
+        """Numbers of forms that Arrow does not know, such as +1."""
+        values = []
+        for row, text in enumerate(texts):
+            try:
+                values.append(math.nan if text is None else float(text))
+            except ValueError:
+                raise self.error(column, row, "is not a number") from None
+        return np.array(values)
+
+    def _refuse_alike(self, column: str, texts: Iterable[str]) -> None:
+        """Values that a reader cannot tell apart are a mistake of whoever wrote them."""
+        seen: dict[str, str] = {}
+        for text in texts:
+            other = seen.setdefault(unicodedata.normalize("NFC", text.strip()), text)
+            if other != text:
+                raise HarnessError(
+                    f"{self.path}, column '{column}': {other!r} and {text!r} look the same, but are two values.",
+                    "write them alike: they differ in blanks or in the form of a letter.",
+                )
 
     def _shown(self, column: str, row: int) -> str:
-        value = self.table.column(column)[row].as_py() if column in self.table.column_names else None
+        value = self.table.column(column)[row].as_py() if column in self.names else None
         return "an empty cell" if value is None or value == "" else f"'{value}'"
 
-    def _names(self) -> str:
-        names = self.table.column_names
-        return ", ".join(names if len(names) <= 12 else [*names[:12], "..."])
+    def _named(self) -> str:
+        return ", ".join(self.names if len(self.names) <= 12 else [*self.names[:12], "..."])
+
+
+def _texts(path: Path) -> pa.Table:
+    """A CSV file, every cell a text."""
+    with pa.csv.open_csv(path) as head:
+        names = head.schema.names
+    options = pa.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()))
+    return pa.csv.read_csv(path, convert_options=options)
+
+
+def _refuse_encoding(path: Path) -> None:
+    """Raise HarnessError for a file that is not UTF-8: where it is not, and what it may be."""
+    data, what = path.read_bytes(), ""
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        what = "it is UTF-16"
+    else:
+        try:
+            data.decode()
+        except UnicodeDecodeError as error:
+            line = data.count(b"\n", 0, error.start) + 1
+            what = f"line {line} has the byte 0x{data[error.start]:02x}, as in Latin-1 or Windows-1252"
+    if what:
+        raise HarnessError(f"{path} is not UTF-8 text: {what}.", "save it as UTF-8.")
+
+
+def _places(order: Sequence[Any], values: Sequence[Any]) -> Ints:
+    """Where each of `values` stands in `order`, Int[values]."""
+    place = {value: i for i, value in enumerate(order)}
+    return np.array([place[value] for value in values], dtype=np.int64)
+
+
+def _natural(text: str) -> tuple[float, str]:
+    number = _float(text)
+    return (math.inf if number is None else number, text)
+
+
+def _decimal(text: str) -> Decimal | None:
+    try:
+        number = Decimal(text.strip())
+    except InvalidOperation:
+        return None
+    return number if number.is_finite() else None
+
+
+def _float(text: str) -> float | None:
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _integer(text: str) -> int | None:
+    number = _decimal(text)
+    if number is None or not -_LARGEST <= number < _LARGEST or number != number.to_integral_value():
+        return None
+    return int(number)
+
+
+def _means(text: str, value: str | float) -> bool:
+    """Whether a cell's `text` means the `value` of a list, in the value's own type."""
+    if isinstance(value, str):
+        return text == value
+    if isinstance(value, bool):
+        return text.strip().lower() == str(value).lower()
+    number = _decimal(text)
+    return number is not None and (number == value if isinstance(value, int) else float(number) == value)

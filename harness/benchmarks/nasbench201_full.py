@@ -21,8 +21,8 @@ from harness.benchmarks import Converted, Family, Progress, Source, check, impor
 from harness.benchmarks.formats import nasbench201 as official
 from harness.benchmarks.formats import nats
 from harness.benchmarks.formats.nasbench201 import Curve, NasBench201, Trainings
-from harness.benchmarks.nasbench201 import SPACE
 from harness.errors import HarnessError
+from harness.spaces.nasbench201 import SPACE
 from harness.table import Facts, Table, repeats_in_order
 
 CURVE, SEPARATE = "nb201-full", "nb201-12"

@@ -19,8 +19,8 @@ from harness.arrays import Ints
 from harness.benchmarks import Converted, Family, Progress, Source, imported
 from harness.benchmarks.formats.nasbenchgraph import DATASETS, LINKS, OPERATIONS, locate, read
 from harness.errors import HarnessError
-from harness.graphs import FIRST_OPERATOR, Graphs, GraphView, by_columns, pruned
-from harness.space import Parameter, SearchSpace
+from harness.graphs import FIRST_OPERATOR, Graphs, GraphView, pruned
+from harness.space import Parameter, SearchSpace, by_columns
 from harness.table import Facts, Table
 
 _ON_PROTEINS = ("gcn", "sage", "arma", "fc", "skip")

@@ -2,76 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
-from importlib import import_module
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
 
-import numpy as np
-
-from harness.arrays import Ints
-from harness.benchmarks import Converted, Family, Progress, Source, imported, nasbench101, nasbench201
+from harness.benchmarks import Converted, Family, Progress, Source, imported
+from harness.benchmarks.own_table import table
 from harness.errors import HarnessError
-from harness.graphs import subspace
-from harness.space import Parameter, SearchSpace
 from harness.table import Facts, Table
-
-
-class Published(NamedTuple):
-    """A published space that a table may be of.
-
-    Where a cell has several configurations, `finder` makes of a table's codes Int[N, d] what maps codes to rows.
-    """
-
-    space: SearchSpace
-    finder: Callable[[Ints], Callable[[Ints], Ints]] | None = None
-
-
-SPACES = {
-    "nb201": Published(nasbench201.SPACE),
-    "nb101/a": Published(nasbench101.ENCODINGS["a"].space, partial(nasbench101.finder, "a")),
-}
-
-_GRID = 1 << 24
-"""The largest space that has an array over its whole grid for lookups."""
 
 
 def load(name: str) -> Table:
     """The table that was brought under `name`."""
     stored = imported.load(f"own/{name}", "own")
     return table(stored.about, stored.arrays, stored.checksum)
-
-
-def table(about: Mapping[str, Any], arrays: Mapping[str, Any], source: str) -> Table:
-    """The table of stored `arrays` and what is known `about` them."""
-    parameters = tuple(Parameter(**parameter) for parameter in about["parameters"])
-    codes = arrays["codes"]
-    published = SPACES[about["space"]] if about.get("space") else None
-    space = SearchSpace(parameters) if published is None else subspace(published.space, parameters)
-    lookup: Callable[[Ints], Ints] | None = None
-    if published is not None and published.finder is not None:
-        lookup = published.finder(codes)
-    elif space.cardinality > _GRID:
-        lookup = partial(_rows, codes @ space.strides, space.strides)
-    return Table(
-        facts=Facts(**about["facts"]),
-        space=space,
-        fidelities=arrays["fidelities"],
-        codes=codes,
-        loss=arrays["loss"],
-        cost=arrays["cost"],
-        test=arrays.get("test"),
-        lookup=lookup,
-        source=source,
-    )
-
-
-def _rows(sorted_numbers: Ints, strides: Ints, codes: Ints) -> Ints:
-    """Rows of codes in a table whose rows stand in the order of their lexicographic numbers."""
-    numbers = codes @ strides
-    at = np.minimum(np.searchsorted(sorted_numbers, numbers), len(sorted_numbers) - 1)
-    return np.where(sorted_numbers[at] == numbers, at, -1)
 
 
 class _Brought(Mapping[str, Facts]):
@@ -85,15 +28,17 @@ class _Brought(Mapping[str, Facts]):
 
     def __getitem__(self, name: str) -> Facts:
         try:
-            return Facts(**imported.load(f"own/{name}", "own").about["facts"])
+            return Facts(**imported.known(f"own/{name}")["facts"])
         except HarnessError as error:
             reason = f"cannot be read: {error.message}"
             return Facts(f"own/{name}", reason, "", "", "", "", "", "", 1.0, "")
 
 
 def _convert(files: Sequence[Path], progress: Progress) -> Iterator[Converted]:
-    found: Iterator[Converted] = import_module("harness.benchmarks.own_convert").convert(files, progress)
-    return found
+    from harness.benchmarks.own_convert import convert  # noqa: PLC0415  pyarrow is imported when it is used
+
+    return convert(files, progress)
 
 
 family = Family(datasets=_Brought(), load=load, source=Source("own", lambda name: f"own/{name}", _convert))
+"""Tables that users brought."""

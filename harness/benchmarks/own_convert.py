@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import re
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from decimal import Decimal
+from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,11 @@ import numpy as np
 from harness.arrays import Floats, Ints
 from harness.benchmarks import Converted, Progress, check
 from harness.benchmarks.columns import Columns
-from harness.benchmarks.own import SPACES, table
+from harness.benchmarks.own_table import table
 from harness.errors import HarnessError, unknown
+from harness.spaces import names, published
 from harness.table import Facts, repeats_in_order
+from harness.toml import read
 
 _SECTIONS = {
     "parameters": None,
@@ -26,10 +29,14 @@ _SECTIONS = {
     "test": ("column", "goal"),
     "cost": ("column",),
     "fidelity": ("name", "column", "separate"),
-    "repeat": ("column",),
+    "repeat": ("column", "rows"),
 }
 _TEXTS = ("name", "title", "citation", "licence", "url", "splits", "images", "space", "file", "budget")
+_FLAGS = ("sampled",)
 _KINDS = ("categorical", "integer", "float")
+_TINY = 1e-3
+"""The share of a space below which a user is told that proposals will hardly ever be in the table."""
+
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 
 
@@ -42,14 +49,12 @@ class Description:
 
     @classmethod
     def read(cls, path: Path) -> Description:
-        try:
-            values = tomllib.loads(path.read_text())
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise HarnessError(f"{path} is not a readable TOML file: {error}.") from None
+        values = read(path, "docs/your-own-table.md has an example.")
         found = cls(path, values)
+        known = (*_TEXTS, *_FLAGS, *_SECTIONS)
         for key, value in values.items():
-            if key not in (*_TEXTS, *_SECTIONS):
-                raise unknown(f"key in {path}", key, (*_TEXTS, *_SECTIONS))
+            if key not in known:
+                raise unknown(f"key in {path}", key, known)
             found._check(key, value)
         for key in ("name", "citation", "file", "validation"):
             if key not in values:
@@ -69,25 +74,38 @@ class Description:
         if key == "budget":
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
                 raise self.error(f"has the budget {value}", "give a positive number of seconds.")
+        elif key in _FLAGS:
+            if not isinstance(value, bool):
+                raise self.error(f"has '{key}' that is neither true nor false")
         elif key in _TEXTS:
             if not isinstance(value, str):
                 raise self.error(f"has '{key}' that is not a text")
         elif not isinstance(value, dict):
             raise self.error(f"has '{key}' that is not a section", f"write [{key}] and its keys below.")
         elif (allowed := _SECTIONS[key]) is not None:
-            for name, setting in value.items():
-                if name not in allowed:
-                    raise unknown(f"key of [{key}] in {self.path}", name, allowed)
-                if not isinstance(setting, bool if name == "separate" else str):
-                    raise self.error(f"has [{key}] {name} = {setting!r}")
-            if "column" not in value and key != "fidelity":
-                raise self.error(f"has no column in [{key}]")
-            if value.get("goal", "minimize") not in ("minimize", "maximize"):
-                raise self.error(f"has the goal '{value['goal']}' in [{key}]", "it is minimize or maximize.")
+            self._check_section(key, value, allowed)
+
+    def _check_section(self, key: str, section: Mapping[str, Any], allowed: Sequence[str]) -> None:
+        for name, setting in section.items():
+            if name not in allowed:
+                raise unknown(f"key of [{key}] in {self.path}", name, allowed)
+            if not isinstance(setting, bool if name in ("separate", "rows") else str):
+                raise self.error(f"has [{key}] {name} = {setting!r}")
+        column = section.get("column", "")
+        if "{" in column and not re.search(r"\{.*?\}", column):
+            raise self.error(f"has a brace without its end in [{key}] column = {column!r}")
+        if column and section.get("rows"):
+            raise self.error("has both a column and rows in [repeat]", "rows that are repeats need no column.")
+        if not (column or section.get("rows") or key == "fidelity"):
+            raise self.error(f"has no column in [{key}]")
+        if section.get("goal", "minimize") not in ("minimize", "maximize"):
+            raise self.error(f"has the goal '{section['goal']}' in [{key}]", "it is minimize or maximize.")
 
     def _check_space(self) -> None:
-        if self.values["space"] not in SPACES:
-            raise unknown(f"space in {self.path}", self.values["space"], SPACES)
+        if self.values["space"] not in names():
+            raise unknown(f"space in {self.path}", self.values["space"], names())
+        if self.values.get("sampled") and published(self.values["space"]).finder is not None:
+            raise self.error(f"has sampled = true for space = '{self.values['space']}'", "leave it out.")
         if "parameters" in self.values:
             raise self.error("has both 'space' and [parameters]", "a published space has its own: leave one out.")
 
@@ -98,6 +116,10 @@ class Description:
         """The column, or the pattern of columns, that a section names."""
         found: str | None = self.values.get(section, {}).get("column")
         return found
+
+    def named(self) -> set[str]:
+        """The columns that sections other than the parameters name; a pattern's are told by `{}`."""
+        return {column for section in _SECTIONS if section != "parameters" and (column := self.column(section))}
 
     def negated(self, section: str) -> bool:
         """Whether the metric is to be maximised: its loss is the negative."""
@@ -116,48 +138,80 @@ def convert(files: Sequence[Path], progress: Progress) -> Iterator[Converted]:
         yield name, arrays, about
 
 
-def converted(description: Description, columns: Columns) -> Converted:
-    """The table that `description` makes of `columns`."""
-    published = description.values.get("space")
-    make = _parameters if published is None else _published
-    parameters, codes_of_line = make(description, columns)
-    configurations, config = np.unique(codes_of_line, axis=0, return_inverse=True)
-    repeats, repeat = np.unique(_integers(description, columns, "repeat"), return_inverse=True)
-    curves = {section: _metric(description, columns, section) for section in ("validation", "test", "cost")}
-    fidelities, loss_lines = curves["validation"]
-    _check_curves(description, columns, curves, fidelities, loss_lines)
-    long = description.column("fidelity") is not None
-    if long:
-        fidelities, fidelity = np.unique(_integers(description, columns, "fidelity"), return_inverse=True)
-    else:
-        fidelity = np.zeros(columns.length, dtype=np.int64)
-    _refuse_duplicates(columns, np.stack([config, fidelity, repeat], axis=1))
+@dataclass(frozen=True)
+class _Places:
+    """Where each line of the file stands in the table: Int[lines], or a whole row of fidelities where `long` is False.
 
-    def placed(lines: Floats) -> Floats:
+    `fidelities` Int[F] are whole numbers, each of them `1 / scale` of the axis.
+    """
+
+    long: bool
+    configuration: Ints
+    fidelity: Ints
+    repeat: Ints
+    shape: tuple[int, int, int]
+    fidelities: Ints
+    scale: int
+
+    def fill(self, lines: Floats) -> Floats:
         """Float[N, F, R] out of the lines' numbers Float[lines, F], or Float[lines, 1] of long rows."""
-        width = len(fidelities) if long else lines.shape[1]
-        full = np.full((len(configurations), width, len(repeats)), np.nan)
-        if long:
-            full[config, fidelity, repeat] = lines[:, 0]
+        count, width, repeats = self.shape
+        full = np.full((count, width if self.long else lines.shape[1], repeats), np.nan)
+        if self.long:
+            full[self.configuration, self.fidelity, self.repeat] = lines[:, 0]
         else:
-            full[config, :, repeat] = lines
+            full[self.configuration, :, self.repeat] = lines
         return full
 
-    loss = placed(loss_lines)
-    cost = np.ones_like(loss) if curves["cost"][1] is None else placed(curves["cost"][1])
-    test = None if curves["test"][1] is None else placed(curves["test"][1])
-    arrays = {"codes": configurations, "fidelities": fidelities, **_ordered(loss, cost, test)}
-    facts = _facts(description, arrays)
-    space = math.prod(len(p["values"]) for p in parameters)
+    def line(self, configuration: int, fidelity: int, repeat: int) -> int:
+        """The line that holds an entry of the table."""
+        found = (self.configuration == configuration) & (self.repeat == repeat)
+        return int(((self.fidelity == fidelity) & found if self.long else found).argmax())
+
+
+def converted(description: Description, columns: Columns) -> Converted:
+    """The table that `description` makes of `columns`."""
+    of = description.values.get("space")
+    make = _parameters if of is None else _published
+    parameters, codes_of_line = make(description, columns)
+    curves = {section: _metric(description, columns, section) for section in ("validation", "test", "cost")}
+    _check_curves(description, columns, curves)
+    configurations, config = _grouped(codes_of_line, [len(p["values"]) for p in parameters])
+    places = _placed(description, columns, config, len(configurations), curves["validation"][0])
+    loss = places.fill(curves["validation"][1])
+    cost = np.ones_like(loss) if curves["cost"][1] is None else places.fill(curves["cost"][1])
+    test = None if curves["test"][1] is None else places.fill(curves["test"][1])
+    _check_entries(description, columns, places, loss, cost)
+    arrays = {"codes": configurations, "fidelities": places.fidelities, **_ordered(loss, cost, test)}
+    facts = _facts(description, arrays, places.scale)
+    about: dict[str, Any] = {
+        "facts": asdict(facts),
+        "parameters": parameters,
+        "counted": _counted(description, arrays, parameters),
+    }
+    if description.values.get("sampled"):
+        about["sampled"] = True
+    return facts.name, arrays, about | ({"space": of} if of else {})
+
+
+def _counted(description: Description, arrays: Mapping[str, Any], parameters: Sequence[Mapping[str, Any]]) -> str:
+    """What a user is told of an imported table."""
+    there, space = len(arrays["codes"]), math.prod(len(p["values"]) for p in parameters)
     absent = int(np.isnan(arrays["loss"]).all(axis=2).sum())
-    counted = f"{len(configurations):,} of {space:,} configurations, {absent:,} of their entries without a loss"
-    about = {"facts": asdict(facts), "parameters": parameters, "counted": counted}
-    return facts.name, arrays, about | ({"space": published} if published else {})
+    known = f"{space:,}" if space < 1e15 else f"{space:.1e}"
+    words = f"{there:,} of {known} configurations, {absent:,} of their entries without a loss"
+    if description.values.get("sampled"):
+        return f"{words}; a proposal is answered by the nearest of them"
+    of = description.values.get("space")
+    if there < _TINY * space and not (of and published(of).finder):
+        hint = "sampled = true answers each by the nearest row"
+        return f"{words}; of random proposals one in {space // there:,} is in the table: {hint}"
+    return words
 
 
 def _parameters(description: Description, columns: Columns) -> tuple[list[dict[str, Any]], Ints]:
     """Name, values and kind of each parameter, and the codes of each line, Int[lines, d]."""
-    section = description.values["parameters"]
+    section = _expanded(description, columns)
     if not section:
         raise description.error("has no parameters")
     parameters, codes = [], []
@@ -174,9 +228,28 @@ def _parameters(description: Description, columns: Columns) -> tuple[list[dict[s
             {"name": name, "values": values, "kind": "categorical" if kind == "categorical" else "ordinal"}
         )
         codes.append(code)
-    if math.prod(len(p["values"]) for p in parameters) >= 1 << 63:
-        raise description.error("has a space of more than 2^63 configurations", "leave parameters out.")
+    if math.prod(len(p["values"]) for p in parameters) >= 1 << 63 and not description.values.get("sampled"):
+        raise description.error(
+            "has a space of more than 2^63 configurations", "write sampled = true, or leave parameters out."
+        )
     return parameters, np.stack(codes, axis=1)
+
+
+def _expanded(description: Description, columns: Columns) -> dict[str, Any]:
+    """The parameters, each pattern such as `op_*` replaced by the columns that it fits and nothing else names."""
+    section = description.values["parameters"]
+    taken = {*section, *description.named()}
+    found = {}
+    for name, kind in section.items():
+        if "*" not in name or name in columns.names:
+            found[name] = kind
+            continue
+        fitting = [column for column in columns.names if fnmatchcase(column, name) and column not in taken]
+        if not fitting:
+            raise description.error(f"has the pattern '{name}', which no column of {columns.path} fits")
+        taken |= {*fitting}
+        found |= dict.fromkeys(fitting, kind)
+    return found
 
 
 def _published(description: Description, columns: Columns) -> tuple[list[dict[str, Any]], Ints]:
@@ -184,7 +257,8 @@ def _published(description: Description, columns: Columns) -> tuple[list[dict[st
 
     Where each cell is one configuration, only those values stay that occur, the same in columns of the same values.
     """
-    space, finder = SPACES[description.values["space"]]
+    of = published(description.values["space"])
+    space, finder = of.space, of.finder
     whole = np.stack([columns.listed(p.name, [*p.values])[1] for p in space.parameters], axis=1)
     parameters, codes = [], []
     for p, column in zip(space.parameters, whole.T, strict=True):
@@ -195,37 +269,105 @@ def _published(description: Description, columns: Columns) -> tuple[list[dict[st
     return parameters, np.stack(codes, axis=1)
 
 
-def _integers(description: Description, columns: Columns, section: str) -> Ints:
-    """The whole numbers of the column that a section names, Int[lines]; zeros without one."""
-    name = description.column(section)
-    if name is None:
-        return np.zeros(columns.length, dtype=np.int64)
-    values, code = columns.distinct(name, "categorical" if section == "repeat" else "integer")
-    return code if section == "repeat" else np.array(values, dtype=np.int64)[code]
+def _grouped(codes: Ints, sizes: Sequence[int]) -> tuple[Ints, Ints]:
+    """The distinct rows of `codes` Int[lines, d] in lexicographic order, and which of them each is, Int[lines]."""
+    key, bound = np.zeros(len(codes), dtype=np.int64), 1
+    for column, size in zip(codes.T, sizes, strict=True):
+        if bound * size >= 1 << 63:
+            distinct, key = np.unique(key, return_inverse=True)
+            bound = len(distinct)
+        key, bound = key * size + column, bound * size
+    _, first, group = np.unique(key, return_index=True, return_inverse=True)
+    return codes[first], group
 
 
-def _metric(description: Description, columns: Columns, section: str) -> tuple[Ints, Any]:
-    """Fidelities Int[F] of a metric's columns and its losses Float[lines, F]; a single column has the fidelity 1."""
+def _placed(
+    description: Description, columns: Columns, config: Ints, configurations: int, wide: Sequence[Decimal]
+) -> _Places:
+    """Where the lines stand, each of the configuration `config` Int[lines]; two in one place are an error."""
+    column, repeats = description.column("fidelity"), description.values.get("repeat", {})
+    fidelity = np.zeros(columns.length, dtype=np.int64)
+    if column is not None:
+        wide, fidelity = columns.decimals(column)
+    if wide[0] < 0:
+        raise description.error(f"has a fidelity below 0: {wide[0]}")
+    fidelities, scale = _scaled(description, wide)
+    steps = len(fidelities) if column is not None else 1
+    slot = config * steps + fidelity
+    if "column" in repeats:
+        written = columns.distinct(repeats["column"], "categorical")[1]
+        first, row, again = _twice(slot * (1 + int(written.max())) + written)
+        if again:
+            raise HarnessError(
+                f"rows {first} and {row} of {columns.path} are the same configuration, fidelity and repeat "
+                f"({again:,} duplicates)."
+            )
+        key = config * (1 + int(written.max())) + written
+        distinct, of_line = np.unique(key, return_inverse=True)
+        repeat = _within(distinct // (1 + int(written.max())))[of_line]
+    elif repeats.get("rows"):
+        repeat = _within(slot)
+    else:
+        first, row, again = _twice(slot)
+        if again:
+            raise HarnessError(
+                f"rows {first} and {row} of {columns.path} are the same configuration and fidelity ({again:,} "
+                "duplicates), and no column tells repeats apart.",
+                "name it: [repeat] column = ...; where every row is a training of its own: [repeat] rows = true.",
+            )
+        repeat = np.zeros(columns.length, dtype=np.int64)
+    shape = (configurations, len(fidelities), 1 + int(repeat.max()))
+    return _Places(column is not None, config, fidelity, repeat, shape, fidelities, scale)
+
+
+def _twice(key: Ints) -> tuple[int, int, int]:
+    """The first two lines, from 1, that have the same `key` Int[lines], and how many lines repeat another."""
+    order = np.argsort(key, kind="stable")
+    again = order[1:][key[order[1:]] == key[order[:-1]]]
+    if not len(again):
+        return 0, 0, 0
+    row = int(again.min())
+    return int((key == key[row]).argmax()) + 1, row + 1, len(again)
+
+
+def _within(group: Ints) -> Ints:
+    """For each line its place among those of its group, in the order in which they stand, Int[lines]."""
+    order = np.argsort(group, kind="stable")
+    start = np.flatnonzero(np.diff(group[order], prepend=-1))
+    place = np.empty_like(group)
+    place[order] = np.arange(len(group)) - np.repeat(start, np.diff(start, append=len(group)))
+    return place
+
+
+def _scaled(description: Description, values: Sequence[Decimal]) -> tuple[Ints, int]:
+    """Fidelities as whole numbers Int[F] in units of `1 / scale`, the power of ten that makes all of them whole."""
+    scale = 10 ** max(0, *(-int(value.normalize().as_tuple().exponent) for value in values))
+    if max(values) * scale >= 1 << 53:
+        raise description.error("has fidelities of too many digits", "round them.")
+    return np.array([int(value * scale) for value in values], dtype=np.int64), scale
+
+
+def _metric(description: Description, columns: Columns, section: str) -> tuple[list[Decimal], Any]:
+    """Fidelities of a metric's columns and its losses Float[lines, F]; a single column has the fidelity 1."""
     pattern = description.column(section)
     if pattern is None:
-        return np.array([1]), None
+        return [Decimal(1)], None
     sign = -1.0 if section != "cost" and description.negated(section) else 1.0
     if "{" not in pattern:
-        return np.array([1]), sign * columns.numbers(pattern)[:, None]
+        return [Decimal(1)], sign * columns.numbers(pattern)[:, None]
     fidelities, names = columns.matching(pattern)
     return fidelities, sign * np.stack([columns.numbers(name) for name in names], axis=1)
 
 
-def _check_curves(
-    description: Description, columns: Columns, curves: Mapping[str, Any], fidelities: Ints, loss: Floats
-) -> None:
+def _check_curves(description: Description, columns: Columns, curves: Mapping[str, Any]) -> None:
     """Metrics have to fit together, and every loss needs a cost."""
     long = description.column("fidelity") is not None
+    fidelities, loss = curves["validation"]
     for section, (own, values) in curves.items():
         if values is None:
             continue
         last_only = section == "test" and values.shape[1] == 1
-        if not long and not last_only and not np.array_equal(own, fidelities):
+        if not long and not last_only and own != fidelities:
             raise description.error(
                 f"has other fidelities in [{section}] than in [validation]", "each needs the same curve columns."
             )
@@ -233,35 +375,56 @@ def _check_curves(
     if cost is not None:
         bad = np.argwhere(np.isfinite(loss) & ~(cost >= 0))
         if len(bad):
-            pattern = str(description.column("cost"))
-            name = re.sub(r"\{.*?\}", str(fidelities[bad[0, 1]]), pattern)
+            name = _name(description, columns, "cost", int(bad[0, 1]))
             raise columns.error(name, int(bad[0, 0]), "is not a number of seconds, though there is a loss")
 
 
-def _refuse_duplicates(columns: Columns, keys: Ints) -> None:
-    _, first, group = np.unique(keys, axis=0, return_index=True, return_inverse=True)
-    again = np.flatnonzero(first[group] != np.arange(len(keys)))
-    if len(again):
+def _name(description: Description, columns: Columns, section: str, fidelity: int) -> str:
+    """The column of a metric at a fidelity given by its index."""
+    pattern = str(description.column(section))
+    return columns.matching(pattern)[1][fidelity] if "{" in pattern else pattern
+
+
+def _check_entries(description: Description, columns: Columns, places: _Places, loss: Floats, cost: Floats) -> None:
+    """There are losses at the largest fidelity, and a training that goes on costs no less than before."""
+    if not np.isfinite(loss[:, -1]).any():
+        name = _name(description, columns, "validation", loss.shape[1] - 1)
+        at = f"column '{name}'"
+        if places.long:
+            at += f" at the largest {description.column('fidelity')}, {places.fidelities[-1] / places.scale:g},"
         raise HarnessError(
-            f"rows {first[group[again[0]]] + 1} and {again[0] + 1} of {columns.path} are the same configuration, "
-            f"fidelity and repeat ({len(again):,} duplicates).",
-            "name the column that tells repeats apart: [repeat] column = ...",
+            f"{columns.path}, {at} has no loss at all.", "leave that fidelity out until it has been computed."
+        )
+    if description.values.get("fidelity", {}).get("separate"):
+        return
+    before = np.fmax.accumulate(cost, axis=1)
+    falls = np.argwhere(cost < before)
+    if len(falls):
+        n, f, r = (int(i) for i in falls[0])
+        raise HarnessError(
+            columns.error(
+                _name(description, columns, "cost", f),
+                places.line(n, f, r),
+                f"is less than the {before[n, f, r]:g} of a smaller fidelity of this training",
+            ).message,
+            "[cost] counts from the start of a training: add up its parts; or, where each fidelity is a training of "
+            "its own: [fidelity] separate = true.",
         )
 
 
 def _ordered(loss: Floats, cost: Floats, test: Floats | None) -> dict[str, Floats]:
     """The metrics with the repeats that exist first, each in its place along the fidelities where that is possible."""
+    found = {"loss": loss, "cost": cost} | ({} if test is None else {"test": test})
+    if loss.shape[2] == 1:
+        return found
     order = np.broadcast_to(repeats_in_order(loss), loss.shape)
     order = np.take_along_axis(
         order, np.argsort(np.isnan(np.take_along_axis(loss, order, axis=2)), axis=2, kind="stable"), axis=2
     )
-    found = {"loss": np.take_along_axis(loss, order, axis=2), "cost": np.take_along_axis(cost, order, axis=2)}
-    if test is not None:
-        found["test"] = np.take_along_axis(test, order[:, -test.shape[1] :], axis=2)
-    return found
+    return {key: np.take_along_axis(full, order[:, -full.shape[1] :], axis=2) for key, full in found.items()}
 
 
-def _facts(description: Description, arrays: Mapping[str, Any]) -> Facts:
+def _facts(description: Description, arrays: Mapping[str, Any], scale: int) -> Facts:
     values = description.values
     mean_cost = float(np.nanmean(arrays["cost"][:, -1]))
 
@@ -269,6 +432,9 @@ def _facts(description: Description, arrays: Mapping[str, Any]) -> Facts:
         column = re.sub(r"_?\{.*?\}", "", str(description.column(section)))
         return f"{column}, negated" if description.negated(section) else column
 
+    axis = values.get("fidelity", {}).get("name") or description.column("fidelity") or "fidelity"
+    sampled = "a sample of its space: a proposal is answered by the nearest configuration that was trained"
+    splits = values.get("splits", "none given")
     return Facts(
         name=f"own/{values['name']}",
         title=values.get("title", values["name"]),
@@ -277,9 +443,9 @@ def _facts(description: Description, arrays: Mapping[str, Any]) -> Facts:
         licence=values.get("licence", "none given"),
         loss=words("validation"),
         cost=f"{description.column('cost')} (s)" if "cost" in values else "1 per evaluation: the table has no costs",
-        fidelity=values.get("fidelity", {}).get("name") or description.column("fidelity") or "fidelity",
+        fidelity=axis if scale == 1 else f"{axis} in 1/{scale}",
         budget=float(values.get("budget", 200 * mean_cost)),
-        splits=values.get("splits", "none given"),
+        splits=f"{splits}; {sampled}" if values.get("sampled") else splits,
         images=values.get("images", ""),
         test=words("test") if "test" in values else "",
         separate=values.get("fidelity", {}).get("separate", False),

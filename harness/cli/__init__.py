@@ -1,15 +1,21 @@
-"""The command `harness`. Data goes to stdout, progress and messages to stderr; bad input exits with 2."""
+"""The command `harness`. Data goes to stdout, progress and messages to stderr.
+
+Bad input exits with 2, a bug with 70.
+"""
 
 from __future__ import annotations
 
 import errno
+import io
 import sys
+import traceback
 from importlib import import_module
 from typing import NoReturn
 
 import click
 
 from harness import __version__
+from harness.__main__ import CRASH
 from harness.errors import HarnessError, unknown
 from harness.files import FULL
 
@@ -24,6 +30,7 @@ COMMANDS = {
     "data": "List, fetch, import, verify and remove tables.",
     "compare": "Compare algorithms: a table, tests, and sentences to quote.",
     "report": "Write a page about results: curves, ranks, tests, cells, provenance.",
+    "verify": "Check that stored results are what was written.",
     "predict": "Measure how good predictors are on a table.",
     "baseline": "Keep studies that later versions are held against.",
     "train": "Train architectures for real, those that studies found.",
@@ -65,6 +72,9 @@ def group() -> None:
 
 def main() -> NoReturn:
     """Entry point of the console script."""
+    if isinstance(getattr(sys.stdout, "buffer", None), io.RawIOBase):
+        # unbuffered, a disk that fills up cuts what is printed without a word: a raw file writes what it can
+        sys.stdout = open(sys.stdout.fileno(), "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     sys.exit(_status())
 
 
@@ -79,16 +89,30 @@ def _status() -> int:
         told = "interrupted. Finished shards are stored: the same command goes on from them."
         click.echo(str(interrupt) or told, err=True)
         return 130
-    except BrokenPipeError:
+    except OSError as error:
+        return _complain_of_system(error)
+    except (Exception, SystemExit) as error:
+        return _crashed(error)
+
+
+def _complain_of_system(error: OSError) -> int:
+    if isinstance(error, BrokenPipeError):
         sys.stdout = None  # the reader has gone; nothing is flushed to it at exit
         return 141
-    except OSError as error:
-        if error.errno not in _REFUSALS:
-            raise
-        if error.filename is None:
-            sys.stdout = None  # what is left in it cannot be printed either
-        what = "write" if error.filename is None else f"access {error.filename}"
-        return _complain(f"cannot {what}: {error.strerror}.", "free some space, or choose another place.")
+    if error.errno not in _REFUSALS:
+        return _crashed(error)
+    if error.filename is None:
+        sys.stdout = None  # what is left in it cannot be printed either
+    what = "write" if error.filename is None else f"access {error.filename}"
+    return _complain(f"cannot {what}: {error.strerror}.", "free some space, or choose another place.")
+
+
+def _crashed(error: BaseException) -> int:
+    """Show a bug with its traceback. Not with status 1: that is an answer of `harness regress`."""
+    traceback.print_exception(error)
+    reason = f"{type(error).__name__}: {error}".strip().removesuffix(":")
+    _complain(f"harness crashed: {reason}", "this is a bug of harness or of a plugin named in the traceback.")
+    return CRASH
 
 
 def _complain_of_usage(error: click.ClickException) -> int:
@@ -104,7 +128,12 @@ def _complain_of_usage(error: click.ClickException) -> int:
 
 
 def _complain(message: str, hint: str) -> int:
-    click.echo(f"error: {message}", err=True)
+    click.echo(f"error: {_plain(message)}", err=True)
     if hint:
-        click.echo(f"hint: {hint}", err=True)
+        click.echo(f"hint: {_plain(hint)}", err=True)
     return 2
+
+
+def _plain(text: str) -> str:
+    """Names in it may bring control characters, which a terminal or a log would obey."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

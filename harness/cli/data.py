@@ -14,7 +14,7 @@ from harness.cli.options import data_folder
 from harness.errors import HarnessError, unknown
 
 if TYPE_CHECKING:
-    from harness.benchmarks import Progress, Source
+    from harness.benchmarks import Family, Progress, Source
     from harness.benchmarks.imported import OfficialFile
 
 
@@ -32,7 +32,9 @@ def list_(as_json: bool) -> None:
     from harness.benchmarks import imported
     from harness.report import tables
 
-    rows = [_standing(name) for name in registry.family_names()]
+    rows = [_standing(*named) for named in registry.usable_families().items()]
+    for name, error in registry.broken(registry.BENCHMARKS).items():
+        click.echo(f"{name} is broken: {error.message}", err=True)
     if as_json:
         click.echo(json.dumps({"folder": str(imported.folder()), "benchmarks": rows}, indent=1))
         return
@@ -48,11 +50,10 @@ def _size(row: dict[str, Any]) -> str:
     return f"{row['official_gigabytes']:g} GB to get" if row["official_gigabytes"] else "–"
 
 
-def _standing(name: str) -> dict[str, Any]:
+def _standing(name: str, family: Family) -> dict[str, Any]:
     from harness import registry
     from harness.benchmarks import imported
 
-    family = registry.family(name)
     facts = next(iter(family.datasets.values()), None)
     here = [dataset for dataset in family.datasets if registry.present(f"{name}/{dataset}")]
     official = imported.manifest().get(family.source.name, ()) if family.source else ()
@@ -142,7 +143,7 @@ def remove(name: str) -> None:
 
     chosen = [table for table in imported.names() if table == name or table.startswith(f"{name}/")]
     if name in registry.sources():
-        families = [f for f in map(registry.family, registry.family_names()) if f.source and f.source.name == name]
+        families = [f for f in registry.usable_families().values() if f.source and f.source.name == name]
         stored = {f.source.stored(dataset) for f in families if f.source for dataset in f.datasets}
         chosen += sorted((stored & set(imported.names())) - set(chosen))
     if not chosen:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import inspect
 import json
+from collections.abc import Callable
 
 import click
 
 from harness.cli.options import OneOf, data_folder
+from harness.errors import HarnessError
 
 
 @click.command("list", short_help="List benchmarks, algorithms and predictors.")
@@ -21,13 +23,9 @@ def command(what: str | None, as_json: bool) -> None:
 
     found: dict[str, list[dict[str, str]]] = {}
     if what in (None, "algorithms"):
-        found["algorithms"] = [
-            {"name": name, "title": _first_line(registry.algorithm(name))} for name in registry.algorithm_names()
-        ]
+        found["algorithms"] = [_titled(name, registry.algorithm) for name in registry.algorithm_names()]
     if what in (None, "predictors"):
-        found["predictors"] = [
-            {"name": name, "title": _first_line(registry.predictor(name))} for name in registry.predictor_names()
-        ]
+        found["predictors"] = [_titled(name, registry.predictor) for name in registry.predictor_names()]
     if what in (None, "benchmarks"):
         short = {full: name for name, full in registry.families().items()}
         found["benchmarks"] = [
@@ -40,6 +38,9 @@ def command(what: str | None, as_json: bool) -> None:
                 "here": "yes" if registry.present(name) else "no",
             }
             for name, facts in registry.benchmark_facts().items()
+        ] + [
+            {"name": name, "short": "", "title": _broken(error), "loss": "", "test": "", "here": "broken"}
+            for name, error in registry.broken(registry.BENCHMARKS).items()
         ]
     if as_json:
         click.echo(json.dumps(found, indent=1))
@@ -51,5 +52,12 @@ def command(what: str | None, as_json: bool) -> None:
         click.echo("`harness data list` says how to get those that are not here.", err=True)
 
 
-def _first_line(factory: object) -> str:
-    return (inspect.getdoc(factory) or "").split("\n")[0].rstrip(".")
+def _titled(name: str, find: Callable[[str], object]) -> dict[str, str]:
+    try:
+        return {"name": name, "title": (inspect.getdoc(find(name)) or "").split("\n")[0].rstrip(".")}
+    except HarnessError as error:
+        return {"name": name, "title": _broken(error)}
+
+
+def _broken(error: HarnessError) -> str:
+    return f"broken: {error.message}"

@@ -70,16 +70,17 @@ def command(
     if seed < 0:
         raise HarnessError(f"the seed cannot be negative, got {seed}.")
     from harness.cli.run import parameters
+    from harness.spaces import published
     from harness.studies.store import TRAINED, ResultStore
     from harness.train import devices, recipes, searching
     from harness.train.images import load
     from harness.train.pool import Pool
-    from harness.train.search import Limits, Search, space_of
+    from harness.train.search import Limits, Search
 
     given = parameters(param, [algo], example="gpnas.startup=10")[algo]
     limits = Limits(math.inf if budget is None else budget, evals)
-    space_of(space)
-    used = recipes.chosen(recipe, "nb101" if space.startswith("1shot1") else space.partition("/")[0], images, epochs)
+    published(space)
+    used = recipes.chosen(recipe, published(space).kind, images, epochs)
     slots = devices.slots(device, workers)
     precision = devices.precision_of("auto", devices.device_of(slots[0]))
     loaded = load(images, data_root, used, devices.device_of("cpu"))

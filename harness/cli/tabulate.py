@@ -14,7 +14,7 @@ from harness.cli.options import Names, Processes, precision_option
 from harness.errors import HarnessError
 
 if TYPE_CHECKING:
-    from harness.train.architectures import Architecture
+    from harness.spaces.architecture import Architecture
     from harness.train.pool import Pool
     from harness.train.results import Job, Training
 
@@ -59,7 +59,7 @@ def command(
     precision: str,
     out: Path,
 ) -> None:
-    """Train cells of SPACE (nb201) on images, and write a table of them that every algorithm runs on.
+    """Train architectures of SPACE, such as nb201, on images, and write a table of them that every algorithm runs on.
 
     The table is NAME.parquet and NAME.toml in --out, with the learning curve of every training, its seconds and its
     test error; the path of the latter is printed, for `harness data import`. Trainings are files beside it: those that
@@ -68,6 +68,7 @@ def command(
     for option, value in (("epochs", epochs), ("repeats", repeats)):
         if value is not None and value < 1:
             raise HarnessError(f"{option} must be at least 1, got {value}.")
+    from harness.spaces import published
     from harness.studies.store import TRAINED
     from harness.train import devices, recipes, tabulate
     from harness.train import images as image_sets
@@ -75,8 +76,8 @@ def command(
     from harness.train.results import Job
 
     tabulate.check_space(space)
-    cells = _cells(arch, archs, only, sample, seed)
-    used = recipes.chosen(recipe, space, images, epochs)
+    cells = _cells(space, arch, archs, only, sample, seed)
+    used = recipes.chosen(recipe, published(space).kind, images, epochs)
     found = [devices.device_of(one) for one in device]
     exact = devices.precision_of(precision, found[0])
     loaded = image_sets.load(images, data_root, used, devices.device_of("cpu"))
@@ -100,7 +101,7 @@ def command(
     at = [str(found[i % len(found)]) for i in range(min(count, len(jobs)))]
     with Pool(images, data_root, used, at, exact, out / TRAINED) as pool:
         trainings = _train(jobs, pool, out / TRAINED)
-    path = tabulate.write(out, name, trainings, loaded, _said(ctx))
+    path = tabulate.write(out, name, space, trainings, loaded, _said(ctx))
     diverged = sum(training.curve.diverged for training in trainings)
     if diverged:
         click.echo(f"note: {diverged} trainings diverged: their entries are empty from there on.", err=True)
@@ -109,20 +110,19 @@ def command(
 
 
 def _cells(
-    arch: tuple[str, ...], archs: Path | None, only: list[str] | None, sample: int | None, seed: int
+    space: str, arch: tuple[str, ...], archs: Path | None, only: list[str] | None, sample: int | None, seed: int
 ) -> list[Architecture]:
-    from harness.benchmarks.nasbench201 import OPERATORS
     from harness.train import tabulate
 
     if not arch and archs is None:
-        return tabulate.cells(only or OPERATORS, sample, seed)
+        return tabulate.chosen(space, only, sample, seed)
     if only or sample is not None:
         raise HarnessError("cells are either listed or taken by --only and --sample.", "leave one out.")
     try:
         lines = [] if archs is None else archs.read_text().splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise HarnessError(f"cannot read {archs}: {error}.", "it takes a text file with a cell in each line.") from None
-    found = tabulate.listed([*arch, *filter(None, map(str.strip, lines))])
+    found = tabulate.listed(space, [*arch, *filter(None, map(str.strip, lines))])
     if not found:
         raise HarnessError(f"there is no cell in {archs}.", "write one in each line.")
     return found

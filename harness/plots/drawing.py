@@ -1,7 +1,7 @@
 """Architectures as drawings: where vertices and arrows lie in the plane, for figures and the report page alike.
 
-Vertices stand in topological order on a line, so that no edge passes one. Cells of NAS-Bench-201, whose operators are
-on edges, have four vertices in the plane and arrows for their operators.
+Vertices stand in topological order on a line, so that no edge passes one. Cells whose operators are on edges, as those
+of NAS-Bench-201, have their vertices in the plane, and arrows for their operators.
 """
 
 from __future__ import annotations
@@ -13,8 +13,6 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from harness.arrays import Ints
-from harness.benchmarks.nasbench201 import EDGES, OPERATORS
-from harness.benchmarks.nasbench201 import SPACE as NB201
 from harness.graphs import ABSENT, FIRST_OPERATOR, INPUT, OUTPUT, GraphView
 from harness.plots.style import COLOURS
 from harness.space import SearchSpace
@@ -22,8 +20,6 @@ from harness.space import SearchSpace
 GREY = "#777777"
 _INK = "#444444"
 
-_PLACES = ((0.0, 0.0), (1.0, 0.75), (2.0, -0.75), (3.0, 0.0))
-_BENDS = {(0, 3): 0.0, (0, 1): -0.1, (0, 2): 0.1, (1, 2): 0.0, (1, 3): -0.1, (2, 3): 0.1}
 _ARC = 0.45
 """The bend of an arc over vertices: over a distance of n it is so many halves of n high."""
 
@@ -68,20 +64,21 @@ class Drawing:
     strong: bool = False
 
 
-_ON_EDGES = dict(
-    zip(
-        OPERATORS[1:],
-        (Look(GREY, "--"), Look(COLOURS[0], "-"), Look(COLOURS[1], "-"), Look(COLOURS[2], ":")),
-        strict=True,
-    )
-)
-
-
 def keys(space: SearchSpace) -> dict[str, Look]:
     """How the operators of a space that has graphs are drawn."""
-    if space == NB201:
-        return _ON_EDGES
-    return {} if space.graphs is None else operators(space.graphs)
+    if space.graphs is None:
+        return {}
+    return operators(space.graphs) if space.graphs.layout is None else _on_edges(space)
+
+
+def _on_edges(space: SearchSpace) -> dict[str, Look]:
+    """How operators on edges are drawn: skips dashed and grey, pools dotted; an edge without operator is not."""
+    rest = cycle(COLOURS)
+    drawn = [name for name in map(str, space.parameters[0].values) if name != "none"]
+    return {
+        name: Look(GREY, "--") if name.startswith("skip") else Look(next(rest), ":" if "pool" in name else "-")
+        for name in drawn
+    }
 
 
 def operators(view: GraphView) -> dict[str, Look]:
@@ -93,18 +90,21 @@ def operators(view: GraphView) -> dict[str, Look]:
 def cell(space: SearchSpace, codes: Ints, *, plain: bool = False) -> Drawing:
     """The configuration `codes` Int[d] of a space that has graphs; `plain`: pruned, and operators all alike."""
     assert space.graphs is not None
-    if space != NB201:
+    layout = space.graphs.layout
+    if layout is None:
         return graph(space.graphs, codes, plain=plain)
-    looks = _ON_EDGES
+    looks = _on_edges(space)
+    names = [str(p.values[code]) for p, code in zip(space.parameters, codes.tolist(), strict=True)]
     if plain:
-        codes = np.where(space.graphs.of(codes[None]).operators[0, 1:-1] != ABSENT, codes, 0)
+        present = space.graphs.of(codes[None]).operators[0, 1:-1] != ABSENT
+        names = [name if there else "none" for name, there in zip(names, present, strict=True)]
         looks = {name: Look(GREY, "--") if name == "skip_connect" else Look("#222222", "-") for name in looks}
-    names = ("in", "1", "2", "out")
-    named = [(edge, OPERATORS[code]) for edge, code in zip(EDGES, codes.tolist(), strict=True)]
+    drawn = zip(layout.edges, layout.bends, names, strict=True)
+    x, y = zip(*layout.places, strict=True)
     return Drawing(
-        tuple(Vertex(x, y, name, "", "") for (x, y), name in zip(_PLACES, names, strict=True)),
-        tuple(Arrow(*edge, _BENDS[edge], name, looks[name]) for edge, name in named if name in looks),
-        (-0.4, 3.4, -1.1, 1.1),
+        tuple(Vertex(*at, name, "", "") for at, name in zip(layout.places, layout.vertices, strict=True)),
+        tuple(Arrow(*edge, bend, name, looks[name]) for edge, bend, name in drawn if name in looks),
+        (min(x) - 0.4, max(x) + 0.4, min(y) - 0.35, max(y) + 0.35),
         strong=True,
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from itertools import groupby
 from xml.etree.ElementTree import Element
 
@@ -52,15 +51,17 @@ def _graphs(benchmark: str) -> bool:
 
 
 def _again(report: Report, drawn: list[Incumbent]) -> list[str]:
-    files = [str(path) for path, outcome in report.studies.items() if any(outcome is one.outcome for one in drawn)]
-    results = report.results if len(files) == len(report.studies) else shlex.join(files)
-    return [f"harness plot {results} --figure cells -o cells.pdf"] if files else []
+    benchmarks = dict.fromkeys(one.outcome.study.benchmark for one in drawn)
+    only = f" --bench {','.join(benchmarks)}" if len(benchmarks) < len(report.groups) else ""
+    return [f"harness plot {report.results}{only} --figure cells -o cells.pdf"] if drawn else []
 
 
 def _card(found: Incumbent) -> Element:
     study = found.outcome.study
     where = paragraph(f"{study.benchmark}: {found.note}", class_="note")
-    return element("article", element("h3", study.label), svg(cell(found.space, found.codes)), where, class_="card")
+    return element(
+        "article", element("h3", found.outcome.label), svg(cell(found.space, found.codes)), where, class_="card"
+    )
 
 
 def svg(drawing: Drawing) -> Element:

@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Callable
 from xml.etree.ElementTree import Element
 
+from harness.analysis.comparable import completed
 from harness.analysis.comparison import Comparison, Duel, sentences
 from harness.report import commands
 from harness.report import comparison as comparison_table
@@ -28,7 +29,7 @@ def what_was_measured(report: Report) -> Section:
         for what, text in _rules(same[0]):
             said.setdefault(what, {}).setdefault(text, []).append(name)
     facts = [
-        ("algorithms", ", ".join(dict.fromkeys(o.study.label for o in report.outcomes))),
+        ("algorithms", ", ".join(dict.fromkeys(o.label for o in report.outcomes))),
         ("benchmarks", ", ".join(groups)),
         (
             "regret",
@@ -79,7 +80,8 @@ def ranks_over_time(report: Report) -> Section | None:
         return Section("ranks", "Average ranks", [paragraph(f"There are no average ranks: {report.ranks}")])
     plot = f"harness plot {report.results} --figure ranks"
     figures = [f"{plot} --kind {kind} -o ranks.pdf" for kind in report.comparisons]
-    return Section("ranks", "Average ranks", [element("div", _needs_script(), id="ranks-chart")], figures)
+    left = [paragraph(sentence, class_="note") for sentence in completed(report.outcomes)[1]]
+    return Section("ranks", "Average ranks", [element("div", _needs_script(), id="ranks-chart"), *left], figures)
 
 
 def _needs_script() -> Element:
@@ -157,7 +159,7 @@ def provenance(report: Report) -> Section:
         made = ", ".join(f"{name} {number}" for name, number in outcome.versions.items())
         told = [f"{facts['evaluations_mean']:,.1f}", f"{facts['finished_seeds']} of {facts['seeds']}"]
         seeds = f"{study.first}:{study.stop}"
-        rows.append([study.id, study.label, study.benchmark, seeds, *told, study.table[:12], study.source[:12], made])
+        rows.append([study.id, outcome.label, study.benchmark, seeds, *told, study.table[:12], study.source[:12], made])
     note = (
         "A study's id is the hash of everything that changes its numbers: the checksum of the table, that of the "
         "algorithm's code, parameters, seeds and rules. Evaluations are means over seeds; a seed ends early when "

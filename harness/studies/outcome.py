@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 
-from harness.arrays import Floats
+from harness import registry
+from harness.arrays import Floats, Ints
+from harness.errors import HarnessError
+from harness.rules import Rules
+from harness.studies.fronts import DEFINITION, Front, replay
 from harness.studies.study import Study
 from harness.table import Table
 from harness.trajectory import Trajectory
 
 Kind = Literal["val", "test"]
+_PLAIN = Rules(evals=1)
 
 
 @dataclass(frozen=True)
@@ -32,10 +37,21 @@ class Reference:
     optimum_definition: str
     test_optimum: float | None
 
+    @property
+    def row(self) -> str:
+        """`, row 6111`, or nothing where a front is the best."""
+        return f", row {self.optimum_row}" if self.optimum_row >= 0 else ""
+
     @classmethod
-    def of(cls, table: Table, report_fidelity: int | None = None) -> Reference:
-        """What regret at `report_fidelity`, a value and by default the largest, is measured against."""
-        facts, at = table.facts, table.position(report_fidelity)
+    def of(cls, table: Table, rules: Rules = _PLAIN) -> Reference:
+        """What regret by these rules is measured against: the best feasible loss or, of several objectives, the front.
+
+        The loss of a set of results is one minus its hypervolume then.
+        """
+        table = rules.feasible(table)
+        facts, at = table.facts, table.position(rules.report_fidelity)
+        if rules.objectives:
+            return cls._of_front(table, rules, at)
         best, test = table.optimum_at(at), table.test_optimum_at(at)
         return cls(
             title=facts.title,
@@ -50,6 +66,23 @@ class Reference:
             test_optimum=None if test is None else test.value,
         )
 
+    @classmethod
+    def _of_front(cls, table: Table, rules: Rules, at: int) -> Reference:
+        facts, names = table.facts, ", ".join(rules.objectives)
+        best, *test = _fronts(table, rules, at)
+        return cls(
+            title=f"{facts.title}: {names}",
+            loss=f"1 - hypervolume of {names}",
+            test=f"1 - hypervolume of {names}, with the {facts.test}" if test else "",
+            splits=facts.splits,
+            fidelity=facts.fidelity,
+            fidelities=tuple(int(f) for f in table.fidelities),
+            optimum=1.0 - best.hypervolume,
+            optimum_row=-1,
+            optimum_definition=f"that of the exact front of {len(best.rows)} configurations; hypervolume: {DEFINITION}",
+            test_optimum=1.0 - test[0].hypervolume if test else None,
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
@@ -57,7 +90,8 @@ class Outcome:
 
     `val_loss` and `test_loss` Float[E] are means over repeats at the reported fidelity, NaN for an invalid
     configuration and where the table has none. `wall_seconds` is the time that the simulation took, summed over
-    processes; `versions` of what made it.
+    processes; `versions` of what made it. `elsewhere` names the table whose losses these are where it is not the one
+    that was searched. `name` is what figures and tables call it, if not its study's label.
     """
 
     study: Study
@@ -67,20 +101,55 @@ class Outcome:
     test_loss: Floats
     wall_seconds: float
     versions: Mapping[str, str]
+    elsewhere: str = ""
+    name: str = ""
+
+    @property
+    def label(self) -> str:
+        """What figures and tables call it."""
+        return self.name or self.study.label
 
     @classmethod
     def of(
         cls, study: Study, table: Table, trajectory: Trajectory, wall: float, versions: Mapping[str, str]
     ) -> Outcome:
-        def true(mean: Floats | None) -> Floats:
-            if mean is None:
-                return np.full(len(trajectory.row), np.nan)
-            return np.where(trajectory.row < 0, np.nan, mean[trajectory.row])
+        val, test = _true(table, study.rules, trajectory, trajectory.row)
+        return cls(study, Reference.of(table, study.rules), trajectory, val, test, wall, versions)
 
-        report = study.rules.report_fidelity
-        at = table.position(report)
-        val, test = true(table.loss_at(at)), true(table.test_at(at))
-        return cls(study, Reference.of(table, report), trajectory, val, test, wall, versions)
+    def on(self, table: Table) -> Outcome:
+        """The picks of the runs as `table` measures them, which may be another than the one that was searched.
+
+        Times, evaluations and incumbents stay. Raises HarnessError if the configurations are of another space, or
+        `table` does not have the reported fidelity.
+        """
+        searched = self.study.load_table()
+        if table.space.parameters != searched.space.parameters:
+            raise HarnessError(
+                f"what {searched.name} found cannot be reported on {table.name}: that is a table of another space.",
+                "name a table of the same space.",
+            )
+        if self.study.rules.numbers and table.name != searched.name:
+            raise HarnessError(
+                f"what was found for {', '.join(self.study.rules.numbers)} cannot be reported on another table.",
+                "--on is for studies of one objective without constraints.",
+            )
+        run = self.trajectory
+        val, test = _true(table, self.study.rules, run, np.where(run.row < 0, -1, table.rows(searched.codes[run.row])))
+        reference = replace(Reference.of(table, self.study.rules), fidelities=self.reference.fidelities)
+        elsewhere = table.name if table.name != self.study.benchmark else ""
+        return replace(self, reference=reference, val_loss=val, test_loss=test, elsewhere=elsewhere)
+
+    def renewed(self) -> Outcome:
+        """With the test losses that its table has gained since the study was stored, if it has."""
+        facts = registry.benchmark_facts().get(self.study.benchmark)
+        if self.reference.test_optimum is not None or facts is None or not facts.test:
+            return self
+        return self.on(self.study.load_table())
+
+    @property
+    def benchmark(self) -> str:
+        """What the losses are of: the benchmark, or another table that its picks are reported on."""
+        return f"{self.elsewhere} of {self.study.benchmark}" if self.elsewhere else self.study.benchmark
 
     @property
     def end(self) -> float:
@@ -111,6 +180,39 @@ class Outcome:
         return padded[at]
 
 
+def reported(outcomes: Sequence[Outcome], benchmark: str | None) -> list[Outcome]:
+    """The outcomes as they are or, with a `benchmark`, their picks `on` its table. Raises HarnessError like `on`."""
+    if benchmark is None:
+        return [*outcomes]
+    table = registry.benchmark(benchmark)
+    return [outcome.on(table) for outcome in outcomes]
+
+
+def _true(table: Table, rules: Rules, run: Trajectory, row: Ints) -> tuple[Floats, Floats]:
+    """Validation and test losses of results of the rows Int[E] (-1 for none), Float[E] each; NaN where absent.
+
+    Means over repeats; of several objectives, one minus the hypervolume of what the seed holds from that result on.
+    """
+    table = rules.feasible(table)
+    at = table.position(rules.report_fidelity)
+    absent = np.full(len(row), np.nan)
+    if rules.objectives:
+        shares = replay(table, rules, run, *_fronts(table, rules, at))
+        val, test = [*(1.0 - share for share in shares), absent][:2]
+        return val, test
+    val, test = (
+        absent if mean is None else np.where(row < 0, np.nan, mean[row])
+        for mean in (table.loss_at(at), table.test_at(at))
+    )
+    return val, test
+
+
+def _fronts(table: Table, rules: Rules, at: int) -> list[Front]:
+    """The front of validation losses and, where the loss is an objective with a test metric, that of test losses."""
+    kinds = [False, True] if table.primary in rules.objectives and table.test_at(at) is not None else [False]
+    return [Front.of(table, rules.objectives, at, test=test) for test in kinds]
+
+
 def moments(values: Floats) -> tuple[Floats, Floats]:
     """Mean and standard error of the mean over seeds of `values` Float[S, G]; NaN where a seed has no value yet."""
     seeds = len(values)
@@ -130,7 +232,7 @@ def summary(outcome: Outcome, time: float | None = None) -> dict[str, Any]:
     test, test_sem = (m[0] for m in moments(outcome.regret("test", at)))
     study, run = outcome.study, outcome.trajectory
     return {
-        "benchmark": study.benchmark,
+        "benchmark": outcome.benchmark,
         "algorithm": study.algorithm,
         "params": dict(study.params),
         "study": study.id,
@@ -153,7 +255,7 @@ def summary(outcome: Outcome, time: float | None = None) -> dict[str, Any]:
         "test_regret_mean": number(test),
         "test_regret_sem": number(test_sem),
         "test_loss_mean": number(outcome.loss("test", at).mean()),
-        "evaluations_mean": run.evaluations_by(time),
+        "evaluations_mean": number(run.evaluations_by(time)),
         "finished_seeds": int(run.finished.sum()),
         "wall_seconds": outcome.wall_seconds,
     }
@@ -169,7 +271,7 @@ def per_seed_rows(outcome: Outcome, time: float | None = None) -> list[dict[str,
         test = float(outcome.test_loss[i]) if found else math.nan
         rows.append(
             {
-                "benchmark": outcome.study.benchmark,
+                "benchmark": outcome.benchmark,
                 "algorithm": outcome.study.algorithm,
                 "study": outcome.study.id,
                 "seed": seed,

@@ -14,7 +14,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from harness.train.gpnas_cell import Cell, cells_of
+from harness.spaces.gpnas_cell import Cell, cells_of
 from harness.train.skeleton import DropPath, Shape, Skeleton
 
 _ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {"selu": nn.SELU, "relu": nn.ReLU, "elu": nn.ELU, "tanh": nn.Tanh}

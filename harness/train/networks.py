@@ -14,13 +14,14 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from harness.benchmarks.formats.content import extra
-from harness.benchmarks.formats.nasbench201 import codes as edge_codes
-from harness.benchmarks.nasbench101_cells import OPERATORS as CELL_OPERATORS
-from harness.benchmarks.nasbench101_cells import VERTICES
-from harness.benchmarks.nasbench201 import EDGES, OPERATORS
 from harness.errors import HarnessError
-from harness.train import gpnas_networks
-from harness.train.architectures import Architecture, cell_of
+from harness.spaces import published, resolve
+from harness.spaces.architecture import Architecture
+from harness.spaces.nasbench101 import cell_of
+from harness.spaces.nasbench101_cells import OPERATORS as CELL_OPERATORS
+from harness.spaces.nasbench101_cells import VERTICES
+from harness.spaces.nasbench201 import EDGES, OPERATORS
+from harness.spaces.nasbench201 import codes as edge_codes
 from harness.train.skeleton import DropPath, Shape, Skeleton
 
 NODES = 4
@@ -30,18 +31,16 @@ def build(architecture: Architecture, shape: Shape, *, colours: int, classes: in
     """The network of `architecture` for images Float[n, colours, h, w]; it gives logits Float[n, classes].
 
     In training a network with an auxiliary head gives a pair, the head's logits second. Weights come from torch's
-    global random state.
+    global random state. Raises HarnessError if networks of this space cannot have this shape.
     """
-    if architecture.space == "nb101":
-        if shape.auxiliary or shape.stem != "small":
-            raise HarnessError(
-                "networks of NAS-Bench-101 have neither an auxiliary head nor a stem for large images.",
-                "choose another recipe, such as nb101.",
-            )
-        return _nb101(architecture.text, shape, colours, classes)
-    if architecture.space == "gpnas-cell":
-        return gpnas_networks.network(architecture.text, shape, colours=colours, classes=classes)
-    codes = edge_codes(architecture.text)
+    make = resolve(published(architecture.space).networks)
+    network: nn.Module = make(architecture.text, shape, colours=colours, classes=classes)
+    return network
+
+
+def nb201(text: str, shape: Shape, *, colours: int, classes: int) -> nn.Module:
+    """The network of a cell of NAS-Bench-201."""
+    codes = edge_codes(text)
     return Skeleton(
         lambda channels, drop: Cell(codes, channels, drop),
         lambda incoming, outgoing, _: Reduction(incoming, outgoing),
@@ -127,12 +126,17 @@ class Reduction(nn.Module):
         return out
 
 
-def _nb101(text: str, shape: Shape, colours: int, classes: int) -> nn.Module:
-    """The network of NAS-Bench-101: a stem of `channels`, three stacks of `cells` cells.
+def nb101(text: str, shape: Shape, *, colours: int, classes: int) -> nn.Module:
+    """The network of a cell of NAS-Bench-101: a stem of `channels`, three stacks of `cells` cells.
 
     The package keeps scalar parameters in place of absent operators and asks for the share of a batch that running
     averages keep where torch asks for the share that they take; the former are taken out, the latter set.
     """
+    if shape.auxiliary or shape.stem != "small":
+        raise HarnessError(
+            "networks of NAS-Bench-101 have neither an auxiliary head nor a stem for large images.",
+            "choose another recipe, such as nb101.",
+        )
     model = extra("nasbench_pytorch.model", "nasbench-pytorch", "train", need="a cell of NAS-Bench-101")
     adjacency, ops = cell_of(text)
     used = [0, *(v for v in range(1, VERTICES - 1) if adjacency[v].any()), VERTICES - 1]

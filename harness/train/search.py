@@ -6,10 +6,8 @@ go on from their checkpoints; the best are trained to the recipe's end.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
@@ -19,12 +17,14 @@ import numpy as np
 from harness import registry
 from harness.algorithm import Algorithm, Factory, Problem
 from harness.arrays import Ints
-from harness.errors import HarnessError, unknown
+from harness.errors import HarnessError
 from harness.params import resolve
 from harness.rng import Streams
 from harness.space import SearchSpace
+from harness.spaces import published
+from harness.spaces.architecture import Architecture
+from harness.studies.records import identity
 from harness.studies.study import source_of
-from harness.train.architectures import SPACES, Architecture
 from harness.train.images import ImageSet
 from harness.train.recipes import Recipe
 from harness.train.results import Job
@@ -109,7 +109,7 @@ class Search:
     @cached_property
     def id(self) -> str:
         """Twelve hexadecimal digits of the hash of the canonical JSON."""
-        return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()[:12]
+        return identity(self.to_json())
 
     def to_json(self) -> dict[str, Any]:
         own = {field.name: getattr(self, field.name) for field in fields(self)}
@@ -125,12 +125,12 @@ class Search:
     @property
     def codes(self) -> SearchSpace:
         """The space as the algorithm sees it."""
-        return space_of(self.space)[0]
+        return published(self.space).space
 
     def text(self, codes: Ints) -> str:
         """The architecture that codes Int[d] stand for, empty if there is none."""
         try:
-            return space_of(self.space)[1](codes).text
+            return Architecture.at(self.space, codes).text
         except ValueError:
             return ""
 
@@ -138,13 +138,6 @@ class Search:
         """The whole training of an architecture, of which a child's is the beginning."""
         seed = self.recipe.repeats(self.seed + 1)[self.seed]
         return Job(architecture, self.images, self.checksum, self.recipe, seed, self.precision)
-
-
-def space_of(name: str) -> tuple[SearchSpace, Callable[[Ints], Architecture]]:
-    """The space called `name`, and what makes architectures of its codes. Raises HarnessError if there is none."""
-    if name not in SPACES:
-        raise unknown("search space", name, SPACES)
-    return SPACES[name]
 
 
 def early(recipe: Recipe) -> int:

@@ -11,8 +11,8 @@ import numpy as np
 
 from harness.algorithm import Results
 from harness.errors import HarnessError
+from harness.spaces.architecture import Architecture
 from harness.train import results, search_log
-from harness.train.architectures import Architecture
 from harness.train.pool import Pool
 from harness.train.results import Curve, Job, Training
 from harness.train.search import Limits, Search

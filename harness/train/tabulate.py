@@ -1,13 +1,14 @@
-"""New tables: cells of NAS-Bench-201 trained on one's own images, in the form of tables of one's own.
+"""New tables: architectures of a published space trained on one's own images, in the form of tables of one's own.
 
-A table is a Parquet file of long rows, one for each cell, repeat and epoch, and the TOML file that describes it to
-`harness data import` (docs/your-own-table.md).
+A table is a Parquet file of long rows, one for each architecture, repeat and epoch, and the TOML file that describes it
+to `harness data import` (docs/your-own-table.md).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import version
@@ -18,14 +19,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from harness.benchmarks.formats.nasbench201 import codes as edge_codes
-from harness.benchmarks.nasbench201 import OPERATORS, SPACE
+from harness.arrays import Ints
 from harness.benchmarks.own_convert import NAME
 from harness.errors import HarnessError, unknown
 from harness.files import whole
 from harness.rng import Streams
+from harness.space import Parameter
+from harness.spaces import names, published
+from harness.spaces.architecture import Architecture
 from harness.train import incumbents, results
-from harness.train.architectures import Architecture
 from harness.train.images import ImageSet
 from harness.train.pool import Pool
 from harness.train.results import Job, Training
@@ -34,46 +36,72 @@ KEY = b"nas_harness_tabulate"
 """The key of the footer under which a table says, as JSON, how it was made."""
 
 _CONTINUOUS = ("train_loss", "val_loss", "seconds")
+_HERE = np.zeros(1, dtype=np.int64)
+_LISTED = 1 << 20
+"""Architectures of which a sample has each once; of more, it is drawn with replacement, and each kept once."""
 
 
 def check_space(name: str) -> None:
-    """Raise HarnessError unless cells of the space can be tabulated."""
-    if name in ("nb101", "1shot1"):
+    """Raise HarnessError unless architectures of the space can be tabulated."""
+    able = [known for known in names() if published(known).codes is not None]
+    if name not in names():
+        raise unknown("search space", name, able)
+    if name not in able:
         raise HarnessError(
-            f"cells of {name} cannot be tabulated, only those of nb201.",
+            f"cells of {name} cannot be tabulated, only those of {', '.join(able)}.",
             "train single cells: harness train --arch",
         )
-    if name != "nb201":
-        raise unknown("search space", name, ["nb201"])
 
 
-def cells(operators: Sequence[str] = OPERATORS, sample: int | None = None, seed: int = 0) -> list[Architecture]:
-    """All cells of NAS-Bench-201 that have these operators only, or a random `sample` of them.
+def chosen(
+    space: str, operators: Sequence[str] | None = None, sample: int | None = None, seed: int = 0
+) -> list[Architecture]:
+    """All architectures of a space that have these operators only, or a random `sample` of them.
 
-    Raises HarnessError for an unknown operator, or more cells than there are.
+    Raises HarnessError for an unknown operator, or more architectures than there are, or than can be listed.
     """
-    for name in operators:
-        if name not in OPERATORS:
-            raise unknown("operator of nb201", name, OPERATORS)
-    kept = np.array(sorted({OPERATORS.index(name) for name in operators}))
-    shape = (len(kept),) * SPACE.dimensions
-    codes = kept[np.stack(np.unravel_index(np.arange(len(kept) ** SPACE.dimensions), shape), axis=1)]
-    if sample is not None:
-        if not 0 < sample <= len(codes):
-            raise HarnessError(
-                f"there are {len(codes):,} cells of these operators: a sample cannot be {sample:,}.",
-                f"give --sample from 1 to {len(codes)}, or leave it out for all.",
-            )
-        draws = Streams(np.array([seed]), "tabulate").uniform(len(codes), np.zeros(1, dtype=np.int64))[0]
-        codes = codes[np.sort(np.argsort(draws, kind="stable")[:sample])]
-    return [Architecture.nb201(row) for row in codes]
+    parameters = published(space).space.parameters
+    every = list(dict.fromkeys(str(value) for p in parameters for value in p.values))
+    for name in operators or ():
+        if name not in every:
+            raise unknown(f"operator of {space}", name, every)
+    kept = [_kept(p, operators) for p in parameters]
+    count = math.prod(map(len, kept))
+    streams = Streams(np.array([seed]), "tabulate")
+    if sample is not None and not 0 < sample <= count:
+        raise HarnessError(
+            f"there are {count:,} cells of these operators: a sample cannot be {sample:,}.",
+            f"give --sample from 1 to {count}, or leave it out for all.",
+        )
+    if count > _LISTED:
+        if sample is None or sample > _LISTED:
+            raise HarnessError(f"there are {count:,} architectures of {space}.", "take a random --sample of them.")
+        draws = streams.uniform(sample * len(kept), _HERE).reshape(sample, -1)
+        codes = (draws * [len(values) for values in kept]).astype(np.int64)
+    else:
+        codes = np.stack(np.unravel_index(np.arange(count), [len(values) for values in kept]), axis=1)
+        if sample is not None:
+            draws = streams.uniform(count, _HERE)[0]
+            codes = codes[np.sort(np.argsort(draws, kind="stable")[:sample])]
+    rows = np.stack([values[column] for values, column in zip(kept, codes.T, strict=True)], axis=1)
+    return list(dict.fromkeys(Architecture.at(space, row) for row in rows))
 
 
-def listed(texts: Iterable[str]) -> list[Architecture]:
-    """The cells of NAS-Bench-201 that are written as `texts`, or rows of a table, each once."""
+def _kept(parameter: Parameter, operators: Sequence[str] | None) -> Ints:
+    """The codes of a parameter's values that are among `operators`; all where none of them is."""
+    codes = [code for code, value in enumerate(parameter.values) if operators and str(value) in operators]
+    return np.array(codes or range(len(parameter.values)))
+
+
+def listed(space: str, texts: Iterable[str]) -> list[Architecture]:
+    """The architectures of a space that are written as `texts`, or rows of a table, each once."""
     found = dict.fromkeys(incumbents.named(text)[0] for text in texts)
     for architecture in found:
-        check_space(architecture.space)
+        if architecture.space != published(space).kind:
+            raise HarnessError(
+                f"cells of {architecture.space} cannot be tabulated, only those of {space}.",
+                "train single cells: harness train --arch",
+            )
     return [*found]
 
 
@@ -122,8 +150,8 @@ def train(jobs: Sequence[Job], pool: Pool, folder: Path, told: Callable[[Trainin
     return [found[job] for job in jobs]
 
 
-def write(folder: Path, name: str, trainings: Sequence[Training], images: ImageSet, command: str) -> Path:
-    """Write the table `name` of `trainings`, which `command` made; the path of its TOML file.
+def write(folder: Path, name: str, space: str, trainings: Sequence[Training], images: ImageSet, command: str) -> Path:
+    """Write the table `name` of `trainings` in a space, which `command` made; the path of its TOML file.
 
     Raises HarnessError if it cannot be written, or every training diverged.
     """
@@ -142,7 +170,9 @@ def write(folder: Path, name: str, trainings: Sequence[Training], images: ImageS
         "versions": trainings[0].facts["versions"],
     }
     assert images.valid is not None
-    table = _columns(trainings, len(images.valid), len(images.test)).replace_schema_metadata({KEY: json.dumps(made)})
+    table = _columns(space, trainings, len(images.valid), len(images.test)).replace_schema_metadata(
+        {KEY: json.dumps(made)}
+    )
     plain = [column for column in table.column_names if column not in _CONTINUOUS]
     with whole(target) as temporary, temporary.open("wb") as file:
         pq.write_table(
@@ -157,12 +187,12 @@ def write(folder: Path, name: str, trainings: Sequence[Training], images: ImageS
         os.fsync(file.fileno())
     described = {
         "name": name,
-        "title": f"{cells:,} cells of NAS-Bench-201 on {images.name}, {recipe.epochs} epochs",
+        "title": f"{cells:,} cells of {published(space).title} on {images.name}, {recipe.epochs} epochs",
         "citation": f"measured by {versions}: {command}",
         "file": target.name,
         "splits": images.words,
         "images": images.name,
-        "space": "nb201",
+        "space": space,
     }
     with whole(target.with_suffix(".toml")) as temporary:
         temporary.write_text("".join(f"{key} = {_quoted(value)}\n" for key, value in described.items()) + _SECTIONS)
@@ -188,14 +218,16 @@ column = "seed"
 """
 
 
-def _columns(trainings: Sequence[Training], valid: int, test: int) -> pa.Table:
+def _columns(space: str, trainings: Sequence[Training], valid: int, test: int) -> pa.Table:
     """Long rows. Errors are exact shares of the `valid` and `test` images; what diverged has none, nor a loss."""
-    parts: dict[str, list[Any]] = {}
+    of, parts = published(space), dict[str, list[Any]]()
+    assert of.codes is not None
     for training in trainings:
         curve, epochs = training.curve, len(training.curve.lr)
         tested = np.full(epochs, np.nan)
         tested[-1] = _share(1.0 - curve.test_accuracy, test)
-        edges = dict(zip((p.name for p in SPACE.parameters), edge_codes(training.job.architecture.text), strict=True))
+        codes = of.codes(training.job.architecture.text).tolist()
+        edges = dict(zip((p.name for p in of.space.parameters), codes, strict=True))
         columns = {
             **{edge: np.full(epochs, code, dtype=np.int8) for edge, code in edges.items()},
             "seed": np.full(epochs, training.job.seed),
@@ -209,7 +241,7 @@ def _columns(trainings: Sequence[Training], valid: int, test: int) -> pa.Table:
         for name, values in columns.items():
             parts.setdefault(name, []).append(values)
     joined = {name: pa.array(np.concatenate(values), from_pandas=True) for name, values in parts.items()}
-    for p in SPACE.parameters:
+    for p in of.space.parameters:
         joined[p.name] = pa.DictionaryArray.from_arrays(joined[p.name], pa.array(p.values))
     return pa.table(joined)
 

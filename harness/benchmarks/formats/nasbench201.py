@@ -33,6 +33,7 @@ from numpy.typing import NDArray
 
 from harness.benchmarks.formats.content import FormatError, Progress, describe, require_file
 from harness.benchmarks.formats.safe_pickle import load
+from harness.spaces.nasbench201 import codes
 
 __all__ = [
     "DATASETS",
@@ -41,7 +42,6 @@ __all__ = [
     "Curve",
     "NasBench201",
     "Trainings",
-    "codes",
     "read",
 ]
 
@@ -119,15 +119,6 @@ def read(
     if not isinstance(root, dict) or not {"meta_archs", "arch2infos"} <= root.keys():
         raise FormatError(f"{path} is a torch.save file of something else; {_HINT}.")
     return collector.table(root["meta_archs"], architectures, path)
-
-
-def codes(architecture: str) -> tuple[int, ...]:
-    """Operation codes on `EDGES` of a string such as `|none~0|+|none~0|none~1|+|...|`."""
-    nodes = [node.strip("|").split("|") for node in architecture.split("+")]
-    names, sources = zip(*(edge.split("~") for node in nodes for edge in node), strict=True)
-    if [len(node) for node in nodes] != [1, 2, 3] or "".join(sources) != "001012":
-        raise ValueError(f"{architecture!r} is not a cell of four nodes")
-    return tuple(OPERATIONS.index(name) for name in names)
 
 
 @dataclass(frozen=True)

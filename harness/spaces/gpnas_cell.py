@@ -16,8 +16,9 @@ from itertools import permutations, product
 import numpy as np
 
 from harness.arrays import Bools, Ints
-from harness.graphs import FIRST_OPERATOR, Graphs, GraphView, by_columns, pruned
-from harness.space import Parameter, SearchSpace
+from harness.graphs import FIRST_OPERATOR, Graphs, GraphView, pruned
+from harness.space import Parameter, SearchSpace, by_columns
+from harness.spaces import Published
 
 OPERATORS = (
     "identity",
@@ -130,6 +131,8 @@ def canonical(text: str) -> str:
 
 def cells_of(text: str) -> tuple[Cell, Cell]:
     """The normal and the reduction cell of an architecture written as text. Raises ValueError if it is none."""
+    if not text.startswith(PREFIX):
+        raise ValueError(f"'{text}' does not begin with {PREFIX}")
     normal, reduction = text.removeprefix(PREFIX).split(":")
     return _parsed(normal), _parsed(reduction)
 
@@ -179,3 +182,14 @@ def _canonical(labels: list[str], edges: list[tuple[int, int]]) -> Cell:
 
 def _printed(cells: list[Cell]) -> str:
     return PREFIX + ":".join(f"{','.join(labels)};{','.join(f'{i}-{j}' for i, j in edges)}" for labels, edges in cells)
+
+
+published = Published(
+    kind="gpnas-cell",
+    title="GPNAS's generalised cells",
+    space=SPACE,
+    write=text_of,
+    read=canonical,
+    example="gpnas-cell:relu.conv_3x3.gauss,selu.max_pool_3x3;0-1,1-2:elu.identity;0-1",
+    networks="harness.train.gpnas_networks:network",
+)

@@ -1,0 +1,28 @@
+"""Numbers of public repositories in Parquet files, which `bench/embed.py` made; NOTICE.md has sources and licences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from harness.arrays import Floats
+
+
+def columns(file: str, names: Sequence[str]) -> dict[str, Floats]:
+    """The columns `names` of `<file>.parquet`, Float[N] each."""
+    table = pq.read_table(Path(__file__).parent / f"{file}.parquet", columns=[*names])
+    return {name: table.column(name).to_numpy().astype(np.float64) for name in names}
+
+
+def column(file: str, name: str) -> Callable[[], Floats]:
+    """Reads one column when it is asked for."""
+    return lambda: columns(file, [name])[name]
+
+
+def names(file: str) -> list[str]:
+    """The columns that `<file>.parquet` has."""
+    found: list[str] = pq.read_schema(Path(__file__).parent / f"{file}.parquet").names
+    return found
