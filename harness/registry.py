@@ -21,7 +21,7 @@ ALGORITHMS = "nas_harness.algorithms"
 BENCHMARKS = "nas_harness.benchmarks"
 LIBRARIES = "nas_harness.libraries"
 PREDICTORS = "nas_harness.predictors"
-_KINDS = {ALGORITHMS: "algorithm", BENCHMARKS: "benchmark", PREDICTORS: "predictor"}
+_KINDS = {ALGORITHMS: "algorithm", BENCHMARKS: "benchmark", LIBRARIES: "library", PREDICTORS: "predictor"}
 
 
 _Points = tuple[EntryPoint, ...]
@@ -63,12 +63,13 @@ def library_names() -> list[str]:
 
 def library(name: str) -> Library:
     """The package called `name`. Raises HarnessError like `algorithm`."""
-    found: Library = _plugin(LIBRARIES, "library", name)
+    found: Library = _plugin(LIBRARIES, name)
     return found
 
 
 @cache
 def _of_library(name: str, optimizer: str) -> Factory:
+    """`library:optimizer`."""
     return library(name).optimizer(optimizer)
 
 
@@ -139,7 +140,7 @@ def _plugin(group: str, name: str) -> Any:
 
 
 def broken(group: str) -> dict[str, HarnessError]:
-    """The plugins of a group (`ALGORITHMS`, `BENCHMARKS`, `PREDICTORS`) that cannot be used, and why."""
+    """The plugins of a group (`ALGORITHMS`, `BENCHMARKS`, `LIBRARIES`, `PREDICTORS`) that cannot be used, and why."""
     found = {name: _loaded(points, _KINDS[group]) for name, points in _found(group).items()}
     return {name: plugin for name, plugin in found.items() if isinstance(plugin, HarnessError)}
 
@@ -233,8 +234,10 @@ def _loaded(points: _Points, kind: str) -> Any:
         return HarnessError(f"the {kind} '{point.name}' is in {owners}.", "remove one of them, or ask it to rename.")
     try:
         plugin = _import(point, kind)
-        fits = isinstance(plugin, Family) if kind == "benchmark" else callable(plugin)
-        expected = "a harness.benchmarks.Family" if kind == "benchmark" else "callable"
+        fits, expected = {
+            "benchmark": (isinstance(plugin, Family), "a harness.benchmarks.Family"),
+            "library": (callable(getattr(plugin, "optimizer", None)), "a library with `optimizer`"),
+        }.get(kind, (callable(plugin), "callable"))
         reason = "" if fits else f"is not {expected} but {type(plugin).__name__}: {point.value}"
         if fits and kind == "benchmark":
             reason = _misfit(plugin)
