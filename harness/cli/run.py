@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli.options import Names, OneOf, Processes, Seeds, data_folder
-from harness.errors import HarnessError, unknown
+from harness.errors import HarnessError, PluginError, unknown
 
 if TYPE_CHECKING:
     from harness.studies.run import Work
@@ -146,12 +146,17 @@ def parameters(
 def execute(studies: Sequence[Any], store: ResultStore, processes: int | None, work: Work | None = None) -> list[Path]:
     """Bring to the store the studies that it does not have yet, with a bar for each; the paths of all.
 
-    They are of algorithms, or of what `work` makes something of.
+    They are of algorithms, or of what `work` makes something of. Where a plugin fails, the others go on, and the
+    command ends with status 1.
     """
     from harness.report import tables
     from harness.studies.run import run
 
     present = {study.id for study in studies if store.complete(study)}
     with tables.progress(studies, present) as progress:
-        run(studies, store, processes=processes or len(os.sched_getaffinity(0)), progress=progress, work=work)
+        try:
+            run(studies, store, processes=processes or len(os.sched_getaffinity(0)), progress=progress, work=work)
+        except PluginError as error:
+            error.status = 1
+            raise
     return [store.path(study) for study in studies]

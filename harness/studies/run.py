@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, MutableSequence, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, CancelledError, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from functools import partial
 from importlib.metadata import version
@@ -21,6 +21,7 @@ import numpy as np
 
 from harness import registry
 from harness.driven import drive
+from harness.errors import HarnessError, PluginError
 from harness.local import Local
 from harness.simulation import simulate
 from harness.studies.outcome import Outcome
@@ -46,7 +47,8 @@ def run(
     `work` makes of a study and a shard of its seeds what the store takes: simulated trajectories by default.
 
     `progress` is called with a study and the done share of its seeds in [0, 1]. Killed or interrupted at any moment,
-    the same call goes on from the shards that were stored.
+    the same call goes on from the shards that were stored. Raises PluginError for studies that failed, when all others
+    are done.
     """
     started = [study for study in studies if not store.complete(study)]
     tasks = [(study, shard) for study in started for shard in store.missing(study)]
@@ -67,9 +69,21 @@ def run(
         finish(study)
     report()
     execute = _in_pool if processes > 1 else _here
-    for i in execute(tasks, store, work or _simulated, shares, report, processes):
+    failed: dict[str, PluginError] = {}
+    for i in execute(tasks, store, work or _simulated, shares, report, processes, failed):
         finish(tasks[i][0])
         report()
+    if failed:
+        raise _together([*failed.values()])
+
+
+def _together(errors: Sequence[PluginError]) -> PluginError:
+    """Several errors as one, a line each."""
+    if len(errors) == 1:
+        return errors[0]
+    together = PluginError("\n".join(error.message for error in errors), errors[0].hint, subject="")
+    together.__cause__ = ExceptionGroup("studies that failed", errors)
+    return together
 
 
 def _here(
@@ -79,15 +93,22 @@ def _here(
     shares: MutableSequence[float],
     report: Callable[[], None],
     _: int,
+    failed: dict[str, PluginError],
 ) -> Iterator[int]:
-    """Run the tasks one after another; yields the number of each when it is stored."""
+    """Run the tasks one after another; yields the number of each when it is stored, or fills in why it `failed`."""
 
     def done(i: int, share: float) -> None:
         shares[i] = share
         report()
 
     for i, task in enumerate(tasks):
-        store.add(work(*task, partial(done, i)))
+        if task[0].id in failed:
+            continue
+        try:
+            store.add(work(*task, partial(done, i)))
+        except PluginError as error:
+            failed[task[0].id] = error
+            continue
         done(i, 1.0)
         yield i
 
@@ -99,8 +120,9 @@ def _in_pool(
     shares: MutableSequence[float],
     report: Callable[[], None],
     processes: int,
+    failed: dict[str, PluginError],
 ) -> Iterator[int]:
-    """Run the tasks in worker processes; yields the number of each when it is stored."""
+    """Run the tasks in worker processes; yields the number of each when it is stored, or says why it `failed`."""
     context = multiprocessing.get_context("spawn")
     adopted = registry.adopted(str(getattr(study, "algorithm", "")) for study, _ in tasks)
     executor = ProcessPoolExecutor(processes, context, initializer=_start_worker, initargs=(shares, adopted))
@@ -111,8 +133,18 @@ def _in_pool(
             done, _ = wait(pending, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
             report()
             for future in done:
-                future.result()
-                yield pending.pop(future)
+                i = pending.pop(future)
+                try:
+                    future.result()
+                except PluginError as error:
+                    failed.setdefault(tasks[i][0].id, error)
+                except CancelledError:
+                    pass
+                else:
+                    yield i
+            for future, i in pending.items():
+                if tasks[i][0].id in failed:
+                    future.cancel()
     finally:
         for process in multiprocessing.active_children():
             process.terminate()
@@ -160,12 +192,17 @@ def _simulated(study: Study, shard: range, progress: Callable[[float], None]) ->
     table = registry.benchmark(study.benchmark)
     factory = registry.algorithm(study.algorithm)
     began = time.perf_counter()
-    if isinstance(factory, Local) and factory.drives:
-        function = partial(factory.__wrapped__, **study.params)
-        trajectory = drive(function, table, seeds=np.array(shard), rules=study.rules, progress=progress)
-    else:
-        made = partial(factory, **study.params)
-        trajectory = simulate(table, made, seeds=np.array(shard), rules=study.rules, progress=progress)
+    runs: dict[str, Any] = {"seeds": np.array(shard), "rules": study.rules, "progress": progress}
+    try:
+        if isinstance(factory, Local) and factory.drives:
+            trajectory = drive(partial(factory.__wrapped__, **study.params), table, **runs)
+        else:
+            trajectory = simulate(table, partial(factory, **study.params), **runs)
+    except HarnessError as error:
+        subject = registry.origin(registry.ALGORITHMS, study.algorithm)
+        if isinstance(error, PluginError):
+            raise error.of(subject) from error
+        raise PluginError(f"gave up: {error.message}", error.hint, subject) from error
     wall = time.perf_counter() - began
     return Outcome.of(study, table, trajectory, wall, versions())
 
