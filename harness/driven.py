@@ -57,10 +57,12 @@ class Result(NamedTuple):
 class Simulator:
     """Simulated workers for a loop of one's own, for one seed, with the rules and the clock of every other run.
 
-    Submit up to as many jobs as there are workers, then wait for the earliest result:
+    Submit jobs while workers are idle, then wait for the earliest result:
 
-        simulator.submit({"lr": 0.1, "width": 64})
-        result = simulator.wait()
+        while not simulator.over:
+            while simulator.idle:
+                simulator.submit({"lr": 0.1, "width": 64})
+            result = simulator.wait()
 
     """
 
@@ -87,6 +89,12 @@ class Simulator:
         """Whether the budget or the evaluations are spent, so that no more results will come."""
         self._settle()
         return self._said is None
+
+    @property
+    def idle(self) -> int:
+        """How many workers are free for a job; none once all evaluations were started."""
+        self._settle()
+        return self.rules.workers - self.running if isinstance(self._said, Ask) else 0
 
     def submit(self, config: Config, fidelity: int | None = None) -> None:
         """Start a job on an idle worker, at a fidelity given by its value and by default the largest.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -21,7 +22,8 @@ class Trajectory:
     the seed), `row` (-1 for an invalid configuration), `fidelity` (index), `repeat`, `loss` (as observed) and
     `incumbent` (whether the result became the incumbent). Per seed, length S: `evaluations` (results told), `ended`
     (time of the last one) and `finished` (it stopped early, as nothing could improve its incumbent). `pace` Int[G]
-    counts the results of all seeds up to each of `PACE_TIMES`.
+    counts the results of all seeds up to each of `PACE_TIMES`; it is empty where that is not known, for a part of the
+    seeds that were counted together.
     """
 
     seeds: Ints
@@ -58,9 +60,11 @@ class Trajectory:
         return np.unique(self.time[self.incumbent])
 
     def evaluations_by(self, time: float) -> float:
-        """Mean number of results per seed up to `time`, rounded down to two significant digits."""
+        """Mean number of results per seed up to `time`, rounded down to two significant digits; NaN if not known."""
         if time >= self.ended.max(initial=0.0):
             return float(self.evaluations.mean())
+        if not self.pace.size:
+            return math.nan
         before = int(np.searchsorted(PACE_TIMES, time, side="right")) - 1
         return float(self.pace[before]) / len(self.seeds) if before >= 0 else 0.0
 
@@ -71,6 +75,16 @@ class Trajectory:
         pace[list(steps)] = np.diff(counts, prepend=0)
         return np.cumsum(pace)
 
+    def part(self, kept: Bools) -> Trajectory:
+        """The trajectory of the seeds that `kept` Bool[S] marks."""
+        if kept.all():
+            return self
+        entries = kept[self.seed]
+        columns = {name: getattr(self, name)[entries] for name in self.COLUMNS}
+        columns["seed"] = (np.cumsum(kept) - 1)[columns["seed"]]
+        per_seed = {name: getattr(self, name)[kept] for name in self.PER_SEED}
+        return Trajectory(**columns, **per_seed, pace=self.pace[:0])
+
     @classmethod
     def join(cls, parts: Sequence[Trajectory]) -> Trajectory:
         """The trajectory of all seeds out of those of disjoint shards in the order of their seeds."""
@@ -79,7 +93,8 @@ class Trajectory:
             name: np.concatenate([getattr(part, name) for part in parts]) for name in (*cls.COLUMNS, *cls.PER_SEED)
         }
         columns["seed"] = np.concatenate([part.seed + o for part, o in zip(parts, offsets, strict=False)])
-        return cls(**columns, pace=np.sum([part.pace for part in parts], axis=0))
+        known = all(part.pace.size for part in parts)
+        return cls(**columns, pace=np.sum([part.pace for part in parts], axis=0) if known else parts[0].pace[:0])
 
 
 class Recorder:

@@ -20,7 +20,7 @@ def by_benchmark(outcomes: Iterable[Outcome]) -> dict[str, list[Outcome]]:
     """The outcomes of each benchmark, in the order in which they are first named."""
     groups: dict[str, list[Outcome]] = {}
     for outcome in outcomes:
-        groups.setdefault(outcome.study.benchmark, []).append(outcome)
+        groups.setdefault(outcome.benchmark, []).append(outcome)
     return groups
 
 
@@ -51,10 +51,10 @@ def require_comparable(outcomes: Sequence[Outcome]) -> None:
 
 def distinct(outcomes: Sequence[Outcome]) -> None:
     """Raise HarnessError if two studies of one benchmark have the same label."""
-    labels = [o.study.label for o in outcomes]
+    labels = [o.label for o in outcomes]
     for label in labels:
         if labels.count(label) > 1:
-            same = ", ".join(o.study.id for o in outcomes if o.study.label == label)
+            same = ", ".join(o.study.id for o in outcomes if o.label == label)
             raise HarnessError(
                 f"there are several studies of {label} on {outcomes[0].study.benchmark}: {same}.",
                 "name the files, one for each label.",
@@ -72,10 +72,10 @@ def selected(outcomes: Sequence[Outcome], kind: Kind) -> dict[str, list[Outcome]
 
 def complete(groups: Mapping[str, Sequence[Outcome]]) -> list[str]:
     """The labels of the algorithms. Raises HarnessError if one of them lacks a study on one of the benchmarks."""
-    labels = list(dict.fromkeys(o.study.label for same in groups.values() for o in same))
+    labels = list(dict.fromkeys(o.label for same in groups.values() for o in same))
     for benchmark, same in groups.items():
         for label in labels:
-            if label not in {o.study.label for o in same}:
+            if label not in {o.label for o in same}:
                 raise HarnessError(f"there is no study of {label} on {benchmark}.", "run it, or name fewer results.")
     return labels
 
@@ -162,7 +162,7 @@ def compare(outcomes: Sequence[Outcome], kind: Kind, *, at: Sequence[float] = ()
     rows, duels = [], []
     for benchmark, same in selected(outcomes, kind).items():
         require_paired(same)
-        labels, seeds = [o.study.label for o in same], len(same[0].trajectory.seeds)
+        labels, seeds = [o.label for o in same], len(same[0].trajectory.seeds)
         times = sorted(set(at)) or [max(o.end for o in same)]
         regrets = np.array([regret_at(o, kind, times) for o in same])
         weights = bootstrap_weights(seeds, np.random.default_rng(0))
@@ -181,7 +181,7 @@ def regret_at(outcome: Outcome, kind: Kind, times: Sequence[float]) -> Floats:
     if absent.any():
         time = times[int(absent.argmax())]
         raise HarnessError(
-            f"study {outcome.study.id} ({outcome.study.label} on {outcome.study.benchmark}) has seeds without a "
+            f"study {outcome.study.id} ({outcome.label} on {outcome.study.benchmark}) has seeds without a "
             f"result at {time:g} s.",
             "compare at later times with --at, or run with a larger --budget.",
         )

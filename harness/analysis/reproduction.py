@@ -30,8 +30,9 @@ _WHOLE = {"evals", "workers", "max_fidelity", "report_fidelity"}
 class Recipe:
     """What a file says: tables of `studies` and of predictions to make (`predict`), `figures` of them, and a claim.
 
-    A claim has a sentence, `says`, a `statistic` of `harness.analysis.claims`, and what that takes. `seeds` are those
-    of everything where the command does not say otherwise.
+    Its `published` numbers are accuracies in %, [mean, standard deviation] of `val` and `test` by label, of what was
+    found as the table `on` measures it. A claim has a sentence, `says`, a `statistic` of `harness.analysis.claims`, and
+    what that takes. `seeds` are those of everything where the command does not say otherwise.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Recipe:
     studies: tuple[Mapping[str, Any], ...] = ()
     predict: tuple[Mapping[str, Any], ...] = ()
     figures: tuple[Mapping[str, Any], ...] = ()
+    published: tuple[Mapping[str, Any], ...] = ()
     claim: Mapping[str, Any] | None = None
 
     @property
@@ -85,7 +87,7 @@ def load(path: Path) -> Recipe:
             raise HarnessError(f"{path} needs {name}.", _SEE)
     if said["seeds"] < 1:
         raise HarnessError(f"seeds in {path} must be at least 1, got {said['seeds']}.")
-    for part, known in (("studies", _STUDIES), ("predict", _PREDICT), ("figures", None)):
+    for part, known in (("studies", _STUDIES), ("predict", _PREDICT), ("figures", None), ("published", None)):
         tables = said.get(part, [])
         if not (isinstance(tables, list) and all(isinstance(table, dict) for table in tables)):
             raise HarnessError(f"'{part}' in {path} must be a list of tables.", f"write [[{part}]] above each.")
@@ -94,6 +96,7 @@ def load(path: Path) -> Recipe:
         said[part] = tuple(tables)
     if not said["studies"] and not said["predict"]:
         raise HarnessError(f"{path} has no studies.", "write [[studies]], and below it algo and bench.")
+    _check_published(path, said["published"])
     _check_claim(path, said.get("claim"))
     return Recipe(path.stem, **said)
 
@@ -124,6 +127,21 @@ def _check(path: Path, part: str, table: Mapping[str, Any], known: set[str]) -> 
             raise unknown(f"plugin with params in {path}", name, plugins)
         if not isinstance(given, dict):
             raise HarnessError(f"params of '{part}' in {path} cannot be {given}.", "write params.re.population = 50")
+
+
+def _check_published(path: Path, tables: Sequence[Mapping[str, Any]]) -> None:
+    for table in tables:
+        _known(path, " of 'published'", table, {"on", "val", "test"})
+        if not isinstance(table.get("on"), str):
+            raise HarnessError(f"'published' in {path} needs on.", 'write on = "nb201/cifar10"')
+        numbers = [pair for kind in ("val", "test") for pair in table.get(kind, {}).values()]
+        if not all(
+            isinstance(pair, list) and len(pair) == 2 and all(isinstance(number, int | float) for number in pair)
+            for pair in numbers
+        ):
+            raise HarnessError(
+                f"a number of 'published' in {path} is no mean and deviation.", "write val.rs = [90.93, 0.36]"
+            )
 
 
 def _check_claim(path: Path, claim: Any) -> None:

@@ -29,7 +29,9 @@ _MEASURES = ("mse", "spearman", "kendall", "regret", "precision")
 @click.argument("results", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE.toml|RESULTS...")
 @click.option("--figure", type=OneOf(_FIGURES), help="What to draw. [default: regret]")
 @click.option("--measure", type=OneOf(_MEASURES), help="What prediction shows. [default: spearman]")
-@click.option("--kind", type=OneOf(["val", "test"]), help="Validation or test regret. [default: val]")
+@click.option(
+    "--kind", type=OneOf(["val", "test", "both"]), help="Validation or test regret, or both in regret. [default: val]"
+)
 @click.option("--width", type=OneOf(["column", "page"]), help="One column or two. [default: as its panels need]")
 @click.option("--band", type=OneOf(["sem", "simultaneous"]), help="Band of regret. [default: sem]")
 @click.option(
@@ -39,6 +41,7 @@ _MEASURES = ("mse", "spearman", "kendall", "regret", "precision")
     type=OneOf(["oracle", "random", "floor"]),
     help="Also draw in regret: the oracle, random search as expected, or the floor of noise; repeatable.",
 )
+@click.option("--on", metavar="BENCH", help="Let another table of the same space measure what was found.")
 @click.option("--at", type=float, help="Simulated time of ecdf-regret, critical-difference, violin, cells.")
 @click.option("--targets", type=Numbers(), help="Regrets to reach, for ecdf-time and speed-up.")
 @click.option("--against", help="Algorithm to hold the others against, for speed-up.")

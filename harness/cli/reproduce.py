@@ -76,8 +76,12 @@ def command(
     qualities = dict(zip(judged, map(quality_store.read, made), strict=True))
     sections = {}
     for recipe, studies, predictions, places in zip(recipes, planned, predicted, files, strict=True):
-        found = [read(paths[study.id]) for study in studies], [qualities[study.id] for study in predictions]
+        found = [read(paths[study.id]).renewed() for study in studies], [qualities[study.id] for study in predictions]
         drawn = _draw(recipe, *found, places)
+        if recipe.published:
+            from harness.report import published
+
+            click.echo("\n".join(map(" | ".join, [published.COLUMNS, *published.rows(recipe, found[0])])))
         if recipe.claim is not None:
             findings = _judge(recipe, *found)
             if page is not None:

@@ -115,7 +115,7 @@ def command(
         continuation=continuation,
     )
     paths = execute(studies, ResultStore(out), 1 if processes is None and device == "cuda" else processes)
-    outcomes = [read(path) for path in paths]
+    outcomes = [read(path).renewed() for path in paths]
     rows = [summary(outcome) for outcome in outcomes]
     if as_json:
         click.echo(json.dumps(rows, indent=1))

@@ -16,10 +16,13 @@ from harness.errors import HarnessError, unknown
 @click.command("show", short_help="Show a benchmark, an algorithm, or results.")
 @click.argument("what", nargs=-1, required=True, metavar="BENCH|ALGO|RESULTS...")
 @click.option("--at", type=Numbers(), help="Simulated times in seconds, e.g. 1e5,1e6. [default: the end]")
+@click.option(
+    "--on", metavar="BENCH", help="Report what was found on another table of the same space, e.g. nb201/cifar100."
+)
 @click.option("--per-seed", is_flag=True, help="One row per seed: its incumbent, and when it was found.")
 @data_folder
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(what: tuple[str, ...], at: list[float] | None, per_seed: bool, as_json: bool) -> None:
+def command(what: tuple[str, ...], at: list[float] | None, on: str | None, per_seed: bool, as_json: bool) -> None:
     """Show the facts of a benchmark, the parameters of an algorithm, or the regret that results hold."""
     from harness import registry
     from harness.report import tables
@@ -27,9 +30,9 @@ def command(what: tuple[str, ...], at: list[float] | None, per_seed: bool, as_js
     console = tables.console()
     paths = [Path(name) for name in what]
     if all(path.exists() for path in paths):
-        _results(console, paths, at, per_seed, as_json)
+        _results(console, paths, at, on, per_seed, as_json)
         return
-    if at or per_seed or len(what) > 1:
+    if at or on or per_seed or len(what) > 1:
         missing = next(str(path) for path in paths if not path.exists())
         raise HarnessError(f"there are no results at {missing}.", "`harness run` makes results; --out says where.")
     (name,) = what
@@ -42,12 +45,14 @@ def command(what: tuple[str, ...], at: list[float] | None, per_seed: bool, as_js
         raise unknown("benchmark, algorithm or path of results", name, known, see="harness list")
 
 
-def _results(console: Any, paths: list[Path], at: list[float] | None, per_seed: bool, as_json: bool) -> None:
+def _results(
+    console: Any, paths: list[Path], at: list[float] | None, on: str | None, per_seed: bool, as_json: bool
+) -> None:
     from harness.report import tables
-    from harness.studies.outcome import per_seed_rows, summary
+    from harness.studies.outcome import per_seed_rows, reported, summary
     from harness.studies.store import find, read
 
-    outcomes = [read(path) for path in find(paths)]
+    outcomes = reported([read(path).renewed() for path in find(paths)], on)
     pairs = [(outcome, time) for outcome in outcomes for time in (at or (None,))]
     if per_seed:
         rows = [row for outcome, time in pairs for row in per_seed_rows(outcome, time)]

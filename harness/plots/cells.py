@@ -67,7 +67,7 @@ def cell_figure(outcomes: Sequence[Outcome], kind: Kind, width: Width | None, *,
         for axis, found in zip(axes, drawn, strict=True):
             paint(axis, cell(found.space, found.codes))
             study = found.outcome.study
-            axis.set_title(f"{study.label}, {study.benchmark}\n{found.note}", fontsize=7)
+            axis.set_title(f"{found.outcome.label}, {study.benchmark}\n{found.note}", fontsize=7)
         entries = handles({name: look for found in drawn for name, look in keys(found.space).items()})
         columns = 2 if len(drawn) == 1 else 4
         figure.legend([*entries.values()], [*entries], loc="outside lower center", ncols=columns, frameon=False)

@@ -62,7 +62,7 @@ def _scores(same: Sequence[Outcome], labels: Sequence[str], kind: Kind, at: floa
     """Regrets Float[S, A], or their means Float[1, A]."""
     if blocks == "seeds":
         require_paired(same)
-    by_label = {o.study.label: regret_at(o, kind, [o.end if at is None else at])[:, 0] for o in same}
+    by_label = {o.label: regret_at(o, kind, [o.end if at is None else at])[:, 0] for o in same}
     scores = np.stack([by_label[label] for label in labels], axis=1)
     return scores if blocks == "seeds" else scores.mean(axis=0, keepdims=True)
 
@@ -116,7 +116,7 @@ def speed_up_figure(
         figure, axes = panels(len(groups), width, 0.9 + 0.22 * len(rivals) * len(targets))
         for axis, same in zip(axes, groups.values(), strict=True):
             require_paired(same)
-            _speed_ups(axis, {o.study.label: o for o in same}, kind, targets, against, rivals)
+            _speed_ups(axis, {o.label: o for o in same}, kind, targets, against, rivals)
             axis.set_title(same[0].reference.title)
     return figure
 
@@ -184,16 +184,16 @@ def _violins(axis: Axes, same: Sequence[Outcome], kind: Kind, time: float) -> No
     least = floor(same[0], kind)
     regrets = [regret_at(o, kind, [time])[:, 0] for o in same]
     logs = [np.log10(np.maximum(regret, least)) for regret in regrets]
-    looks, places = styles(o.study.label for o in same), range(1, len(same) + 1)
+    looks, places = styles(o.label for o in same), range(1, len(same) + 1)
     parts = axis.violinplot(logs, positions=places, widths=0.8, showextrema=False)
     bodies: Any = parts["bodies"]
     for body, outcome in zip(bodies, same, strict=True):
-        body.set(facecolor=looks[outcome.study.label]["color"], alpha=0.5, linewidth=0)
+        body.set(facecolor=looks[outcome.label]["color"], alpha=0.5, linewidth=0)
     low, middle, high = np.array([np.quantile(values, [0.25, 0.5, 0.75]) for values in logs]).T
     axis.vlines(places, low, high, color="black", linewidth=2.5)
     axis.scatter(places, middle, color="white", edgecolor="black", linewidth=0.6, s=10, zorder=3)
     axis.yaxis.set_major_locator(MaxNLocator(integer=True))
     axis.yaxis.set_major_formatter(FuncFormatter(lambda x, _: f"$10^{{{x:g}}}$"))
-    axis.set_xticks(places, [o.study.label for o in same])
+    axis.set_xticks(places, [o.label for o in same])
     axis.set_xlabel(zero_note(regrets, least).strip())
     axis.set_ylabel(f"{REGRET_LABEL[kind]} at {time:.4g} s")

@@ -79,7 +79,7 @@ def rank_figure(outcomes: Sequence[Outcome], kind: Kind, width: Width | None) ->
 
 def _ranks(same: Sequence[Outcome], labels: Sequence[str], kind: Kind, times: Floats) -> tuple[Floats, Floats]:
     """Ranks of the algorithms at `times` Float[G]: Float[G, A], and of resampled seeds Float[B, G, A]."""
-    by_label = {o.study.label: o.regret(kind, times) for o in same}
+    by_label = {o.label: o.regret(kind, times) for o in same}
     regrets = [by_label[label] for label in labels]
     weights = bootstrap_weights(len(regrets[0]), np.random.default_rng(0), _REPLICATES)
     means = np.stack([regret.mean(axis=0) for regret in regrets], axis=-1)
@@ -93,7 +93,7 @@ def regret_ecdf_figure(outcomes: Sequence[Outcome], kind: Kind, width: Width | N
     def draw(axis: Axes, same: Sequence[Outcome], looks: Mapping[str, Any]) -> None:
         time = max(o.end for o in same) if at is None else at
         least = floor(same[0], kind)
-        found = {o.study.label: np.sort(o.regret(kind, np.array([time]))[:, 0]) for o in same}
+        found = {o.label: np.sort(o.regret(kind, np.array([time]))[:, 0]) for o in same}
         highest = max((np.nanmax(values, initial=least) for values in found.values()), default=least)
         for label, values in found.items():
             reached = np.maximum(values[np.isfinite(values)], least)
@@ -130,8 +130,8 @@ def time_ecdf_figure(
                 [first, *reached, end],
                 [0, *share[1:], share[-1]],
                 where="post",
-                label=o.study.label,
-                **looks[o.study.label],
+                label=o.label,
+                **looks[o.label],
             )
         log_time(axis, first, end)
         axis.set_ylabel("share of runs and targets" if len(targets) > 1 else f"share of runs at {targets[0]:g}")
@@ -142,7 +142,7 @@ def time_ecdf_figure(
 
 def _shares(groups: Mapping[str, Sequence[Outcome]], width: Width | None, draw: Any, title: str) -> Figure:
     """Panels of shares in [0, 1], with a legend."""
-    looks = styles(o.study.label for same in groups.values() for o in same)
+    looks = styles(o.label for same in groups.values() for o in same)
     with mpl.rc_context(STYLE):
         figure, axes = panels(len(groups), width)
         for axis, same in zip(axes, groups.values(), strict=True):

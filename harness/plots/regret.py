@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import string
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -53,8 +54,7 @@ def everywhere(outcome: Outcome) -> float:
     first = float(outcome.first_times().max(initial=-math.inf))
     if not math.isfinite(first):
         raise HarnessError(
-            f"study {outcome.study.id} ({outcome.study.label} on {outcome.study.benchmark}) has a seed without any "
-            "result.",
+            f"study {outcome.study.id} ({outcome.label} on {outcome.study.benchmark}) has a seed without any result.",
             "its budget is too small to finish one evaluation; run it with a larger --budget.",
         )
     return first
@@ -62,29 +62,31 @@ def everywhere(outcome: Outcome) -> float:
 
 def regret_figure(
     outcomes: Sequence[Outcome],
-    kind: Kind,
+    kind: Kind | Literal["both"],
     width: Width | None = None,
     *,
     band: Band = "sem",
     bounds: Sequence[Bound] = (),
 ) -> Figure:
-    """Regret over simulated time, one panel per benchmark.
+    """Regret over simulated time, one panel per benchmark; of `both` kinds, those of test below, lettered.
 
     The `band` is of two standard errors at each time, or holds the whole mean curve with 95 % confidence. `bounds` are
     drawn too: the oracle, the expectation of random search, and the floor that the noise of observations sets.
 
     Raises HarnessError if no outcome has this kind of regret, or some cannot be compared.
     """
-    groups = selected(outcomes, kind)
-    looks = styles(o.study.label for same in groups.values() for o in same)
+    kinds: tuple[Kind, ...] = ("val", "test") if kind == "both" else (kind,)
+    groups = [(k, same) for k in kinds for same in selected(outcomes, k).values()]
+    looks = styles(o.label for _, same in groups for o in same)
     with mpl.rc_context(STYLE):
         figure, axes = panels(len(groups), width)
-        for axis, same in zip(axes, groups.values(), strict=True):
-            lines = _bounds(same, kind, bounds)
-            _panel(axis, [(o, {**looks[o.study.label], "label": o.study.label}) for o in same], kind, band, lines)
-            axis.set_title(same[0].reference.title)
+        for i, (axis, (shown, same)) in enumerate(zip(axes, groups, strict=True)):
+            lines = _bounds(same, shown, bounds)
+            _panel(axis, [(o, {**looks[o.label], "label": o.label}) for o in same], shown, band, lines)
+            letter = f"({string.ascii_lowercase[i]}) " if kind == "both" else ""
+            axis.set_title(f"{letter}{same[0].reference.title}")
         what = {"sem": "±2 SEM", "simultaneous": "and simultaneous\n95 % band"}[band]
-        runs = _runs([o for same in groups.values() for o in same])
+        runs = _runs([o for _, same in groups for o in same])
         legend(figure, f"mean {what}, {runs} runs", above=bool(bounds))
     return figure
 
@@ -99,7 +101,7 @@ def regression_figure(pairs: Sequence[tuple[Outcome, Outcome]]) -> Figure:
         figure, axes = panels(len(pairs))
         for axis, pair in zip(axes, pairs, strict=True):
             _panel(axis, list(zip(pair, looks, strict=True)), "val", "sem")
-            axis.set_title(f"{pair[0].study.label} on {pair[0].study.benchmark}")
+            axis.set_title(f"{pair[0].label} on {pair[0].study.benchmark}")
         legend(figure, f"mean ±2 SEM, {_runs([outcome for pair in pairs for outcome in pair])} runs")
     return figure
 
@@ -121,6 +123,10 @@ def _bounds(same: Sequence[Outcome], kind: Kind, names: Sequence[Bound]) -> list
     """The bounds `names` for comparable outcomes; the floor is that of the one with the most seeds."""
     if not names:
         return []
+    if same[0].elsewhere:
+        raise HarnessError(
+            f"there are no bounds of what is reported on {same[0].elsewhere}.", "leave out bounds, or on."
+        )
     most = max(same, key=lambda outcome: len(outcome.trajectory.seeds))
     table, rules = most.study.load_table(), most.study.rules
     ends = np.array([min(outcome.first_times().min() for outcome in same), max(outcome.end for outcome in same)])

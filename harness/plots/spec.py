@@ -17,6 +17,7 @@ from harness.plots.contrasts import critical_difference_figure, speed_up_figure,
 from harness.plots.profiles import rank_figure, regret_ecdf_figure, time_ecdf_figure
 from harness.plots.quality import LABELS, quality_figure
 from harness.plots.regret import regret_figure
+from harness.studies.outcome import reported
 
 FIGURES: dict[str, Callable[..., Figure]] = {
     "regret": regret_figure,
@@ -59,25 +60,35 @@ def load(path: Path) -> dict[str, Any]:
 def draw(outcomes: Sequence[Any], settings: Mapping[str, Any]) -> Figure:
     """The figure that `settings` describe: `figure`, `kind`, `width`, and what that figure takes.
 
+    With `on`, the table of that name measures what the runs found, instead of the one that they searched.
+
     The figure "prediction" is one of qualities, the others are of outcomes.
 
     Raises HarnessError for a figure or a setting that there is not, and for a value that it cannot take.
     """
-    given = {name: value for name, value in settings.items() if name not in ("results", "output", "figure")}
+    given = {name: value for name, value in settings.items() if name not in ("results", "output", "figure", "on")}
+    on = settings.get("on")
     name = settings.get("figure", "regret")
     if name not in _ALL:
         raise unknown("figure", str(name), _ALL)
     function = _ALL[name]
+    if on is not None and (name == "prediction" or not isinstance(on, str)):
+        raise HarnessError(
+            f"the figure '{name}' cannot be drawn on {on}.", 'it is the name of a table: on = "nb201/cifar100"'
+        )
     own = {n: p for n, p in inspect.signature(function).parameters.items() if n not in ("outcomes", "qualities")}
     for setting, value in given.items():
         if setting not in own:
             raise unknown(f"setting of the figure '{name}'", setting, own)
-        _check(setting, value)
+        if (name, setting, value) != ("regret", "kind", "both"):
+            _check(setting, value)
     defaults = {"kind": "val", "width": None, "at": None}
     arguments = {**{name: value for name, value in defaults.items() if name in own}, **given}
     for setting, parameter in own.items():
         if setting not in arguments and parameter.default is inspect.Parameter.empty:
             raise HarnessError(f"the figure '{name}' needs {setting}.", "see docs/figures.md.")
+    if name != "prediction":
+        outcomes = reported(outcomes, on)
     return function(outcomes, **arguments)
 
 

@@ -52,7 +52,7 @@ def page(
     data = {
         "results": report.results,
         "kinds": kinds,
-        "looks": curves.looks(outcome.study.label for outcome in outcomes),
+        "looks": curves.looks(outcome.label for outcome in outcomes),
         "benchmarks": curves.regrets(report.groups, kinds),
         "ranks": None if isinstance(report.ranks, str) else report.ranks,
         "provenance": provenance([*outcomes, *report.qualities.values()], {"at": [*at], "alpha": alpha})
@@ -65,7 +65,7 @@ def _html(report: Report, data: Mapping[str, Any]) -> str:
     sections = [section for make in SECTIONS if (section := make(report)) is not None]
     links = [element("li", element("a", s.title, href=f"#{s.name}")) for s in sections]
     studies, seeds = len(report.outcomes), sorted({len(o.trajectory.seeds) for o in report.outcomes})
-    algorithms = len({o.study.label for o in report.outcomes})
+    algorithms = len({o.label for o in report.outcomes})
     title = f"{_count(algorithms, 'algorithm')} on {_count(len(report.groups), 'benchmark')}"
     runs = " to ".join(map(str, dict.fromkeys((seeds[0], seeds[-1]))))
     about = f"{_count(studies, 'study')} of {runs} seeds each. Less regret is better."

@@ -60,7 +60,9 @@ def _again(report: Report, drawn: list[Incumbent]) -> list[str]:
 def _card(found: Incumbent) -> Element:
     study = found.outcome.study
     where = paragraph(f"{study.benchmark}: {found.note}", class_="note")
-    return element("article", element("h3", study.label), svg(cell(found.space, found.codes)), where, class_="card")
+    return element(
+        "article", element("h3", found.outcome.label), svg(cell(found.space, found.codes)), where, class_="card"
+    )
 
 
 def svg(drawing: Drawing) -> Element:

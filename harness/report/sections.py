@@ -28,7 +28,7 @@ def what_was_measured(report: Report) -> Section:
         for what, text in _rules(same[0]):
             said.setdefault(what, {}).setdefault(text, []).append(name)
     facts = [
-        ("algorithms", ", ".join(dict.fromkeys(o.study.label for o in report.outcomes))),
+        ("algorithms", ", ".join(dict.fromkeys(o.label for o in report.outcomes))),
         ("benchmarks", ", ".join(groups)),
         (
             "regret",
@@ -157,7 +157,7 @@ def provenance(report: Report) -> Section:
         made = ", ".join(f"{name} {number}" for name, number in outcome.versions.items())
         told = [f"{facts['evaluations_mean']:,.1f}", f"{facts['finished_seeds']} of {facts['seeds']}"]
         seeds = f"{study.first}:{study.stop}"
-        rows.append([study.id, study.label, study.benchmark, seeds, *told, study.table[:12], study.source[:12], made])
+        rows.append([study.id, outcome.label, study.benchmark, seeds, *told, study.table[:12], study.source[:12], made])
     note = (
         "A study's id is the hash of everything that changes its numbers: the checksum of the table, that of the "
         "algorithm's code, parameters, seeds and rules. Evaluations are means over seeds; a seed ends early when "

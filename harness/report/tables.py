@@ -19,9 +19,11 @@ _ABSENT = "–"
 
 
 @contextmanager
-def progress(studies: Sequence[Any], present: set[str]) -> Iterator[Callable[[Any, float], None]]:
+def progress(
+    studies: Sequence[Any], present: set[str], *, quiet: bool = False
+) -> Iterator[Callable[[Any, float], None]]:
     """A bar for every study on stderr; yields the function that moves them. `present` are ids found complete."""
-    with bars() as shown:
+    with bars(quiet=quiet) as shown:
         tasks = {
             study.id: shown.add_task(
                 f"{study.benchmark} {study.label}", total=1.0, note="already there" if study.id in present else ""
@@ -59,7 +61,7 @@ def summaries(outcomes: Sequence[Outcome], rows: Sequence[dict[str, Any]]) -> It
         "seeds": [str(row["seeds"]) for row in rows],
         "val regret": [mean_sem(row["val_regret_mean"], row["val_regret_sem"]) for row in rows],
         "test regret": [mean_sem(row["test_regret_mean"], row["test_regret_sem"]) for row in rows],
-        "evals": [f"{row['evaluations_mean']:,.1f}" for row in rows],
+        "evals": [_ABSENT if (mean := row["evaluations_mean"]) is None else f"{mean:,.1f}" for row in rows],
         "time (s)": [f"{row['time']:.4g}" for row in rows],
         "wall (s)": [f"{row['wall_seconds']:.2f}" for row in rows],
     }
@@ -98,7 +100,7 @@ def qualities(rows: Sequence[dict[str, Any]]) -> Iterator[RenderableType]:
 
 
 def _label(outcomes: Sequence[Outcome], row: dict[str, Any]) -> str:
-    return next(outcome.study.label for outcome in outcomes if outcome.study.id == row["study"])
+    return next(outcome.label for outcome in outcomes if outcome.study.id == row["study"])
 
 
 def definitions(outcomes: Sequence[Outcome]) -> list[str]:
@@ -123,7 +125,7 @@ def _optimum(outcome: Outcome) -> str:
     if reference.test_optimum is not None:
         test = f"test regret against {reference.test_optimum:.6g} ({reference.test})"
     return (
-        f"{outcome.study.benchmark}: val regret is against {reference.optimum:.6g}, row {reference.optimum_row} "
+        f"{outcome.benchmark}: val regret is against {reference.optimum:.6g}, row {reference.optimum_row} "
         f"({reference.optimum_definition}); {test}; {reference.splits}"
     )
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 
-from harness.arrays import Floats
+from harness import registry
+from harness.arrays import Floats, Ints
+from harness.errors import HarnessError
 from harness.studies.study import Study
 from harness.table import Table
 from harness.trajectory import Trajectory
@@ -57,7 +59,8 @@ class Outcome:
 
     `val_loss` and `test_loss` Float[E] are means over repeats at the reported fidelity, NaN for an invalid
     configuration and where the table has none. `wall_seconds` is the time that the simulation took, summed over
-    processes; `versions` of what made it.
+    processes; `versions` of what made it. `elsewhere` names the table whose losses these are where it is not the one
+    that was searched. `name` is what figures and tables call it, if not its study's label.
     """
 
     study: Study
@@ -67,20 +70,52 @@ class Outcome:
     test_loss: Floats
     wall_seconds: float
     versions: Mapping[str, str]
+    elsewhere: str = ""
+    name: str = ""
+
+    @property
+    def label(self) -> str:
+        """What figures and tables call it."""
+        return self.name or self.study.label
 
     @classmethod
     def of(
         cls, study: Study, table: Table, trajectory: Trajectory, wall: float, versions: Mapping[str, str]
     ) -> Outcome:
-        def true(mean: Floats | None) -> Floats:
-            if mean is None:
-                return np.full(len(trajectory.row), np.nan)
-            return np.where(trajectory.row < 0, np.nan, mean[trajectory.row])
-
         report = study.rules.report_fidelity
-        at = table.position(report)
-        val, test = true(table.loss_at(at)), true(table.test_at(at))
+        val, test = _true(table, trajectory.row, report)
         return cls(study, Reference.of(table, report), trajectory, val, test, wall, versions)
+
+    def on(self, table: Table) -> Outcome:
+        """The picks of the runs as `table` measures them, which may be another than the one that was searched.
+
+        Times, evaluations and incumbents stay. Raises HarnessError if the configurations are of another space, or
+        `table` does not have the reported fidelity.
+        """
+        searched = self.study.load_table()
+        if table.space.parameters != searched.space.parameters:
+            raise HarnessError(
+                f"what {searched.name} found cannot be reported on {table.name}: that is a table of another space.",
+                "name a table of the same space.",
+            )
+        row, report = self.trajectory.row, self.study.rules.report_fidelity
+        there = np.where(row < 0, -1, table.rows(searched.codes[row]))
+        val, test = _true(table, there, report)
+        reference = replace(Reference.of(table, report), fidelities=self.reference.fidelities)
+        elsewhere = table.name if table.name != self.study.benchmark else ""
+        return replace(self, reference=reference, val_loss=val, test_loss=test, elsewhere=elsewhere)
+
+    def renewed(self) -> Outcome:
+        """With the test losses that its table has gained since the study was stored, if it has."""
+        facts = registry.benchmark_facts().get(self.study.benchmark)
+        if self.reference.test_optimum is not None or facts is None or not facts.test:
+            return self
+        return self.on(self.study.load_table())
+
+    @property
+    def benchmark(self) -> str:
+        """What the losses are of: the benchmark, or another table that its picks are reported on."""
+        return f"{self.elsewhere} of {self.study.benchmark}" if self.elsewhere else self.study.benchmark
 
     @property
     def end(self) -> float:
@@ -111,6 +146,23 @@ class Outcome:
         return padded[at]
 
 
+def reported(outcomes: Sequence[Outcome], benchmark: str | None) -> list[Outcome]:
+    """The outcomes as they are or, with a `benchmark`, their picks `on` its table. Raises HarnessError like `on`."""
+    if benchmark is None:
+        return [*outcomes]
+    table = registry.benchmark(benchmark)
+    return [outcome.on(table) for outcome in outcomes]
+
+
+def _true(table: Table, row: Ints, report_fidelity: int | None) -> tuple[Floats, Floats]:
+    """Validation and test losses of rows Int[E] (-1 for none), means over repeats, Float[E] each; NaN where absent."""
+    at = table.position(report_fidelity)
+    return tuple(  # type: ignore[return-value]
+        np.full(len(row), np.nan) if mean is None else np.where(row < 0, np.nan, mean[row])
+        for mean in (table.loss_at(at), table.test_at(at))
+    )
+
+
 def moments(values: Floats) -> tuple[Floats, Floats]:
     """Mean and standard error of the mean over seeds of `values` Float[S, G]; NaN where a seed has no value yet."""
     seeds = len(values)
@@ -130,7 +182,7 @@ def summary(outcome: Outcome, time: float | None = None) -> dict[str, Any]:
     test, test_sem = (m[0] for m in moments(outcome.regret("test", at)))
     study, run = outcome.study, outcome.trajectory
     return {
-        "benchmark": study.benchmark,
+        "benchmark": outcome.benchmark,
         "algorithm": study.algorithm,
         "params": dict(study.params),
         "study": study.id,
@@ -153,7 +205,7 @@ def summary(outcome: Outcome, time: float | None = None) -> dict[str, Any]:
         "test_regret_mean": number(test),
         "test_regret_sem": number(test_sem),
         "test_loss_mean": number(outcome.loss("test", at).mean()),
-        "evaluations_mean": run.evaluations_by(time),
+        "evaluations_mean": number(run.evaluations_by(time)),
         "finished_seeds": int(run.finished.sum()),
         "wall_seconds": outcome.wall_seconds,
     }
@@ -169,7 +221,7 @@ def per_seed_rows(outcome: Outcome, time: float | None = None) -> list[dict[str,
         test = float(outcome.test_loss[i]) if found else math.nan
         rows.append(
             {
-                "benchmark": outcome.study.benchmark,
+                "benchmark": outcome.benchmark,
                 "algorithm": outcome.study.algorithm,
                 "study": outcome.study.id,
                 "seed": seed,

@@ -199,7 +199,7 @@ def _simulated(study: Study, shard: range, progress: Callable[[float], None]) ->
         else:
             trajectory = simulate(table, partial(factory, **study.params), **runs)
     except HarnessError as error:
-        subject = registry.origin(registry.ALGORITHMS, study.algorithm)
+        subject = f"{registry.origin(registry.ALGORITHMS, study.algorithm)} on {study.benchmark}"
         if isinstance(error, PluginError):
             raise error.of(subject) from error
         raise PluginError(f"gave up: {error.message}", error.hint, subject) from error

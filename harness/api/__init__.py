@@ -1,0 +1,1 @@
+"""What `import harness` offers besides the vocabulary of plugins: runs, results, tables and clocks from Python."""

@@ -1,0 +1,182 @@
+"""Results: outcomes of studies, and what may be asked of them."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from harness.analysis import comparison
+from harness.errors import HarnessError
+from harness.report import tables
+from harness.studies.outcome import Kind, Outcome, summary
+from harness.studies.selection import Selection, pooled, seed_range
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from harness.analysis.comparison import Comparison
+
+
+class Results:
+    """What runs came to: tidy frames of pandas, figures, tests and a page.
+
+    `failures` say which studies could not be run, and why, `notes` what there is to know of an algorithm on a
+    benchmark. Results are added by `+`: studies that differ in seeds only are joined.
+    """
+
+    def __init__(self, outcomes: Sequence[Outcome], *, failures: Sequence[str] = (), notes: Sequence[str] = ()) -> None:
+        self.outcomes = list(outcomes)
+        self.failures = list(failures)
+        self.notes = list(notes)
+        if not self.outcomes:
+            raise HarnessError(" ".join(["there are no results.", *self.failures]))
+
+    def __len__(self) -> int:
+        return len(self.outcomes)
+
+    def __iter__(self) -> Iterator[Outcome]:
+        return iter(self.outcomes)
+
+    def __add__(self, other: Results) -> Results:
+        return Results(
+            pooled([*self, *other]), failures=[*self.failures, *other.failures], notes=[*self.notes, *other.notes]
+        )
+
+    def __repr__(self) -> str:
+        out = io.StringIO()
+        rows = [summary(outcome) for outcome in self]
+        console = Console(file=out, width=110, markup=False, highlight=False, color_system=None)
+        console.print(*tables.summaries(self.outcomes, rows), sep="\n")
+        return "\n".join([*map(str.rstrip, out.getvalue().rstrip().splitlines()), *self._told()])
+
+    def _repr_html_(self) -> str:
+        from harness.report.markup import element, html  # noqa: PLC0415
+
+        names = ["benchmark", "algorithm", "seeds", "val_regret_mean", "val_regret_sem", "test_regret_mean"]
+        names += ["test_regret_sem", "evaluations_mean", "time"]
+        frame = self.summary()[names].dropna(axis="columns", how="all")
+        table = frame.to_html(index=False, float_format="{:.4g}".format, border=0)
+        lines = [*tables.definitions(self.outcomes), *self._told()]
+        return table + html(element("p", line) for line in lines)
+
+    def _told(self) -> list[str]:
+        return [*self.notes, *self.failures]
+
+    def select(
+        self,
+        algo: str | Iterable[str] = (),
+        bench: str | Iterable[str] = (),
+        *,
+        seeds: int | str | range | None = None,
+        budget: float | None = None,
+    ) -> Results:
+        """Those of these algorithms and benchmarks, by name or pattern, with these seeds and this budget."""
+        return Results(selection(algo, bench, seeds, budget).of(self.outcomes))
+
+    def curves(self, *, seeds: bool = True, points: int = 200, times: Sequence[float] | None = None) -> pd.DataFrame:
+        """Regret over time: a row for each seed and time or, without `seeds`, mean, SEM, median and quartiles."""
+        from harness.report import frames  # noqa: PLC0415
+
+        return frames.curves(self.outcomes, seeds=seeds, points=points, times=times)
+
+    def summary(self, at: Sequence[float] | None = None) -> pd.DataFrame:
+        """A row for each study and simulated time `at` (default: its end): means over seeds, and the rules."""
+        from harness.report import frames  # noqa: PLC0415
+
+        return frames.summaries(self.outcomes, at)
+
+    def trials(self) -> pd.DataFrame:
+        """The logged results: those that became incumbents or, of runs with `log="all"`, all of them."""
+        from harness.report import frames  # noqa: PLC0415
+
+        return frames.trials(self.outcomes)
+
+    def incumbents(self, at: Sequence[float] | None = None) -> pd.DataFrame:
+        """Each seed's incumbent at simulated times `at` (default: the end), with its configuration by parameter."""
+        from harness.report import frames  # noqa: PLC0415
+
+        return frames.incumbents(self.outcomes, at)
+
+    def plot(self, figure: str = "regret", **settings: Any) -> Figure:
+        """A figure as `harness plot` draws it, a matplotlib `Figure`; `settings` are its options."""
+        from harness.plots import draw  # noqa: PLC0415
+
+        return draw(self.outcomes, {"figure": figure, **settings})
+
+    def compare(self, *, kind: Kind = "val", at: Sequence[float] = (), alpha: float = 0.05) -> Verdict:
+        """A table of regrets with tests paired by seed, and sentences to quote."""
+        return Verdict(comparison.compare(self.outcomes, kind, at=at, alpha=alpha))
+
+    def report(self, path: str | Path = "report.html", *, at: Sequence[float] = (), alpha: float = 0.05) -> Path:
+        """Write the page that `harness report` writes; its path."""
+        from harness.files import whole  # noqa: PLC0415
+        from harness.report import page  # noqa: PLC0415
+
+        files = {Path(f"{o.study.id}.parquet"): o for o in self.outcomes}
+        text = page(files, ["results"], at=at, alpha=alpha)
+        with whole(Path(path)) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+        return Path(path)
+
+    def save(self, folder: str | Path) -> list[Path]:
+        """Write the studies as files into a folder, as `harness run --out` does; their paths."""
+        from harness.studies.store import ResultStore, write  # noqa: PLC0415
+
+        store = ResultStore(Path(folder))
+        for outcome in self:
+            write(outcome, store.path(outcome.study))
+        return [store.path(outcome.study) for outcome in self]
+
+
+class Verdict:
+    """A comparison: `rows`, `duels` and `sentences`, shown as a table with its sentences."""
+
+    def __init__(self, found: Comparison) -> None:
+        self.comparison = found
+
+    @property
+    def sentences(self) -> list[str]:
+        """One for each pair of algorithms."""
+        return comparison.sentences(self.comparison)
+
+    def table(self, form: str = "markdown") -> str:
+        """As markdown, latex, csv or json."""
+        from harness.errors import unknown  # noqa: PLC0415
+        from harness.report.comparison import FORMATS  # noqa: PLC0415
+
+        if form not in FORMATS:
+            raise unknown("format", form, FORMATS)
+        return FORMATS[form](self.comparison)
+
+    def frame(self) -> pd.DataFrame:
+        """A row for each algorithm, benchmark and time."""
+        import pandas as pd  # noqa: PLC0415
+
+        return pd.read_csv(io.StringIO(self.table("csv")))
+
+    def __repr__(self) -> str:
+        return self.table()
+
+    def _repr_html_(self) -> str:
+        from harness.report.markup import element, html  # noqa: PLC0415
+
+        return self.frame().to_html(index=False, float_format="{:.3g}".format, border=0) + html(
+            element("p", sentence) for sentence in self.sentences
+        )
+
+
+def selection(
+    algo: str | Iterable[str], bench: str | Iterable[str], seeds: int | str | range | None, budget: float | None
+) -> Selection:
+    """A selection out of texts as the command line has them."""
+    return Selection(names(algo), names(bench), None if seeds is None else seed_range(seeds), budget)
+
+
+def names(given: str | Iterable[str]) -> tuple[str, ...]:
+    """Names separated by commas, or already apart."""
+    return tuple(name.strip() for name in given.split(",") if name.strip()) if isinstance(given, str) else tuple(given)

@@ -1,0 +1,121 @@
+"""Run studies from Python, and load what ran: the same studies, ids and files as those of the command line."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from harness import registry
+from harness.api.results import Results, selection
+from harness.api.results import names as names_of
+from harness.errors import HarnessError, PluginError
+from harness.report import tables
+from harness.studies.plan import plan
+from harness.studies.run import run as run_studies
+from harness.studies.selection import seed_range
+from harness.studies.store import ResultStore, find, read
+from harness.studies.study import Study
+
+Algorithms = str | Sequence[str] | Mapping[str, object]
+
+
+def run(
+    algorithms: Algorithms,
+    benchmarks: str | Sequence[str],
+    *,
+    seeds: int | str | range = 500,
+    budget: float | None = None,
+    evals: int | None = None,
+    params: Mapping[str, Mapping[str, object]] | None = None,
+    out: str | Path | None = None,
+    processes: int | None = None,
+    quiet: bool = False,
+    **rules: Any,
+) -> Results:
+    """Run algorithms on benchmarks on a simulated clock.
+
+    `algorithms` are names, or names with what they stand for: the name of an installed algorithm, `file.py:Class`, a
+    class with ask and tell for one seed or many, a factory, or a function of an `Objective`. `benchmarks` are names or
+    patterns such as `nb201/*`. `seeds` is their number, `"17:42"` or a range; `budget` is in simulated seconds, by
+    default the benchmark's; `params` are by name of the algorithm; `rules` are the others of `Rules`.
+
+    Studies have the ids of the command line and are kept as files in the folder `out` or, without one, until the
+    session ends: what is there already is not run again, and an interrupted call goes on where it stopped. An algorithm
+    that fails is left out, and told in `Results.failures`. Raises HarnessError for what does not fit, and if all fail.
+    """
+    names = _adopted(algorithms)
+    given = {names.get(name, name): values for name, values in (params or {}).items()}
+    notes: list[str] = []
+    patterns = [benchmarks] if isinstance(benchmarks, str) else [*benchmarks]
+    studies = plan(
+        [*names.values()], patterns, seed_range(seeds), given, notes.append, budget=budget, evals=evals, **rules
+    )
+    store = ResultStore(Path(out) if out is not None else _session())
+    failures = _run(studies, store, processes or len(os.sched_getaffinity(0)), quiet)
+    shown = {algorithm: name for name, algorithm in names.items() if name != algorithm}
+    outcomes = [
+        replace(read(store.path(study)), name=shown.get(study.algorithm, ""))
+        for study in studies
+        if store.complete(study)
+    ]
+    return Results(outcomes, failures=failures, notes=notes)
+
+
+def load(
+    *paths: str | Path,
+    algo: str | Iterable[str] = (),
+    bench: str | Iterable[str] = (),
+    seeds: int | str | range | None = None,
+    budget: float | None = None,
+) -> Results:
+    """Load finished studies from files or folders (default: `results`), or those of them that are selected.
+
+    `algo` and `bench` are names or patterns, several separated by commas; studies that differ in seeds only are joined.
+    Raises HarnessError if there are none.
+    """
+    outcomes = [read(path) for path in find([Path(path) for path in paths or ("results",)])]
+    return Results(selection(algo, bench, seeds, budget).of(outcomes))
+
+
+def _adopted(algorithms: Algorithms) -> dict[str, str]:
+    """Names of the algorithms by what the user calls them; what is handed over as an object is adopted."""
+    if not isinstance(algorithms, Mapping):
+        specs = names_of(algorithms)
+        return dict(zip(specs, registry.known(specs), strict=True))
+    names = {}
+    for name, given in algorithms.items():
+        if isinstance(given, str):
+            (names[name],) = registry.known([given])
+        else:
+            registry.adopt(name, given)
+            names[name] = name
+    if not names:
+        raise HarnessError("there are no algorithms to run.", 'name some: h.run("rs,re", "nb201")')
+    return names
+
+
+@cache
+def _session() -> Path:
+    """A folder that is removed when the session ends."""
+    folder = tempfile.TemporaryDirectory(prefix="nas-harness-")
+    _KEPT.append(folder)
+    return Path(folder.name)
+
+
+_KEPT: list[tempfile.TemporaryDirectory[str]] = []
+
+
+def _run(studies: Sequence[Study], store: ResultStore, processes: int, quiet: bool) -> list[str]:
+    """Run what is missing; a sentence for each study that failed."""
+    present = {study.id for study in studies if store.complete(study)}
+    with tables.progress(studies, present, quiet=quiet or len(present) == len(studies)) as progress:
+        try:
+            run_studies(studies, store, processes=processes, progress=progress)
+        except PluginError as error:
+            return error.message.splitlines()
+    return []

@@ -1,0 +1,169 @@
+"""Results as tidy frames of pandas: one observation in a row, one variable in a column."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from harness.arrays import Floats
+from harness.errors import HarnessError
+from harness.spaces.architecture import Architecture
+from harness.studies.outcome import Kind, Outcome, moments, per_seed_rows, summary
+from harness.table import Table
+
+KINDS: tuple[Kind, ...] = ("val", "test")
+_CELL_BYTES = 8
+POINTS = 200
+
+
+def curves(
+    outcomes: Sequence[Outcome],
+    *,
+    seeds: bool = True,
+    points: int = POINTS,
+    times: Sequence[float] | None = None,
+) -> pd.DataFrame:
+    """Regret over time: benchmark, algorithm, seed, time, val_regret and test_regret (NaN before the first result).
+
+    Times are `times`, or `points` of them from the first result to the end of each study, evenly spread on a log axis.
+    Without `seeds` a row is a time, with the number of seeds, their mean, its standard error, median and quartiles of
+    each kind of regret, from where all seeds have one. Raises HarnessError for a frame that memory cannot hold.
+    """
+    grids = [np.array(times, dtype=np.float64) if times is not None else _grid(o, points) for o in outcomes]
+    if seeds:
+        rows = sum(len(grid) * len(o.trajectory.seeds) for grid, o in zip(grids, outcomes, strict=True))
+        _require_memory(rows, 6, "thin it with points=50, give times=[...], or have seeds=False.")
+    make = _each_seed if seeds else _over_seeds
+    return _joined([make(o, grid) for o, grid in zip(outcomes, grids, strict=True)])
+
+
+def _grid(outcome: Outcome, points: int) -> Floats:
+    first = float(outcome.first_times().min(initial=np.inf))
+    if not 0 < first < outcome.end:
+        return np.array([outcome.end])
+    grid = np.geomspace(first, outcome.end, points)
+    grid[0], grid[-1] = first, outcome.end
+    return grid
+
+
+def _each_seed(outcome: Outcome, times: Floats) -> pd.DataFrame:
+    run = outcome.trajectory
+    return _named(
+        outcome,
+        {
+            "seed": np.repeat(run.seeds, len(times)),
+            "time": np.tile(times, len(run.seeds)),
+            **{f"{kind}_regret": outcome.regret(kind, times).ravel() for kind in KINDS},
+        },
+    )
+
+
+def _over_seeds(outcome: Outcome, times: Floats) -> pd.DataFrame:
+    columns: dict[str, Any] = {"seeds": len(outcome.trajectory.seeds), "time": times}
+    for kind in KINDS:
+        regret = outcome.regret(kind, times)
+        mean, sem = moments(regret)
+        low, middle, high = np.quantile(regret, [0.25, 0.5, 0.75], axis=0)
+        columns |= {
+            f"{kind}_regret_{name}": values
+            for name, values in (("mean", mean), ("sem", sem), ("q25", low), ("median", middle), ("q75", high))
+        }
+    frame = _named(outcome, columns)
+    return frame[np.isfinite(columns["val_regret_mean"])]
+
+
+def summaries(outcomes: Sequence[Outcome], at: Sequence[float] | None = None) -> pd.DataFrame:
+    """A row for each study and simulated time `at` (default: its end), with means over seeds and the rules."""
+    rows = [
+        {**summary(outcome, time), "algorithm": outcome.label, "params": None}
+        for outcome in outcomes
+        for time in (at or (None,))
+    ]
+    return pd.DataFrame(rows).drop(columns="params", errors="ignore")
+
+
+def trials(outcomes: Sequence[Outcome]) -> pd.DataFrame:
+    """The logged results: those that became incumbents or, with `log="all"`, all of them."""
+    _require_memory(sum(len(o.trajectory.row) for o in outcomes), 13, "select fewer: algo=, bench= or seeds=")
+    return _joined([_logged(outcome) for outcome in outcomes])
+
+
+def _logged(outcome: Outcome) -> pd.DataFrame:
+    run, reference = outcome.trajectory, outcome.reference
+    test = np.nan if reference.test_optimum is None else reference.test_optimum
+    return _named(
+        outcome,
+        {
+            "seed": run.seeds[run.seed],
+            "time": run.time,
+            "evaluation": run.evaluation,
+            "row": run.row,
+            "fidelity": np.array(reference.fidelities)[run.fidelity],
+            "repeat": run.repeat,
+            "loss": run.loss,
+            "incumbent": run.incumbent,
+            "val_loss": outcome.val_loss,
+            "test_loss": outcome.test_loss,
+            "val_regret": outcome.val_loss - reference.optimum,
+            "test_regret": outcome.test_loss - test,
+        },
+    )
+
+
+def incumbents(outcomes: Sequence[Outcome], at: Sequence[float] | None = None) -> pd.DataFrame:
+    """Each seed's incumbent at simulated times `at` (default: the end): losses, when it was found, its configuration.
+
+    Parameters are columns by their names; architectures have their text besides. Raises HarnessError for a table that
+    has changed since.
+    """
+    frames = []
+    for outcome in outcomes:
+        table = outcome.study.load_table()
+        rows = [row for time in (at or (None,)) for row in per_seed_rows(outcome, time)]
+        frame = pd.DataFrame([{**row, "algorithm": outcome.label} for row in rows])
+        frames.append(pd.concat([frame, configurations(table, frame["row"].to_numpy())], axis=1))
+    return _joined(frames)
+
+
+def configurations(table: Table, rows: Any) -> pd.DataFrame:
+    """Configurations at `rows` (None or NaN for none) by parameter, and the text of those that are architectures."""
+    found = [None if row is None or np.isnan(row) else int(row) for row in rows]
+    texts = _architectures(table, {row for row in found if row is not None})
+    known = {row: {**table.space.to_dict(table.codes[row]), **texts.get(row, {})} for row in found if row is not None}
+    columns = [*(p.name for p in table.space.parameters), *(["architecture"] if texts else [])]
+    return pd.DataFrame([{} if row is None else known[row] for row in found], columns=columns)
+
+
+def _architectures(table: Table, rows: set[int]) -> dict[int, dict[str, str]]:
+    try:
+        return {row: {"architecture": Architecture.of(table, row).text} for row in rows}
+    except (HarnessError, ValueError):
+        return {}
+
+
+def _named(outcome: Outcome, columns: dict[str, Any]) -> pd.DataFrame:
+    return pd.DataFrame({"benchmark": outcome.study.benchmark, "algorithm": outcome.label, **columns})
+
+
+def _joined(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """One frame below the other, with names as categories in their order, as figures want them."""
+    if not frames:
+        return pd.DataFrame(columns=["benchmark", "algorithm"])
+    for name in ("benchmark", "algorithm"):
+        every = list(dict.fromkeys(frame[name].iloc[0] for frame in frames if len(frame)))
+        for frame in frames:
+            frame[name] = pd.Categorical(frame[name], categories=every)
+    return pd.concat(frames, ignore_index=True)
+
+
+def _require_memory(rows: int, columns: int, hint: str) -> None:
+    needed = 2 * rows * columns * _CELL_BYTES  # once for the parts, once for the whole
+    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if needed > free:
+        raise HarnessError(
+            f"a frame of {rows:,} rows takes {needed / 1e9:.3g} GB, and {free / 1e9:.3g} GB of memory are free.", hint
+        )

@@ -1,0 +1,152 @@
+"""Which studies, or which of their seeds, are meant; and studies that differ in seeds only as one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+
+import numpy as np
+
+from harness import registry
+from harness.arrays import Ints
+from harness.errors import HarnessError, unknown
+from harness.studies.outcome import Outcome
+from harness.studies.study import Study
+from harness.trajectory import Trajectory
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Of algorithms and benchmarks by name or pattern, seeds, and a budget; an empty field selects all."""
+
+    algo: Sequence[str] = ()
+    bench: Sequence[str] = ()
+    seeds: range | None = None
+    budget: float | None = None
+
+    def of(self, outcomes: Iterable[Outcome]) -> list[Outcome]:
+        """The outcomes that are meant, those of one study joined. Raises HarnessError for what is not among them."""
+        found = pooled(outcomes)
+        found = _matching("algorithm", self.algo, found, lambda o: (o.study.algorithm, o.label))
+        short = {full: name for name, full in registry.families().items()} if self.bench else {}
+        found = _matching(
+            "benchmark", self.bench, found, lambda o: (o.study.benchmark, short.get(o.study.benchmark, ""))
+        )
+        if self.budget is not None:
+            budgets = sorted({o.study.rules.budget for o in found})
+            found = [o for o in found if o.study.rules.budget == self.budget]
+            if not found:
+                raise HarnessError(
+                    f"no study has a budget of {self.budget:g} s.",
+                    f"there are {', '.join(f'{budget:g}' for budget in budgets)}.",
+                )
+        if self.seeds is not None:
+            there = sorted({_seeds(o.trajectory.seeds) for o in found})
+            found = [part for o in found if (part := within(o, self.seeds)) is not None]
+            if not found:
+                raise HarnessError(
+                    f"no study has seeds of {self.seeds.start}:{self.seeds.stop}.", f"there are {', '.join(there)}."
+                )
+        return found
+
+
+def seed_range(given: int | str | range) -> range:
+    """`500` or `"500"` for the seeds 0 to 499, `"17:42"` for 17 to 41. Raises HarnessError for anything else."""
+    if isinstance(given, range) and given.step == 1 and given and given.start >= 0:
+        return given
+    first, _, stop = str(given).rpartition(":")
+    hint = "give 500, or a range such as 17:42 (42 excluded)."
+    try:
+        seeds = range(int(first or 0), int(stop))
+    except ValueError:
+        raise HarnessError(f"'{given}' is not a number of seeds.", hint) from None
+    if seeds.start < 0:
+        raise HarnessError(f"seeds cannot be negative, got {given}.", hint)
+    if not seeds:
+        raise HarnessError(f"{given} has no seeds in it.", hint)
+    return seeds
+
+
+def _matching(
+    kind: str, patterns: Sequence[str], outcomes: list[Outcome], names: Callable[[Outcome], tuple[str, ...]]
+) -> list[Outcome]:
+    """The outcomes with a name that matches one of the `patterns`, in the order of these."""
+    if not patterns:
+        return outcomes
+    found: dict[int, Outcome] = {}
+    for pattern in patterns:
+        matches = [o for o in outcomes if any(fnmatchcase(n, pattern) or n == pattern for n in names(o))]
+        if not matches:
+            raise unknown(f"{kind} among the results", pattern, {n for o in outcomes for n in names(o) if n})
+        found.update((id(o), o) for o in matches)
+    return [*found.values()]
+
+
+def _seeds(seeds: Ints) -> str:
+    """`0:500`, or `0:17,20:30`."""
+    breaks = np.flatnonzero(np.diff(seeds) != 1) + 1
+    return ",".join(f"{part[0]}:{part[-1] + 1}" for part in np.split(seeds, breaks))
+
+
+def within(outcome: Outcome, seeds: range | Ints) -> Outcome | None:
+    """The outcome of those of its seeds that are among `seeds`; None if there are none."""
+    run = outcome.trajectory
+    kept = np.isin(run.seeds, np.asarray(seeds))
+    if kept.all():
+        return outcome
+    if not kept.any():
+        return None
+    entries = kept[run.seed]
+    return replace(
+        outcome,
+        study=_of_seeds(outcome.study, run.seeds[kept]),
+        trajectory=run.part(kept),
+        val_loss=outcome.val_loss[entries],
+        test_loss=outcome.test_loss[entries],
+    )
+
+
+def _of_seeds(study: Study, seeds: Ints) -> Study:
+    return replace(study, first=int(seeds[0]), stop=int(seeds[-1]) + 1)
+
+
+def pooled(outcomes: Iterable[Outcome]) -> list[Outcome]:
+    """The outcomes, of which those of studies that differ in seeds only become one, in the order of the first of each.
+
+    A seed that several have is the same run in all; it is taken once.
+    """
+    groups: dict[str, list[Outcome]] = {}
+    for outcome in outcomes:
+        data = outcome.study.to_json()
+        key = json.dumps({k: v for k, v in data.items() if k not in ("first", "stop")}, sort_keys=True)
+        groups.setdefault(key, []).append(outcome)
+    return [_joined(group) for group in groups.values()]
+
+
+def _joined(outcomes: Sequence[Outcome]) -> Outcome:
+    """One outcome of all seeds of outcomes that differ in seeds only."""
+    parts: list[Outcome] = []
+    taken = np.zeros(0, dtype=np.int64)
+    for outcome in sorted(outcomes, key=lambda o: -len(o.trajectory.seeds)):
+        part = within(outcome, np.setdiff1d(outcome.trajectory.seeds, taken))
+        if part is not None:
+            parts.append(part)
+            taken = np.append(taken, part.trajectory.seeds)
+    if len(parts) == 1:
+        return parts[0]
+    run = Trajectory.join([part.trajectory for part in parts])
+    by_seed = np.argsort(run.seeds)
+    place = np.argsort(by_seed)[run.seed]
+    order = np.argsort(place, kind="stable")
+    columns = {name: getattr(run, name)[order] for name in Trajectory.COLUMNS}
+    per_seed = {name: getattr(run, name)[by_seed] for name in Trajectory.PER_SEED}
+    return replace(
+        parts[0],
+        study=_of_seeds(parts[0].study, per_seed["seeds"]),
+        trajectory=Trajectory(**{**columns, "seed": place[order]}, **per_seed, pace=run.pace),
+        val_loss=np.concatenate([part.val_loss for part in parts])[order],
+        test_loss=np.concatenate([part.test_loss for part in parts])[order],
+        wall_seconds=sum(part.wall_seconds for part in parts),
+    )

@@ -1,0 +1,251 @@
+"""From a notebook: runs, results, tables and clocks, the same studies as those of the command line."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import harness as h
+from harness.studies.store import read
+from harness.testing import assert_same
+
+
+class Mine:
+    """Random search, a seed at a time."""
+
+    def __init__(self, problem: Any, generator: np.random.Generator) -> None:
+        self.problem, self.generator = problem, generator
+
+    def ask(self) -> tuple[Any, int, None]:
+        return self.generator.integers(self.problem.space.sizes), self.problem.full, None
+
+    def tell(self, handle: None, loss: float, cost: float) -> None:
+        pass
+
+
+class Fails(Mine):
+    """It fails in the middle."""
+
+    def tell(self, handle: None, loss: float, cost: float) -> None:
+        raise ZeroDivisionError("no reason")
+
+
+@pytest.fixture(scope="module")
+def found() -> Any:
+    return h.run({"mine": Mine, "re": "re"}, ["nb201", "hpobench"], seeds=6, evals=30, processes=1, quiet=True)
+
+
+def test_importing_is_cheap() -> None:
+    heavy = "numpy", "pandas", "torch", "matplotlib", "rich", "click"
+    asked = f"import sys, harness; print([m for m in {heavy} if m in sys.modules])"
+    assert (
+        subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    )
+
+
+def test_every_public_name_is_listed_with_its_first_sentence() -> None:
+    assert not {"Any", "TYPE_CHECKING", "import_module"} & {*dir(h)}
+    assert {*h.__all__} <= {*dir(h)}
+    listed = " ".join((h.__doc__ or "").split())
+    for name in h.__all__:
+        said = "A numpy array of" if name in ("Bools", "Floats", "Ints") else " ".join(getattr(h, name).__doc__.split())
+        assert f" {name} {said.split('. ')[0].rstrip('.')}" in listed, name
+
+
+def test_the_same_studies_as_the_command_line(harness: Callable[..., Any], tmp_path: Path) -> None:
+    made = h.run("rs", "nb201", seeds="3:8", evals=20, out=tmp_path / "api", processes=1, quiet=True)
+    answer = harness("run", "--algo", "rs", "--bench", "nb201", "--seeds", "3:8", "--evals", 20, "--processes", 1)
+    path = Path(answer.out.strip())
+    assert (tmp_path / "api" / path.name).exists()
+    assert_same(read(path).trajectory, made.outcomes[0].trajectory)
+    assert_same(
+        h.load(tmp_path / "api", algo="rs", bench="nb201/*", seeds="3:8").outcomes[0].trajectory, read(path).trajectory
+    )
+
+
+def test_frames_are_tidy(found: Any) -> None:
+    curves = found.curves(points=10)
+    assert [*curves.columns] == ["benchmark", "algorithm", "seed", "time", "val_regret", "test_regret"]
+    assert len(curves) == 2 * 2 * 6 * 10
+    assert {*curves["algorithm"]} == {"mine", "re"}
+    last = curves[curves["time"] == curves.groupby(["benchmark", "algorithm"], observed=True)["time"].transform("max")]
+    means = last.groupby(["benchmark", "algorithm"], observed=True)["val_regret"].mean()
+    summary = found.summary().set_index(["benchmark", "algorithm"])["val_regret_mean"]
+    np.testing.assert_allclose(means.to_numpy(), summary.loc[means.index].to_numpy())
+    over = found.curves(seeds=False, times=[1e5])
+    assert len(over) == len(found)
+    assert {"val_regret_mean", "val_regret_sem", "val_regret_q25", "val_regret_median"} <= {*over.columns}
+
+
+def test_incumbents_are_decoded(found: Any) -> None:
+    frame = found.incumbents()
+    cells = frame[frame["benchmark"] == "nb201/cifar10"]
+    table = h.benchmark("nb201")
+    first = cells.iloc[0]
+    configuration = table.configuration(int(first["row"]))
+    assert {name: first[name] for name in configuration} == configuration
+    assert first["architecture"].startswith("|")
+    assert frame[frame["benchmark"] != "nb201/cifar10"]["learning_rate_init"].notna().all()
+    assert {"fidelity", "row", "incumbent"} <= {*found.trials().columns}
+
+
+def test_it_is_shown_drawn_compared_and_reported(found: Any, tmp_path: Path) -> None:
+    assert "mine" in repr(found)
+    assert "<table" in found._repr_html_()
+    assert len(found.plot().axes) == 2
+    assert any("mine" in sentence for sentence in found.compare().sentences)
+    assert "mine" in found.report(tmp_path / "page.html").read_text(encoding="utf-8")
+    assert len(found.select(algo="re", bench="nb201")) == 1
+
+
+def test_seeds_are_pooled() -> None:
+    def part(seeds: str) -> Any:
+        return h.run("re", "nb201", seeds=seeds, evals=20, processes=1, quiet=True)
+
+    whole = h.run("re", "nb201", seeds=20, evals=20, processes=1, quiet=True)
+    joined = part("14:20") + part("0:7") + part("4:14")
+    assert len(joined) == 1
+    a, b = whole.outcomes[0], joined.outcomes[0]
+    assert a.study.id == b.study.id
+    for name in (*a.trajectory.COLUMNS, *a.trajectory.PER_SEED):
+        np.testing.assert_array_equal(getattr(a.trajectory, name), getattr(b.trajectory, name))
+    np.testing.assert_array_equal(a.val_loss, b.val_loss)
+
+
+def test_what_fails_leaves_the_others(found: Any) -> None:
+    made = h.run({"fails": Fails, "re": "re"}, "nb201", seeds=4, evals=10, processes=1, quiet=True)
+    assert [o.label for o in made] == ["re"]
+    assert "algorithm 'fails' on nb201/cifar10 failed in tell for seed 0: ZeroDivisionError: no reason." in repr(made)
+    with pytest.raises(h.HarnessError, match="ZeroDivisionError"):
+        h.run({"fails": Fails}, "nb201", seeds=4, evals=10, processes=1, quiet=True)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"), [(lambda objective: 0, "lambda"), (3, "is an int"), ("rx", "unknown algorithm")]
+)
+def test_what_is_no_algorithm_is_refused(given: object, message: str) -> None:
+    with pytest.raises(h.HarnessError, match=message):
+        h.run({"mine": given}, "nb201", evals=3)
+    with pytest.raises(h.HarnessError, match="installed algorithm"):
+        h.run({"re": Mine}, "nb201", evals=3)
+
+
+def test_a_table_is_looked_at() -> None:
+    table = h.benchmark("nb201")
+    configuration = table.configuration(5)
+    assert table.row(configuration) == 5
+    asked = table.query(configuration, epochs=200)
+    assert len(asked["loss"]) == 3
+    assert np.mean(asked["loss"]) == pytest.approx(table.frame()["loss"][5])
+    with pytest.raises(h.HarnessError, match="unknown value of parameter 'edge_0_1' 'nor_conv'"):
+        table.row(configuration | {"edge_0_1": "nor_conv"})
+    with pytest.raises(h.HarnessError, match="the fidelity of nb201/cifar10 is epochs"):
+        table.query(5, steps=3)
+    with pytest.raises(h.HarnessError, match="no row 99999"):
+        table.configuration(99999)
+
+
+def test_a_loop_of_ones_own_has_the_clock_of_a_run() -> None:
+    ran = h.run({"mine": Mine}, "nb201", seeds="3:4", evals=40, workers=3, log="all", processes=1, quiet=True)
+    simulator = h.simulator("nb201", seed=3, evals=40, workers=3)
+    generator = h.objective("nb201", seed=3).generator
+    while not simulator.over:
+        while simulator.idle:
+            simulator.submit(generator.integers(simulator.table.space.sizes))
+        told = simulator.wait()
+        assert told.time == simulator.time
+    assert_same(simulator.trajectory(), ran.outcomes[0].trajectory)
+    assert [o.label for o in ran + simulator.results("loop")] == ["mine", "loop"]
+    with pytest.raises(h.HarnessError, match="the run is over"):
+        simulator.submit([0] * 6)
+
+
+def test_waiting_and_submitting_too_often_is_refused() -> None:
+    simulator = h.simulator("nb201", evals=5)
+    with pytest.raises(h.HarnessError, match="nothing is running"):
+        simulator.wait()
+    simulator.submit([0] * 6)
+    with pytest.raises(h.HarnessError, match="busy"):
+        simulator.submit([0] * 6)
+    with pytest.raises(h.HarnessError, match="code 9 of 'edge_0_1'"):
+        h.simulator("nb201", evals=5).submit([9] * 6)
+
+
+def test_an_objective_for_scipy_and_optuna() -> None:
+    from scipy.optimize import differential_evolution
+
+    objective = h.objective("nb201", seed=3, evals=30)
+    differential_evolution(objective, objective.bounds, integrality=[True] * 6, maxiter=3, popsize=3, rng=1)
+    assert objective.over
+    assert objective([0] * 6) == math.inf
+    assert objective.results("de").outcomes[0].trajectory.evaluations.tolist() == [30]
+    optuna = pytest.importorskip("optuna")
+    objective = h.objective("nb201", seed=3, evals=10)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    study.optimize(objective, n_trials=30)
+    assert len(study.trials) == 11
+
+
+@pytest.mark.parametrize("name", ["rs", "re", "hb", "asha"])
+def test_our_algorithms_on_an_objective_of_ones_own(name: str) -> None:
+    optimizer = h.optimizer(name, {"x": [*range(10)], "kind": ["a", "b"]}, fidelities=(1, 3, 9), seed=4)
+    lowest = math.inf
+    for _ in range(60):
+        trial = optimizer.ask()
+        loss = (trial.config["x"] - 3) ** 2 + (trial.config["kind"] == "a")
+        optimizer.tell(trial, loss, cost=trial.fidelity)
+        lowest = min(lowest, loss)
+    assert lowest <= 2
+    with pytest.raises(h.HarnessError, match="not out"):
+        optimizer.tell(trial, 0.0)
+    optimizer.ask()
+    with pytest.raises(h.HarnessError, match="1 trials are out"):
+        optimizer.ask()
+
+
+SCRIPT = """
+import harness as h
+FACTOR = 1
+class Mine:
+    def __init__(self, problem, generator):
+        self.problem, self.generator = problem, generator
+    def ask(self):
+        return self.generator.integers(self.problem.space.sizes * FACTOR), self.problem.full, None
+    def tell(self, handle, loss, cost):
+        pass
+made = h.run({"mine": Mine}, "nb201", seeds=16, evals=5, processes=2, quiet=True)
+print(made.outcomes[0].study.id, len(made.outcomes[0].trajectory.seeds))
+"""
+
+
+def test_a_script_needs_no_guard_and_its_source_is_its_identity(tmp_path: Path) -> None:
+    def ran(text: str) -> str:
+        (tmp_path / "script.py").write_text(text)
+        done = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    first = ran(SCRIPT)
+    assert first.endswith(" 16\n")
+    assert ran(SCRIPT + "\nx = 1") == first
+    one_process = SCRIPT.replace("processes=2", "processes=1")
+    assert ran(one_process.replace("* FACTOR", "* 1")) != first
+    assert ran(one_process.replace("FACTOR = 1", "FACTOR = 1.0")) != first
+
+
+def test_curves_are_fast() -> None:
+    made = h.run("rs", "nb201", seeds=500, evals=20, processes=1, quiet=True)
+    ten = type(made)(made.outcomes * 10)
+    began = time.process_time()
+    frame = ten.curves()
+    assert time.process_time() - began < 5  # a second where nothing else runs
+    assert len(frame) == 10 * 500 * 200
+    assert frame.memory_usage().sum() < 100e6
