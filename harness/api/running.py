@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,6 +16,8 @@ from harness.api.results import Results, selection
 from harness.api.results import names as names_of
 from harness.errors import HarnessError, PluginError
 from harness.report import tables
+from harness.studies.evaluate import evaluate
+from harness.studies.executors import local
 from harness.studies.plan import plan
 from harness.studies.run import run as run_studies
 from harness.studies.selection import seed_range
@@ -59,9 +62,7 @@ def run(
     failures = _run(studies, store, processes or len(os.sched_getaffinity(0)), quiet)
     shown = {algorithm: name for name, algorithm in names.items() if name != algorithm}
     outcomes = [
-        replace(read(store.path(study)), name=shown.get(study.algorithm, ""))
-        for study in studies
-        if store.complete(study)
+        replace(store.get(study), name=shown.get(study.algorithm, "")) for study in studies if store.complete(study)
     ]
     return Results(outcomes, failures=failures, notes=notes)
 
@@ -99,6 +100,13 @@ def _adopted(algorithms: Algorithms) -> dict[str, str]:
     return names
 
 
+def _failed(study: Study, error: Exception) -> str:
+    if isinstance(error, PluginError):
+        return error.message
+    what = str(error) if isinstance(error, HarnessError) else f"{type(error).__name__}: {error}"
+    return f"{study.label} on {study.benchmark} failed: {what.rstrip('.')}."
+
+
 @cache
 def _session() -> Path:
     """A folder that is removed when the session ends."""
@@ -113,9 +121,12 @@ _KEPT: list[tempfile.TemporaryDirectory[str]] = []
 def _run(studies: Sequence[Study], store: ResultStore, processes: int, quiet: bool) -> list[str]:
     """Run what is missing; a sentence for each study that failed."""
     present = {study.id for study in studies if store.complete(study)}
+    failures: list[str] = []
+
+    def failed(study: Study, error: Exception) -> None:
+        failures.append(_failed(study, error))
+
     with tables.progress(studies, present, quiet=quiet or len(present) == len(studies)) as progress:
-        try:
-            run_studies(studies, store, processes=processes, progress=progress)
-        except PluginError as error:
-            return error.message.splitlines()
-    return []
+        where = local(processes, logging.getLogger("harness").warning)
+        run_studies(studies, store, evaluate, executor=where, progress=progress, failed=failed)
+    return failures

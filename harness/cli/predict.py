@@ -65,9 +65,9 @@ def command(
     not computed again, an interrupted command goes on where it stopped.
     """
     from harness import registry
-    from harness.analysis.quality import QualityStudy, summary
-    from harness.analysis.quality_store import QualityStore, read, work
-    from harness.cli.run import execute, parameters
+    from harness.analysis.quality import QualityStudy, evaluate, summary
+    from harness.analysis.quality_store import QualityStore
+    from harness.cli.run import execute, executor, parameters
     from harness.params import declared
     from harness.report import tables
 
@@ -81,8 +81,9 @@ def command(
         for name in predictor
     ]
     cores = 1 if processes is None and device == "cuda" else processes
-    paths = execute(studies, QualityStore(out), cores, work)
-    found = [read(path) for path in paths]
+    store = QualityStore(out)
+    execute(studies, store, evaluate, executor(cores))
+    found = [store.get(study) for study in studies]
     rows = [row for quality in found for row in summary(quality)]
     for quality in found:
         if skipped := int(quality.skipped.sum()):
@@ -92,4 +93,4 @@ def command(
         click.echo(json.dumps(rows, indent=1))
     else:
         tables.console(stderr=True).print(*tables.qualities(rows), sep="\n")
-        click.echo("\n".join(map(str, paths)))
+        click.echo("\n".join(str(store.path(study)) for study in studies))

@@ -47,6 +47,7 @@ def command(
     or better, with 1 if one is worse, with 3 if one changed but is not shown to be worse.
     """
     from harness.analysis import regression
+    from harness.cli.run import executor
     from harness.files import whole
     from harness.report import regression as regression_report
     from harness.report import tables
@@ -57,7 +58,7 @@ def command(
     recorded = baseline.load(folder)
     plans = [baseline.plan(outcome.study, seeds) for outcome in recorded]
     with tables.progress(plans, set()) as progress:
-        candidates = baseline.rerun(plans, processes=processes or len(os.sched_getaffinity(0)), progress=progress)
+        candidates = baseline.rerun(plans, executor=executor(processes), progress=progress)
     pairs = list(zip(recorded, candidates, strict=True))
     judgements = regression.judge(pairs, at=at or (), margin=margin, alpha=alpha)
     summary = regression_report.markdown(judgements, margin, alpha)

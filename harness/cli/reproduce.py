@@ -46,13 +46,13 @@ def command(
     figures and verdicts are printed. --write puts the verdicts, with figures beside it, in their sections of a page,
     and leaves the others as they are.
     """
-    from harness.analysis import quality_store, reproduction
-    from harness.analysis.quality_store import QualityStore, work
-    from harness.cli.run import execute
+    from harness.analysis import quality, reproduction
+    from harness.analysis.quality_store import QualityStore
+    from harness.cli.run import execute, executor
     from harness.report import claims as claims_page
     from harness.report import tables
-    from harness.studies.run import versions
-    from harness.studies.store import ResultStore, read
+    from harness.studies.evaluate import evaluate, versions
+    from harness.studies.store import ResultStore
 
     if not names:
         rows = [(recipe.name, recipe.title) for recipe in map(reproduction.load, reproduction.ready().values())]
@@ -70,13 +70,13 @@ def command(
     predicted = [_predictions(recipe, r) for recipe, r in zip(recipes, ranges, strict=True)]
 
     every = {study.id: study for studies in planned for study in studies}
-    paths = dict(zip(every, execute([*every.values()], ResultStore(out), processes), strict=True))
+    store, qualities, where = ResultStore(out), QualityStore(out), executor(processes)
+    execute([*every.values()], store, evaluate, where)
     judged = {study.id: study for studies in predicted for study in studies}
-    made = execute([*judged.values()], QualityStore(out), processes, work)
-    qualities = dict(zip(judged, map(quality_store.read, made), strict=True))
+    execute([*judged.values()], qualities, quality.evaluate, where)
     sections = {}
     for recipe, studies, predictions, places in zip(recipes, planned, predicted, files, strict=True):
-        found = [read(paths[study.id]).renewed() for study in studies], [qualities[study.id] for study in predictions]
+        found = [store.get(study).renewed() for study in studies], [qualities.get(study) for study in predictions]
         drawn = _draw(recipe, *found, places)
         if recipe.published:
             from harness.report import published

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,8 +15,9 @@ from harness.cli.options import Names, OneOf, Processes, Seeds, data_folder
 from harness.errors import HarnessError, PluginError, unknown
 
 if TYPE_CHECKING:
+    from harness.studies.executors import Executor
+    from harness.studies.records import Folder, J, R
     from harness.studies.run import Work
-    from harness.studies.store import ResultStore
 
 
 @click.command("run", short_help="Run algorithms on benchmarks on a simulated clock.")
@@ -81,14 +83,13 @@ def command(
     Results are Parquet files in --out; their paths are printed. A study that is there already is not run again, an
     interrupted one goes on where it stopped.
     """
-    from functools import partial
-
     from harness import registry
     from harness.params import declared
     from harness.report import tables
+    from harness.studies.evaluate import evaluate
     from harness.studies.outcome import summary
     from harness.studies.plan import plan
-    from harness.studies.store import ResultStore, read
+    from harness.studies.store import ResultStore
 
     algo = registry.known(algo)
     given = parameters(param, algo)
@@ -114,14 +115,15 @@ def command(
         report_fidelity=report_fidelity,
         continuation=continuation,
     )
-    paths = execute(studies, ResultStore(out), 1 if processes is None and device == "cuda" else processes)
-    outcomes = [read(path).renewed() for path in paths]
+    store = ResultStore(out)
+    execute(studies, store, evaluate, executor(1 if processes is None and device == "cuda" else processes))
+    outcomes = [store.get(study).renewed() for study in studies]
     rows = [summary(outcome) for outcome in outcomes]
     if as_json:
         click.echo(json.dumps(rows, indent=1))
     else:
         tables.console(stderr=True).print(*tables.summaries(outcomes, rows), sep="\n")
-        click.echo("\n".join(map(str, paths)))
+        click.echo("\n".join(str(store.path(study)) for study in studies))
 
 
 def parameters(
@@ -143,11 +145,10 @@ def parameters(
     return given
 
 
-def execute(studies: Sequence[Any], store: ResultStore, processes: int | None, work: Work | None = None) -> list[Path]:
-    """Bring to the store the studies that it does not have yet, with a bar for each; the paths of all.
+def execute(studies: Sequence[J], store: Folder[J, R], work: Work[J, R], where: Executor) -> None:
+    """Bring to the store the studies that it does not have yet, with a bar for each.
 
-    They are of algorithms, or of what `work` makes something of. Where a plugin fails, the others go on, and the
-    command ends with status 1.
+    Where a plugin fails, the others go on, and the command ends with status 1.
     """
     from harness.report import tables
     from harness.studies.run import run
@@ -155,8 +156,14 @@ def execute(studies: Sequence[Any], store: ResultStore, processes: int | None, w
     present = {study.id for study in studies if store.complete(study)}
     with tables.progress(studies, present) as progress:
         try:
-            run(studies, store, processes=processes or len(os.sched_getaffinity(0)), progress=progress, work=work)
+            run(studies, store, work, executor=where, progress=progress)
         except PluginError as error:
             error.status = 1
             raise
-    return [store.path(study) for study in studies]
+
+
+def executor(processes: int | None) -> Executor:
+    """What --processes says, one per core by default."""
+    from harness.studies.executors import local
+
+    return local(processes or len(os.sched_getaffinity(0)), partial(click.echo, err=True))

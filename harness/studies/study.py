@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-import json
 import math
 import sys
 from collections.abc import Callable, Mapping
@@ -20,10 +19,12 @@ from harness import registry
 from harness.algorithm import Factory, Problem
 from harness.arrays import Ints
 from harness.errors import Blaming, HarnessError
+from harness.fields import fit
 from harness.local import Local
 from harness.params import changed, label, resolve
 from harness.rng import Streams
 from harness.rules import Rules
+from harness.studies.records import identity
 from harness.table import Table
 
 SHARD = 500
@@ -85,7 +86,7 @@ class Study:
     @cached_property
     def id(self) -> str:
         """Twelve hexadecimal digits of the hash of the canonical JSON."""
-        return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()[:12]
+        return identity(self.to_json())
 
     @cached_property
     def changed(self) -> dict[str, Any]:
@@ -123,7 +124,8 @@ class Study:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Study:
         rules = {**data["rules"], "budget": data["rules"]["budget"] or math.inf}
-        return cls(**{**data, "rules": Rules(**rules)})
+        found: Study = fit({**data, "rules": rules}, cls, "the study")
+        return found
 
 
 def shard_of(algorithm: str) -> int:

@@ -1,0 +1,338 @@
+"""The super-network of NAS-Bench-201's cells: every operator on every edge of every cell, each with its own weights.
+
+Batch normalisation has no affine parameters, as Dong and Yang (ICLR 2020) search, and three kinds of statistics: of the
+batch, running means, or those of reference images of each architecture (`recalibrated`). Edges that do not reach the
+output are not computed; convolutions of one kernel that leave the same node are one convolution.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from harness.arrays import Bools, Floats, Ints
+from harness.sharing.method import Choice, SuperNetwork
+from harness.space import SearchSpace
+from harness.spaces.nasbench201 import EDGES
+from harness.train.networks import Reduction
+from harness.train.skeleton import Shape, Skeleton
+
+Statistics = Literal["batch", "running", "recalibrated"]
+
+_NODES = 4
+_LEAVING = [[(edge, j) for edge, (i, j) in enumerate(EDGES) if i == node] for node in range(_NODES)]
+
+
+class Pass:
+    """What the modules of a super-network are to do now."""
+
+    choice: Choice
+    codes: Ints | None = None
+    groups = 1
+    reference: int | None = None
+    statistics: Statistics = "batch"
+    skip_dropout = 0.0
+
+
+class Norm(nn.BatchNorm2d):
+    """Batch normalisation of `groups` architectures, whose images follow each other in the batch."""
+
+    now: Pass
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.normalised(x, self.now.groups)
+
+    def normalised(self, x: Tensor, groups: int) -> Tensor:
+        """`x` Float[groups n, c, h, w] by the statistics that are asked for, each group by its own."""
+        if self.training or self.now.statistics == "running":
+            return super().forward(x)
+        if self.now.reference is None:
+            parts = [
+                F.batch_norm(part, None, None, self.weight, self.bias, True, 0.0, self.eps) for part in x.chunk(groups)
+            ]
+        else:
+            parts = [self._recalibrated(part, self.now.reference) for part in x.chunk(groups)]
+        return parts[0] if groups == 1 else torch.cat(parts)
+
+    def _recalibrated(self, x: Tensor, reference: int) -> Tensor:
+        variance, mean = torch.var_mean(x[:reference], (0, 2, 3), correction=0)
+        return F.batch_norm(x, mean, variance, self.weight, self.bias, False, 0.0, self.eps)
+
+
+class MixedCell(nn.Module):
+    """A cell whose six edges have all operators; with `partial` K they see a K-th of the channels (PC-DARTS).
+
+    Xu et al., "PC-DARTS: Partial channel connections for memory-efficient architecture search", ICLR 2020: the other
+    channels pass by, and all are shuffled.
+    """
+
+    def __init__(self, operators: tuple[str, ...], channels: int, partial: int, now: Pass) -> None:
+        super().__init__()
+        self.names, self.now, self.partial = operators, now, partial
+        self.width = width = channels // partial
+        kernels = {o: int(name[-1]) for o, name in enumerate(operators) if name.startswith("nor_conv")}
+        self.kernels = kernels
+        self.convolutions = nn.ModuleDict(
+            {
+                f"{edge}_{o}": nn.Conv2d(width, width, kernel, 1, kernel // 2, bias=False)
+                for edge in range(len(EDGES))
+                for o, kernel in kernels.items()
+            }
+        )
+        self.norms = nn.ModuleDict({name: nn.BatchNorm2d(width, affine=False) for name in self.convolutions})
+        _share(self.norms, now)
+        self.none = np.array([name == "none" for name in operators])
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.now.codes is not None:
+            return self.many(x, self.now.codes)
+        choice = self.now.choice
+        active = self.live(choice.active)
+        nodes: list[Tensor | None] = [x, None, None, None]
+        for i, leaving in enumerate(_LEAVING[:-1]):
+            h = nodes[i]
+            used = [(edge, j) for edge, j in leaving if active[edge].any()]
+            if h is None or not used:
+                continue
+            seen = h[:, : self.width] if self.partial > 1 else h
+            mixed = self._mixed(seen, [edge for edge, _ in used], active, choice.weights)
+            for edge, j in used:
+                out = mixed[edge]
+                if self.partial > 1:
+                    out = _shuffled(torch.cat([out, h[:, self.width :]], 1), self.partial)
+                if choice.edges is not None:
+                    out = out * choice.edges[edge]
+                before = nodes[j]
+                nodes[j] = out if before is None else before + out
+        last = nodes[-1]
+        return torch.zeros_like(x) if last is None else last
+
+    def norm(self, name: str) -> Norm:
+        """The batch normalisation behind a convolution."""
+        found = self.norms[name]
+        assert isinstance(found, Norm)
+        return found
+
+    def live(self, active: Bools) -> Bools:
+        """The operators Bool[6, k] whose results reach the output; none has no result."""
+        active = active & ~self.none
+        reached = {_NODES - 1}
+        for edge in range(len(EDGES) - 1, -1, -1):
+            i, j = EDGES[edge]
+            if j in reached and active[edge].any():
+                reached.add(i)
+        return active & np.array([j in reached for _, j in EDGES])[:, None]
+
+    def _mixed(self, x: Tensor, edges: list[int], active: Bools, weights: Tensor | None) -> dict[int, Tensor]:
+        """What comes of `x` on each of the edges that leave its node."""
+        found: dict[int, Tensor] = {}
+
+        def add(edge: int, out: Tensor) -> None:
+            found[edge] = found[edge] + out if edge in found else out
+
+        relu = F.relu(x) if any(active[edge, o] for edge in edges for o in self.kernels) else x
+        for kernel in sorted({*self.kernels.values()}):
+            wanted = [(e, o) for e in edges for o, size in self.kernels.items() if size == kernel and active[e, o]]
+            if wanted:
+                for (edge, _), out in zip(wanted, self._convolved(relu, wanted, kernel, weights), strict=True):
+                    add(edge, out)
+        for o, name in enumerate(self.names):
+            wanted = [(edge, o) for edge in edges if active[edge, o]]
+            if wanted and o not in self.kernels:
+                out = _plain(name, x)
+                if name == "skip_connect" and self.training and self.now.skip_dropout:
+                    out = F.dropout(out, self.now.skip_dropout)
+                for edge, _ in wanted:
+                    add(edge, out if weights is None else out * weights[edge, o])
+        return found
+
+    def _convolved(
+        self, x: Tensor, wanted: list[tuple[int, int]], kernel: int, weights: Tensor | None
+    ) -> tuple[Tensor, ...]:
+        """Convolutions of one kernel on the same node as one, normalised and weighted."""
+        names = [f"{edge}_{o}" for edge, o in wanted]
+        if len(names) == 1 and weights is None:
+            return (self.norms[names[0]](self.convolutions[names[0]](x)),)
+        out = F.conv2d(
+            x, torch.cat([next(self.convolutions[name].parameters()) for name in names]), None, 1, kernel // 2
+        )
+        norms = [self.norm(name) for name in names]
+        mean, variance = (torch.cat([getattr(n, f"running_{w}") for n in norms]) for w in ("mean", "var"))
+        scale = None
+        if weights is not None:
+            scale = torch.cat([weights[edge, o].expand(self.width) for edge, o in wanted])
+        by_batch = self.training or self.now.statistics != "running"
+        out = F.batch_norm(out, mean, variance, scale, None, by_batch, 0.1, norms[0].eps)
+        if self.training:
+            with torch.no_grad():
+                for norm, m, v in zip(
+                    norms, torch.split(mean, self.width), torch.split(variance, self.width), strict=True
+                ):
+                    assert norm.running_mean is not None
+                    assert norm.running_var is not None
+                    norm.running_mean.copy_(m)
+                    norm.running_var.copy_(v)
+        return torch.split(out, self.width, 1)
+
+    def many(self, x: Tensor, codes: Ints) -> Tensor:
+        """Outputs Float[B n, c, h, w] of B paths with codes Int[B, 6]; `x` holds the images of each, or of all.
+
+        What several paths have in common, from the input on, is computed once.
+        """
+        paths = len(codes)
+        shared = self.now.groups == 1 and paths > 1
+        k = len(self.names)
+        alive = np.stack([self.live(np.eye(k, dtype=np.bool_)[row]).any(axis=1) for row in codes])
+        values: list[Tensor | None] = [_grouped(x, 1 if shared else paths), None, None, None]
+        at = [np.zeros(paths, np.int64) if shared else np.arange(paths), *([np.full(paths, -1)] * 3)]
+        for j in range(1, _NODES):
+            keys, results = [], []
+            for edge, i in ((e, i) for e, (i, to) in enumerate(EDGES) if to == j):
+                key, out = self._edge(edge, values[i], at[i], np.where(alive[:, edge], codes[:, edge], -1))
+                keys.append(key)
+                results.append(out)
+            distinct, at[j] = np.unique(np.stack(keys, axis=1), axis=0, return_inverse=True)
+            at[j] = at[j].ravel()
+            values[j] = self._summed(distinct, results, x, 1 if shared else paths)
+        last = values[-1]
+        assert last is not None
+        return last[torch.from_numpy(at[-1])].flatten(0, 1)
+
+    def _edge(self, edge: int, value: Tensor | None, at: Ints, ops: Ints) -> tuple[Ints, Tensor | None]:
+        """Numbers Int[B] of the results that each path takes from an edge, -1 for none, and these results."""
+        assert value is not None
+        k = len(self.names)
+        pairs = np.where(ops >= 0, ops * len(value) + at, -1)
+        distinct, key = np.unique(pairs, return_inverse=True)
+        key = key.ravel()
+        if distinct[0] < 0:
+            distinct, key = distinct[1:], key - 1
+        parts = []
+        for o in range(k):
+            rows = distinct[distinct // len(value) == o] % len(value)
+            if len(rows):
+                h = value[torch.from_numpy(rows)].flatten(0, 1)
+                name = f"{edge}_{o}"
+                if o in self.kernels:
+                    h = self.norm(name).normalised(self.convolutions[name](F.relu(h)), len(rows))
+                else:
+                    h = _plain(self.names[o], h)
+                parts.append(_grouped(h, len(rows)))
+        return key, torch.cat(parts) if parts else None
+
+    def _summed(self, keys: Ints, results: list[Tensor | None], x: Tensor, groups: int) -> Tensor:
+        """The sums of the results with numbers `keys` Int[u, edges], Float[u, n, c, h, w]; zeros where none is."""
+        n = len(x) // groups
+        total = x.new_zeros(len(keys), n, *x.shape[1:])
+        for column, out in zip(keys.T, results, strict=True):
+            rows = np.flatnonzero(column >= 0)
+            if out is None or not len(rows):
+                continue
+            if len(rows) == len(keys):
+                total += out[torch.from_numpy(column)]
+            else:
+                total[torch.from_numpy(rows)] += out[torch.from_numpy(column[rows])]
+        return total
+
+
+def _share(module: nn.Module, now: Pass) -> None:
+    """Make of all batch normalisations in `module` those of a super-network."""
+    for inner in module.modules():
+        if type(inner) is nn.BatchNorm2d:
+            object.__setattr__(inner, "now", now)
+            inner.__class__ = Norm
+
+
+def _grouped(x: Tensor, groups: int) -> Tensor:
+    """Float[groups, n, ...] of Float[groups n, ...]."""
+    return x.reshape(groups, -1, *x.shape[1:])
+
+
+def _plain(name: str, x: Tensor) -> Tensor:
+    return F.avg_pool2d(x, 3, 1, 1, count_include_pad=False) if name == "avg_pool_3x3" else x
+
+
+def _shuffled(x: Tensor, groups: int) -> Tensor:
+    """The channels of `x` with those of the groups taken in turn."""
+    return x.reshape(len(x), groups, -1, *x.shape[2:]).transpose(1, 2).flatten(1, 2)
+
+
+class CellSuperNetwork(SuperNetwork):
+    """Cells of NAS-Bench-201 with shared weights, in the benchmark's skeleton; a decision is an edge, the same in all.
+
+    `statistics` are those of batch normalisation in evaluation.
+    """
+
+    def __init__(self, space: SearchSpace, shape: Shape, *, colours: int, classes: int, partial: int = 1) -> None:
+        super().__init__()
+        self.space = space
+        self.operators = tuple(tuple(map(str, p.values)) for p in space.parameters)
+        self.now = Pass()
+        self.net = Skeleton(
+            lambda channels, _: MixedCell(self.operators[0], channels, partial, self.now),
+            lambda incoming, outgoing, _: Reduction(incoming, outgoing),
+            shape,
+            colours=colours,
+            classes=classes,
+        )
+        _share(self.net, self.now)
+
+    @property
+    def statistics(self) -> Statistics:
+        """Of batch normalisation in evaluation."""
+        return self.now.statistics
+
+    @statistics.setter
+    def statistics(self, value: Statistics) -> None:
+        self.now.statistics = value
+
+    @property
+    def skip_dropout(self) -> float:
+        return self.now.skip_dropout
+
+    @skip_dropout.setter
+    def skip_dropout(self, value: float) -> None:
+        self.now.skip_dropout = value
+
+    def forward(self, x: Tensor, choice: Choice) -> Tensor:
+        self.now.choice, self.now.codes, self.now.groups = choice, None, 1
+        logits: Tensor = self.net(x)
+        return logits
+
+    def path(self, codes: Ints) -> Choice:
+        return Choice(np.eye(len(self.operators[0]), dtype=np.bool_)[codes])
+
+    def architecture(self, weights: Floats) -> Ints:
+        return np.asarray(weights.argmax(axis=1))
+
+    @torch.no_grad()
+    def evaluate(self, x: Tensor, codes: Ints, reference: int | None = None) -> Tensor:
+        self.now.codes, self.now.reference = codes, reference
+        try:
+            out = self._stages(x, len(codes))
+        finally:
+            self.now.codes, self.now.reference, self.now.groups = None, None, 1
+        out = _grouped(out, len(codes))
+        return out if reference is None else out[:, reference:]
+
+    def _stages(self, x: Tensor, paths: int) -> Tensor:
+        """The skeleton of several paths: up to the first cell they share their images, then each has its own."""
+        net = self.net
+        x = net.stem(x)
+        for i, stage in enumerate(net.stages):
+            if i:
+                x = net.reductions[i - 1](x)
+            for cell in stage.children():
+                x = cell(x)
+                self.now.groups = paths
+        logits: Tensor = net.classifier(F.adaptive_avg_pool2d(net.last(x), 1).flatten(1))
+        return logits
+
+
+def nb201(space: SearchSpace, shape: Shape, *, colours: int, classes: int, partial: int = 1) -> SuperNetwork:
+    """The super-network of a space of NAS-Bench-201's cells."""
+    return CellSuperNetwork(space, shape, colours=colours, classes=classes, partial=partial)

@@ -1,0 +1,159 @@
+"""What a super-network and a method of weight sharing know of each other.
+
+A super-network holds the weights of every operator at every place of a space. A place where an operator is chosen is a
+*decision*: the edges of a cell for NAS-Bench-201. There are `d` decisions of at most `k` operators, and arrays over
+them are [d, k]; where a decision has fewer, the rest is never active. A pass computes a `Choice`: one operator per
+decision is the path of an architecture, several with weights are a mixture.
+
+A method trains nothing itself. In every step of the weights the loop calls
+
+    method.update(step)       the distribution moves, on images that are not the weights'
+    method.choices()          what the weights are trained on: the gradients of all these passes are added up
+
+and between epochs `begin` and `derive`, which says what the search would end with now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from harness.arrays import Bools, Floats, Ints
+from harness.rng import Streams
+from harness.space import SearchSpace
+
+Score = Callable[[Ints], Floats]
+"""Validation accuracies Float[n] of architectures Int[n, p] of the space, with the super-network's weights."""
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """What a pass computes: the operators that are `active` Bool[d, k], added up with `weights` Float[d, k].
+
+    Without weights each counts once. `edges` Float[d] weigh what comes of each decision.
+    """
+
+    active: Bools
+    weights: Tensor | None = None
+    edges: Tensor | None = None
+
+
+class SuperNetwork(nn.Module):
+    """The network of all architectures of `space` at once.
+
+    `operators` are the names of each decision's operators. Called with images Float[n, c, h, w] and a Choice it gives
+    logits Float[n, classes]. Subclasses say what is computed and which architecture a distribution stands for.
+    """
+
+    space: SearchSpace
+    operators: tuple[tuple[str, ...], ...]
+    skip_dropout: float
+    """Probability with which what a skip connection carries is dropped in training, element by element."""
+
+    @property
+    def possible(self) -> Bools:
+        """The operators that each decision has, Bool[d, k]."""
+        sizes = np.array([len(names) for names in self.operators])
+        return np.arange(sizes.max()) < sizes[:, None]
+
+    def named(self, name: str) -> Bools:
+        """Where the operator called `name` stands, Bool[d, k]."""
+        k = self.possible.shape[1]
+        return np.array([[*(n == name for n in names), *[False] * (k - len(names))] for names in self.operators])
+
+    def path(self, codes: Ints) -> Choice:
+        """The choice of one operator per decision that makes the architecture with codes Int[p] of the space."""
+        raise NotImplementedError
+
+    def architecture(self, weights: Floats) -> Ints:
+        """Codes Int[p] of the architecture that weights Float[d, k] stand for: of each decision the heaviest."""
+        raise NotImplementedError
+
+    def evaluate(self, x: Tensor, codes: Ints, reference: int | None = None) -> Tensor:
+        """Logits Float[B, n, classes] of many architectures with codes Int[B, p], without gradients.
+
+        With a `reference`, batch normalisation takes its statistics from the first so many images of `x`, and the
+        logits are those of the rest.
+        """
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a method is told: the super-network, epochs and steps of the whole search, its random streams.
+
+    Draws are `streams.uniform(n, HERE)[0]`: they belong to the search's seed, and `state` need not keep them, as the
+    loop stores how many were drawn.
+    """
+
+    net: SuperNetwork
+    epochs: int
+    steps: int
+    streams: Streams
+
+    def uniform(self, *shape: int) -> Floats:
+        """The next numbers in [0, 1), Float[shape]."""
+        return self.streams.uniform(int(np.prod(shape)), HERE)[0].reshape(shape)
+
+
+HERE = np.zeros(1, dtype=np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One step: a batch that the weights learn from, and one that they do not.
+
+    `loss(choice, validation)` is the mean loss of a choice on either, with gradients; `optimizer` is that of the
+    weights, with the learning rate of this step. `epoch` counts whole epochs before this one.
+    """
+
+    epoch: int
+    loss: Callable[[Choice, bool], Tensor]
+    optimizer: torch.optim.Optimizer
+    weights: tuple[nn.Parameter, ...]
+
+
+class Method:
+    """A method of weight sharing; the entry points of `nas_harness.sharing` name classes.
+
+    `partial` and `needs_validation` are facts of the class, or of the object once it is made: the share 1 / partial of
+    the channels that operators see, and whether `update` looks at validation images.
+    """
+
+    partial = 1
+    needs_validation = True
+
+    def __init__(self, setting: Setting) -> None:
+        self.setting, self.net = setting, setting.net
+
+    def choices(self) -> list[Choice]:
+        """What the weights learn in this step."""
+        raise NotImplementedError
+
+    def begin(self, epoch: int) -> None:
+        """Called before each epoch, after `epoch` whole ones."""
+
+    def update(self, step: Step) -> None:
+        """Called before each step of the weights."""
+
+    def distribution(self) -> Floats:
+        """Probabilities of the operators, Float[d, k]; uniform if nothing is learned."""
+        possible = self.net.possible
+        return possible / possible.sum(axis=1, keepdims=True)
+
+    def derive(self, score: Score, *, none: bool) -> Ints:
+        """Codes Int[p] of what the search would end with now; without `none` no decision may be the operator none."""
+        weights = self.distribution()
+        return self.net.architecture(weights if none else np.where(self.net.named("none"), -1.0, weights))
+
+    def state(self) -> dict[str, Any]:
+        """All that `load` needs to go on bit for bit: plain values, tensors, and state dicts."""
+        return {}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Go on from `state`."""
