@@ -6,6 +6,7 @@ Bad input exits with 2, a run of which a plugin failed with 1, a bug with 70.
 from __future__ import annotations
 
 import errno
+import io
 import sys
 import traceback
 from importlib import import_module
@@ -29,6 +30,7 @@ COMMANDS = {
     "data": "List, fetch, import, verify and remove tables.",
     "compare": "Compare algorithms: a table, tests, and sentences to quote.",
     "report": "Write a page about results: curves, ranks, tests, cells, provenance.",
+    "verify": "Check that stored results are what was written.",
     "predict": "Measure how good predictors are on a table.",
     "baseline": "Keep studies that later versions are held against.",
     "train": "Train architectures for real, those that studies found.",
@@ -90,6 +92,9 @@ group.params.append(_DEBUG)
 
 def main() -> NoReturn:
     """Entry point of the console script."""
+    if isinstance(getattr(sys.stdout, "buffer", None), io.RawIOBase):
+        # unbuffered, a disk that fills up cuts what is printed without a word: a raw file writes what it can
+        sys.stdout = open(sys.stdout.fileno(), "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     sys.exit(_status())
 
 
@@ -148,7 +153,12 @@ def _complain_of_usage(error: click.ClickException) -> int:
 
 def _complain(message: str, hint: str) -> int:
     for line in message.splitlines():
-        click.echo(f"error: {line}", err=True)
+        click.echo(f"error: {_plain(line)}", err=True)
     if hint:
-        click.echo(f"hint: {hint}", err=True)
+        click.echo(f"hint: {_plain(hint)}", err=True)
     return 2
+
+
+def _plain(text: str) -> str:
+    """Names in it may bring control characters, which a terminal or a log would obey."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

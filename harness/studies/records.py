@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -27,6 +28,8 @@ from harness.files import FULL, locked, reading, sweep, whole
 
 UNFINISHED = ".unfinished"
 _DIGEST = "digest"
+_CONTROL = re.compile(rb"(?<!\\)(?:\\\\)*\\(?:[bfr]|u00[01][0-9a-f]|u007f|u009b)|[\x00-\x1f]")
+"""A control character in canonical JSON, other than the end of a line and a tab."""
 
 Columns = Mapping[str, Any]
 """One array of each column, or what pyarrow makes one of."""
@@ -127,6 +130,10 @@ class Form(ABC, Generic[K_contra, R]):
                 raise HarnessError(f"{path} calls itself {id_}, but holds {found}.", self.again)
         return result
 
+    def protected(self, path: Path) -> bool:
+        """Whether the file at `path`, which `read` takes, has a digest; those of earlier versions have none."""
+        return _DIGEST in json.loads(pq.read_schema(path).metadata[self.key])
+
     def is_one(self, path: Path) -> bool:
         """Whether a file is of this kind, or broken, which `read` then says."""
         try:
@@ -139,6 +146,8 @@ class Form(ABC, Generic[K_contra, R]):
         """The footer. Raises HarnessError if it is not of this kind and version."""
         if self.key not in metadata:
             raise HarnessError(f"{path} is not {self.what}: it has no footer of this harness.", self.makes)
+        if _CONTROL.search(metadata[self.key]):
+            raise HarnessError(f"the footer of {path} has control characters in a name or text.", self.again)
         said = json.loads(metadata[self.key])
         if not isinstance(said, dict) or self.marks not in said:
             raise HarnessError(f"{path} is not {self.what}, but something else of this harness.", self.makes)
