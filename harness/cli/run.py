@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.options import Names, OneOf, Processes, Seeds, data_folder
+from harness.cli.options import Names, OneOf, Processes, Seeds, cluster_option, data_folder
 from harness.errors import HarnessError, PluginError, unknown
 
 if TYPE_CHECKING:
@@ -45,9 +45,16 @@ if TYPE_CHECKING:
 @click.option("--max-fidelity", type=int, help="Train nothing beyond it, e.g. 12 epochs. [default: the largest]")
 @click.option("--report-fidelity", type=int, help="Report losses and regrets at it. [default: the largest]")
 @click.option("--continuation", is_flag=True, help="Going on from a lower fidelity costs the difference only.")
+@click.option("--objectives", type=Names(), help="Search for the Pareto front of two or more: error,latency.raspi4.")
+@click.option(
+    "--constraint",
+    multiple=True,
+    help="Bound of an objective that a result must keep: 'latency.raspi4<=20'; repeatable.",
+)
 @click.option("--param", multiple=True, metavar="ALGO.NAME=VALUE", help="Parameter of an algorithm; repeatable.")
 @click.option("--device", type=OneOf(["cpu", "cuda"]), help="Where algorithms train networks. [default: cpu]")
 @click.option("--processes", type=Processes(), help="Worker processes. [default: one per core, one with cuda]")
+@cluster_option
 @click.option(
     "--log",
     type=OneOf(["incumbents", "all"]),
@@ -71,9 +78,12 @@ def command(
     max_fidelity: int | None,
     report_fidelity: int | None,
     continuation: bool,
+    objectives: list[str] | None,
+    constraint: tuple[str, ...],
     param: tuple[str, ...],
     device: str | None,
     processes: int | None,
+    cluster: str | None,
     log: str,
     out: Path,
     as_json: bool,
@@ -114,9 +124,13 @@ def command(
         max_fidelity=max_fidelity,
         report_fidelity=report_fidelity,
         continuation=continuation,
+        objectives=tuple(objectives or ()),
+        constraints=constraint,
     )
+    one = device == "cuda" and not (processes or cluster)
+    where = executor(1 if one else processes, cluster)
     store = ResultStore(out)
-    execute(studies, store, evaluate, executor(1 if processes is None and device == "cuda" else processes))
+    execute(studies, store, evaluate, where)
     outcomes = [store.get(study).renewed() for study in studies]
     rows = [summary(outcome) for outcome in outcomes]
     if as_json:
@@ -162,8 +176,15 @@ def execute(studies: Sequence[J], store: Folder[J, R], work: Work[J, R], where: 
             raise
 
 
-def executor(processes: int | None) -> Executor:
-    """What --processes says, one per core by default."""
+def executor(processes: int | None, cluster: str | None = None) -> Executor:
+    """What --processes or --cluster say, by default a process per core."""
     from harness.studies.executors import local
 
-    return local(processes or len(os.sched_getaffinity(0)), partial(click.echo, err=True))
+    tell = partial(click.echo, err=True)
+    if cluster is None:
+        return local(processes or len(os.sched_getaffinity(0)), tell)
+    if processes is not None:
+        raise HarnessError("studies are run either in --processes or on a --cluster.", "leave one of them out.")
+    from harness.studies.cluster import Cluster
+
+    return Cluster(cluster, tell)

@@ -5,12 +5,16 @@ from __future__ import annotations
 import inspect
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.options import Numbers, data_folder
+from harness.cli.options import Numbers, data_folder, selects
 from harness.errors import HarnessError, unknown
+
+if TYPE_CHECKING:
+    from harness.studies.outcome import Outcome
+    from harness.studies.selection import Selection
 
 
 @click.command("show", short_help="Show a benchmark, an algorithm, or results.")
@@ -22,17 +26,26 @@ from harness.errors import HarnessError, unknown
 @click.option("--per-seed", is_flag=True, help="One row per seed: its incumbent, and when it was found.")
 @data_folder
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(what: tuple[str, ...], at: list[float] | None, on: str | None, per_seed: bool, as_json: bool) -> None:
+@selects
+def command(
+    what: tuple[str, ...],
+    selection: Selection,
+    at: list[float] | None,
+    on: str | None,
+    per_seed: bool,
+    as_json: bool,
+) -> None:
     """Show the facts of a benchmark, the parameters of an algorithm, or the regret that results hold."""
     from harness import registry
     from harness.report import tables
+    from harness.studies.selection import gathered
 
     console = tables.console()
     paths = [Path(name) for name in what]
     if all(path.exists() for path in paths):
-        _results(console, paths, at, on, per_seed, as_json)
+        _results(console, gathered(paths, selection), at, on, per_seed, as_json)
         return
-    if at or on or per_seed or len(what) > 1:
+    if at or on or per_seed or selection.words or len(what) > 1:
         missing = next(str(path) for path in paths if not path.exists())
         raise HarnessError(f"there are no results at {missing}.", "`harness run` makes results; --out says where.")
     (name,) = what
@@ -46,13 +59,12 @@ def command(what: tuple[str, ...], at: list[float] | None, on: str | None, per_s
 
 
 def _results(
-    console: Any, paths: list[Path], at: list[float] | None, on: str | None, per_seed: bool, as_json: bool
+    console: Any, found: list[Outcome], at: list[float] | None, on: str | None, per_seed: bool, as_json: bool
 ) -> None:
     from harness.report import tables
     from harness.studies.outcome import per_seed_rows, reported, summary
-    from harness.studies.store import find, read
 
-    outcomes = reported([read(path).renewed() for path in find(paths)], on)
+    outcomes = reported([outcome.renewed() for outcome in found], on)
     pairs = [(outcome, time) for outcome in outcomes for time in (at or (None,))]
     if per_seed:
         rows = [row for outcome, time in pairs for row in per_seed_rows(outcome, time)]

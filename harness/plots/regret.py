@@ -170,7 +170,8 @@ def _panel(
     if math.isfinite(lowest):
         axis.set_ylim(lowest / 2, highest * 1.5)
     log_time(axis, start, max(outcome.end for outcome, _ in drawn))
-    axis.set_ylabel(REGRET_LABEL[kind])
+    several = any(outcome.study.rules.objectives for outcome, _ in drawn)
+    axis.set_ylabel(f"hypervolume regret{', test errors' * (kind == 'test')}" if several else REGRET_LABEL[kind])
 
 
 def log_time(axis: Axes, start: float, end: float) -> None:

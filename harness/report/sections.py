@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Callable
 from xml.etree.ElementTree import Element
 
+from harness.analysis.comparable import completed
 from harness.analysis.comparison import Comparison, Duel, sentences
 from harness.report import commands
 from harness.report import comparison as comparison_table
@@ -79,7 +80,8 @@ def ranks_over_time(report: Report) -> Section | None:
         return Section("ranks", "Average ranks", [paragraph(f"There are no average ranks: {report.ranks}")])
     plot = f"harness plot {report.results} --figure ranks"
     figures = [f"{plot} --kind {kind} -o ranks.pdf" for kind in report.comparisons]
-    return Section("ranks", "Average ranks", [element("div", _needs_script(), id="ranks-chart")], figures)
+    left = [paragraph(sentence, class_="note") for sentence in completed(report.outcomes)[1]]
+    return Section("ranks", "Average ranks", [element("div", _needs_script(), id="ranks-chart"), *left], figures)
 
 
 def _needs_script() -> Element:

@@ -125,7 +125,7 @@ def _optimum(outcome: Outcome) -> str:
     if reference.test_optimum is not None:
         test = f"test regret against {reference.test_optimum:.6g} ({reference.test})"
     return (
-        f"{outcome.benchmark}: val regret is against {reference.optimum:.6g}, row {reference.optimum_row} "
+        f"{outcome.benchmark}: val regret is against {reference.optimum:.6g}{reference.row} "
         f"({reference.optimum_definition}); {test}; {reference.splits}"
     )
 

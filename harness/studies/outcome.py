@@ -12,11 +12,14 @@ import numpy as np
 from harness import registry
 from harness.arrays import Floats, Ints
 from harness.errors import HarnessError
+from harness.rules import Rules
+from harness.studies.fronts import DEFINITION, Front, replay
 from harness.studies.study import Study
 from harness.table import Table
 from harness.trajectory import Trajectory
 
 Kind = Literal["val", "test"]
+_PLAIN = Rules(evals=1)
 
 
 @dataclass(frozen=True)
@@ -34,10 +37,21 @@ class Reference:
     optimum_definition: str
     test_optimum: float | None
 
+    @property
+    def row(self) -> str:
+        """`, row 6111`, or nothing where a front is the best."""
+        return f", row {self.optimum_row}" if self.optimum_row >= 0 else ""
+
     @classmethod
-    def of(cls, table: Table, report_fidelity: int | None = None) -> Reference:
-        """What regret at `report_fidelity`, a value and by default the largest, is measured against."""
-        facts, at = table.facts, table.position(report_fidelity)
+    def of(cls, table: Table, rules: Rules = _PLAIN) -> Reference:
+        """What regret by these rules is measured against: the best feasible loss or, of several objectives, the front.
+
+        The loss of a set of results is one minus its hypervolume then.
+        """
+        table = rules.feasible(table)
+        facts, at = table.facts, table.position(rules.report_fidelity)
+        if rules.objectives:
+            return cls._of_front(table, rules, at)
         best, test = table.optimum_at(at), table.test_optimum_at(at)
         return cls(
             title=facts.title,
@@ -50,6 +64,23 @@ class Reference:
             optimum_row=best.row,
             optimum_definition=best.definition,
             test_optimum=None if test is None else test.value,
+        )
+
+    @classmethod
+    def _of_front(cls, table: Table, rules: Rules, at: int) -> Reference:
+        facts, names = table.facts, ", ".join(rules.objectives)
+        best, *test = _fronts(table, rules, at)
+        return cls(
+            title=f"{facts.title}: {names}",
+            loss=f"1 - hypervolume of {names}",
+            test=f"1 - hypervolume of {names}, with the {facts.test}" if test else "",
+            splits=facts.splits,
+            fidelity=facts.fidelity,
+            fidelities=tuple(int(f) for f in table.fidelities),
+            optimum=1.0 - best.hypervolume,
+            optimum_row=-1,
+            optimum_definition=f"that of the exact front of {len(best.rows)} configurations; hypervolume: {DEFINITION}",
+            test_optimum=1.0 - test[0].hypervolume if test else None,
         )
 
 
@@ -82,9 +113,8 @@ class Outcome:
     def of(
         cls, study: Study, table: Table, trajectory: Trajectory, wall: float, versions: Mapping[str, str]
     ) -> Outcome:
-        report = study.rules.report_fidelity
-        val, test = _true(table, trajectory.row, report)
-        return cls(study, Reference.of(table, report), trajectory, val, test, wall, versions)
+        val, test = _true(table, study.rules, trajectory, trajectory.row)
+        return cls(study, Reference.of(table, study.rules), trajectory, val, test, wall, versions)
 
     def on(self, table: Table) -> Outcome:
         """The picks of the runs as `table` measures them, which may be another than the one that was searched.
@@ -98,10 +128,14 @@ class Outcome:
                 f"what {searched.name} found cannot be reported on {table.name}: that is a table of another space.",
                 "name a table of the same space.",
             )
-        row, report = self.trajectory.row, self.study.rules.report_fidelity
-        there = np.where(row < 0, -1, table.rows(searched.codes[row]))
-        val, test = _true(table, there, report)
-        reference = replace(Reference.of(table, report), fidelities=self.reference.fidelities)
+        if self.study.rules.numbers and table.name != searched.name:
+            raise HarnessError(
+                f"what was found for {', '.join(self.study.rules.numbers)} cannot be reported on another table.",
+                "--on is for studies of one objective without constraints.",
+            )
+        run = self.trajectory
+        val, test = _true(table, self.study.rules, run, np.where(run.row < 0, -1, table.rows(searched.codes[run.row])))
+        reference = replace(Reference.of(table, self.study.rules), fidelities=self.reference.fidelities)
         elsewhere = table.name if table.name != self.study.benchmark else ""
         return replace(self, reference=reference, val_loss=val, test_loss=test, elsewhere=elsewhere)
 
@@ -154,13 +188,29 @@ def reported(outcomes: Sequence[Outcome], benchmark: str | None) -> list[Outcome
     return [outcome.on(table) for outcome in outcomes]
 
 
-def _true(table: Table, row: Ints, report_fidelity: int | None) -> tuple[Floats, Floats]:
-    """Validation and test losses of rows Int[E] (-1 for none), means over repeats, Float[E] each; NaN where absent."""
-    at = table.position(report_fidelity)
-    return tuple(  # type: ignore[return-value]
-        np.full(len(row), np.nan) if mean is None else np.where(row < 0, np.nan, mean[row])
+def _true(table: Table, rules: Rules, run: Trajectory, row: Ints) -> tuple[Floats, Floats]:
+    """Validation and test losses of results of the rows Int[E] (-1 for none), Float[E] each; NaN where absent.
+
+    Means over repeats; of several objectives, one minus the hypervolume of what the seed holds from that result on.
+    """
+    table = rules.feasible(table)
+    at = table.position(rules.report_fidelity)
+    absent = np.full(len(row), np.nan)
+    if rules.objectives:
+        shares = replay(table, rules, run, *_fronts(table, rules, at))
+        val, test = [*(1.0 - share for share in shares), absent][:2]
+        return val, test
+    val, test = (
+        absent if mean is None else np.where(row < 0, np.nan, mean[row])
         for mean in (table.loss_at(at), table.test_at(at))
     )
+    return val, test
+
+
+def _fronts(table: Table, rules: Rules, at: int) -> list[Front]:
+    """The front of validation losses and, where the loss is an objective with a test metric, that of test losses."""
+    kinds = [False, True] if table.primary in rules.objectives and table.test_at(at) is not None else [False]
+    return [Front.of(table, rules.objectives, at, test=test) for test in kinds]
 
 
 def moments(values: Floats) -> tuple[Floats, Floats]:

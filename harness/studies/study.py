@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from harness import registry
-from harness.algorithm import Factory, Problem
+from harness.algorithm import Factory
 from harness.arrays import Ints
 from harness.errors import Blaming, HarnessError
 from harness.fields import fit
@@ -76,12 +76,11 @@ class Study:
         if getattr(factory, "drives", False):
             _check_workers(algorithm, rules)
         else:
-            problem = Problem(seen.space, seen.fidelities, one, rules.workers, rules.budget)
-            factory(problem, Streams(one, "plan"), **params)
+            factory(rules.problem(seen, one), Streams(one, "plan"), **params)
         source = source_of(factory, *getattr(factory, "parts", lambda **_: ())(**params))
         if isinstance(factory, Local):  # its defaults are in its source, and it may not be there to be asked for them
             params = changed(params, lambda: factory)
-        return cls(table.name, table.checksum, algorithm, params, source, first, stop, rules)
+        return cls(table.name, table.checksum_with(rules.numbers), algorithm, params, source, first, stop, rules)
 
     @cached_property
     def id(self) -> str:
@@ -101,7 +100,7 @@ class Study:
     def load_table(self) -> Table:
         """The table that was searched. Raises HarnessError if the benchmark has other numbers now."""
         table = registry.benchmark(self.benchmark)
-        if table.checksum != self.table:
+        if table.checksum_with(self.rules.numbers) != self.table:
             raise HarnessError(f"study {self.id} is of another version of the table {self.benchmark}.", "run it again.")
         return table
 
@@ -116,7 +115,8 @@ class Study:
         return [range(i, min(i + size, self.stop)) for i in range(self.first, self.stop, size)]
 
     def to_json(self) -> dict[str, Any]:
-        rules = asdict(self.rules)
+        later = ("objectives", "constraints")  # a study without them has the id that it had before there were any
+        rules = {name: value for name, value in asdict(self.rules).items() if value or name not in later}
         rules["budget"] = None if math.isinf(self.rules.budget) else self.rules.budget
         rest = {k: getattr(self, k) for k in ("benchmark", "table", "algorithm", "source", "first", "stop", "engine")}
         return {**rest, "params": dict(self.params), "rules": rules}
