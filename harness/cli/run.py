@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from functools import partial
@@ -13,6 +12,7 @@ import click
 
 from harness.cli.options import Names, OneOf, Processes, Seeds, cluster_option, data_folder
 from harness.errors import HarnessError, PluginError, unknown
+from harness.files import json_text
 
 if TYPE_CHECKING:
     from harness.studies.executors import Executor
@@ -134,7 +134,7 @@ def command(
     outcomes = [store.get(study).renewed() for study in studies]
     rows = [summary(outcome) for outcome in outcomes]
     if as_json:
-        click.echo(json.dumps(rows, indent=1))
+        click.echo(json_text(rows, indent=1))
     else:
         tables.console(stderr=True).print(*tables.summaries(outcomes, rows), sep="\n")
         click.echo("\n".join(str(store.path(study)) for study in studies))
