@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import click
 
 from harness.cli.options import Names, OneOf, Processes, Seeds, cluster_option, data_folder
 from harness.errors import HarnessError
+from harness.files import json_text
 
 
 class Sizes(click.ParamType[list[int]]):
@@ -92,7 +92,7 @@ def command(
             told = f"{quality.study.label} on {quality.study.benchmark} left out {skipped} training steps"
             click.echo(f"note: {told} whose loss was not finite.", err=True)
     if as_json:
-        click.echo(json.dumps(rows, indent=1))
+        click.echo(json_text(rows, indent=1))
     else:
         tables.console(stderr=True).print(*tables.qualities(rows), sep="\n")
         click.echo("\n".join(str(store.path(study)) for study in studies))

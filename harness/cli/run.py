@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from functools import partial
@@ -12,7 +11,8 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli.options import Names, OneOf, Processes, Seeds, cluster_option, data_folder
-from harness.errors import HarnessError, unknown
+from harness.errors import HarnessError, PluginError, unknown
+from harness.files import json_text
 
 if TYPE_CHECKING:
     from harness.studies.executors import Executor
@@ -134,7 +134,7 @@ def command(
     outcomes = [store.get(study).renewed() for study in studies]
     rows = [summary(outcome) for outcome in outcomes]
     if as_json:
-        click.echo(json.dumps(rows, indent=1))
+        click.echo(json_text(rows, indent=1))
     else:
         tables.console(stderr=True).print(*tables.summaries(outcomes, rows), sep="\n")
         click.echo("\n".join(str(store.path(study)) for study in studies))
@@ -160,13 +160,20 @@ def parameters(
 
 
 def execute(studies: Sequence[J], store: Folder[J, R], work: Work[J, R], where: Executor) -> None:
-    """Bring to the store the studies that it does not have yet, with a bar for each."""
+    """Bring to the store the studies that it does not have yet, with a bar for each.
+
+    Where a plugin fails, the others go on, and the command ends with status 1.
+    """
     from harness.report import tables
     from harness.studies.run import run
 
     present = {study.id for study in studies if store.complete(study)}
     with tables.progress(studies, present) as progress:
-        run(studies, store, work, executor=where, progress=progress)
+        try:
+            run(studies, store, work, executor=where, progress=progress)
+        except PluginError as error:
+            error.status = 1
+            raise
 
 
 def executor(processes: int | None, cluster: str | None = None) -> Executor:
