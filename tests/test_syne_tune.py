@@ -16,7 +16,7 @@ from harness import registry
 
 Run = Callable[..., Any]
 RNG = np.random.default_rng(0)
-CONFIGURATIONS = {
+CONFIGURATIONS: dict[str, list[Any]] = {
     "layers": ["2", "True", "3", "2"],
     "width": [64, 16, 32, 64],
     "lr": [0.1, 0.001, 0.017, 1e-05],
@@ -162,16 +162,15 @@ def test_offline_evaluations(harness: Run, folder: Path) -> None:
 @pytest.mark.reference("syne_tune", "fastparquet")
 def test_what_syne_tune_itself_serialises(harness: Run, data_folder: Path, tmp_path: Path) -> None:
     pandas = pytest.importorskip("pandas")
-    from syne_tune import config_space
-    from syne_tune.blackbox_repository.blackbox_tabular import BlackboxTabular, serialize
-
+    config_space = pytest.importorskip("syne_tune.config_space")
+    tabular = pytest.importorskip("syne_tune.blackbox_repository.blackbox_tabular")
     space = {
         "layers": config_space.choice(["True", "2", "3", "4"]),
         "width": config_space.lograndint(16, 64),
         "lr": config_space.loguniform(1e-5, 0.1),
     }
     boxes = {
-        task: BlackboxTabular(
+        task: tabular.BlackboxTabular(
             pandas.DataFrame(CONFIGURATIONS),
             space,
             {"epoch": config_space.randint(1, 5)},
@@ -181,7 +180,7 @@ def test_what_syne_tune_itself_serialises(harness: Run, data_folder: Path, tmp_p
         )
         for i, task in enumerate(("one", "two"))
     }
-    serialize(boxes, tmp_path / "real", {"metric_elapsed_time": "time", "metric_default": "val_accuracy"})
+    tabular.serialize(boxes, tmp_path / "real", {"metric_elapsed_time": "time", "metric_default": "val_accuracy"})
     answer = harness("data", "import", "syne-tune", tmp_path / "real")
     assert answer.status == 0, answer.err
     table = registry.benchmark("syne-tune/real-one")
