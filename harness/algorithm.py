@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from harness.arrays import Bools, Floats, Ints, fixed
+from harness.errors import Blaming, PluginError
 from harness.rng import Streams
 from harness.space import SearchSpace
 
@@ -20,7 +20,8 @@ class Problem:
     """All an algorithm may know; its arrays are read-only copies.
 
     `fidelities` Int[F] ascend (their index is what jobs name), `seeds` Int[S] are stepped together, every seed has
-    `workers` simulated workers and `budget` seconds (inf for none).
+    `workers` simulated workers and `budget` seconds (inf for none). `objectives` names what is to be minimised, where
+    that is more than the loss.
     """
 
     space: SearchSpace
@@ -28,6 +29,7 @@ class Problem:
     seeds: Ints
     workers: int
     budget: float
+    objectives: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "fidelities", fixed(self.fidelities))
@@ -52,11 +54,50 @@ class Jobs(NamedTuple):
     wait: Bools | None = None
 
 
+def checked(jobs: object, count: int, problem: Problem) -> Jobs:
+    """The answer of `ask` for `count` workers, its numbers as Int and its form as `Jobs` has it.
+
+    Integers of any width are taken. Raises PluginError for anything else; whether codes and fidelities are those of
+    the problem is not looked at.
+    """
+    if not isinstance(jobs, Jobs):
+        raise PluginError(f"answered ask with {_form(jobs)} instead of harness.Jobs.")
+    codes, fidelity, wait = jobs
+    codes = _integers("codes", codes, (count, problem.space.dimensions))
+    if isinstance(fidelity, np.ndarray) and fidelity.ndim:
+        fidelity = _integers("fidelity", fidelity, (count,))
+    elif type(fidelity) is not int:
+        fidelity = int(_integers("fidelity", np.asarray(fidelity), ()))
+    if wait is not None and not (isinstance(wait, np.ndarray) and wait.dtype == np.bool_ and wait.shape == (count,)):
+        raise PluginError(f"answered ask with wait as {_form(wait)} instead of bools of shape ({count},).")
+    return jobs if codes is jobs.codes and fidelity is jobs.fidelity else Jobs(codes, fidelity, wait)
+
+
+def _integers(name: str, array: Any, shape: tuple[int, ...]) -> Ints:
+    if not (isinstance(array, np.ndarray) and array.dtype.kind in "iu" and array.shape == shape):
+        raise PluginError(f"answered ask with {name} as {_form(array)} instead of integers of shape {shape}.")
+    if array.dtype == np.int64:
+        return array
+    if array.dtype.kind == "u" and array.size and int(array.max()) > np.iinfo(np.int64).max:
+        raise PluginError(f"answered ask with {name} beyond 64 bits.")
+    return array.astype(np.int64)
+
+
+def _form(thing: object) -> str:
+    return f"{thing.dtype} of shape {thing.shape}" if isinstance(thing, np.ndarray) else type(thing).__name__
+
+
+def seeds_of(numbers: Ints) -> str:
+    """Seeds in words."""
+    return f"seed {numbers[0]}" if len(numbers) == 1 else f"seeds {numbers.min()} to {numbers.max()}"
+
+
 class Results(NamedTuple):
     """Argument of `tell`: one finished job for each of the seeds at positions `seeds` Int[n].
 
     `worker` Int[n] ran it; `codes` Int[n, d] and `fidelity` Int[n] are the job; `loss` Float[n] is the observed
-    validation loss (inf for an invalid configuration), `cost` Float[n] its simulated seconds. The arrays of the
+    validation loss (inf for an invalid configuration), `cost` Float[n] its simulated seconds; `objectives` Float[n, k]
+    are those of the problem, if it has any, all to be minimised (inf for an invalid configuration). The arrays of the
     simulator are read-only: copy what is to be changed.
     """
 
@@ -66,6 +107,7 @@ class Results(NamedTuple):
     fidelity: Ints
     loss: Floats
     cost: Floats
+    objectives: Floats | None = None
 
 
 class Algorithm(Protocol):
@@ -88,7 +130,8 @@ class Factory(Protocol):
     It may have attributes: `shard`, the number of seeds to step together; `note(fidelities Int[F]) -> str`, what
     `harness run` says to a user of a table with these fidelities, or nothing; `evaluations(**params) -> int`, how many
     configurations a whole run trains, where that is a matter of its parameters; and `parts(**params)`, other plugins
-    that it is made of, whose source is part of a study's identity.
+    that it is made of, whose source is part of a study's identity. One for
+    several objectives has `several`.
     """
 
     def __call__(self, problem: Problem, streams: Streams, /, **params: Any) -> Algorithm: ...
@@ -136,26 +179,22 @@ class _PerSeed:
         fidelity = np.zeros(len(seeds), dtype=np.int64)
         wait = np.zeros(len(seeds), dtype=np.bool_)
         for i, slot in enumerate(zip(seeds.tolist(), worker.tolist(), strict=True)):
-            with self._named(slot[0]):
+            with self.blaming("ask", slot[0]):
                 answer = self.optimizers[slot[0]].ask()
-            if answer is None:
-                wait[i] = True
-            else:
-                codes[i], fidelity[i], self.handles[slot] = answer
+                if answer is None:
+                    wait[i] = True
+                else:
+                    proposed, level, self.handles[slot] = answer
+                    codes[i] = _integers("codes", np.asarray(proposed), codes.shape[1:])
+                    fidelity[i] = _integers("fidelity", np.asarray(level), ())
         return Jobs(codes, fidelity, wait)
 
     def tell(self, results: Results) -> None:
         slots = zip(results.seeds.tolist(), results.worker.tolist(), strict=True)
         numbers = zip(results.loss.tolist(), results.cost.tolist(), strict=True)
         for slot, (loss, cost) in zip(slots, numbers, strict=True):
-            with self._named(slot[0]):
+            with self.blaming("tell", slot[0]):
                 self.optimizers[slot[0]].tell(self.handles.pop(slot), loss, cost)
 
-    @contextmanager
-    def _named(self, position: int) -> Iterator[None]:
-        """Note on what is raised which seed it was."""
-        try:
-            yield
-        except Exception as error:
-            error.add_note(f"seed {self.problem.seeds[position]}")
-            raise
+    def blaming(self, method: str, position: int) -> Blaming:
+        return Blaming(lambda: f"in {method} for seed {self.problem.seeds[position]}")

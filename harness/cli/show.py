@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ import click
 
 from harness.cli.options import Numbers, data_folder, selects
 from harness.errors import HarnessError, unknown
+from harness.files import json_text
 
 if TYPE_CHECKING:
     from harness.studies.outcome import Outcome
@@ -74,7 +74,7 @@ def _results(
     else:
         rows = [summary(outcome, time) for outcome, time in pairs]
     if as_json:
-        click.echo(json.dumps(rows, indent=1))
+        click.echo(json_text(rows, indent=1))
     elif per_seed:
         columns = (
             "benchmark",
@@ -109,7 +109,7 @@ def _algorithm(console: Any, name: str, as_json: bool) -> None:
     text = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
     if as_json:
         described = {n: {"default": d.default, "takes": d.expects, "doc": d.param.doc} for n, d in parameters.items()}
-        click.echo(json.dumps({"name": name, "doc": text, "parameters": described}, indent=1))
+        click.echo(json_text({"name": name, "doc": text, "parameters": described}, indent=1))
         return
     console.print(name, style="bold")
     console.print(f"\n{text}\n")
@@ -127,7 +127,7 @@ def _benchmark(console: Any, name: str, as_json: bool) -> None:
 
     facts = described(registry.benchmark(name))
     if as_json:
-        click.echo(json.dumps(facts, indent=1))
+        click.echo(json_text(facts, indent=1))
         return
     facts["fidelities"] = _thinned(facts["fidelities"])
     agreement = facts["spearman_with_largest_fidelity"]
@@ -146,7 +146,7 @@ def _row(console: Any, name: str, row: int, as_json: bool) -> None:
     measured = found.query(row)
     configuration = configurations(found.table, [row]).iloc[0].to_dict()
     if as_json:
-        click.echo(json.dumps({"benchmark": found.facts.name, **measured, "configuration": configuration}, indent=1))
+        click.echo(json_text({"benchmark": found.facts.name, **measured, "configuration": configuration}, indent=1))
         return
     console.print(tables.facts([(key.replace("_", " "), _text(v)) for key, v in (measured | configuration).items()]))
 

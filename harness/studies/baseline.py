@@ -91,10 +91,11 @@ def plan(recorded: Study, seeds: int | None) -> Study:
             "save a study of more --seeds.",
         )
     table = registry.benchmark(recorded.benchmark)
-    if table.checksum != recorded.table:
+    checksum = table.checksum_with(recorded.rules.numbers)
+    if checksum != recorded.table:
         raise HarnessError(
             f"the baseline study {recorded.id} is of another version of the table {recorded.benchmark}: its checksum "
-            f"is {recorded.table[:12]}, that of the installed one {table.checksum[:12]}.",
+            f"is {recorded.table[:12]}, that of the installed one {checksum[:12]}.",
             "run the study on this table, and save it: harness baseline save",
         )
     stop = recorded.first + (seeds or count)

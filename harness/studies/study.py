@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from harness import registry
-from harness.algorithm import Factory, Problem
+from harness.algorithm import Factory
 from harness.arrays import Ints
-from harness.errors import HarnessError
+from harness.errors import Blaming, HarnessError
 from harness.fields import fit
 from harness.local import Local
 from harness.params import changed, label, resolve
@@ -60,20 +60,27 @@ class Study:
 
         Raises HarnessError if they or the rules do not fit, or the algorithm, made for one seed, refuses the problem.
         """
+        with Blaming(lambda: "as it was planned", registry.origin(registry.ALGORITHMS, algorithm)):
+            return cls._planned(table, algorithm, given, first, stop, rules)
+
+    @classmethod
+    def _planned(
+        cls, table: Table, algorithm: str, given: Mapping[str, object], first: int, stop: int, rules: Rules
+    ) -> Study:
         seen = rules.seen(table)
         factory = registry.algorithm(algorithm)
+        shard_of(algorithm)
         params = resolve(algorithm, factory, given)
         one = np.array([first])
         _check_length(algorithm, factory, params, seen, rules)
         if getattr(factory, "drives", False):
             _check_workers(algorithm, rules)
         else:
-            problem = Problem(seen.space, seen.fidelities, one, rules.workers, rules.budget)
-            factory(problem, Streams(one, "plan"), **params)
+            factory(rules.problem(seen, one), Streams(one, "plan"), **params)
         source = source_of(factory, *getattr(factory, "parts", lambda **_: ())(**params))
         if isinstance(factory, Local):  # its defaults are in its source, and it may not be there to be asked for them
             params = changed(params, lambda: factory)
-        return cls(table.name, table.checksum, algorithm, params, source, first, stop, rules)
+        return cls(table.name, table.checksum_with(rules.numbers), algorithm, params, source, first, stop, rules)
 
     @cached_property
     def id(self) -> str:
@@ -93,7 +100,7 @@ class Study:
     def load_table(self) -> Table:
         """The table that was searched. Raises HarnessError if the benchmark has other numbers now."""
         table = registry.benchmark(self.benchmark)
-        if table.checksum != self.table:
+        if table.checksum_with(self.rules.numbers) != self.table:
             raise HarnessError(f"study {self.id} is of another version of the table {self.benchmark}.", "run it again.")
         return table
 
@@ -104,11 +111,12 @@ class Study:
     @property
     def shards(self) -> list[range]:
         """The seeds in the portions that are simulated and stored together, by the algorithm's `shard`."""
-        size = getattr(registry.algorithm(self.algorithm), "shard", SHARD)
+        size = shard_of(self.algorithm)
         return [range(i, min(i + size, self.stop)) for i in range(self.first, self.stop, size)]
 
     def to_json(self) -> dict[str, Any]:
-        rules = asdict(self.rules)
+        later = ("objectives", "constraints")  # a study without them has the id that it had before there were any
+        rules = {name: value for name, value in asdict(self.rules).items() if value or name not in later}
         rules["budget"] = None if math.isinf(self.rules.budget) else self.rules.budget
         rest = {k: getattr(self, k) for k in ("benchmark", "table", "algorithm", "source", "first", "stop", "engine")}
         return {**rest, "params": dict(self.params), "rules": rules}
@@ -118,6 +126,14 @@ class Study:
         rules = {**data["rules"], "budget": data["rules"]["budget"] or math.inf}
         found: Study = fit({**data, "rules": rules}, cls, "the study")
         return found
+
+
+def shard_of(algorithm: str) -> int:
+    """How many seeds of an algorithm are stepped together. Raises HarnessError if it says no such number."""
+    shard: object = getattr(registry.algorithm(algorithm), "shard", SHARD)
+    if isinstance(shard, bool) or not isinstance(shard, int) or shard < 1:
+        raise HarnessError(f"'{algorithm}' has shard = {shard!r}.", "it is the number of seeds to step together.")
+    return shard
 
 
 def _check_length(algorithm: str, factory: Factory, params: Mapping[str, Any], table: Table, rules: Rules) -> None:
