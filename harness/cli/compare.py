@@ -54,6 +54,8 @@ def command(
         click.echo("\n".join(comparison.sentences(found)))
     else:
         click.echo(comparison_table.FORMATS[form](found))
+    for line in comparison.remarks(outcomes):
+        click.echo(f"note: {line}", err=True)
 
 
 def _grid(found: Comparison) -> Grid:

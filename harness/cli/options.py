@@ -107,6 +107,10 @@ def _use_data_folder(ctx: click.Context, param: click.Parameter, value: str | No
         os.environ["NAS_HARNESS_DATA"] = os.path.abspath(value)
 
 
+cluster_option = click.option(
+    "--cluster", help="Run on the workers of Dask: tcp://HOST:PORT, a scheduler file, local:N, or slurm:FILE.yaml."
+)
+
 data_folder = click.option(
     "--data",
     type=click.Path(file_okay=False),

@@ -65,6 +65,7 @@ def command(results: tuple[Path, ...], selection: Selection, output: tuple[Path,
     provenance is written beside it as JSON.
     """
     from harness.analysis import quality_store
+    from harness.analysis.comparison import remarks
     from harness.plots import draw, load, provenance, save
     from harness.studies.selection import gathered
 
@@ -87,6 +88,8 @@ def command(results: tuple[Path, ...], selection: Selection, output: tuple[Path,
         else _chosen(gathered(results, selection), settings)
     )
     figure = draw(outcomes, settings)
+    for line in [] if predictions else remarks(outcomes):
+        click.echo(f"note: {line}", err=True)
     beside = results[0] if results[0].is_dir() else results[0].parent
     what = settings.get("measure", "spearman") if predictions else settings.get("kind", "val")
     default = f"{settings.get('figure', 'regret')}-{what}.pdf"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.options import Processes, Seeds, data_folder
+from harness.cli.options import Processes, Seeds, cluster_option, data_folder
 from harness.errors import HarnessError
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 @click.argument("names", nargs=-1, metavar="[NAME|FILE.toml]...")
 @click.option("--seeds", type=Seeds(), help="How many runs, or which. [default: what the file says]")
 @click.option("--processes", type=Processes(), help="Worker processes. [default: one per core]")
+@cluster_option
 @click.option("--out", type=click.Path(path_type=Path), default=Path("results"), show_default=True, help="Folder.")
 @click.option(
     "-o",
@@ -36,6 +37,7 @@ def command(
     names: tuple[str, ...],
     seeds: range | None,
     processes: int | None,
+    cluster: str | None,
     out: Path,
     output: tuple[Path, ...],
     page: Path | None,
@@ -70,7 +72,7 @@ def command(
     predicted = [_predictions(recipe, r) for recipe, r in zip(recipes, ranges, strict=True)]
 
     every = {study.id: study for studies in planned for study in studies}
-    store, qualities, where = ResultStore(out), QualityStore(out), executor(processes)
+    store, qualities, where = ResultStore(out), QualityStore(out), executor(processes, cluster)
     execute([*every.values()], store, evaluate, where)
     judged = {study.id: study for studies in predicted for study in studies}
     execute([*judged.values()], qualities, quality.evaluate, where)

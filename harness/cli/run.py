@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from functools import partial
@@ -11,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.options import Names, OneOf, Processes, Seeds, data_folder
-from harness.errors import HarnessError, unknown
+from harness.cli.options import Names, OneOf, Processes, Seeds, cluster_option, data_folder
+from harness.errors import HarnessError, PluginError, unknown
+from harness.files import json_text
 
 if TYPE_CHECKING:
     from harness.studies.executors import Executor
@@ -54,6 +54,7 @@ if TYPE_CHECKING:
 @click.option("--param", multiple=True, metavar="ALGO.NAME=VALUE", help="Parameter of an algorithm; repeatable.")
 @click.option("--device", type=OneOf(["cpu", "cuda"]), help="Where algorithms train networks. [default: cpu]")
 @click.option("--processes", type=Processes(), help="Worker processes. [default: one per core, one with cuda]")
+@cluster_option
 @click.option(
     "--log",
     type=OneOf(["incumbents", "all"]),
@@ -82,6 +83,7 @@ def command(
     param: tuple[str, ...],
     device: str | None,
     processes: int | None,
+    cluster: str | None,
     log: str,
     out: Path,
     as_json: bool,
@@ -125,12 +127,14 @@ def command(
         objectives=tuple(objectives or ()),
         constraints=constraint,
     )
+    one = device == "cuda" and not (processes or cluster)
+    where = executor(1 if one else processes, cluster)
     store = ResultStore(out)
-    execute(studies, store, evaluate, executor(1 if processes is None and device == "cuda" else processes))
+    execute(studies, store, evaluate, where)
     outcomes = [store.get(study).renewed() for study in studies]
     rows = [summary(outcome) for outcome in outcomes]
     if as_json:
-        click.echo(json.dumps(rows, indent=1))
+        click.echo(json_text(rows, indent=1))
     else:
         tables.console(stderr=True).print(*tables.summaries(outcomes, rows), sep="\n")
         click.echo("\n".join(str(store.path(study)) for study in studies))
@@ -156,17 +160,31 @@ def parameters(
 
 
 def execute(studies: Sequence[J], store: Folder[J, R], work: Work[J, R], where: Executor) -> None:
-    """Bring to the store the studies that it does not have yet, with a bar for each."""
+    """Bring to the store the studies that it does not have yet, with a bar for each.
+
+    Where a plugin fails, the others go on, and the command ends with status 1.
+    """
     from harness.report import tables
     from harness.studies.run import run
 
     present = {study.id for study in studies if store.complete(study)}
     with tables.progress(studies, present) as progress:
-        run(studies, store, work, executor=where, progress=progress)
+        try:
+            run(studies, store, work, executor=where, progress=progress)
+        except PluginError as error:
+            error.status = 1
+            raise
 
 
-def executor(processes: int | None) -> Executor:
-    """What --processes says, one per core by default."""
+def executor(processes: int | None, cluster: str | None = None) -> Executor:
+    """What --processes or --cluster say, by default a process per core."""
     from harness.studies.executors import local
 
-    return local(processes or len(os.sched_getaffinity(0)), partial(click.echo, err=True))
+    tell = partial(click.echo, err=True)
+    if cluster is None:
+        return local(processes or len(os.sched_getaffinity(0)), tell)
+    if processes is not None:
+        raise HarnessError("studies are run either in --processes or on a --cluster.", "leave one of them out.")
+    from harness.studies.cluster import Cluster
+
+    return Cluster(cluster, tell)

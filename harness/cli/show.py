@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ import click
 
 from harness.cli.options import Numbers, data_folder, selects
 from harness.errors import HarnessError, unknown
+from harness.files import json_text
 
 if TYPE_CHECKING:
     from harness.studies.outcome import Outcome
@@ -71,7 +71,7 @@ def _results(
     else:
         rows = [summary(outcome, time) for outcome, time in pairs]
     if as_json:
-        click.echo(json.dumps(rows, indent=1))
+        click.echo(json_text(rows, indent=1))
     elif per_seed:
         columns = (
             "benchmark",
@@ -106,7 +106,7 @@ def _algorithm(console: Any, name: str, as_json: bool) -> None:
     text = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
     if as_json:
         described = {n: {"default": d.default, "takes": d.expects, "doc": d.param.doc} for n, d in parameters.items()}
-        click.echo(json.dumps({"name": name, "doc": text, "parameters": described}, indent=1))
+        click.echo(json_text({"name": name, "doc": text, "parameters": described}, indent=1))
         return
     console.print(name, style="bold")
     console.print(f"\n{text}\n")
@@ -124,7 +124,7 @@ def _benchmark(console: Any, name: str, as_json: bool) -> None:
 
     facts = described(registry.benchmark(name))
     if as_json:
-        click.echo(json.dumps(facts, indent=1))
+        click.echo(json_text(facts, indent=1))
         return
     facts["fidelities"] = _thinned(facts["fidelities"])
     agreement = facts["spearman_with_largest_fidelity"]

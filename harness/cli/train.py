@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -13,6 +12,7 @@ import click
 
 from harness.cli.options import precision_option, selects
 from harness.errors import HarnessError
+from harness.files import json_text
 
 if TYPE_CHECKING:
     from harness.studies.selection import Selection
@@ -193,7 +193,7 @@ def _tell(trainings: list[Training], out: Path, as_json: bool) -> None:
 
     rows = [validation.row(training) for training in trainings]
     if as_json:
-        click.echo(json.dumps(rows, indent=1))
+        click.echo(json_text(rows, indent=1))
         return
     tables.console(stderr=True).print(tables.trainings(rows))
     for agreement in validation.agreements(trainings):

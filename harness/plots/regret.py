@@ -139,6 +139,10 @@ def _bounds(same: Sequence[Outcome], kind: Kind, names: Sequence[Bound]) -> list
             mean = np.full(2, oracle(table, rules, kind))
         else:
             mean = np.full(2, floor(table, rules, kind, most.trajectory.seeds).mean())
+        if np.isnan(mean).any():
+            raise HarnessError(
+                f"{label} of {kind} regret is not known: the table lacks losses for it.", "leave it out."
+            )
         label += ": 0" * bool((mean == 0).all())
         found.append(_Line(times, mean, {"color": "#777777", "linestyle": _BOUND_DASHES[name], "label": label}))
     return found

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from xml.etree.ElementTree import Element
 
 from harness.analysis.comparable import completed
-from harness.analysis.comparison import Comparison, Duel, sentences
+from harness.analysis.comparison import Comparison, Duel, remarks, sentences
 from harness.report import commands
 from harness.report import comparison as comparison_table
 from harness.report.cells import cells
@@ -99,6 +99,12 @@ def tests(report: Report) -> Section:
             body.append(_duels(found, KINDS[kind]))
         at = f" --at {','.join(map(repr, report.at))}" if report.at else ""
         again.append(f"harness compare {report.results} --kind {kind}{at} --alpha {found.alpha:g}")
+    said = remarks(report.outcomes)
+    if "test" not in report.comparisons and any(
+        outcome.reference.test_optimum is not None for outcome in report.outcomes
+    ):
+        said.append("Test regret is left out: the table lacks the test loss of some incumbents.")
+    body += [paragraph(text, class_="note") for text in said]
     return Section("tests", "Tests", body, again)
 
 

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table as Grid
 from rich.text import Text
 
+from harness.analysis.comparison import remarks
 from harness.studies.outcome import Outcome
 
 _ABSENT = "–"
@@ -74,6 +75,8 @@ def summaries(outcomes: Sequence[Outcome], rows: Sequence[dict[str, Any]]) -> It
     yield grid
     for line in definitions(outcomes):
         yield Text(line, style="dim")
+    for line in remarks(outcomes):
+        yield Text(f"note: {line}")
 
 
 def qualities(rows: Sequence[dict[str, Any]]) -> Iterator[RenderableType]:

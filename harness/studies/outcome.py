@@ -24,7 +24,11 @@ _PLAIN = Rules(evals=1)
 
 @dataclass(frozen=True)
 class Reference:
-    """What regret is measured against, copied from the table so that results speak for themselves."""
+    """What regret is measured against, copied from the table so that results speak for themselves.
+
+    `worst` is the highest validation loss in the table at the reported fidelity, as which an incumbent without a loss
+    there counts, and `least` the smallest regret that is told apart from zero (`least_regret`); None in older results.
+    """
 
     title: str
     loss: str
@@ -36,6 +40,10 @@ class Reference:
     optimum_row: int
     optimum_definition: str
     test_optimum: float | None
+    worst: float | None = None
+    test_worst: float | None = None
+    least: float | None = None
+    test_least: float | None = None
 
     @property
     def row(self) -> str:
@@ -53,6 +61,7 @@ class Reference:
         if rules.objectives:
             return cls._of_front(table, rules, at)
         best, test = table.optimum_at(at), table.test_optimum_at(at)
+        losses, tests = table.loss_at(at), table.test_at(at)
         return cls(
             title=facts.title,
             loss=facts.loss,
@@ -64,6 +73,10 @@ class Reference:
             optimum_row=best.row,
             optimum_definition=best.definition,
             test_optimum=None if test is None else test.value,
+            worst=float(np.nanmax(losses)),
+            test_worst=None if tests is None else float(np.nanmax(tests)),
+            least=least_regret(losses),
+            test_least=None if tests is None else least_regret(tests),
         )
 
     @classmethod
@@ -82,6 +95,17 @@ class Reference:
             optimum_definition=f"that of the exact front of {len(best.rows)} configurations; hypervolume: {DEFINITION}",
             test_optimum=1.0 - test[0].hypervolume if test else None,
         )
+
+
+def least_regret(losses: Floats) -> float:
+    """The smallest regret among `losses` Float[N], which stands for zero where logarithms are taken.
+
+    It does not change when losses are negated and their order with them, shifted, and is scaled as they are. Regrets
+    below a millionth of the median one are rounding, such as that of equal repeats in another order.
+    """
+    regrets = losses - np.nanmin(losses)
+    positive = regrets[regrets > 0]
+    return float(positive[positive > 1e-6 * np.median(positive)].min()) if positive.size else 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,14 +188,30 @@ class Outcome:
         np.minimum.at(first, run.seed[run.incumbent], run.time[run.incumbent])
         return first
 
+    def losses(self, kind: Kind) -> Floats:
+        """`val_loss` or `test_loss` Float[E] as they count: the worst of the table where the training has no loss."""
+        worst = self.reference.worst if kind == "val" else self.reference.test_worst
+        loss = self.val_loss if kind == "val" else self.test_loss
+        lost = np.isnan(self.val_loss) & (self.trajectory.row >= 0)
+        return loss if worst is None else np.where(lost, worst, loss)
+
+    def regrets(self, kind: Kind) -> Floats:
+        """`losses` minus the optimum of the table, Float[E]; NaN where it has no test metric."""
+        optimum = self.reference.optimum if kind == "val" else self.reference.test_optimum
+        return self.losses(kind) - (np.nan if optimum is None else optimum)
+
     def loss(self, kind: Kind, times: Floats) -> Floats:
         """True `val` or `test` loss of each seed's incumbent at `times` Float[G], Float[S, G]; NaN before the first."""
-        return self.pick(self.val_loss if kind == "val" else self.test_loss, times)
+        return self.pick(self.losses(kind), times)
 
     def regret(self, kind: Kind, times: Floats) -> Floats:
         """`loss` minus the optimum of the table, Float[S, G]."""
-        optimum = self.reference.optimum if kind == "val" else self.reference.test_optimum
-        return self.loss(kind, times) - (np.nan if optimum is None else optimum)
+        return self.pick(self.regrets(kind), times)
+
+    def without(self, kind: Kind) -> int:
+        """How many seeds ever had an incumbent without this loss: its training has none, or it was not tested."""
+        absent = np.isnan(self.val_loss if kind == "val" else self.losses("test")) & self.trajectory.incumbent
+        return len(np.unique(self.trajectory.seed[absent]))
 
     def pick(self, column: Floats, times: Floats) -> Floats:
         """The value of `column` Float[E] at each seed's incumbent, Float[S, G]; NaN before the first."""
@@ -255,6 +295,7 @@ def summary(outcome: Outcome, time: float | None = None) -> dict[str, Any]:
         "test_regret_mean": number(test),
         "test_regret_sem": number(test_sem),
         "test_loss_mean": number(outcome.loss("test", at).mean()),
+        "seeds_without_loss": int((outcome.pick(np.isnan(outcome.val_loss), at) == 1).sum()),
         "evaluations_mean": number(run.evaluations_by(time)),
         "finished_seeds": int(run.finished.sum()),
         "wall_seconds": outcome.wall_seconds,
@@ -265,10 +306,14 @@ def per_seed_rows(outcome: Outcome, time: float | None = None) -> list[dict[str,
     """One JSON row per seed: its incumbent at simulated `time` (default: the end), None before the first."""
     time = outcome.end if time is None else time
     run, at = outcome.trajectory, outcome.trajectory.at(np.array([time]))[:, 0]
+    regrets = outcome.regrets("val")
     rows = []
+
+    def number(value: float) -> float | None:
+        return None if math.isnan(value) else float(value)
+
     for seed, i in zip(run.seeds.tolist(), at.tolist(), strict=True):
         found = i >= 0
-        test = float(outcome.test_loss[i]) if found else math.nan
         rows.append(
             {
                 "benchmark": outcome.benchmark,
@@ -278,9 +323,9 @@ def per_seed_rows(outcome: Outcome, time: float | None = None) -> list[dict[str,
                 "time": time,
                 "row": int(run.row[i]) if found else None,
                 "observed_loss": float(run.loss[i]) if found else None,
-                "val_loss": float(outcome.val_loss[i]) if found else None,
-                "val_regret": float(outcome.val_loss[i] - outcome.reference.optimum) if found else None,
-                "test_loss": None if math.isnan(test) else test,
+                "val_loss": number(outcome.val_loss[i]) if found else None,
+                "val_regret": number(regrets[i]) if found else None,
+                "test_loss": number(outcome.test_loss[i]) if found else None,
                 "found": float(run.time[i]) if found else None,
                 "evaluation": int(run.evaluation[i]) if found else None,
             }
