@@ -13,7 +13,7 @@ from typing import Any
 from harness import local
 from harness.algorithm import Factory
 from harness.benchmarks import Family, Source, imported
-from harness.errors import HarnessError, unknown
+from harness.errors import Blaming, HarnessError, unknown
 from harness.predictor import PredictorFactory
 from harness.table import Facts, Table
 
@@ -96,6 +96,13 @@ def adopt_all(packed: bytes) -> None:
     """Take what another process `adopted`."""
     if packed:
         _LOCAL.update(pickle.loads(packed))
+
+
+def origin(group: str, name: str) -> str:
+    """A plugin of a group with its package and version, in words."""
+    distributions = {point.dist.name: point.dist.version for point in _found(group).get(name, ()) if point.dist}
+    package = ", ".join(f"{name} {version}" for name, version in distributions.items())
+    return f"{_KINDS[group]} '{name}'{f' ({package})' if package else ''}"
 
 
 def predictor_names() -> list[str]:
@@ -197,7 +204,11 @@ def benchmark(name: str) -> Table:
     """The table called `name`, in full or by its family."""
     (full,) = expand([name])
     family, dataset = full.split("/", 1)
-    return _family(family).load(dataset)
+    with Blaming(lambda: f"to load {full}", origin(BENCHMARKS, family)):
+        table = _family(family).load(dataset)
+        if not isinstance(table, Table):
+            raise TypeError(f"load gave {type(table).__name__} instead of harness.Table")
+    return table
 
 
 def _family(name: str) -> Family:
