@@ -20,7 +20,8 @@ class Problem:
     """All an algorithm may know; its arrays are read-only copies.
 
     `fidelities` Int[F] ascend (their index is what jobs name), `seeds` Int[S] are stepped together, every seed has
-    `workers` simulated workers and `budget` seconds (inf for none).
+    `workers` simulated workers and `budget` seconds (inf for none). `objectives` names what is to be minimised, where
+    that is more than the loss.
     """
 
     space: SearchSpace
@@ -28,6 +29,7 @@ class Problem:
     seeds: Ints
     workers: int
     budget: float
+    objectives: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "fidelities", fixed(self.fidelities))
@@ -56,7 +58,8 @@ class Results(NamedTuple):
     """Argument of `tell`: one finished job for each of the seeds at positions `seeds` Int[n].
 
     `worker` Int[n] ran it; `codes` Int[n, d] and `fidelity` Int[n] are the job; `loss` Float[n] is the observed
-    validation loss (inf for an invalid configuration), `cost` Float[n] its simulated seconds. The arrays of the
+    validation loss (inf for an invalid configuration), `cost` Float[n] its simulated seconds; `objectives` Float[n, k]
+    are those of the problem, if it has any, all to be minimised (inf for an invalid configuration). The arrays of the
     simulator are read-only: copy what is to be changed.
     """
 
@@ -66,6 +69,7 @@ class Results(NamedTuple):
     fidelity: Ints
     loss: Floats
     cost: Floats
+    objectives: Floats | None = None
 
 
 class Algorithm(Protocol):
@@ -88,7 +92,8 @@ class Factory(Protocol):
     It may have attributes: `shard`, the number of seeds to step together; `note(fidelities Int[F]) -> str`, what
     `harness run` says to a user of a table with these fidelities, or nothing; `evaluations(**params) -> int`, how many
     configurations a whole run trains, where that is a matter of its parameters; and `parts(**params)`, other plugins
-    that it is made of, whose source is part of a study's identity.
+    that it is made of, whose source is part of a study's identity. One for
+    several objectives has `several`.
     """
 
     def __call__(self, problem: Problem, streams: Streams, /, **params: Any) -> Algorithm: ...

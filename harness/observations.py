@@ -21,7 +21,7 @@ class Observations:
         mean = noise == "mean"
         loss = table.mean_loss[..., None] if mean else table.loss
         cost = table.mean_cost[..., None] if mean else table.cost
-        absent = ~np.isfinite(loss)
+        absent = np.isnan(loss)
         self.fidelities, self.repeats = loss.shape[1:]
         self.loss = self._entries(loss, absent, np.inf)
         self.cost = self._entries(cost, absent, 0.0)

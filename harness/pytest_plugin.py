@@ -51,7 +51,7 @@ def regress(
 
     recorded = baseline.select(baseline.load(folder), algorithm, benchmark)
     plans = [baseline.plan(outcome.study, seeds) for outcome in recorded]
-    candidates = baseline.rerun(plans, processes=1, progress=lambda study, share: None)
+    candidates = baseline.rerun(plans)
     judgements = judge(list(zip(recorded, candidates, strict=True)), margin=margin, alpha=alpha)
     if exit_status(judgements) == 1:
         pytest.fail(markdown(judgements, margin, alpha), pytrace=False)

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Literal
+import re
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
+import numpy as np
+
+from harness.algorithm import Problem
+from harness.arrays import Bools, Floats, Ints
 from harness.errors import HarnessError
 from harness.table import Table
 
@@ -25,7 +30,10 @@ class Rules:
     result among those at the largest fidelity the seed has observed, or at any. `log`: keep the results that became
     incumbents, or all; only with the former may a seed finish early, once it has observed the lowest loss that the
     table holds for it. Nothing is trained beyond `max_fidelity`, and losses and regrets are reported at
-    `report_fidelity`, both values such as 200 epochs and the table's largest by default.
+    `report_fidelity`, both values such as 200 epochs and the table's largest by default. With `objectives`, two or more
+    names, a run is after their Pareto front: the results that nothing before them dominates are logged as incumbents
+    are. A configuration that breaks one of the `constraints`, such as `latency.raspi4<=20`, is observed as invalid, at
+    its cost.
     """
 
     workers: int = 1
@@ -38,6 +46,8 @@ class Rules:
     max_fidelity: int | None = None
     report_fidelity: int | None = None
     continuation: bool = False
+    objectives: tuple[str, ...] = ()
+    constraints: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.workers < 1:
@@ -48,6 +58,12 @@ class Rules:
             raise HarnessError(f"evals must be at least 1, got {self.evals}.")
         if not 0 <= self.overhead < math.inf:
             raise HarnessError(f"overhead must be a finite number of seconds and not negative, got {self.overhead:g}.")
+        if len(self.objectives) == 1 or len(set(self.objectives)) < len(self.objectives):
+            raise HarnessError(
+                f"{','.join(self.objectives)} are not several objectives.", "name two or more, each once: error,latency"
+            )
+        for constraint in self.constraints:
+            parsed(constraint)
         if math.isinf(self.budget) and self.evals is None:
             raise HarnessError("a run needs an end.", "give a budget in simulated seconds, or a number of evaluations.")
 
@@ -59,4 +75,55 @@ class Rules:
                 f"the fidelities of {table.name} are separate trainings: none goes on from another.",
                 "leave --continuation out.",
             )
-        return table.up_to(self.max_fidelity)
+        for name in self.objectives:
+            if name != table.primary:
+                table.objective(name)
+        return self.feasible(table).up_to(self.max_fidelity)
+
+    def problem(self, table: Table, seeds: Ints) -> Problem:
+        """What algorithms know of runs on a table that is `seen`."""
+        return Problem(table.space, table.fidelities, seeds, self.workers, self.budget, self.objectives)
+
+    def feasible(self, table: Table) -> Table:
+        """`table` with infinite losses where a constraint is broken. Raises HarnessError if that is everywhere."""
+        if not self.constraints:
+            return table
+        broken = np.zeros(len(table), dtype=np.bool_)
+        for constraint in self.constraints:
+            name, below, bound = parsed(constraint)
+            objective = table.objective(name)
+            kept = objective.values <= bound if below else objective.values >= bound
+            if not kept.any():
+                best = np.nanmin(objective.values) if below else np.nanmax(objective.values)
+                raise HarnessError(
+                    f"no configuration of {table.name} has {constraint}.",
+                    f"its {'smallest' if below else 'largest'} {name} is {best:.6g} {objective.unit}".rstrip() + ".",
+                )
+            broken |= ~kept
+        if broken.all():
+            raise HarnessError(f"no configuration of {table.name} has {' and '.join(self.constraints)}.")
+        return replace(table, loss=_broken(table.loss, broken), test=_broken(table.test, broken))
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """The objectives whose numbers a run depends on."""
+        return (*self.objectives, *(parsed(constraint)[0] for constraint in self.constraints))
+
+
+def parsed(constraint: str) -> tuple[str, bool, float]:
+    """The objective of a constraint, whether it is bounded from above, and the bound. Raises HarnessError."""
+    name, sign, bound = re.fullmatch(r"\s*(.*?)\s*(<=|>=|$)\s*(.*?)\s*", constraint).groups()  # type: ignore[union-attr]
+    try:
+        number = float(bound)
+    except ValueError:
+        number = math.nan
+    if not (name and sign and math.isfinite(number)):
+        raise HarnessError(f"'{constraint}' is not a constraint.", "write it as 'latency.raspi4<=20', with <= or >=.")
+    return name, sign == "<=", number
+
+
+def _broken(losses: Floats | None, broken: Bools) -> Any:
+    """Losses Float[N, F, R] that are infinite where a row is `broken` Bool[N]."""
+    if losses is None:
+        return None
+    return np.where(broken[:, None, None] & np.isfinite(losses), np.inf, losses)

@@ -15,6 +15,7 @@ from harness.algorithm import Factory, Jobs, Problem, Results
 from harness.arrays import Bools, Floats, Ints, shown
 from harness.errors import HarnessError
 from harness.observations import Checkpoints, Observations
+from harness.pareto import Archive
 from harness.rng import Streams
 from harness.rules import Rules
 from harness.table import Table
@@ -85,6 +86,11 @@ class _Incumbents:
         self.fidelity = np.full(seeds, -1, dtype=np.int64)
         self.lowest = observations.lowest(rules.incumbent) if rules.log == "incumbents" else None
 
+    @staticmethod
+    def observed(_: Ints, loss: Floats) -> Floats:
+        """What is compared of results."""
+        return loss
+
     def replaced(self, where: Ints, loss: Floats, fidelity: Ints) -> Bools:
         """Take in one result per seed; Bool[n] says where it is the new incumbent."""
         better = loss < self.loss[where]
@@ -100,6 +106,42 @@ class _Incumbents:
         assert self.lowest is not None
         reached = self.loss[where] <= self.lowest[where]
         return reached if self.rule == "any" else reached & (self.fidelity[where] == self.full)
+
+
+class _Fronts:
+    """What each seed has observed that nothing later dominates, at the largest fidelity it has observed."""
+
+    def __init__(self, table: Table, observations: Observations, rules: Rules) -> None:
+        self.any = rules.incumbent == "any"
+        self.error = [i for i, name in enumerate(rules.objectives) if name == table.primary]
+        points = table.minimised(rules.objectives, np.zeros(len(table)))
+        self.points = np.append(points, np.full((1, points.shape[1]), np.inf), axis=0)
+        self.observations = observations
+        self.archive = Archive(len(observations.seeds), points.shape[1])
+        self.fidelity = np.full(len(observations.seeds), -1, dtype=np.int64)
+
+    def observed(self, entry: Ints, loss: Floats) -> Floats:
+        """The objectives of results, Float[n, k]; inf in all for an invalid configuration."""
+        points = self.points[self.observations.split(entry)[0]]
+        points[:, self.error] = loss[:, None]
+        points[~np.isfinite(points).all(axis=1) | np.isinf(loss)] = np.inf
+        return points
+
+    def replaced(self, where: Ints, points: Floats, fidelity: Ints) -> Bools:
+        """Take in one result per seed; Bool[n] says which joined the front of its seed."""
+        counts = np.ones(len(where), dtype=np.bool_)
+        if not self.any:
+            valid = np.isfinite(points).all(axis=1)
+            further = (fidelity > self.fidelity[where]) & valid
+            self.archive.clear(where[further])
+            self.fidelity[where[further]] = fidelity[further]
+            counts = fidelity == self.fidelity[where]
+        return counts & self.archive.add(where, np.where(counts[:, None], points, np.inf), where)
+
+    @staticmethod
+    def final(where: Ints) -> Bools:
+        """Whether the front of each seed can no longer change: that is not known."""
+        return np.zeros(len(where), dtype=np.bool_)
 
 
 class _Progress:
@@ -157,7 +199,7 @@ class Simulation:
     ) -> None:
         self.table = rules.seen(table)
         self.rules = rules
-        self.problem = Problem(self.table.space, self.table.fidelities, seeds, rules.workers, rules.budget)
+        self.problem = rules.problem(self.table, seeds)
         self.observations = Observations(self.table, seeds, rules.noise)
         self.now = np.zeros(len(seeds))
         """The clock of each seed in seconds, Float[S]."""
@@ -178,7 +220,7 @@ class Simulation:
         table, rules, problem, observations, now = self.table, self.rules, self.problem, self.observations, self.now
         checkpoints = Checkpoints(observations, rules.continuation)
         workers = _Workers(len(now), rules, table.space.dimensions)
-        incumbents = _Incumbents(observations, rules)
+        incumbents = _Fronts(table, observations, rules) if rules.objectives else _Incumbents(observations, rules)
         recorder, alive = self._recorder, np.arange(len(now))
 
         while alive.size:
@@ -213,7 +255,8 @@ class Simulation:
             checkpoints.finish(telling, entry)
             now[telling] = time
             fidelity, loss = observations.fidelity(entry), observations.loss[entry]
-            better = incumbents.replaced(telling, loss, fidelity)
+            points = incumbents.observed(entry, loss)
+            better = incumbents.replaced(telling, points, fidelity)
             recorder.told(telling, time)
             if rules.log == "all":
                 recorder.keep(telling, time, entry, loss, better)
@@ -223,7 +266,10 @@ class Simulation:
                 final = improved[incumbents.final(improved)]
                 recorder.finished[final] = True
                 alive = _without(alive, final)
-            yield Results(shown(telling), shown(slot), shown(codes), shown(fidelity), shown(loss), shown(cost))
+            yield Results(
+                *(shown(telling), shown(slot), shown(codes), shown(fidelity), shown(loss), shown(cost)),
+                shown(points) if rules.objectives else None,
+            )
 
 
 def simulate(

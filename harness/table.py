@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 
 from harness.arrays import Floats, Ints, fixed
-from harness.errors import HarnessError
+from harness.errors import HarnessError, unknown
 from harness.space import SearchSpace
 
 Lookup = Callable[[Ints], Ints]
@@ -43,6 +43,29 @@ class Facts:
     images: str = ""
 
 
+@dataclass(frozen=True, eq=False)
+class Objective:
+    """A further number of each configuration: `words` say what it is; less is better, unless `more` is.
+
+    `unit` may be empty; `read` gives Float[N], NaN where it was not measured.
+    """
+
+    words: str
+    unit: str
+    read: Callable[[], Floats]
+    more: bool = False
+
+    @cached_property
+    def values(self) -> Floats:
+        """The numbers as published, Float[N]."""
+        return self.read()
+
+    @cached_property
+    def minimised(self) -> Floats:
+        """The numbers with the sign that makes less better, Float[N]."""
+        return -self.values if self.more else self.values
+
+
 @dataclass(frozen=True)
 class Optimum:
     """The lowest mean over repeats at a fidelity, and the row that has it."""
@@ -58,12 +81,13 @@ class Table:
 
     `loss`, `cost` (seconds of one training) and, where the benchmark has it, `test` are Float[N, F, R]; losses
     are minimised. NaN marks what was never measured: the repeats that exist stand first along R, and an entry
-    with none is absent. `codes` Int[N, d] are the configurations in the benchmark's own order, `fidelities`
-    Int[F] ascend, `columns` holds further numbers Float[N] by name. A `test` measured at the largest fidelity only
-    may be Float[N, 1, R]. `lookup` maps codes Int[n, d] to rows Int[n]; by default through an array over the whole
-    grid of the space. `test_apart`: the test losses were added later, from another publication; no simulation reads
-    them, so they are not in the checksum. `source` is the checksum of the stored arrays that the table was made of, if
-    it was: they are not checked and hashed again.
+    with none is absent; inf marks what is measured and refused. `codes` Int[N, d] are the configurations in the
+    benchmark's own order, `fidelities` Int[F] ascend, `columns` holds further numbers Float[N] by name, `objectives`
+    those that may be searched for. A `test` measured at the largest fidelity only may be Float[N, 1, R]. `lookup` maps
+    codes Int[n, d] to rows Int[n]; by default through an array over the whole grid of the space. `test_apart`: the test
+    losses were added later, from another publication; no simulation reads them, so they are not in the checksum.
+    `source` is the checksum of the stored arrays that the table was made of, if it was: they are not checked and hashed
+    again.
 
     Raises ValueError if the arrays contradict each other.
     """
@@ -76,6 +100,7 @@ class Table:
     cost: Floats
     test: Floats | None = None
     columns: Mapping[str, Floats] = field(default_factory=dict)
+    objectives: Mapping[str, Objective] = field(default_factory=dict)
     lookup: Lookup | None = None
     source: str = ""
     test_apart: bool = False
@@ -207,6 +232,42 @@ class Table:
         row = int(np.nanargmin(mean))
         at = f"{self.facts.fidelity} {self.fidelities[position]}"
         return Optimum(float(mean[row]), row, f"lowest {what}, mean over repeats, at {at}")
+
+    @property
+    def primary(self) -> str:
+        """What the loss is called among objectives: `error` or `loss`."""
+        return "error" if "error" in self.facts.loss else "loss"
+
+    def objective(self, name: str) -> Objective:
+        """The objective called `name`, besides the loss. Raises HarnessError if there is none."""
+        if name not in self.objectives:
+            known = [self.primary, *self.objectives]
+            if not self.objectives:
+                raise HarnessError(
+                    f"{self.name} has no objectives besides its loss.", "`harness show BENCH` lists them."
+                )
+            raise unknown(f"objective of {self.name}", name, known, see=f"harness show {self.name}")
+        return self.objectives[name]
+
+    def minimised(self, names: Sequence[str], loss: Floats) -> Floats:
+        """The objectives `names` of each row with the given `loss` Float[N] in its place, all minimised, Float[N, k].
+
+        A row that lacks one of them has inf in all.
+        """
+        points = np.stack([loss if name == self.primary else self.objective(name).minimised for name in names], axis=1)
+        points[~np.isfinite(points).all(axis=1)] = np.inf
+        return points
+
+    def checksum_with(self, names: Iterable[str]) -> str:
+        """`checksum`, with the numbers of the objectives `names` in it, if any."""
+        names = sorted({name for name in names if name != self.primary})
+        if not names:
+            return self.checksum
+        digest = hashlib.sha256(self.checksum.encode())
+        for name in names:
+            digest.update(name.encode())
+            digest.update(np.ascontiguousarray(self.objective(name).minimised).data)
+        return digest.hexdigest()
 
     @cached_property
     def checksum(self) -> str:

@@ -22,7 +22,7 @@ from harness.params import declared, resolve
 from harness.rules import Rules
 from harness.simulation import simulate
 from harness.space import Parameter, SearchSpace
-from harness.table import Facts, Table
+from harness.table import Facts, Objective, Table
 from harness.trajectory import Trajectory
 
 
@@ -71,7 +71,12 @@ def synthetic_table(
         splits="none",
         test="made-up test loss",
     )
-    return Table(facts, space, np.array(fidelities), codes, loss, cost, test=loss + 0.01)
+    size = codes.sum(axis=1) + 1.0
+    objectives = {
+        "size": Objective("made-up size", "m", lambda: size),
+        "speed": Objective("made-up speed", "m/s", lambda: size.max() - codes @ np.arange(len(sizes)), more=True),
+    }
+    return Table(facts, space, np.array(fidelities), codes, loss, cost, test=loss + 0.01, objectives=objectives)
 
 
 def assert_same(a: Trajectory, b: Trajectory) -> None:
@@ -95,7 +100,8 @@ class AlgorithmContract:
         return partial(found, **resolve(self.name, found, self.params))
 
     def run(self, table: Table, seeds: list[int], **rules: Any) -> Trajectory:
-        settings = Rules(**{"evals": self.evals, "log": "all", **rules})
+        several = ("loss", "size") if getattr(registry.algorithm(self.name), "several", False) else ()
+        settings = Rules(**{"evals": self.evals, "log": "all", "objectives": several, **rules})
         return simulate(table, self.factory(), seeds=np.array(seeds), rules=settings)
 
     def tables(self) -> list[Table]:

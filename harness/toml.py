@@ -6,12 +6,10 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from harness.errors import HarnessError
+from harness.files import reading
 
 
-def read(path: Path, hint: str = "") -> dict[str, Any]:
+def read(path: Path, hint: str) -> dict[str, Any]:
     """What a TOML file says. Raises HarnessError with the `hint` if it cannot be read or is none."""
-    try:
+    with reading(path, "a readable TOML file", hint):
         return tomllib.loads(path.read_bytes().decode("utf-8-sig"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
-        raise HarnessError(f"{path} is not a readable TOML file: {error}.", hint) from None

@@ -20,6 +20,14 @@ def marked(algorithm: str) -> Any:
     return pytest.param(algorithm, marks=pytest.mark.reference if foreign else ())
 
 
+SHORTER: dict[str, dict[str, Any]] = {
+    "npred": {"random": 20, "top": 10, "rounds": 2, "predictor": "ridge"},
+    "pnas": {"ensemble": 2, "predictor": "ridge"},
+    "nasnet": {"passes": 2, "width": 8},
+    "nao": {"random": 20, "new": 20, "steps": 5, "width": 8, "ascents": 3},
+}
+
+
 @pytest.mark.parametrize("test", [name for name in dir(AlgorithmContract) if name.startswith("test_")])
 @pytest.mark.parametrize("algorithm", [marked(name) for name in registry.algorithm_names()])
 def test_contract(algorithm: str, test: str) -> None:
@@ -30,8 +38,8 @@ def test_contract(algorithm: str, test: str) -> None:
 def contract_fields(algorithm: str) -> dict[str, Any]:
     """What the contract is told."""
     factory = registry.algorithm(algorithm)
-    if algorithm == "npred":
-        return {"name": algorithm, "params": {"random": 20, "top": 10, "rounds": 2, "predictor": "ridge"}, "evals": 60}
+    if algorithm in SHORTER:
+        return {"name": algorithm, "params": SHORTER[algorithm], "evals": 60}
     if not factory.__module__.startswith("algorithms.external"):
         return {"name": algorithm}
     try:

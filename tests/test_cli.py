@@ -186,7 +186,7 @@ def test_a_broken_file_among_results_is_named(harness: Harness, tmp_path: Path) 
     for command in ("show", "plot"):
         answer = harness(command, "results")
         assert answer.status == 2
-        assert "broken.parquet is not a readable Parquet file" in answer.err
+        assert "broken.parquet is not a study of an algorithm, or is broken" in answer.err
 
 
 def test_without_a_command_there_is_help(harness: Harness) -> None:

@@ -158,6 +158,21 @@ def test_compare_command(harness: Harness) -> None:
     assert "Bold: the lowest mean" in answer.err
     for form in ("markdown", "latex", "csv", "json"):
         assert "nb201/cifar10" in harness("compare", "results", "--format", form, "--at", "1e5,1e6").out
-    assert harness("compare", "results", "--kind", "test").status == 2
+    harness(
+        "run",
+        "--algo",
+        "rs,re",
+        "--bench",
+        "hpobench",
+        "--seeds",
+        "4",
+        "--evals",
+        "5",
+        "--processes",
+        "1",
+        "--out",
+        "h",
+    )
+    assert harness("compare", "h", "--kind", "test").status == 2
     assert "there is nothing at nowhere" in harness("compare", "nowhere").err
     assert "did you mean latex" in harness("compare", "results", "--format", "latx").err

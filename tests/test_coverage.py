@@ -9,7 +9,7 @@ import pytest
 
 from harness import registry
 from harness import statistics as s
-from harness.analysis.measures import log_area, time_spent, time_to
+from harness.analysis.measures import log_areas, time_spent, time_to
 from harness.arrays import Floats
 from harness.rules import Rules
 from harness.simulation import simulate
@@ -59,7 +59,7 @@ def test_a_simultaneous_band_holds_the_whole_curve(runs: dict[str, Outcome], nam
 
 @pytest.mark.parametrize("seeds", [20, 50])
 def test_the_interval_of_a_log_area_holds_it(runs: dict[str, Outcome], seeds: int) -> None:
-    areas = {name: log_area(o, "val", START, END) for name, o in runs.items()}
+    areas = dict(zip(runs, log_areas([*runs.values()], "val", START, END), strict=True))
     for values in (*areas.values(), areas["rs"] - areas["re"]):
 
         def held(chosen: np.ndarray, _: Floats, values: Floats = values) -> bool:

@@ -7,6 +7,8 @@ import hashlib
 import http.server
 import json
 import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -47,21 +49,89 @@ def test_the_checksum_is_of_every_number(data_folder: Path) -> None:
     assert imported.load("t", "nb101").checksum in seen
 
 
-def test_a_flipped_bit_is_found_by_verify_and_a_cut_file_by_load(data_folder: Path) -> None:
+def test_a_flipped_bit_is_found_and_so_is_a_cut_file(data_folder: Path) -> None:
     imported.save("t", ARRAYS, {})
     file = imported.path("t") / "loss.npy"
     whole = bytearray(file.read_bytes())
-    file.write_bytes(bytes([*whole[:-1], whole[-1] ^ 1]))
     imported.load("t", "nb101")
-    with pytest.raises(HarnessError, match=r"damaged: the checksum of loss differs.*harness data remove t"):
-        imported.verify("t")
-    file.write_bytes(whole[:-8])
-    for read in (lambda: imported.load("t", "nb101"), lambda: imported.verify("t")):
-        with pytest.raises(HarnessError, match="damaged"):
-            read()
-    file.unlink()
-    with pytest.raises(HarnessError, match="damaged"):
+    for broken, said in (
+        (bytes([*whole[:-1], whole[-1] ^ 1]), r"damaged: the checksum of loss differs.*harness data remove t"),
+        (whole[:-8], "damaged"),
+        (None, r"damaged: loss\.npy is missing"),
+    ):
+        file.unlink()
+        if broken is not None:
+            file.write_bytes(broken)
+        for read in (lambda: imported.load("t", "nb101"), lambda: imported.verify("t")):
+            with pytest.raises(HarnessError, match=said):
+                read()
+
+
+def test_a_table_is_verified_once_as_long_as_its_files_stay(data_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    imported.save("t", ARRAYS, {})
+    imported.load("t", "nb101")
+    read: list[Any] = []
+    describe = imported._describe
+
+    def counted(array: Any) -> Any:
+        read.append(array)
+        return describe(array)
+
+    monkeypatch.setattr(imported, "_describe", counted)
+    imported.load("t", "nb101")
+    assert not read
+    (imported.path("t") / "loss.npy").touch()
+    imported.load("t", "nb101")
+    imported.load("t", "nb101")
+    assert len(read) == len(ARRAYS)
+
+
+def test_a_table_that_may_not_be_read_is_not_damaged(data_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    imported.save("t", ARRAYS, {})
+
+    def denied(*_: Any, **__: Any) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", "loss.npy")
+
+    monkeypatch.setattr("numpy.load", denied)
+    with pytest.raises(HarnessError, match="cannot be read: permission denied") as caught:
         imported.load("t", "nb101")
+    assert "remove" not in str(caught.value)
+
+
+_SAVES = """
+import sys, numpy as np
+from harness.benchmarks import imported
+for turn in range(int(sys.argv[1])):
+    imported.save("t", {"loss": np.full(1000, turn)}, {"turn": turn})
+    stored = imported.load("t", "nb101")
+    assert (stored.arrays["loss"] == stored.about["turn"]).all()
+"""
+
+
+def test_imports_of_one_table_at_once_never_lose_it(data_folder: Path) -> None:
+    imported.save("t", {"loss": np.zeros(1000)}, {"turn": 0})
+    processes = [subprocess.Popen([sys.executable, "-c", _SAVES, "12"], stderr=subprocess.PIPE) for _ in range(3)]
+    reads = 0
+    while any(process.poll() is None for process in processes):
+        stored = imported.load("t", "nb101")
+        assert (stored.arrays["loss"] == stored.about["turn"]).all()
+        reads += 1
+    assert [process.communicate()[1] for process in processes] == [b""] * 3
+    assert reads > 0
+    imported.verify("t")
+    assert [file.name for file in (data_folder / "tables").iterdir()] == ["t"]
+
+
+@pytest.mark.parametrize("exchanges", [True, False])
+def test_a_table_takes_the_place_of_another(
+    data_folder: Path, monkeypatch: pytest.MonkeyPatch, exchanges: bool
+) -> None:
+    if not exchanges:
+        monkeypatch.setattr(imported, "_exchanged", lambda *_: False)
+    for turn in range(3):
+        imported.save("t", {"loss": np.zeros(turn)}, {"turn": turn})
+        assert imported.load("t", "nb101").about == {"turn": turn}
+    assert [file.name for file in (data_folder / "tables").iterdir()] == ["t"]
 
 
 @pytest.mark.parametrize("about", ["", "{}", "[1]", '{"schema": 1', "\xff"])

@@ -21,7 +21,7 @@ from conftest import ROOT
 from PIL import Image
 
 from harness import HarnessError, Rules, registry, simulate
-from harness.analysis.measures import floor, log_area, time_spent, time_to
+from harness.analysis.measures import floor, log_areas, time_spent, time_to
 from harness.plots import FIGURES, curve, draw, load, provenance, regression_figure, save
 from harness.plots.style import COLOURS, styles
 from harness.statistics import nemenyi_distance, ranks, simultaneous_band, speed_up
@@ -81,8 +81,8 @@ def test_measures_are_those_of_the_curve() -> None:
     result = OUTCOMES[1]
     start = result.first_times().max()
     grid = np.geomspace(start, 800.0, 40_001)[:-1]
-    logs = np.log10(np.maximum(result.regret("val", grid), floor(result, "val")))
-    np.testing.assert_allclose(log_area(result, "val", start, 800.0), logs.mean(axis=1), atol=1e-3)
+    logs = np.log10(np.maximum(result.regret("val", grid), floor([result], "val")))
+    np.testing.assert_allclose(log_areas([result], "val", start, 800.0)[0], logs.mean(axis=1), atol=1e-3)
     fine = np.unique(result.trajectory.time)
     reached = result.regret("val", fine) <= 0.1
     expected = np.where(reached.any(axis=1), fine[reached.argmax(axis=1)], np.inf)

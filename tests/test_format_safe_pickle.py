@@ -119,3 +119,37 @@ def test_what_was_let_go_cannot_be_referred_to() -> None:
     assert load(pickled, "p", on_dict=lambda value: False)[0] == [first, second]
     with pytest.raises(FormatError, match="let go"):
         load(pickled, "p", on_dict=lambda value: "end" in value)
+
+
+@pytest.mark.parametrize("top", [b"Ns.", b"\x90.", b"\x91.", b"."], ids=["key", "member", "frozen", "value"])
+def test_what_is_small_by_sharing_is_refused_at_once(top: bytes) -> None:
+    start = {b"Ns.": b"}", b"\x90.": b"\x8f(", b"\x91.": b"(", b".": b""}[top]
+    twice = b"".join(b"q%ch%c\x86" % (i, i) for i in range(100))
+    with pytest.raises(FormatError, match="refused"):
+        load(b"\x80\x04" + start + b"N\x85" + twice + top, "small")
+
+
+@pytest.mark.parametrize("step", [b"\x85", b"h\0\x86"], ids=["tuples", "pairs"])
+@pytest.mark.parametrize(("start", "top"), [(b"", b"."), (b"}", b"Ns."), (b"\x8f(", b"\x90."), (b"(", b"\x91.")])
+def test_what_is_very_deep_is_refused(step: bytes, start: bytes, top: bytes) -> None:
+    with pytest.raises(FormatError, match="refused"):
+        load(b"\x80\x04Nq\x000" + start + b"N" + step * 100_000 + top, "deep")
+
+
+def test_what_contains_itself_is_refused() -> None:
+    loop: list[Any] = []
+    loop.append(loop)
+    with pytest.raises(FormatError, match="may contain itself"):
+        load(pickle.dumps(loop, 2), "loop")
+    popped = b"\x80\x02]q\x00h\x00\x85q\x010h\x00h\x01a."
+    around = pickle.loads(popped)
+    assert around[0][0][0] is around[0]
+    with pytest.raises(FormatError, match="refused"):
+        load(popped, "loop")
+
+
+@pytest.mark.parametrize("key", [(1, (2, 3)), frozenset({1}), ((),)])
+def test_keys_are_plain_or_flat_tuples(key: Any) -> None:
+    for value in ({key: 1}, {key}, frozenset({key}), collections.OrderedDict([(key, 1)])):
+        with pytest.raises(FormatError, match="a key that is a"):
+            load(pickle.dumps(value, 4), "keys")

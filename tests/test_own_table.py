@@ -68,7 +68,7 @@ def test_wide_curves_number_for_number(harness: Run, example: Path) -> None:
     assert harness("data", "import", "curves.toml").status == 0
     table = registry.benchmark("own/curves")
     assert table.fidelities.tolist() == [1, 2, 4]
-    assert table.space.parameters[0].values == ["small", "large"]
+    assert [*table.space.parameters[0].values] == ["small", "large"]
     (row,) = table.rows(table.space.from_dict({"size": "large", "lr": 0.1})[None])
     np.testing.assert_array_equal(table.loss[row, :, 0], [0.9, 0.3, 0.2])
     np.testing.assert_array_equal(table.cost[row, :, 0], [3, 6, 12])

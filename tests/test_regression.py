@@ -21,7 +21,7 @@ from harness import HarnessError, Rules, registry, simulate
 from harness.analysis.regression import Judgement, exit_status, judge
 from harness.report.regression import junit, markdown
 from harness.studies import baseline
-from harness.studies.outcome import Outcome
+from harness.studies.outcome import Outcome, least_regret
 from harness.studies.store import read
 from harness.studies.study import Study
 from harness.testing import synthetic_table
@@ -100,7 +100,7 @@ def test_checks_are_the_geometric_mean_and_the_mean_at_chosen_times() -> None:
     start = max(a.first_times().max(), b.first_times().max())
     grid = np.geomspace(start, 200.0, 20_001)[:-1]
     for result, found in ((a, checks[0].old), (b, checks[0].new)):
-        logs = np.log10(np.maximum(result.regret("val", grid), 1e-3 * abs(TABLE.optimum.value)))
+        logs = np.log10(np.maximum(result.regret("val", grid), least_regret(TABLE.loss_at(-1)) / 2))
         assert found == pytest.approx(10 ** logs.mean(), rel=1e-3)
     for check, time in zip(checks[1:], (80.0, 200.0), strict=True):
         assert check.old == pytest.approx(a.regret("val", np.array([time])).mean())

@@ -232,8 +232,10 @@ def test_the_summary_states_rules_and_optima() -> None:
 
 def test_what_cannot_be_ranked_is_said() -> None:
     text = made(OUTCOMES[:5])
-    assert "There are no average ranks: there is no study of ls on synthetic/4." in Parsed(text).inside["ranks"]
-    assert payload(text)["ranks"] is None
+    assert "ls is left out of ranks: it has no study on synthetic/4." in Parsed(text).inside["ranks"]
+    assert payload(text)["ranks"]["val"]["labels"] == ["rs", "re"]
+    text = made([OUTCOMES[0], OUTCOMES[1], OUTCOMES[5]])
+    assert "no average ranks" not in Parsed(text).inside["ranks"]
     assert "ranks" not in Parsed(made(OUTCOMES[:1])).inside
 
 
@@ -344,7 +346,7 @@ def test_a_page_with_trainings_needs_no_torch(tmp_path: Path, harness: Harness) 
         assert f"{folder} has trainings, but no finished study, which is what a page is about." in refused.err
     assert not Path("other.html").exists()
     Path("results/trained/b.parquet").write_bytes(b"PAR1")
-    assert "b.parquet is not a readable Parquet file" in harness("report", "results").err
+    assert "b.parquet is not a study of an algorithm, or is broken" in harness("report", "results").err
 
 
 def test_predictors_have_a_section() -> None:

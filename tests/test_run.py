@@ -6,14 +6,19 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
-from harness import Rules, registry
+from harness import HarnessError, Rules, registry
+from harness.studies.evaluate import evaluate
+from harness.studies.executors import Heard, Processes, local
+from harness.studies.outcome import Outcome
+from harness.studies.records import Memory
 from harness.studies.run import run
-from harness.studies.store import ResultStore, read
+from harness.studies.store import STUDIES, ResultStore, read
 from harness.studies.study import Study
 from harness.testing import assert_same
 
@@ -28,7 +33,11 @@ def go(folder: Path, processes: int = 1) -> dict[str, list[float]]:
     seen: dict[str, list[float]] = {}
     plan = studies()
     store = ResultStore(folder)
-    run(plan, store, processes=processes, progress=lambda s, x: seen.setdefault(s.algorithm, []).append(x))
+
+    def progress(study: Study, share: float) -> None:
+        seen.setdefault(study.algorithm, []).append(share)
+
+    run(plan, store, evaluate, executor=local(processes, print), progress=progress)
     assert all(store.complete(study) for study in plan)
     return seen
 
@@ -62,14 +71,22 @@ def test_what_is_complete_is_not_run_again(tmp_path: Path) -> None:
 
 
 def test_two_runs_of_one_study_do_not_disturb_each_other(tmp_path: Path) -> None:
-    """Another process finishes the study between two shards of this one."""
+    """Another thread, as another process, wants the study between two shards of this one; it waits, and finds it."""
     store, (study, *_) = ResultStore(tmp_path), studies(1100)
+    others, made = list[threading.Thread](), list[range]()
+
+    def count(job: Study, shard: range, heard: Heard) -> Outcome:
+        made.append(shard)
+        return evaluate(job, shard, heard)
 
     def overtake(_: Study, share: float) -> None:
-        if share > 0.5 and not store.complete(study):
-            run([study], store, processes=1, progress=lambda *_: None)
+        if share > 0.5 and not others:
+            others.append(threading.Thread(target=run, args=([study], store, count)))
+            others[0].start()
 
-    run([study], store, processes=1, progress=overtake)
+    run([study], store, count, progress=overtake)
+    others[0].join()
+    assert made == study.shards
     assert [p.name for p in tmp_path.iterdir()] == [store.path(study).name]
     assert read(store.path(study)).trajectory.seeds.tolist() == list(range(5, 1105))
 
@@ -83,7 +100,7 @@ def test_an_interrupted_study_goes_on(tmp_path: Path, monkeypatch: pytest.Monkey
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run(plan, store, processes=1, progress=interrupt)
+        run(plan, store, evaluate, progress=interrupt)
     assert [store.complete(study) for study in plan] == [True, False, False]
     assert len(store.missing(plan[1])) == 2
     go(tmp_path / "cut")
@@ -147,3 +164,77 @@ def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
     assert b"same command" in err
     assert b"Traceback" not in err
     assert_group_ends(process.pid)
+
+
+def test_a_store_in_memory_takes_what_processes_made(tmp_path: Path) -> None:
+    go(tmp_path)
+    for executor in (None, Processes(2, print)):
+        store, plan = Memory(STUDIES), studies()
+        run(plan, store, evaluate, executor=executor)
+        for study in plan:
+            assert_same(store.get(study).trajectory, read(ResultStore(tmp_path).path(study)).trajectory)
+
+
+def dying(study: Study, shard: range, heard: Heard) -> Outcome:
+    """Like `evaluate`, but its process is killed once, or each time where the name of the flag says so."""
+    flag = Path(os.environ["DIES"])
+    if study.algorithm == "re" and (flag.name == "always" or not flag.exists()):
+        flag.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return evaluate(study, shard, heard)
+
+
+@pytest.mark.parametrize("often", ["once", "always"])
+def test_a_worker_that_dies_costs_its_shard_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, often: str) -> None:
+    monkeypatch.setenv("DIES", str(tmp_path / often))
+    store, plan, told = ResultStore(tmp_path / "results"), studies(), list[str]()
+    executor = Processes(2, told.append)
+    if often == "always":
+        with pytest.raises(HarnessError, match=r"seeds 5 to 44 of re on nb201/cifar10 could not be run: twice"):
+            run(plan, store, dying, executor=executor)
+    else:
+        run(plan, store, dying, executor=executor)
+    assert len(told) == 1
+    assert "seeds 5 to 44 of re on nb201/cifar10 was killed, likely as memory ran out" in told[0]
+    assert [store.complete(study) for study in plan] == [True, often == "once", True]
+
+
+def refusing(study: Study, shard: range, heard: Heard) -> Outcome:
+    if study.algorithm != "ls":
+        raise HarnessError(f"{study.algorithm} has no luck with {shard.start}.")
+    return evaluate(study, shard, heard)
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_study_that_cannot_be_made_does_not_keep_others_from_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, processes: int
+) -> None:
+    monkeypatch.setattr("harness.studies.study.SHARD", 20)
+    store, plan = ResultStore(tmp_path), studies()
+    with pytest.raises(HarnessError, match=r"rs has no luck.*re has no luck") as caught:
+        run(plan, store, refusing, executor=local(processes, print))
+    assert "25" not in str(caught.value) or processes == 2
+    assert [store.complete(study) for study in plan] == [False, False, True]
+
+
+def test_what_nobody_locks_is_swept_and_a_broken_shard_is_made_again(tmp_path: Path) -> None:
+    plan = studies(1100)[:1]
+    store = ResultStore(tmp_path / "a")
+    store.add(evaluate(plan[0], plan[0].shards[1]))
+    (shard,) = (tmp_path / "a").rglob("*.parquet")
+    shard.write_bytes(shard.read_bytes()[:-9])
+    (tmp_path / "a" / ".unfinished" / plan[0].id / ".505-1005.parquet.0123.tmp").touch()
+    (tmp_path / "a" / ".x.parquet.0123.tmp").touch()
+    assert store.missing(plan[0]) == plan[0].shards
+    store = ResultStore(tmp_path / "a")
+    run(plan, store, evaluate)
+    assert [path.name for path in (tmp_path / "a").rglob("*")] == [store.path(plan[0]).name]
+    assert len(store.get(plan[0]).trajectory.seeds) == 1100
+
+
+def test_three_processes_at_one_study_end_well(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "harness", "run", *COMMAND, "1", "--out", str(tmp_path / "a")]
+    started = [subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) for _ in range(3)]
+    told = [process.communicate()[1].decode() for process in started]
+    assert [process.returncode for process in started] == [0, 0, 0], told
+    assert len([*(tmp_path / "a").rglob("*")]) == 2

@@ -42,7 +42,7 @@ class Erratic:
     def tell(self, results: Results) -> None:
         assert len(set(results.seeds.tolist())) == len(results.seeds)
         self.running[results.seeds] -= 1
-        for seed, worker, codes, fidelity, *_ in zip(*results, strict=True):
+        for seed, worker, codes, fidelity, *_ in zip(*results[:6], strict=True):
             asked = self.asked.pop((int(seed), int(worker)))
             np.testing.assert_array_equal(asked[0], codes)
             assert asked[1] == fidelity

@@ -73,7 +73,8 @@ def test_shards_join_to_the_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert store.missing(study) == [range(4)]
     assert not store.complete(study)
     store.add(outcome(0, 4))
-    path = store.finish(study)
+    store.finish(study)
+    path = store.path(study)
     assert store.complete(study)
     same(read(path), replace(whole, wall_seconds=3.0))
     assert [p.name for p in store.folder.iterdir()] == [path.name]
@@ -141,17 +142,17 @@ def test_a_folder_without_permission_is_refused(tmp_path: Path, monkeypatch: pyt
 def _truncated(path: Path) -> str:
     write(outcome(), path)
     path.write_bytes(path.read_bytes()[:500])
-    return "not a readable Parquet file"
+    return "is not a study of an algorithm, or is broken"
 
 
 def _foreign(path: Path) -> str:
     pq.write_table(pa.table({"a": [1]}), path)
-    return "is not a result of this harness"
+    return "is not a study of an algorithm: it has no footer of this harness"
 
 
 def _text(path: Path) -> str:
     path.write_text("hello")
-    return "not a readable Parquet file"
+    return "is not a study of an algorithm, or is broken"
 
 
 def _other_schema(path: Path) -> str:
@@ -163,13 +164,81 @@ def _other_schema(path: Path) -> str:
     return "results of schema 99; this version reads schema 1"
 
 
-@pytest.mark.parametrize("make", [_truncated, _foreign, _text, _other_schema])
+def _changed(path: Path, column: str | None = None, **footer: Any) -> None:
+    """Another process wrote something like a study to `path`, without a digest."""
+    write(outcome(), path)
+    table = pq.read_table(path)
+    said = json.loads(table.schema.metadata[b"nas_harness"])
+    del said["digest"]
+    said |= footer
+    if column is not None:
+        at = table.column_names.index(column)
+        table = table.set_column(at, column, table.column(column).cast(pa.float32()))
+    pq.write_table(table.replace_schema_metadata({"nas_harness": json.dumps(said)}), path)
+
+
+def _typed(path: Path) -> str:
+    _changed(path, "loss")
+    return "the column 'loss' of .* is float, expected double"
+
+
+def _footed(path: Path) -> str:
+    _changed(path, wall_seconds="long")
+    return "the footer of .*wall_seconds is a number, not 'long'"
+
+
+def _of_tomorrow(path: Path) -> str:
+    _changed(path, mood="good")
+    return "unknown field of the footer of .* 'mood'"
+
+
+def _renamed(path: Path) -> str:
+    _changed(path, id="0123456789ab")
+    return "calls itself 0123456789ab, but holds"
+
+
+def _ruled(path: Path) -> str:
+    study = outcome().study.to_json()
+    _changed(path, study={**study, "rules": {**study["rules"], "workers": 0}})
+    return "holds what there cannot be: workers must be at least 1"
+
+
+def _seeded(path: Path) -> str:
+    _changed(path, per_seed={"seeds": [90] * 6, "evaluations": [1] * 6, "ended": [1.0] * 6, "finished": [True] * 6})
+    return "its column 'seed' has values that its footer does not name"
+
+
+@pytest.mark.parametrize(
+    "make", [_typed, _footed, _of_tomorrow, _renamed, _ruled, _seeded, _truncated, _foreign, _text, _other_schema]
+)
 def test_files_that_are_not_results_are_named(tmp_path: Path, make: Any) -> None:
     path = tmp_path / "x.parquet"
     with pytest.raises(HarnessError, match=make(path)) as caught:
         read(path)
     assert str(path) in caught.value.message
     assert caught.value.hint
+
+
+def test_files_without_a_digest_are_read(tmp_path: Path) -> None:
+    """Those of earlier versions have none."""
+    _changed(tmp_path / "a.parquet")
+    same(read(tmp_path / "a.parquet"), outcome())
+
+
+def test_no_flipped_bit_changes_a_number(tmp_path: Path) -> None:
+    path, written = tmp_path / "a.parquet", outcome()
+    write(written, path)
+    content, rng = path.read_bytes(), np.random.default_rng(1)
+    refused = 0
+    for at in rng.choice(len(content) * 8, 150, replace=False).tolist():
+        broken = bytearray(content)
+        broken[at // 8] ^= 1 << at % 8
+        path.write_bytes(broken)
+        try:
+            same(read(path), written)
+        except HarnessError:
+            refused += 1
+    assert refused > 75
 
 
 def test_find(tmp_path: Path) -> None:

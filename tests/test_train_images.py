@@ -150,7 +150,7 @@ def test_npz_files(tmp_path: Path) -> None:
         with pytest.raises(HarnessError, match=told):
             image_files.read(str(path), None)
     np.savez(path, x_train=good["x_train"])
-    with pytest.raises(HarnessError, match="no array 'y_train"):
+    with pytest.raises(HarnessError, match="it has no 'y_train"):
         image_files.read(str(path), None)
     path.write_bytes(b"no zip")
     with pytest.raises(HarnessError, match="not readable as npz"):

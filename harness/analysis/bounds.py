@@ -38,12 +38,16 @@ _NEGLIGIBLE = 25.0
 
 
 def regrets(table: Table, rules: Rules, kind: Kind) -> Floats:
-    """Validation or test regret of each row at the reported fidelity, Float[N]; NaN where it was not measured."""
+    """Validation or test regret of each row at the reported fidelity, Float[N]; NaN where it was not tested.
+
+    A row without a validation loss there counts as the worst, as it does in outcomes.
+    """
     at = table.position(rules.report_fidelity)
-    if kind == "val":
-        return table.loss_at(at) - table.optimum_at(at).value
-    mean, best = table.test_at(at), table.test_optimum_at(at)
-    return np.full(len(table), np.nan) if mean is None or best is None else mean - best.value
+    loss = table.loss_at(at)
+    mean = loss if kind == "val" else table.test_at(at)
+    if mean is None:
+        return np.full(len(table), np.nan)
+    return np.where(np.isnan(loss), np.nanmax(mean), mean) - np.nanmin(mean)
 
 
 def oracle(table: Table, rules: Rules, kind: Kind) -> float:

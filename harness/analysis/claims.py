@@ -17,7 +17,7 @@ from typing import Any, Literal
 import numpy as np
 
 from harness.analysis.comparison import compare, require_paired, selected
-from harness.analysis.measures import log_area, regret_after, time_spent, time_to
+from harness.analysis.measures import log_areas, regret_after, time_spent, time_to
 from harness.arrays import Floats
 from harness.errors import HarnessError, unknown
 from harness.statistics import Estimate, bootstrap_weights, mean_interval, speed_up
@@ -111,7 +111,7 @@ def _anytime(benchmark: str, same: Mapping[str, Outcome], kind: Kind, name: str,
         raise HarnessError(f"there is no time on {benchmark} to compare.", "run with a larger budget.")
     rivals = [label for label in same if label != name]
     weights = bootstrap_weights(len(own.trajectory.seeds), np.random.default_rng(0), _REPLICATES)
-    areas = {label: log_area(o, kind, start, end) for label, o in same.items()}
+    areas = dict(zip(same, log_areas([*same.values()], kind, start, end), strict=True))
     found = []
     for rival in rivals:
         estimate = _power(areas[rival] - areas[name], confidence)
@@ -241,7 +241,7 @@ def phases(outcomes: Sequence[Outcome], claim: Mapping[str, Any]) -> list[Findin
             raise HarnessError(f"the phases on {benchmark} end at {end:g} evaluations.", "choose an earlier split.")
         full, *ablated = (_of(labelled, name, benchmark) for name in (claim["algorithm"], *claim["without"]))
         for phase, (start, stop) in windows.items():
-            areas = [log_area(o, kind, start, stop, "evaluations") for o in (full, *ablated)]
+            areas = log_areas([full, *ablated], kind, start, stop, "evaluations")
             if not np.isfinite(areas).all():
                 raise HarnessError(f"a seed on {benchmark} has no result by {start:g} evaluations.", "start later.")
             worse, other = claim["without"] if phase == "early" else claim["without"][::-1]

@@ -32,7 +32,29 @@ def measured(outcomes: Sequence[Outcome], kind: Kind) -> dict[str, list[Outcome]
     if not found:
         names = ", ".join(by_benchmark(outcomes))
         raise HarnessError(f"there is no test metric in the table of {names}.", "use --kind val instead.")
+    for outcome in found if kind == "test" else ():
+        if count := outcome.without("test"):
+            raise HarnessError(
+                f"the table of {outcome.benchmark} lacks the test loss of incumbents that {count} of "
+                f"{len(outcome.trajectory.seeds)} seeds of study {outcome.study.id} ({outcome.label}) had.",
+                "use --kind val instead, which does not need it.",
+            )
     return by_benchmark(found)
+
+
+def remarks(outcomes: Iterable[Outcome]) -> list[str]:
+    """A sentence for each study of which incumbents have no loss where regret is reported."""
+    said = []
+    for outcome in outcomes:
+        if count := outcome.without("val"):
+            fidelity = outcome.study.rules.report_fidelity or outcome.reference.fidelities[-1]
+            worst = "the highest" if outcome.reference.worst is None else f"{outcome.reference.worst:.6g}, the highest"
+            said.append(
+                f"{count} of {len(outcome.trajectory.seeds)} seeds of {outcome.label} on "
+                f"{outcome.benchmark} have had incumbents whose training has no loss at "
+                f"{outcome.reference.fidelity} {fidelity}; they count as {worst} in the table."
+            )
+    return said
 
 
 def require_comparable(outcomes: Sequence[Outcome]) -> None:

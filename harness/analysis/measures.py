@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import numpy as np
@@ -12,14 +13,16 @@ from harness.studies.outcome import Kind, Outcome
 
 Axis = Literal["time", "evaluations"]
 
-FLOOR = 1e-3
-"""Regrets below this share of the optimum's loss count as that much where their logarithm is taken."""
 
+def floor(outcomes: Iterable[Outcome], kind: Kind) -> float:
+    """The regret that a regret of zero stands for in a logarithm: half of the smallest that the table tells from zero.
 
-def floor(outcome: Outcome, kind: Kind) -> float:
-    """The regret that a regret of zero stands for in a logarithm, in the unit of the loss."""
-    optimum = outcome.reference.optimum if kind == "val" else outcome.reference.test_optimum
-    return FLOOR * (abs(optimum or 0.0) or 1.0)
+    Older results do not hold that; of them alone it is a thousandth of the lowest loss.
+    """
+    references = [outcome.reference for outcome in outcomes]
+    known = [found for r in references if (found := r.least if kind == "val" else r.test_least) is not None]
+    optimum = references[0].optimum if kind == "val" else references[0].test_optimum
+    return known[0] / 2 if known else 1e-3 * (abs(optimum or 0.0) or 1.0)
 
 
 def steps(outcome: Outcome, kind: Kind, by: Axis = "time") -> tuple[Ints, Floats, Floats]:
@@ -28,18 +31,21 @@ def steps(outcome: Outcome, kind: Kind, by: Axis = "time") -> tuple[Ints, Floats
     In place of simulated seconds, the time may be the number of results by then.
     """
     run = outcome.trajectory
-    optimum = outcome.reference.optimum if kind == "val" else outcome.reference.test_optimum
-    loss = outcome.val_loss if kind == "val" else outcome.test_loss
     kept = np.flatnonzero(run.incumbent)
     when = run.time if by == "time" else run.evaluation.astype(np.float64)
-    return run.seed[kept], when[kept], loss[kept] - (np.nan if optimum is None else optimum)
+    return run.seed[kept], when[kept], outcome.regrets(kind)[kept]
 
 
-def log_area(outcome: Outcome, kind: Kind, start: float, end: float, by: Axis = "time") -> Floats:
-    """Mean of log10 regret over log time from `start` to `end`, Float[S]; inf for a seed without result at `start`."""
-    seed, time, regret = steps(outcome, kind, by)
-    seeds = len(outcome.trajectory.seeds)
-    return mean_log_area(seed, time, regret, seeds=seeds, start=start, end=end, floor=floor(outcome, kind))
+def log_areas(outcomes: Sequence[Outcome], kind: Kind, start: float, end: float, by: Axis = "time") -> list[Floats]:
+    """Means of log10 regret over log time from `start` to `end`, Float[S] of each of `outcomes` on one table.
+
+    inf for a seed without result at `start`.
+    """
+    least = floor(outcomes, kind)
+    return [
+        mean_log_area(*steps(o, kind, by), seeds=len(o.trajectory.seeds), start=start, end=end, floor=least)
+        for o in outcomes
+    ]
 
 
 def time_to(outcome: Outcome, kind: Kind, target: float) -> Floats:

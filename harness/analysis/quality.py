@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -19,12 +17,15 @@ from harness import registry
 from harness.algorithm import Problem
 from harness.arrays import Floats, Ints
 from harness.errors import HarnessError
+from harness.fields import fit
 from harness.observations import Observations
 from harness.params import changed, label, resolve
 from harness.predictor import Seen
 from harness.rng import Streams
 from harness.rules import Noise
+from harness.studies.evaluate import versions
 from harness.studies.outcome import Reference
+from harness.studies.records import identity
 from harness.studies.study import folder_source
 from harness.table import Table
 
@@ -33,7 +34,6 @@ ENGINE = 1
 
 SHARD = 20
 MEASURES = ("mse", "spearman", "kendall", "regret", "precision")
-HIGHER_IS_BETTER = ("spearman", "kendall", "precision")
 TOP = 0.01
 """The share of the rest that counts as top in the precision."""
 
@@ -77,7 +77,7 @@ class QualityStudy:
     @cached_property
     def id(self) -> str:
         """Twelve hexadecimal digits of the hash of the canonical JSON."""
-        return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()[:12]
+        return identity(self.to_json())
 
     @cached_property
     def label(self) -> str:
@@ -98,7 +98,8 @@ class QualityStudy:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> QualityStudy:
-        return cls(**{**data, "sizes": tuple(data["sizes"])})
+        found: QualityStudy = fit(data, cls, "the study")
+        return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,15 +126,14 @@ def is_error_rate(table: Table) -> bool:
     return "error" in table.facts.loss and "squared" not in table.facts.loss and float(np.nanmax(table.loss)) <= 1.0
 
 
-def evaluate(
-    study: QualityStudy, table: Table, seeds: Ints, progress: Callable[[float], None], versions: Mapping[str, str]
-) -> Quality:
-    """Fit and judge the predictors of `seeds` Int[S] of the study.
+def evaluate(study: QualityStudy, shard: range, progress: Callable[[float], None]) -> Quality:
+    """Fit and judge the predictors of the seeds `shard` of the study.
 
     Samples grow: that of a size holds those of all smaller ones. A predictor sees single trainings or the mean over
     repeats, as the study's noise says, and is judged against the means of all configurations that it did not see.
     """
     began = time.perf_counter()
+    table, seeds = registry.benchmark(study.benchmark), np.array(shard)
     rows, where, full = _measured(table), np.arange(len(seeds)), len(table.fidelities) - 1
     truth = table.mean_loss[rows, full]
     draws = Streams(seeds, "quality/sample").uniform(len(rows), where)
@@ -164,7 +164,7 @@ def evaluate(
     progress(1.0)
     wall = time.perf_counter() - began
     unit = "percentage points²" if percent == 100.0 else "loss²"
-    return Quality(study, Reference.of(table), unit, seeds, measures, skipped, wall, versions)
+    return Quality(study, Reference.of(table), unit, seeds, measures, skipped, wall, versions())
 
 
 def judge(predicted: Floats, truth: Floats, percent: float = 1.0) -> dict[str, float]:

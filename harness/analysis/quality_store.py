@@ -1,43 +1,61 @@
-"""Qualities of predictors on disk, beside the studies of algorithms and in the same way: whole or absent."""
+"""Qualities of predictors on disk, beside the studies of algorithms."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any, TypedDict
 
 import numpy as np
 import pyarrow as pa
 
-from harness import registry
-from harness.analysis.quality import MEASURES, Quality, QualityStudy, evaluate
+from harness.analysis.quality import MEASURES, Quality, QualityStudy
+from harness.arrays import Ints
 from harness.errors import HarnessError
+from harness.studies import records
 from harness.studies.outcome import Reference
-from harness.studies.run import versions
-from harness.studies.store import QUALITIES, ResultStore, read_table, write_table
-
-SCHEMA = 1
+from harness.studies.records import Columns, Folder, Footer, Sharded
+from harness.studies.store import QUALITIES
 
 
-class QualityStore(ResultStore):
-    """The folder `predictions` in a folder of results."""
+class _Footer(TypedDict):
+    quality: dict[str, Any]
+    reference: Reference
+    unit: str
+    wall_seconds: float
+    versions: dict[str, str]
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
-        super().__init__(folder / QUALITIES)
 
-    def path(self, study: QualityStudy) -> Path:  # type: ignore[override]
-        return self.folder / f"{study.benchmark.replace('/', '-')}.{study.predictor}.{study.id}.parquet"
+class QualityForm(Sharded[QualityStudy, Quality]):
+    """A row for each seed and size."""
 
-    def add(self, outcome: Quality) -> None:  # type: ignore[override]
-        """Store what one shard of its study found."""
-        seeds = outcome.seeds
-        write(outcome, self._shard(outcome.study, range(seeds[0], seeds[-1] + 1)))
+    what = "a study of a predictor"
+    marks = "quality"
+    again = "if it is damaged, move it away and run `harness predict` again."
+    makes = "`harness predict` makes studies of predictors."
+    footer = _Footer
+    columns = pa.schema(
+        {
+            "seed": pa.int64(),
+            "train": pa.int64(),
+            **dict.fromkeys(MEASURES, pa.float64()),
+            "skipped": pa.int64(),
+        }
+    )
 
-    def join(self, study: QualityStudy) -> None:  # type: ignore[override]
-        parts = [read(self._shard(study, shard)) for shard in study.shards]
-        whole = Quality(
-            study,
+    def name(self, job: QualityStudy) -> str:
+        return f"{job.benchmark.replace('/', '-')}.{job.predictor}.{job.id}.parquet"
+
+    def job(self, result: Quality) -> QualityStudy:
+        return result.study
+
+    def seeds(self, result: Quality) -> Ints:
+        return result.seeds
+
+    def join(self, job: QualityStudy, parts: Sequence[Quality]) -> Quality:
+        return Quality(
+            job,
             parts[0].reference,
             parts[0].unit,
             np.concatenate([part.seeds for part in parts]),
@@ -46,64 +64,62 @@ class QualityStore(ResultStore):
             sum(part.wall_seconds for part in parts),
             parts[-1].versions,
         )
-        write(whole, self.path(study))
+
+    def pack(self, result: Quality) -> tuple[str, Columns, Footer]:
+        sizes = result.study.sizes
+        columns = {
+            "seed": np.repeat(result.seeds, len(sizes)),
+            "train": np.tile(np.array(sizes, dtype=np.int64), len(result.seeds)),
+            **{name: result.measures[name].ravel() for name in MEASURES},
+            "skipped": result.skipped.ravel(),
+        }
+        footer = {
+            "quality": result.study.to_json(),
+            "reference": asdict(result.reference),
+            "unit": result.unit,
+            "wall_seconds": result.wall_seconds,
+            "versions": dict(result.versions),
+        }
+        return result.study.id, columns, footer
+
+    def unpack(self, columns: Columns, footer: Footer) -> tuple[str, Quality]:
+        study = QualityStudy.from_json(footer["quality"])
+        shape = (-1, len(study.sizes))
+        return study.id, Quality(
+            study,
+            footer["reference"],
+            footer["unit"],
+            columns["seed"].reshape(shape)[:, 0],
+            {name: columns[name].reshape(shape) for name in MEASURES},
+            columns["skipped"].reshape(shape),
+            footer["wall_seconds"],
+            footer["versions"],
+        )
 
 
-def work(study: QualityStudy, shard: range, progress: Callable[[float], None]) -> Quality:
-    """What a shard of the study finds."""
-    return evaluate(study, registry.benchmark(study.benchmark), np.array(shard), progress, versions())
+FORM = QualityForm()
 
 
-def write(quality: Quality, path: Path) -> None:
-    """Write to `path`, whole or not at all: a row for each seed and size."""
-    sizes = quality.study.sizes
-    columns = {
-        "seed": np.repeat(quality.seeds, len(sizes)),
-        "train": np.tile(np.array(sizes, dtype=np.int64), len(quality.seeds)),
-        **{name: quality.measures[name].ravel() for name in MEASURES},
-        "skipped": quality.skipped.ravel(),
-    }
-    footer = {
-        "schema": SCHEMA,
-        "quality": quality.study.to_json(),
-        "id": quality.study.id,
-        "reference": asdict(quality.reference),
-        "unit": quality.unit,
-        "wall_seconds": quality.wall_seconds,
-        "versions": dict(quality.versions),
-    }
-    write_table(pa.table(columns), footer, path)
+class QualityStore(Folder[QualityStudy, Quality]):
+    """The folder `predictions` in a folder of results."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(FORM, folder / QUALITIES)
 
 
 def read(path: Path) -> Quality:
-    """What is stored at `path`. Raises HarnessError if it is not the quality of a predictor."""
-    table, footer = read_table(path)
-    if "quality" not in footer:
-        raise HarnessError(f"{path} is a study of an algorithm, not of a predictor.", "`harness predict` makes those.")
-    study = QualityStudy.from_json(footer["quality"])
-    shape = (-1, len(study.sizes))
-    return Quality(
-        study,
-        Reference(**{**footer["reference"], "fidelities": tuple(footer["reference"]["fidelities"])}),
-        footer["unit"],
-        table.column("seed").to_numpy().reshape(shape)[:, 0],
-        {name: table.column(name).to_numpy().reshape(shape) for name in MEASURES},
-        table.column("skipped").to_numpy().reshape(shape),
-        footer["wall_seconds"],
-        footer["versions"],
-    )
+    """What is stored at `path`. Raises HarnessError if it is not the quality of a predictor as it was written."""
+    return FORM.read(path)
 
 
 def find(paths: Iterable[Path]) -> list[Path]:
     """The files of qualities among `paths`, files or folders. Raises HarnessError if there are none."""
     paths = list(paths)
-    found = [file for path in paths for file in (within(path) if path.is_dir() else [path] if path.exists() else [])]
-    if not found:
-        raise HarnessError(
-            f"there are no predictions in {', '.join(map(str, paths))}.",
-            "make some: harness predict nb201 --predictor neural,ridge",
-        )
-    return found
+    none = HarnessError(
+        f"there are no predictions in {', '.join(map(str, paths))}.",
+        "make some: harness predict nb201 --predictor neural,ridge",
+    )
+    return records.find(paths, [f"{QUALITIES}/*.parquet"], none, FORM.makes)
 
 
 def within(folder: Path) -> list[Path]:

@@ -15,7 +15,7 @@ from typing import Literal
 
 import numpy as np
 
-from harness.analysis.measures import log_area
+from harness.analysis.measures import log_areas
 from harness.arrays import Floats
 from harness.errors import HarnessError
 from harness.statistics import Alternative, bootstrap_means, holm, mean_interval, paired_t, percentiles
@@ -85,8 +85,8 @@ def _checks(old: Outcome, new: Outcome, seeds: int, at: Sequence[float], margin:
     start = both if both < end else first
     before = old.regret("val", np.array(times))[:seeds]
     after = new.regret("val", np.array(times))
-    areas = (log_area(old, "val", start, end)[:seeds], log_area(new, "val", start, end))
-    checks = [_geometric(f"geometric mean, {start:.2g} to {end:.4g} s", *areas, margin, alpha)]
+    past, now = log_areas([old, new], "val", start, end)
+    checks = [_geometric(f"geometric mean, {start:.2g} to {end:.4g} s", past[:seeds], now, margin, alpha)]
     checks += [_arithmetic(f"mean at {t:.4g} s", before[:, i], after[:, i], margin, alpha) for i, t in enumerate(times)]
     return checks
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, get_args
 
-from harness import registry
+from harness import registry, toml
 from harness.analysis.claims import NEEDS
 from harness.errors import HarnessError, unknown
 from harness.rules import IncumbentRule, Log, Noise, Rules
@@ -75,12 +74,7 @@ def named(name: str) -> Recipe:
 
 def load(path: Path) -> Recipe:
     """The recipe in a file. Raises HarnessError if it cannot be read, or says what it cannot say."""
-    try:
-        said = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise HarnessError(f"there is no file {path}.", "`harness reproduce` lists what comes with it.") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise HarnessError(f"{path} is not a readable TOML file: {error}.", _SEE) from None
+    said = toml.read(path, _SEE)
     _known(path, "", said, {field.name for field in fields(Recipe)} - {"name"})
     for name in ("title", "source", "seeds"):
         if not isinstance(said.get(name), int if name == "seeds" else str):

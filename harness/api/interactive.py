@@ -21,8 +21,8 @@ from harness.params import resolve
 from harness.rng import Streams
 from harness.rules import Rules
 from harness.space import Parameter, SearchSpace, Value
+from harness.studies.evaluate import versions
 from harness.studies.outcome import Outcome
-from harness.studies.run import versions
 from harness.studies.study import Study
 from harness.table import Facts, Optimum, Table
 

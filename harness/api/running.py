@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
-import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -15,10 +15,14 @@ from harness.api.results import Results, selection
 from harness.api.results import names as names_of
 from harness.errors import HarnessError
 from harness.report import tables
+from harness.studies.evaluate import evaluate
+from harness.studies.executors import local
+from harness.studies.outcome import Outcome
 from harness.studies.plan import plan
+from harness.studies.records import Memory, Store
 from harness.studies.run import run as run_studies
 from harness.studies.selection import seed_range
-from harness.studies.store import ResultStore, find, read
+from harness.studies.store import STUDIES, ResultStore, find, read
 from harness.studies.study import Study
 
 Algorithms = str | Sequence[str] | Mapping[str, object]
@@ -44,9 +48,10 @@ def run(
     patterns such as `nb201/*`. `seeds` is their number, `"17:42"` or a range; `budget` is in simulated seconds, by
     default the benchmark's; `params` are by name of the algorithm; `rules` are the others of `Rules`.
 
-    Studies have the ids of the command line and are kept as files in the folder `out` or, without one, until the
-    session ends: what is there already is not run again, and an interrupted call goes on where it stopped. An algorithm
-    that fails is left out, and told in `Results.failures`. Raises HarnessError for what does not fit, and if all fail.
+    Studies have the ids of the command line and are kept as files in the folder `out` or, without one, in memory until
+    the session ends: what is there already is not run again, and an interrupted call goes on where it stopped. An
+    algorithm that fails is left out, and told in `Results.failures`. Raises HarnessError for what does not fit, and if
+    all fail.
     """
     names = _adopted(algorithms)
     given = {names.get(name, name): values for name, values in (params or {}).items()}
@@ -55,13 +60,11 @@ def run(
     studies = plan(
         [*names.values()], patterns, seed_range(seeds), given, notes.append, budget=budget, evals=evals, **rules
     )
-    store = ResultStore(Path(out) if out is not None else _session())
+    store = _session() if out is None else ResultStore(Path(out))
     failures = _run(studies, store, processes or len(os.sched_getaffinity(0)), quiet)
     shown = {algorithm: name for name, algorithm in names.items() if name != algorithm}
     outcomes = [
-        replace(read(store.path(study)), name=shown.get(study.algorithm, ""))
-        for study in studies
-        if store.complete(study)
+        replace(store.get(study), name=shown.get(study.algorithm, "")) for study in studies if store.complete(study)
     ]
     return Results(outcomes, failures=failures, notes=notes)
 
@@ -106,30 +109,20 @@ def _failed(study: Study, error: Exception) -> str:
 
 
 @cache
-def _session() -> Path:
-    """A folder that is removed when the session ends."""
-    folder = tempfile.TemporaryDirectory(prefix="nas-harness-")
-    _KEPT.append(folder)
-    return Path(folder.name)
+def _session() -> Memory[Study, Outcome]:
+    """What is kept until the session ends."""
+    return Memory(STUDIES)
 
 
-_KEPT: list[tempfile.TemporaryDirectory[str]] = []
-
-
-def _run(studies: Sequence[Study], store: ResultStore, processes: int, quiet: bool) -> list[str]:
+def _run(studies: Sequence[Study], store: Store[Study, Outcome], processes: int, quiet: bool) -> list[str]:
     """Run what is missing; a sentence for each study that failed."""
     present = {study.id for study in studies if store.complete(study)}
     failures: list[str] = []
+
+    def failed(study: Study, error: Exception) -> None:
+        failures.append(_failed(study, error))
+
     with tables.progress(studies, present, quiet=quiet or len(present) == len(studies)) as progress:
-        run_all: Callable[[Sequence[Study]], None] = lambda some: run_studies(  # noqa: E731
-            some, store, processes=processes, progress=progress
-        )
-        try:
-            run_all(studies)
-        except Exception:
-            for study in studies:
-                try:
-                    run_all([study])
-                except Exception as error:
-                    failures.append(_failed(study, error))
+        where = local(processes, logging.getLogger("harness").warning)
+        run_studies(studies, store, evaluate, executor=where, progress=progress, failed=failed)
     return failures

@@ -12,7 +12,7 @@ import numpy as np
 from harness.benchmarks import Family
 from harness.benchmarks.embedded import arrays
 from harness.space import Parameter, SearchSpace, by_columns
-from harness.table import Facts, Table
+from harness.table import Facts, Objective, Table
 
 _UNITS = (16, 32, 64, 128, 256, 512)
 
@@ -60,6 +60,7 @@ def _facts(dataset: str) -> Facts:
 def load(dataset: str) -> Table:
     """The table of `dataset` at 100 epochs. Column: `model_size` (number of parameters)."""
     codes, metrics = arrays(f"hpolib/{_SOURCE[dataset]}")
+    size = metrics["model_size"].mean(axis=1)
     return Table(
         facts=family.datasets[dataset],
         space=SPACE,
@@ -67,7 +68,8 @@ def load(dataset: str) -> Table:
         codes=codes,
         loss=metrics["val_loss"][:, None],
         cost=metrics["train_time"][:, None],
-        columns={"model_size": metrics["model_size"].mean(axis=1)},
+        columns={"model_size": size},
+        objectives={"params": Objective("parameters", "", lambda: size)},
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from harness.benchmarks import Family
 from harness.benchmarks.embedded import arrays
 from harness.space import Parameter, SearchSpace
-from harness.table import Facts, Table
+from harness.table import Facts, Objective, Table
 
 _ALPHA = (
     1e-8, 7.742637e-8, 5.994842e-7, 4.641589e-6, 3.5938137e-5, 2.7825593e-4, 2.1544348e-3, 1.6681006e-2, 0.12915497, 1.0
@@ -54,6 +54,7 @@ def _facts(dataset: str) -> Facts:
 def load(dataset: str) -> Table:
     """Table of `dataset` at 243 iterations. Columns: `precision_loss` and `f1_loss` (1 - score, as fractions)."""
     codes, metrics = arrays(f"hpobench/{dataset}")
+    columns = {f"{name}_loss": 1.0 - metrics[f"val_{name}"].mean(axis=1) for name in ("precision", "f1")}
     return Table(
         facts=family.datasets[dataset],
         space=SPACE,
@@ -61,7 +62,11 @@ def load(dataset: str) -> Table:
         codes=codes,
         loss=1.0 - metrics["val_acc"][:, None],
         cost=metrics["train_time"][:, None],
-        columns={f"{name}_loss": 1.0 - metrics[f"val_{name}"].mean(axis=1) for name in ("precision", "f1")},
+        columns=columns,
+        objectives={
+            "f1": Objective("1 - validation F1", "", lambda: columns["f1_loss"]),
+            "precision": Objective("1 - validation precision", "", lambda: columns["precision_loss"]),
+        },
     )
 
 

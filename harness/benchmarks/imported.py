@@ -6,13 +6,17 @@ A stored table is a folder `tables/<name>` of one `.npy` file per array, which i
 
 from __future__ import annotations
 
+import ctypes
 import errno
+import fcntl
 import hashlib
 import json
 import os
+import secrets
 import shutil
-import tomllib
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -22,14 +26,19 @@ import numpy as np
 import platformdirs
 from numpy.typing import NDArray
 
+from harness import toml
 from harness.errors import HarnessError, unknown
-from harness.files import FULL
+from harness.files import FULL, locked, reading, sweep, synced
 
 SCHEMA = 1
 VARIABLE = "NAS_HARNESS_DATA"
 _PACKAGE = Path(__file__).parents[1]
 _CHECKOUT = _PACKAGE.parent / "benchmarks_data"
 _ABOUT = "table.json"
+_VERIFIED = "verified.json"
+
+_BROKEN = "nas-harness is broken: install it again."
+_AT_FOLDER, _EXCHANGE = -100, 2
 
 Array = NDArray[Any]
 
@@ -75,7 +84,7 @@ def manifest() -> Mapping[str, tuple[OfficialFile, ...]]:
     """The official files of each source; the manifest stands in the checkout or travels in the wheel."""
     path = _CHECKOUT / "manifest.toml"
     path = path if path.is_file() else _PACKAGE / "benchmarks" / "manifest.toml"
-    return {name: tuple(OfficialFile(**f) for f in files) for name, files in tomllib.loads(path.read_text()).items()}
+    return {name: tuple(OfficialFile(**f) for f in files) for name, files in toml.read(path, _BROKEN).items()}
 
 
 def official(source: str) -> tuple[OfficialFile, ...]:
@@ -109,17 +118,29 @@ def size(name: str) -> int:
 def load(name: str, source: str) -> Stored:
     """The stored table `name`, its arrays memory-mapped.
 
+    The arrays are compared with their checksums once, and again when the size or the time of a file has changed.
     Raises HarnessError if it was not imported, which names the official file of `source` and the command to run, is of
     another schema, or is damaged.
     """
     if not present(name):
         raise not_imported(name, source)
-    about = _about(name)
-    try:
-        arrays = {key: _mapped(path(name) / f"{key}.npy", entry) for key, entry in about["arrays"].items()}
-    except (OSError, ValueError) as error:
-        raise _damaged(name, str(error)) from None
-    return Stored(name, arrays, about["about"], about["checksum"])
+    while True:
+        about = _about(name)
+        try:
+            with _said(name):
+                arrays = {key: _mapped(path(name) / f"{key}.npy", entry) for key, entry in about["arrays"].items()}
+            _verify_once(name, about, arrays)
+        except HarnessError:
+            if _about(name)["checksum"] == about["checksum"]:
+                raise
+        if _about(name)["checksum"] == about["checksum"]:  # else it was imported again in the meantime
+            return Stored(name, arrays, about["about"], about["checksum"])
+
+
+def known(name: str) -> Mapping[str, Any]:
+    """What is known about the stored table `name`, its arrays not looked at. Raises HarnessError like `load`."""
+    about: Mapping[str, Any] = _about(name)["about"]
+    return about
 
 
 def not_imported(name: str, source: str) -> HarnessError:
@@ -138,28 +159,27 @@ def not_imported(name: str, source: str) -> HarnessError:
 
 
 def save(name: str, arrays: Mapping[str, Array], about: Mapping[str, Any]) -> None:
-    """Store a table whole or not at all, in place of an older one of this name.
+    """Store a table whole or not at all, in place of an older one of this name; several at once take turns.
 
     What a killed process left of it is cleared away. Raises HarnessError if the disk has no room for it or the folder
     cannot be written.
     """
     target = path(name)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     prepare()
     try:
-        for left in target.parent.glob(f".{target.name}.*.tmp"):
-            shutil.rmtree(left)
-        temporary.mkdir()
-        require_space(temporary, sum(array.nbytes for array in arrays.values()))
-        entries = {key: _write(temporary / f"{key}.npy", array) for key, array in arrays.items()}
-        whole = {"schema": SCHEMA, "name": name, "about": about, "arrays": entries}
-        whole["checksum"] = _checksum(whole)
-        (temporary / _ABOUT).write_text(json.dumps(whole, indent=1))
-        _put_in_place(temporary, target)
+        with _alone(target), _new(target) as temporary:
+            require_space(temporary, sum(array.nbytes for array in arrays.values()))
+            entries = {key: _write(temporary / f"{key}.npy", array) for key, array in arrays.items()}
+            whole = {"schema": SCHEMA, "name": name, "about": about, "arrays": entries}
+            whole["checksum"] = _checksum(whole)
+            with (temporary / _ABOUT).open("w", encoding="utf-8") as out:
+                json.dump(whole, out, indent=1)
+                out.flush()
+                os.fsync(out.fileno())
+            synced(temporary)
+            _put_in_place(temporary, target)
     except OSError as error:
         raise cannot_write(folder(), error) from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def prepare() -> None:
@@ -173,38 +193,98 @@ def prepare() -> None:
         raise cannot_write(tables, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
 
 
+@contextmanager
+def _alone(target: Path) -> Iterator[None]:
+    """No other process writes or removes the table while this is held; what a killed one left is gone."""
+    with locked(target.with_name(f".{target.name}.lock")):
+        sweep(target.parent)
+        yield
+
+
+@contextmanager
+def _new(target: Path) -> Iterator[Path]:
+    """A new folder beside `target`, locked so that nobody sweeps it; whatever bears its name in the end is removed."""
+    handle = None
+    while handle is None:
+        temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}.tmp")
+        temporary.mkdir()
+        with suppress(FileNotFoundError):  # swept before it was locked: once more
+            handle = _locked(temporary)
+    try:
+        yield temporary
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        os.close(handle)
+
+
+def _locked(temporary: Path) -> int:
+    handle = os.open(temporary, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    with suppress(OSError):  # a file system without locks is not swept either
+        fcntl.flock(handle, fcntl.LOCK_EX)
+    if not temporary.exists():
+        os.close(handle)
+        raise FileNotFoundError
+    return handle
+
+
 def _put_in_place(temporary: Path, target: Path) -> None:
-    if target.exists():
-        old = target.with_name(f"{temporary.name}.old")
+    """Give the folder `temporary` the name `target`, and its name to what had that; at no moment is there none."""
+    if not target.exists():
+        temporary.rename(target)
+    elif not _exchanged(temporary, target):
+        old = target.with_name(f"{temporary.name}.old.tmp")
         target.rename(old)
         temporary.rename(target)
-        shutil.rmtree(old)
-    else:
-        temporary.rename(target)
+        old.rename(temporary)
+    synced(target.parent)
+
+
+def _exchanged(one: Path, other: Path) -> bool:
+    """Exchange two names at once; whether this system can."""
+    exchange = getattr(ctypes.CDLL(None), "renameat2", None)
+    names = (_AT_FOLDER, os.fsencode(one), _AT_FOLDER, os.fsencode(other), _EXCHANGE)
+    return exchange is not None and exchange(*names) == 0
 
 
 def verify(name: str) -> None:
     """Read all of a stored table. Raises HarnessError if it is not, bit for bit, what was stored."""
     about = _about(name)
-    if about["checksum"] != _checksum(about):
-        raise _damaged(name, f"the checksum of {_ABOUT} differs")
-    try:
+    with _said(name):
         for key, entry in about["arrays"].items():
-            array = _mapped(path(name) / f"{key}.npy", entry)
-            if _describe(array) != entry:
+            if _describe(_mapped(path(name) / f"{key}.npy", entry)) != entry:
                 raise _damaged(name, f"the checksum of {key} differs")
-    except (OSError, ValueError) as error:
-        raise _damaged(name, str(error)) from None
+
+
+def _verify_once(name: str, about: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
+    """Compare the arrays with their checksums, unless that was done with files of these sizes and times."""
+    stamp = path(name) / _VERIFIED
+    with _said(name):
+        seen = {"checksum": about["checksum"]}
+        for key in arrays:
+            status = (path(name) / f"{key}.npy").stat()
+            seen[key] = [status.st_size, status.st_mtime_ns]
+    with suppress(OSError, ValueError):
+        if json.loads(stamp.read_text()) == seen:
+            return
+    for key, array in arrays.items():
+        if _describe(array) != about["arrays"][key]:
+            raise _damaged(name, f"the checksum of {key} differs")
+    with suppress(OSError), tempfile.NamedTemporaryFile("w", dir=path(name), suffix=".tmp", delete=False) as out:
+        json.dump(seen, out)
+        out.close()
+        os.replace(out.name, stamp)
 
 
 def remove(name: str) -> None:
     """Delete a stored table. Raises HarnessError if there is none or it cannot be deleted."""
-    if not path(name).is_dir():
+    target = path(name)
+    if not target.is_dir():
         raise unknown("stored table", name, names())
     try:
-        gone = path(name).with_name(f".{path(name).name}.{os.getpid()}.gone")
-        path(name).rename(gone)
-        shutil.rmtree(gone)
+        with _alone(target):
+            gone = target.with_name(f".{target.name}.{secrets.token_hex(8)}.tmp")
+            target.rename(gone)
+            shutil.rmtree(gone)
     except OSError as error:
         raise cannot_write(folder(), error) from None
 
@@ -228,18 +308,37 @@ def cannot_write(where: Path, error: OSError) -> HarnessError:
     )
 
 
+@contextmanager
+def _said(name: str) -> Iterator[None]:
+    """Turn whatever is raised while a table is read into a sentence; only what is damaged is to be imported again."""
+    with reading(path(name), "a stored table", ""):
+        try:
+            yield
+        except HarnessError:
+            raise
+        except FileNotFoundError as error:
+            raise _damaged(name, f"{Path(error.filename).name} is missing") from None
+        except OSError:
+            raise
+        except Exception as error:
+            raise _damaged(name, str(error)) from None
+
+
 def _about(name: str) -> dict[str, Any]:
-    try:
-        about: dict[str, Any] = json.loads((path(name) / _ABOUT).read_text())
-        schema = about["schema"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise _damaged(name, f"its {_ABOUT} cannot be read ({error})") from None
-    if schema != SCHEMA:
-        raise HarnessError(
-            f"the table {name} in {folder()} is of schema {schema}; this version reads schema {SCHEMA}.",
-            "import its official file again: `harness data list` names it.",
-        )
-    return about
+    with _said(name):
+        try:
+            about: dict[str, Any] = json.loads((path(name) / _ABOUT).read_text(encoding="utf-8"))
+            schema = about["schema"]
+        except (ValueError, LookupError, TypeError, RecursionError) as error:
+            raise _damaged(name, f"its {_ABOUT} cannot be read ({error})") from None
+        if schema == SCHEMA:
+            if about["checksum"] != _checksum(about):
+                raise _damaged(name, f"the checksum of {_ABOUT} differs")
+            return about
+    raise HarnessError(
+        f"the table {name} in {folder()} is of schema {schema}; this version reads schema {SCHEMA}.",
+        "import its official file again: `harness data list` names it.",
+    )
 
 
 def _mapped(file: Path, entry: Mapping[str, Any]) -> Array:

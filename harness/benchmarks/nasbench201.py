@@ -13,8 +13,9 @@ import numpy as np
 from harness.arrays import Floats
 from harness.benchmarks import Family, published
 from harness.benchmarks.embedded import arrays
+from harness.benchmarks.published import column
 from harness.spaces.nasbench201 import SPACE
-from harness.table import Facts, Table
+from harness.table import Facts, Objective, Table
 
 _SOURCE = {"cifar10": "cifar10", "cifar100": "cifar100", "imagenet16-120": "imagenet"}
 _SPLITS = {
@@ -26,6 +27,20 @@ _SPLITS = {
 }
 _SHORT, _FULL = 12, 200
 _TEST = "Test errors are means over trainings, as FreeREA (MIT) publishes them."
+
+
+DEVICES = (
+    "1080ti_1", "1080ti_32", "1080ti_256", "2080ti_1", "2080ti_32", "2080ti_256", "titan_rtx_1", "titan_rtx_32",
+    "titan_rtx_256", "titanx_1", "titanx_32", "titanx_256", "titanxp_1", "titanxp_32", "titanxp_256", "gold_6226",
+    "gold_6240", "silver_4114", "silver_4210r", "raspi4", "pixel2", "pixel3", "samsung_a50", "samsung_s7",
+    "essential_ph_1", "eyeriss", "fpga",
+)  # fmt: skip
+"""Settings that HELP measured the latency of every cell on; the number behind a GPU is the batch."""
+
+LATENCIES = {
+    f"latency.{device}": Objective(f"latency on {device}, as HELP has it", "ms", column("nb201", f"latency.{device}"))
+    for device in DEVICES
+}
 
 
 def _facts(dataset: str) -> Facts:
@@ -62,6 +77,7 @@ def load(dataset: str) -> Table:
     """The table of `dataset` at 200 epochs. Columns: `latency` (s per batch) and `model_size` (1e6 parameters)."""
     codes, metrics = arrays(f"nasbench201/{_SOURCE[dataset]}")
     loss = 1.0 - metrics["val_acc"][:, None] / 100.0
+    columns = {name: np.nanmean(metrics[name], axis=1) for name in ("latency", "model_size")}
     return Table(
         facts=family.datasets[dataset],
         space=SPACE,
@@ -70,7 +86,14 @@ def load(dataset: str) -> Table:
         loss=loss,
         cost=metrics["train_time"][:, None],
         test=_alone(_error(f"test.{dataset}"), loss.shape[2]),
-        columns={name: np.nanmean(metrics[name], axis=1) for name in ("latency", "model_size")},
+        columns=columns,
+        objectives={
+            "params": Objective("parameters", "millions", lambda: columns["model_size"]),
+            "latency": Objective(
+                "latency on the server that trained the networks", "s per batch", lambda: columns["latency"]
+            ),
+            **LATENCIES,
+        },
         test_apart=True,
     )
 

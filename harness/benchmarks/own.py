@@ -28,7 +28,7 @@ class _Brought(Mapping[str, Facts]):
 
     def __getitem__(self, name: str) -> Facts:
         try:
-            return Facts(**imported.load(f"own/{name}", "own").about["facts"])
+            return Facts(**imported.known(f"own/{name}")["facts"])
         except HarnessError as error:
             reason = f"cannot be read: {error.message}"
             return Facts(f"own/{name}", reason, "", "", "", "", "", "", 1.0, "")

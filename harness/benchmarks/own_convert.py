@@ -49,7 +49,7 @@ class Description:
 
     @classmethod
     def read(cls, path: Path) -> Description:
-        values = read(path)
+        values = read(path, "docs/your-own-table.md has an example.")
         found = cls(path, values)
         known = (*_TEXTS, *_FLAGS, *_SECTIONS)
         for key, value in values.items():

@@ -6,6 +6,7 @@ Bad input exits with 2, a bug with 70.
 from __future__ import annotations
 
 import errno
+import io
 import sys
 import traceback
 from importlib import import_module
@@ -29,6 +30,7 @@ COMMANDS = {
     "data": "List, fetch, import, verify and remove tables.",
     "compare": "Compare algorithms: a table, tests, and sentences to quote.",
     "report": "Write a page about results: curves, ranks, tests, cells, provenance.",
+    "verify": "Check that stored results are what was written.",
     "predict": "Measure how good predictors are on a table.",
     "baseline": "Keep studies that later versions are held against.",
     "train": "Train architectures for real, those that studies found.",
@@ -70,6 +72,9 @@ def group() -> None:
 
 def main() -> NoReturn:
     """Entry point of the console script."""
+    if isinstance(getattr(sys.stdout, "buffer", None), io.RawIOBase):
+        # unbuffered, a disk that fills up cuts what is printed without a word: a raw file writes what it can
+        sys.stdout = open(sys.stdout.fileno(), "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     sys.exit(_status())
 
 
@@ -123,7 +128,12 @@ def _complain_of_usage(error: click.ClickException) -> int:
 
 
 def _complain(message: str, hint: str) -> int:
-    click.echo(f"error: {message}", err=True)
+    click.echo(f"error: {_plain(message)}", err=True)
     if hint:
-        click.echo(f"hint: {hint}", err=True)
+        click.echo(f"hint: {_plain(hint)}", err=True)
     return 2
+
+
+def _plain(text: str) -> str:
+    """Names in it may bring control characters, which a terminal or a log would obey."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.options import Numbers, OneOf, Share
+from harness.cli.options import Numbers, OneOf, Share, selects
 
 if TYPE_CHECKING:
     from rich.table import Table as Grid
 
     from harness.analysis.comparison import Comparison
+    from harness.studies.selection import Selection
 
 
 @click.command("compare", short_help="Compare algorithms: a table, tests, and sentences to quote.")
@@ -30,22 +32,30 @@ if TYPE_CHECKING:
     show_default=True,
     help="`table` shows a table on stderr and prints the sentences; the others are printed.",
 )
-def command(results: tuple[Path, ...], kind: str, at: list[float] | None, alpha: float, form: str) -> None:
+@selects
+def command(
+    results: tuple[Path, ...], selection: Selection, kind: str, at: list[float] | None, alpha: float, form: str
+) -> None:
     """Compare the studies in RESULTS, files or folders, by their regret on each benchmark.
 
-    Tests are paired by seed and corrected by Holm; bold are the best and those not significantly worse.
+    Tests are paired by seed and corrected by Holm; bold are the best and those not significantly worse. What cannot be
+    compared with the others is left out, and said.
     """
     from harness.analysis import comparison
+    from harness.analysis.comparable import comparable, told_by
     from harness.report import comparison as comparison_table
     from harness.report import tables
-    from harness.studies.store import find, read
+    from harness.studies.selection import gathered
 
-    found = comparison.compare([read(path) for path in find(results)], kind, at=at or (), alpha=alpha)  # type: ignore[arg-type]
+    outcomes = told_by(comparable(gathered(results, selection), paired=True), functools.partial(click.echo, err=True))
+    found = comparison.compare(outcomes, kind, at=at or (), alpha=alpha)  # type: ignore[arg-type]
     if form == "table":
         tables.console(stderr=True).print(_grid(found), comparison_table.note(found), sep="\n")
         click.echo("\n".join(comparison.sentences(found)))
     else:
         click.echo(comparison_table.FORMATS[form](found))
+    for line in comparison.remarks(outcomes):
+        click.echo(f"note: {line}", err=True)
 
 
 def _grid(found: Comparison) -> Grid:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ import click
 
 from harness.cli.options import data_folder
 from harness.errors import HarnessError, unknown
+from harness.files import json_text
 
 if TYPE_CHECKING:
     from harness.benchmarks import Family, Progress, Source
@@ -36,7 +36,7 @@ def list_(as_json: bool) -> None:
     for name, error in registry.broken(registry.BENCHMARKS).items():
         click.echo(f"{name} is broken: {error.message}", err=True)
     if as_json:
-        click.echo(json.dumps({"folder": str(imported.folder()), "benchmarks": rows}, indent=1))
+        click.echo(json_text({"folder": str(imported.folder()), "benchmarks": rows}, indent=1))
         return
     columns = ("benchmark", "standing", "size", "licence", "citation", "url")
     cells = [[row["benchmark"], row["standing"], _size(row), *(row[key] for key in columns[3:])] for row in rows]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import inspect
-import json
 from collections.abc import Callable
 
 import click
 
 from harness.cli.options import OneOf, data_folder
 from harness.errors import HarnessError
+from harness.files import json_text
 
 
 @click.command("list", short_help="List benchmarks, algorithms and predictors.")
@@ -43,7 +43,7 @@ def command(what: str | None, as_json: bool) -> None:
             for name, error in registry.broken(registry.BENCHMARKS).items()
         ]
     if as_json:
-        click.echo(json.dumps(found, indent=1))
+        click.echo(json_text(found, indent=1))
         return
     console = tables.console()
     for rows in found.values():

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
@@ -18,7 +19,7 @@ class Names(click.ParamType[list[str]]):
     name = "name[,name...]"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[str]:
-        names = [name.strip() for name in value.split(",")] if isinstance(value, str) else value
+        names = [name.strip() for name in value.split(",")] if isinstance(value, str) else list(value)
         if not all(names):
             raise HarnessError(f"'{value}' has an empty name in it.", "separate names by single commas: rs,re")
         return list(dict.fromkeys(names))
@@ -46,18 +47,30 @@ class Seeds(click.ParamType[range]):
     name = "n|first:stop"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> range:
-        if isinstance(value, range):
-            return value
-        first, _, stop = value.rpartition(":")
-        try:
-            seeds = range(int(first or 0), int(stop))
-        except ValueError:
-            raise HarnessError(f"'{value}' is not a number of seeds.", "give 500, or a range such as 17:42.") from None
-        if seeds.start < 0:
-            raise HarnessError(f"seeds cannot be negative, got {value}.", "give 500, or a range such as 17:42.")
-        if not seeds:
-            raise HarnessError(f"{value} has no seeds in it.", "give 500, or a range such as 17:42 (42 excluded).")
-        return seeds
+        from harness.studies.selection import seed_range
+
+        return seed_range(value)
+
+
+def selects(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that select among results, as its argument `selection`."""
+
+    @functools.wraps(command)
+    def selecting(
+        *, algo: Sequence[str], bench: Sequence[str], seeds: range | None, budget: float | None, **rest: Any
+    ) -> None:
+        from harness.studies.selection import Selection
+
+        command(selection=Selection(algo, bench, seeds, budget), **rest)
+
+    for option in (
+        click.option("--budget", type=float, help="Only studies of this budget in simulated seconds."),
+        click.option("--seeds", type=Seeds(), help="Only these seeds, e.g. 0:100."),
+        click.option("--bench", type=Names(), default=(), help="Only these benchmarks, or patterns such as 'nb201/*'."),
+        click.option("--algo", type=Names(), default=(), help="Only these algorithms, in this order; or patterns."),
+    ):
+        selecting = option(selecting)
+    return selecting
 
 
 class Numbers(click.ParamType[list[float]]):
@@ -93,6 +106,10 @@ def _use_data_folder(ctx: click.Context, param: click.Parameter, value: str | No
     if value is not None:
         os.environ["NAS_HARNESS_DATA"] = os.path.abspath(value)
 
+
+cluster_option = click.option(
+    "--cluster", help="Run on the workers of Dask: tcp://HOST:PORT, a scheduler file, local:N, or slurm:FILE.yaml."
+)
 
 data_folder = click.option(
     "--data",

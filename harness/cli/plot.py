@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.options import Numbers, OneOf
+from harness.cli.options import Numbers, OneOf, selects
 from harness.errors import HarnessError
+
+if TYPE_CHECKING:
+    from harness.studies.selection import Selection
 
 _FIGURES = (
     "regret",
@@ -53,15 +57,17 @@ _MEASURES = ("mse", "spearman", "kendall", "regret", "precision")
     type=click.Path(path_type=Path),
     help="File to write, as pdf, svg, png or pgf by its ending; repeatable. [default: FIGURE-KIND.pdf beside RESULTS]",
 )
-def command(results: tuple[Path, ...], output: tuple[Path, ...], **options: Any) -> None:
+@selects
+def command(results: tuple[Path, ...], selection: Selection, output: tuple[Path, ...], **options: Any) -> None:
     """Draw a figure of the studies in RESULTS, files or folders, or the one that a TOML file describes.
 
     Options have the names of the file's settings and go before them. The path of each figure is printed; its
     provenance is written beside it as JSON.
     """
     from harness.analysis import quality_store
+    from harness.analysis.comparison import remarks
     from harness.plots import draw, load, provenance, save
-    from harness.studies.store import find, read
+    from harness.studies.selection import gathered
 
     settings: dict[str, Any] = {}
     if results[0].suffix == ".toml":
@@ -74,15 +80,29 @@ def command(results: tuple[Path, ...], output: tuple[Path, ...], **options: Any)
     if not results:
         raise HarnessError("there are no results to draw.", 'name them: results = ["results"]')
     predictions = settings.get("figure") == "prediction"
+    if predictions and selection.words:
+        raise HarnessError("the figure 'prediction' has no studies to select among.", "name the files to draw.")
     outcomes: list[Any] = (
         [quality_store.read(path) for path in quality_store.find(results)]
         if predictions
-        else [read(path) for path in find(results)]
+        else _chosen(gathered(results, selection), settings)
     )
     figure = draw(outcomes, settings)
+    for line in [] if predictions else remarks(outcomes):
+        click.echo(f"note: {line}", err=True)
     beside = results[0] if results[0].is_dir() else results[0].parent
     what = settings.get("measure", "spearman") if predictions else settings.get("kind", "val")
     default = f"{settings.get('figure', 'regret')}-{what}.pdf"
     for path in output or (beside / default,):
         save(figure, path, provenance(outcomes, {k: v for k, v in settings.items() if k != "output"}))
         click.echo(path)
+
+
+def _chosen(outcomes: list[Any], settings: dict[str, Any]) -> list[Any]:
+    """Those of the studies that the figure can show together; what is left out is said."""
+    from harness.analysis.comparable import comparable, completed, told_by
+
+    figure, tell = settings.get("figure", "regret"), partial(click.echo, err=True)
+    paired = figure in ("ranks", "speed-up") or settings.get("blocks") == "seeds"
+    found = told_by(comparable(outcomes, paired=paired), tell)
+    return told_by(completed(found), tell) if figure in ("ranks", "speed-up", "critical-difference") else found

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import click
 
-from harness.cli.options import Names, OneOf, Processes, Seeds, data_folder
+from harness.cli.options import Names, OneOf, Processes, Seeds, cluster_option, data_folder
 from harness.errors import HarnessError
+from harness.files import json_text
 
 
 class Sizes(click.ParamType[list[int]]):
@@ -44,6 +44,7 @@ class Sizes(click.ParamType[list[int]]):
 @click.option("--param", multiple=True, metavar="PREDICTOR.NAME=VALUE", help="Parameter of a predictor; repeatable.")
 @click.option("--device", type=OneOf(["cpu", "cuda"]), help="Where networks are trained. [default: cpu]")
 @click.option("--processes", type=Processes(), help="Worker processes. [default: one per core; 1 with cuda]")
+@cluster_option
 @click.option("--out", type=click.Path(path_type=Path), default=Path("results"), show_default=True, help="Folder.")
 @data_folder
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list of summaries.")
@@ -56,6 +57,7 @@ def command(
     param: tuple[str, ...],
     device: str | None,
     processes: int | None,
+    cluster: str | None,
     out: Path,
     as_json: bool,
 ) -> None:
@@ -65,9 +67,9 @@ def command(
     not computed again, an interrupted command goes on where it stopped.
     """
     from harness import registry
-    from harness.analysis.quality import QualityStudy, summary
-    from harness.analysis.quality_store import QualityStore, read, work
-    from harness.cli.run import execute, parameters
+    from harness.analysis.quality import QualityStudy, evaluate, summary
+    from harness.analysis.quality_store import QualityStore
+    from harness.cli.run import execute, executor, parameters
     from harness.params import declared
     from harness.report import tables
 
@@ -80,16 +82,17 @@ def command(
         for table in map(registry.benchmark, registry.expand(bench))
         for name in predictor
     ]
-    cores = 1 if processes is None and device == "cuda" else processes
-    paths = execute(studies, QualityStore(out), cores, work)
-    found = [read(path) for path in paths]
+    cores = 1 if not (processes or cluster) and device == "cuda" else processes
+    store = QualityStore(out)
+    execute(studies, store, evaluate, executor(cores, cluster))
+    found = [store.get(study) for study in studies]
     rows = [row for quality in found for row in summary(quality)]
     for quality in found:
         if skipped := int(quality.skipped.sum()):
             told = f"{quality.study.label} on {quality.study.benchmark} left out {skipped} training steps"
             click.echo(f"note: {told} whose loss was not finite.", err=True)
     if as_json:
-        click.echo(json.dumps(rows, indent=1))
+        click.echo(json_text(rows, indent=1))
     else:
         tables.console(stderr=True).print(*tables.qualities(rows), sep="\n")
-        click.echo("\n".join(map(str, paths)))
+        click.echo("\n".join(str(store.path(study)) for study in studies))

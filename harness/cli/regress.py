@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from harness.cli.options import Numbers, Processes, Share
+from harness.cli.options import Numbers, Processes, Share, cluster_option
 from harness.errors import HarnessError
 
 
@@ -30,6 +30,7 @@ from harness.errors import HarnessError
 @click.option("--junit", type=click.Path(path_type=Path), help="Write JUnit XML to this file.")
 @click.option("--figure", type=click.Path(path_type=Path), help="Draw old against new to this file.")
 @click.option("--processes", type=Processes(), help="Worker processes. [default: one per core]")
+@cluster_option
 def command(
     folder: Path,
     seeds: int | None,
@@ -40,6 +41,7 @@ def command(
     junit: Path | None,
     figure: Path | None,
     processes: int | None,
+    cluster: str | None,
 ) -> None:
     """Rerun the studies of a baseline, and test whether the anytime curve of any of them got worse.
 
@@ -47,6 +49,7 @@ def command(
     or better, with 1 if one is worse, with 3 if one changed but is not shown to be worse.
     """
     from harness.analysis import regression
+    from harness.cli.run import executor
     from harness.files import whole
     from harness.report import regression as regression_report
     from harness.report import tables
@@ -57,7 +60,7 @@ def command(
     recorded = baseline.load(folder)
     plans = [baseline.plan(outcome.study, seeds) for outcome in recorded]
     with tables.progress(plans, set()) as progress:
-        candidates = baseline.rerun(plans, processes=processes or len(os.sched_getaffinity(0)), progress=progress)
+        candidates = baseline.rerun(plans, executor=executor(processes, cluster), progress=progress)
     pairs = list(zip(recorded, candidates, strict=True))
     judgements = regression.judge(pairs, at=at or (), margin=margin, alpha=alpha)
     summary = regression_report.markdown(judgements, margin, alpha)

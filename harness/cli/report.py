@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.options import Numbers, Share
+from harness.cli.options import Numbers, Share, selects
 from harness.errors import HarnessError
+
+if TYPE_CHECKING:
+    from harness.studies.selection import Selection
 
 
 @click.command("report", short_help="Write a page about results: curves, ranks, tests, cells, provenance.")
@@ -22,13 +27,18 @@ from harness.errors import HarnessError
 )
 @click.option("--at", type=Numbers(), help="Simulated times of the tests, e.g. 1e5,1e6. [default: the end]")
 @click.option("--alpha", type=Share(), default="0.05", show_default=True, help="Level of significance of the tests.")
-def command(results: tuple[Path, ...], output: Path, at: list[float] | None, alpha: float) -> None:
+@selects
+def command(
+    results: tuple[Path, ...], selection: Selection, output: Path, at: list[float] | None, alpha: float
+) -> None:
     """Write one self-contained HTML page about the studies in RESULTS, files or folders, and print its path.
 
     Trainings and the quality of predictors that are kept in the folders are shown too. The page works offline, on a
-    phone, in the dark and on paper; the curves answer to mouse, finger and keyboard.
+    phone, in the dark and on paper; the curves answer to mouse, finger and keyboard. What cannot be compared with the
+    others is left out, and said.
     """
     from harness.analysis import quality_store
+    from harness.analysis.comparable import comparable, told_by
     from harness.files import whole
     from harness.report import page
     from harness.studies.store import read
@@ -37,9 +47,11 @@ def command(results: tuple[Path, ...], output: Path, at: list[float] | None, alp
     folders = [path for path in results if path.is_dir()]
     trainings = {path: trained.read(path) for folder in folders for path in trained.within(folder)}
     qualities = {path: quality_store.read(path) for folder in folders for path in quality_store.within(folder)}
+    studies = selection.of([read(path) for path in _studies(results, {*trainings})])
+    outcomes = told_by(comparable(studies, paired=True), partial(click.echo, err=True))
     text = page(
-        {path: read(path) for path in _studies(results, {*trainings})},
-        [*map(str, results)],
+        {Path(outcome.study.id): outcome for outcome in outcomes},
+        [*map(str, results), *selection.words],
         trainings=trainings,
         qualities=qualities,
         at=at or (),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.options import Processes, Seeds, data_folder
+from harness.cli.options import Processes, Seeds, cluster_option, data_folder
 from harness.errors import HarnessError
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 @click.argument("names", nargs=-1, metavar="[NAME|FILE.toml]...")
 @click.option("--seeds", type=Seeds(), help="How many runs, or which. [default: what the file says]")
 @click.option("--processes", type=Processes(), help="Worker processes. [default: one per core]")
+@cluster_option
 @click.option("--out", type=click.Path(path_type=Path), default=Path("results"), show_default=True, help="Folder.")
 @click.option(
     "-o",
@@ -36,6 +37,7 @@ def command(
     names: tuple[str, ...],
     seeds: range | None,
     processes: int | None,
+    cluster: str | None,
     out: Path,
     output: tuple[Path, ...],
     page: Path | None,
@@ -46,13 +48,13 @@ def command(
     figures and verdicts are printed. --write puts the verdicts, with figures beside it, in their sections of a page,
     and leaves the others as they are.
     """
-    from harness.analysis import quality_store, reproduction
-    from harness.analysis.quality_store import QualityStore, work
-    from harness.cli.run import execute
+    from harness.analysis import quality, reproduction
+    from harness.analysis.quality_store import QualityStore
+    from harness.cli.run import execute, executor
     from harness.report import claims as claims_page
     from harness.report import tables
-    from harness.studies.run import versions
-    from harness.studies.store import ResultStore, read
+    from harness.studies.evaluate import evaluate, versions
+    from harness.studies.store import ResultStore
 
     if not names:
         rows = [(recipe.name, recipe.title) for recipe in map(reproduction.load, reproduction.ready().values())]
@@ -70,13 +72,13 @@ def command(
     predicted = [_predictions(recipe, r) for recipe, r in zip(recipes, ranges, strict=True)]
 
     every = {study.id: study for studies in planned for study in studies}
-    paths = dict(zip(every, execute([*every.values()], ResultStore(out), processes), strict=True))
+    store, qualities, where = ResultStore(out), QualityStore(out), executor(processes, cluster)
+    execute([*every.values()], store, evaluate, where)
     judged = {study.id: study for studies in predicted for study in studies}
-    made = execute([*judged.values()], QualityStore(out), processes, work)
-    qualities = dict(zip(judged, map(quality_store.read, made), strict=True))
+    execute([*judged.values()], qualities, quality.evaluate, where)
     sections = {}
     for recipe, studies, predictions, places in zip(recipes, planned, predicted, files, strict=True):
-        found = [read(paths[study.id]).renewed() for study in studies], [qualities[study.id] for study in predictions]
+        found = [store.get(study).renewed() for study in studies], [qualities.get(study) for study in predictions]
         drawn = _draw(recipe, *found, places)
         if recipe.published:
             from harness.report import published

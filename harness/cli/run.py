@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.options import Names, OneOf, Processes, Seeds, data_folder
+from harness.cli.options import Names, OneOf, Processes, Seeds, cluster_option, data_folder
 from harness.errors import HarnessError, unknown
+from harness.files import json_text
 
 if TYPE_CHECKING:
+    from harness.studies.executors import Executor
+    from harness.studies.records import Folder, J, R
     from harness.studies.run import Work
-    from harness.studies.store import ResultStore
 
 
 @click.command("run", short_help="Run algorithms on benchmarks on a simulated clock.")
@@ -43,9 +45,16 @@ if TYPE_CHECKING:
 @click.option("--max-fidelity", type=int, help="Train nothing beyond it, e.g. 12 epochs. [default: the largest]")
 @click.option("--report-fidelity", type=int, help="Report losses and regrets at it. [default: the largest]")
 @click.option("--continuation", is_flag=True, help="Going on from a lower fidelity costs the difference only.")
+@click.option("--objectives", type=Names(), help="Search for the Pareto front of two or more: error,latency.raspi4.")
+@click.option(
+    "--constraint",
+    multiple=True,
+    help="Bound of an objective that a result must keep: 'latency.raspi4<=20'; repeatable.",
+)
 @click.option("--param", multiple=True, metavar="ALGO.NAME=VALUE", help="Parameter of an algorithm; repeatable.")
 @click.option("--device", type=OneOf(["cpu", "cuda"]), help="Where algorithms train networks. [default: cpu]")
 @click.option("--processes", type=Processes(), help="Worker processes. [default: one per core, one with cuda]")
+@cluster_option
 @click.option(
     "--log",
     type=OneOf(["incumbents", "all"]),
@@ -69,9 +78,12 @@ def command(
     max_fidelity: int | None,
     report_fidelity: int | None,
     continuation: bool,
+    objectives: list[str] | None,
+    constraint: tuple[str, ...],
     param: tuple[str, ...],
     device: str | None,
     processes: int | None,
+    cluster: str | None,
     log: str,
     out: Path,
     as_json: bool,
@@ -81,14 +93,13 @@ def command(
     Results are Parquet files in --out; their paths are printed. A study that is there already is not run again, an
     interrupted one goes on where it stopped.
     """
-    from functools import partial
-
     from harness import registry
     from harness.params import declared
     from harness.report import tables
+    from harness.studies.evaluate import evaluate
     from harness.studies.outcome import summary
     from harness.studies.plan import plan
-    from harness.studies.store import ResultStore, read
+    from harness.studies.store import ResultStore
 
     algo = registry.known(algo)
     given = parameters(param, algo)
@@ -113,15 +124,20 @@ def command(
         max_fidelity=max_fidelity,
         report_fidelity=report_fidelity,
         continuation=continuation,
+        objectives=tuple(objectives or ()),
+        constraints=constraint,
     )
-    paths = execute(studies, ResultStore(out), 1 if processes is None and device == "cuda" else processes)
-    outcomes = [read(path).renewed() for path in paths]
+    one = device == "cuda" and not (processes or cluster)
+    where = executor(1 if one else processes, cluster)
+    store = ResultStore(out)
+    execute(studies, store, evaluate, where)
+    outcomes = [store.get(study).renewed() for study in studies]
     rows = [summary(outcome) for outcome in outcomes]
     if as_json:
-        click.echo(json.dumps(rows, indent=1))
+        click.echo(json_text(rows, indent=1))
     else:
         tables.console(stderr=True).print(*tables.summaries(outcomes, rows), sep="\n")
-        click.echo("\n".join(map(str, paths)))
+        click.echo("\n".join(str(store.path(study)) for study in studies))
 
 
 def parameters(
@@ -143,15 +159,25 @@ def parameters(
     return given
 
 
-def execute(studies: Sequence[Any], store: ResultStore, processes: int | None, work: Work | None = None) -> list[Path]:
-    """Bring to the store the studies that it does not have yet, with a bar for each; the paths of all.
-
-    They are of algorithms, or of what `work` makes something of.
-    """
+def execute(studies: Sequence[J], store: Folder[J, R], work: Work[J, R], where: Executor) -> None:
+    """Bring to the store the studies that it does not have yet, with a bar for each."""
     from harness.report import tables
     from harness.studies.run import run
 
     present = {study.id for study in studies if store.complete(study)}
     with tables.progress(studies, present) as progress:
-        run(studies, store, processes=processes or len(os.sched_getaffinity(0)), progress=progress, work=work)
-    return [store.path(study) for study in studies]
+        run(studies, store, work, executor=where, progress=progress)
+
+
+def executor(processes: int | None, cluster: str | None = None) -> Executor:
+    """What --processes or --cluster say, by default a process per core."""
+    from harness.studies.executors import local
+
+    tell = partial(click.echo, err=True)
+    if cluster is None:
+        return local(processes or len(os.sched_getaffinity(0)), tell)
+    if processes is not None:
+        raise HarnessError("studies are run either in --processes or on a --cluster.", "leave one of them out.")
+    from harness.studies.cluster import Cluster
+
+    return Cluster(cluster, tell)

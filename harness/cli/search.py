@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ import click
 from harness.cli.options import Names
 from harness.cli.sharing import searches
 from harness.errors import HarnessError
+from harness.files import json_text
 
 if TYPE_CHECKING:
     from harness.train.results import Job
@@ -167,7 +167,7 @@ def _tell(progress: Any, found: list[Any], out: Path, as_json: bool) -> None:
     rows = [{**validation.row(training), **row} for (_, training), row in zip(found, seen, strict=True)]
     if as_json:
         search = {"search": str(progress.path), "results": progress.told, "seconds": progress.seconds}
-        click.echo(json.dumps({**search, "trainings": rows}, indent=1))
+        click.echo(json_text({**search, "trainings": rows}, indent=1))
         return
     tables.console(stderr=True).print(tables.found(rows))
     paths = [results.path(out / TRAINED, training.job) for _, training in found]

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import inspect
-import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.options import Numbers, data_folder
+from harness.cli.options import Numbers, data_folder, selects
 from harness.errors import HarnessError, unknown
+from harness.files import json_text
+
+if TYPE_CHECKING:
+    from harness.studies.outcome import Outcome
+    from harness.studies.selection import Selection
 
 
 @click.command("show", short_help="Show a benchmark, an algorithm, or results.")
@@ -22,17 +26,26 @@ from harness.errors import HarnessError, unknown
 @click.option("--per-seed", is_flag=True, help="One row per seed: its incumbent, and when it was found.")
 @data_folder
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(what: tuple[str, ...], at: list[float] | None, on: str | None, per_seed: bool, as_json: bool) -> None:
+@selects
+def command(
+    what: tuple[str, ...],
+    selection: Selection,
+    at: list[float] | None,
+    on: str | None,
+    per_seed: bool,
+    as_json: bool,
+) -> None:
     """Show the facts of a benchmark, the parameters of an algorithm, or the regret that results hold."""
     from harness import registry
     from harness.report import tables
+    from harness.studies.selection import gathered
 
     console = tables.console()
     paths = [Path(name) for name in what]
     if all(path.exists() for path in paths):
-        _results(console, paths, at, on, per_seed, as_json)
+        _results(console, gathered(paths, selection), at, on, per_seed, as_json)
         return
-    if at or on or per_seed or len(what) > 1:
+    if at or on or per_seed or selection.words or len(what) > 1:
         missing = next(str(path) for path in paths if not path.exists())
         raise HarnessError(f"there are no results at {missing}.", "`harness run` makes results; --out says where.")
     (name,) = what
@@ -46,20 +59,19 @@ def command(what: tuple[str, ...], at: list[float] | None, on: str | None, per_s
 
 
 def _results(
-    console: Any, paths: list[Path], at: list[float] | None, on: str | None, per_seed: bool, as_json: bool
+    console: Any, found: list[Outcome], at: list[float] | None, on: str | None, per_seed: bool, as_json: bool
 ) -> None:
     from harness.report import tables
     from harness.studies.outcome import per_seed_rows, reported, summary
-    from harness.studies.store import find, read
 
-    outcomes = reported([read(path).renewed() for path in find(paths)], on)
+    outcomes = reported([outcome.renewed() for outcome in found], on)
     pairs = [(outcome, time) for outcome in outcomes for time in (at or (None,))]
     if per_seed:
         rows = [row for outcome, time in pairs for row in per_seed_rows(outcome, time)]
     else:
         rows = [summary(outcome, time) for outcome, time in pairs]
     if as_json:
-        click.echo(json.dumps(rows, indent=1))
+        click.echo(json_text(rows, indent=1))
     elif per_seed:
         columns = (
             "benchmark",
@@ -94,7 +106,7 @@ def _algorithm(console: Any, name: str, as_json: bool) -> None:
     text = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
     if as_json:
         described = {n: {"default": d.default, "takes": d.expects, "doc": d.param.doc} for n, d in parameters.items()}
-        click.echo(json.dumps({"name": name, "doc": text, "parameters": described}, indent=1))
+        click.echo(json_text({"name": name, "doc": text, "parameters": described}, indent=1))
         return
     console.print(name, style="bold")
     console.print(f"\n{text}\n")
@@ -112,7 +124,7 @@ def _benchmark(console: Any, name: str, as_json: bool) -> None:
 
     facts = described(registry.benchmark(name))
     if as_json:
-        click.echo(json.dumps(facts, indent=1))
+        click.echo(json_text(facts, indent=1))
         return
     facts["fidelities"] = _thinned(facts["fidelities"])
     agreement = facts["spearman_with_largest_fidelity"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ import click
 
 from harness.cli.options import OneOf, Seeds, data_folder
 from harness.errors import HarnessError
+from harness.files import json_text
 
 if TYPE_CHECKING:
     from harness.analysis.stability import Fares, Patterns
@@ -72,7 +72,7 @@ def command(
     if figure is not None:
         save(stability_figure(found, by, top, seen), figure, {"stability": settings})  # type: ignore[arg-type]
     if as_json:
-        click.echo(json.dumps({**settings, "ranking": listed}, indent=1))
+        click.echo(json_text({**settings, "ranking": listed}, indent=1))
     else:
         _show(found, listed, settings)
         if figure is not None:

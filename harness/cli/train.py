@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.options import precision_option
+from harness.cli.options import precision_option, selects
 from harness.errors import HarnessError
+from harness.files import json_text
 
 if TYPE_CHECKING:
+    from harness.studies.selection import Selection
     from harness.train.images import ImageSet
     from harness.train.incumbents import Found
     from harness.train.loop import Task
@@ -37,8 +39,10 @@ if TYPE_CHECKING:
 @click.option("--tensorboard", type=click.Path(path_type=Path), help="Folder for curves in TensorBoard's form.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder. [default: trained, in the folder of RESULTS]")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list of trainings.")
+@selects
 def command(
     results: tuple[Path, ...],
+    selection: Selection,
     top: int,
     arch: tuple[str, ...],
     images: str,
@@ -65,7 +69,7 @@ def command(
     from harness.train import devices, recipes
     from harness.train.results import Job
 
-    found = _architectures(results, arch, top)
+    found = _architectures(results, selection, arch, top)
     where = devices.device_of(device)
     exact = devices.precision_of(precision, where)
     chosen = {a.space: recipes.chosen(recipe, a.space, images, epochs) for a, _ in found}
@@ -82,13 +86,14 @@ def command(
         _tell(trainings, out or _beside(results), as_json)
 
 
-def _architectures(results: tuple[Path, ...], arch: tuple[str, ...], top: int) -> list[Found]:
-    from harness.studies.store import find, read
+def _architectures(results: tuple[Path, ...], selection: Selection, arch: tuple[str, ...], top: int) -> list[Found]:
+    from harness.studies.selection import gathered
     from harness.train import incumbents
 
     if not results and not arch:
         raise HarnessError("there is nothing to train.", "name results of `harness run`, or give --arch.")
-    found: dict[Any, Any] = dict(incumbents.best([read(path) for path in find(results)], top) if results else ())
+    tell = partial(click.echo, err=True)
+    found: dict[Any, Any] = dict(incumbents.best(gathered(results, selection), top, tell) if results else ())
     for text in arch:
         architecture, origin = incumbents.named(text)
         found.setdefault(architecture, origin)
@@ -189,7 +194,7 @@ def _tell(trainings: list[Training], out: Path, as_json: bool) -> None:
 
     rows = [validation.row(training) for training in trainings]
     if as_json:
-        click.echo(json.dumps(rows, indent=1))
+        click.echo(json_text(rows, indent=1))
         return
     tables.console(stderr=True).print(tables.trainings(rows))
     for agreement in validation.agreements(trainings):

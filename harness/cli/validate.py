@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 
 import click
 
 from harness.errors import HarnessError
+from harness.files import json_text
 
 
 @click.command("validate", short_help="Hold the table's accuracies against trained ones.")
@@ -31,7 +31,7 @@ def command(results: tuple[Path, ...], as_json: bool) -> None:
         )
     rows, found = [validation.row(training) for training in trainings], validation.agreements(trainings)
     if as_json:
-        click.echo(json.dumps({"trainings": rows, "agreements": [_json(agreement) for agreement in found]}, indent=1))
+        click.echo(json_text({"trainings": rows, "agreements": [_json(agreement) for agreement in found]}, indent=1))
         return
     tables.console().print(tables.trainings(rows))
     click.echo("\n".join(map(validation.sentence, found)))

@@ -80,6 +80,6 @@ def _most_frequent(outcome: Outcome, time: float) -> tuple[int, int]:
     if (at < 0).all():
         raise HarnessError(f"study {outcome.study.id} has no result at {time:g} s.", "choose a later time.")
     rows, first, counts = np.unique(outcome.trajectory.row[at[at >= 0]], return_index=True, return_counts=True)
-    losses = outcome.val_loss[at[at >= 0]][first]
+    losses = outcome.losses("val")[at[at >= 0]][first]
     best = np.lexsort([losses, -counts])[0]
     return int(rows[best]), int(counts[best])

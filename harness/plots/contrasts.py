@@ -181,7 +181,7 @@ def violin_figure(outcomes: Sequence[Outcome], kind: Kind, width: Width | None, 
 
 
 def _violins(axis: Axes, same: Sequence[Outcome], kind: Kind, time: float) -> None:
-    least = floor(same[0], kind)
+    least = floor(same, kind)
     regrets = [regret_at(o, kind, [time])[:, 0] for o in same]
     logs = [np.log10(np.maximum(regret, least)) for regret in regrets]
     looks, places = styles(o.label for o in same), range(1, len(same) + 1)

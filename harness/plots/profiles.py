@@ -92,7 +92,7 @@ def regret_ecdf_figure(outcomes: Sequence[Outcome], kind: Kind, width: Width | N
 
     def draw(axis: Axes, same: Sequence[Outcome], looks: Mapping[str, Any]) -> None:
         time = max(o.end for o in same) if at is None else at
-        least = floor(same[0], kind)
+        least = floor(same, kind)
         found = {o.label: np.sort(o.regret(kind, np.array([time]))[:, 0]) for o in same}
         highest = max((np.nanmax(values, initial=least) for values in found.values()), default=least)
         for label, values in found.items():

@@ -139,6 +139,10 @@ def _bounds(same: Sequence[Outcome], kind: Kind, names: Sequence[Bound]) -> list
             mean = np.full(2, oracle(table, rules, kind))
         else:
             mean = np.full(2, floor(table, rules, kind, most.trajectory.seeds).mean())
+        if np.isnan(mean).any():
+            raise HarnessError(
+                f"{label} of {kind} regret is not known: the table lacks losses for it.", "leave it out."
+            )
         label += ": 0" * bool((mean == 0).all())
         found.append(_Line(times, mean, {"color": "#777777", "linestyle": _BOUND_DASHES[name], "label": label}))
     return found
@@ -170,7 +174,8 @@ def _panel(
     if math.isfinite(lowest):
         axis.set_ylim(lowest / 2, highest * 1.5)
     log_time(axis, start, max(outcome.end for outcome, _ in drawn))
-    axis.set_ylabel(REGRET_LABEL[kind])
+    several = any(outcome.study.rules.objectives for outcome, _ in drawn)
+    axis.set_ylabel(f"hypervolume regret{', test errors' * (kind == 'test')}" if several else REGRET_LABEL[kind])
 
 
 def log_time(axis: Axes, start: float, end: float) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import inspect
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
 
+from harness import toml
 from harness.analysis.bounds import BOUNDS
 from harness.errors import HarnessError, unknown
 from harness.plots.cells import cell_figure
@@ -44,12 +44,7 @@ def load(path: Path) -> dict[str, Any]:
 
     Raises HarnessError if it cannot be read, or has a setting that no figure has.
     """
-    try:
-        settings = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise HarnessError(f"there is no file {path}.", "see docs/figures.md for what it says.") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise HarnessError(f"{path} is not a readable TOML file: {error}.", "see docs/figures.md.") from None
+    settings = toml.read(path, "see docs/figures.md for what it says.")
     for name in ("results", "output"):
         given = settings.get(name, [])
         if not (isinstance(given, list) and all(isinstance(entry, str) for entry in given)):

@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from harness import __version__
 from harness.analysis.quality import Quality
 from harness.errors import HarnessError
-from harness.files import whole
+from harness.files import json_text, whole
 from harness.studies.outcome import Outcome
 
 Width = Literal["column", "page"]
@@ -157,13 +157,13 @@ def save(figure: Figure, path: Path, source: Mapping[str, Any] | None = None) ->
         )
     metadata: dict[str, Any] = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}.get(kind, {})
     if source is not None and kind != "pgf":
-        metadata[{"pdf": "Subject", "svg": "Description", "png": "Description"}[kind]] = json.dumps(source)
+        metadata[{"pdf": "Subject", "svg": "Description", "png": "Description"}[kind]] = json_text(source)
     drawn = _drawn(figure, kind, {"metadata": metadata} if metadata else {})
     with whole(path) as temporary:
         temporary.write_bytes(drawn)
     if source is not None:
         with whole(beside) as temporary:
-            temporary.write_text(json.dumps(source, indent=1) + "\n", encoding="utf-8")
+            temporary.write_text(json_text(source, indent=1) + "\n", encoding="utf-8")
 
 
 def _made(path: Path, source: Mapping[str, Any]) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 import shlex
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
@@ -15,6 +14,7 @@ from typing import Any
 from harness import __version__
 from harness.analysis.comparison import compare
 from harness.analysis.quality import Quality
+from harness.files import json_text
 from harness.plots.style import COLOURS, provenance
 from harness.report import curves
 from harness.report.markup import element, html
@@ -45,7 +45,8 @@ def page(
     """
     outcomes = [*studies.values()]
     kinds: list[Kind] = ["val"]
-    kinds += ["test"] if any(outcome.reference.test_optimum is not None for outcome in outcomes) else []
+    tested = [outcome for outcome in outcomes if outcome.reference.test_optimum is not None]
+    kinds += ["test"] if tested and not any(outcome.without("test") for outcome in tested) else []
     comparisons = {kind: compare(outcomes, kind, at=at, alpha=alpha) for kind in kinds}
     ranks = curves.ranks(outcomes, kinds)
     report = Report(studies, trainings or {}, qualities or {}, shlex.join(results), at, comparisons, ranks)
@@ -80,7 +81,7 @@ def _html(report: Report, data: Mapping[str, Any]) -> str:
         header=html(header),
         links=html(links),
         sections=html(section.element() for section in sections),
-        data=json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"),
+        data=json_text(data, separators=(",", ":")).replace("<", "\\u003c"),
         version=__version__,
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from itertools import groupby
 from xml.etree.ElementTree import Element
 
@@ -52,9 +51,9 @@ def _graphs(benchmark: str) -> bool:
 
 
 def _again(report: Report, drawn: list[Incumbent]) -> list[str]:
-    files = [str(path) for path, outcome in report.studies.items() if any(outcome is one.outcome for one in drawn)]
-    results = report.results if len(files) == len(report.studies) else shlex.join(files)
-    return [f"harness plot {results} --figure cells -o cells.pdf"] if files else []
+    benchmarks = dict.fromkeys(one.outcome.study.benchmark for one in drawn)
+    only = f" --bench {','.join(benchmarks)}" if len(benchmarks) < len(report.groups) else ""
+    return [f"harness plot {report.results}{only} --figure cells -o cells.pdf"] if drawn else []
 
 
 def _card(found: Incumbent) -> Element:

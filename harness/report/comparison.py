@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
 from harness.analysis.comparison import Cell, Comparison, sentences
+from harness.files import json_text
 
 Format = Callable[[Comparison], str]
 
@@ -94,7 +94,7 @@ def comma_separated(comparison: Comparison) -> str:
 def to_json(comparison: Comparison) -> str:
     """Rows, duels and sentences."""
     duels = [{**asdict(duel), "improvement": duel.improvement._asdict()} for duel in comparison.duels]
-    return json.dumps({**asdict(comparison), "duels": duels, "sentences": sentences(comparison)}, indent=1)
+    return json_text({**asdict(comparison), "duels": duels, "sentences": sentences(comparison)}, indent=1)
 
 
 FORMATS: dict[str, Format] = {"markdown": markdown, "latex": latex, "csv": comma_separated, "json": to_json}

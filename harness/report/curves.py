@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from harness.analysis.comparable import completed
+from harness.analysis.comparison import measured
 from harness.arrays import Floats
 from harness.errors import HarnessError
 from harness.plots.profiles import average_ranks
@@ -72,11 +74,12 @@ def _digits(values: Floats, digits: int) -> Floats:
 
 
 def ranks(outcomes: Sequence[Outcome], kinds: Sequence[Kind]) -> dict[str, Any] | str:
-    """Average ranks of each kind, or the sentence that says why there are none."""
+    """Average ranks of each kind over what is complete, or the sentence that says why there are none."""
     found: dict[str, Any] = {}
     for kind in kinds:
         try:
-            drawn = average_ranks(outcomes, kind)
+            some = [outcome for same in measured(outcomes, kind).values() for outcome in same]
+            drawn = average_ranks(completed(some)[0], kind)
         except HarnessError as error:
             return error.message
         numbers = {name: getattr(drawn, name).T.round(3).tolist() for name in ("average", "low", "high")}

@@ -74,7 +74,7 @@ def strip(name: str, cards: Iterable[Element], class_: str = "") -> Element:
 def against(reference: Reference, kind: Kind) -> str:
     """What regret of this kind is measured against, and how that is defined."""
     if kind == "val":
-        return f"{reference.optimum:.6g}, row {reference.optimum_row}: {reference.optimum_definition}"
+        return f"{reference.optimum:.6g}{reference.row}: {reference.optimum_definition}"
     if reference.test_optimum is None:
         return "no test metric in this table"
     return f"{reference.test_optimum:.6g} ({reference.test})"

@@ -7,7 +7,8 @@ import shlex
 from collections.abc import Callable
 from xml.etree.ElementTree import Element
 
-from harness.analysis.comparison import Comparison, Duel, sentences
+from harness.analysis.comparable import completed
+from harness.analysis.comparison import Comparison, Duel, remarks, sentences
 from harness.report import commands
 from harness.report import comparison as comparison_table
 from harness.report.cells import cells
@@ -79,7 +80,8 @@ def ranks_over_time(report: Report) -> Section | None:
         return Section("ranks", "Average ranks", [paragraph(f"There are no average ranks: {report.ranks}")])
     plot = f"harness plot {report.results} --figure ranks"
     figures = [f"{plot} --kind {kind} -o ranks.pdf" for kind in report.comparisons]
-    return Section("ranks", "Average ranks", [element("div", _needs_script(), id="ranks-chart")], figures)
+    left = [paragraph(sentence, class_="note") for sentence in completed(report.outcomes)[1]]
+    return Section("ranks", "Average ranks", [element("div", _needs_script(), id="ranks-chart"), *left], figures)
 
 
 def _needs_script() -> Element:
@@ -97,6 +99,12 @@ def tests(report: Report) -> Section:
             body.append(_duels(found, KINDS[kind]))
         at = f" --at {','.join(map(repr, report.at))}" if report.at else ""
         again.append(f"harness compare {report.results} --kind {kind}{at} --alpha {found.alpha:g}")
+    said = remarks(report.outcomes)
+    if "test" not in report.comparisons and any(
+        outcome.reference.test_optimum is not None for outcome in report.outcomes
+    ):
+        said.append("Test regret is left out: the table lacks the test loss of some incumbents.")
+    body += [paragraph(text, class_="note") for text in said]
     return Section("tests", "Tests", body, again)
 
 

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table as Grid
 from rich.text import Text
 
+from harness.analysis.comparison import remarks
 from harness.studies.outcome import Outcome
 
 _ABSENT = "–"
@@ -74,6 +75,8 @@ def summaries(outcomes: Sequence[Outcome], rows: Sequence[dict[str, Any]]) -> It
     yield grid
     for line in definitions(outcomes):
         yield Text(line, style="dim")
+    for line in remarks(outcomes):
+        yield Text(f"note: {line}")
 
 
 def qualities(rows: Sequence[dict[str, Any]]) -> Iterator[RenderableType]:
@@ -125,7 +128,7 @@ def _optimum(outcome: Outcome) -> str:
     if reference.test_optimum is not None:
         test = f"test regret against {reference.test_optimum:.6g} ({reference.test})"
     return (
-        f"{outcome.benchmark}: val regret is against {reference.optimum:.6g}, row {reference.optimum_row} "
+        f"{outcome.benchmark}: val regret is against {reference.optimum:.6g}{reference.row} "
         f"({reference.optimum_definition}); {test}; {reference.splits}"
     )
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
 from harness import registry
 from harness.errors import HarnessError
+from harness.studies.evaluate import evaluate
+from harness.studies.executors import Executor
 from harness.studies.outcome import Outcome
-from harness.studies.run import Progress, run
-from harness.studies.store import ResultStore, find, read, write
+from harness.studies.records import Memory
+from harness.studies.run import run
+from harness.studies.store import STUDIES, ResultStore, find, read, write
 from harness.studies.study import Study
 
 MAKE = "make one: harness baseline save results/baseline RESULTS..."
@@ -89,22 +91,24 @@ def plan(recorded: Study, seeds: int | None) -> Study:
             "save a study of more --seeds.",
         )
     table = registry.benchmark(recorded.benchmark)
-    if table.checksum != recorded.table:
+    checksum = table.checksum_with(recorded.rules.numbers)
+    if checksum != recorded.table:
         raise HarnessError(
             f"the baseline study {recorded.id} is of another version of the table {recorded.benchmark}: its checksum "
-            f"is {recorded.table[:12]}, that of the installed one {table.checksum[:12]}.",
+            f"is {recorded.table[:12]}, that of the installed one {checksum[:12]}.",
             "run the study on this table, and save it: harness baseline save",
         )
     stop = recorded.first + (seeds or count)
     return Study.plan(table, recorded.algorithm, recorded.params, recorded.first, stop, recorded.rules)
 
 
-def rerun(plans: Sequence[Study], *, processes: int, progress: Progress) -> list[Outcome]:
-    """The outcomes of `plans`, simulated now."""
-    with TemporaryDirectory() as folder:
-        store = ResultStore(Path(folder))
-        run(plans, store, processes=processes, progress=progress)
-        return [read(store.path(study)) for study in plans]
+def rerun(
+    plans: Sequence[Study], *, executor: Executor | None = None, progress: Callable[[Study, float], None] | None = None
+) -> list[Outcome]:
+    """The outcomes of `plans`, simulated now, like `run`."""
+    store = Memory(STUDIES)
+    run(plans, store, evaluate, executor=executor, progress=progress)
+    return [store.get(study) for study in plans]
 
 
 def digest(outcome: Outcome, seeds: int) -> str:

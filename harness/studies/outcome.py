@@ -12,16 +12,23 @@ import numpy as np
 from harness import registry
 from harness.arrays import Floats, Ints
 from harness.errors import HarnessError
+from harness.rules import Rules
+from harness.studies.fronts import DEFINITION, Front, replay
 from harness.studies.study import Study
 from harness.table import Table
 from harness.trajectory import Trajectory
 
 Kind = Literal["val", "test"]
+_PLAIN = Rules(evals=1)
 
 
 @dataclass(frozen=True)
 class Reference:
-    """What regret is measured against, copied from the table so that results speak for themselves."""
+    """What regret is measured against, copied from the table so that results speak for themselves.
+
+    `worst` is the highest validation loss in the table at the reported fidelity, as which an incumbent without a loss
+    there counts, and `least` the smallest regret that is told apart from zero (`least_regret`); None in older results.
+    """
 
     title: str
     loss: str
@@ -33,12 +40,28 @@ class Reference:
     optimum_row: int
     optimum_definition: str
     test_optimum: float | None
+    worst: float | None = None
+    test_worst: float | None = None
+    least: float | None = None
+    test_least: float | None = None
+
+    @property
+    def row(self) -> str:
+        """`, row 6111`, or nothing where a front is the best."""
+        return f", row {self.optimum_row}" if self.optimum_row >= 0 else ""
 
     @classmethod
-    def of(cls, table: Table, report_fidelity: int | None = None) -> Reference:
-        """What regret at `report_fidelity`, a value and by default the largest, is measured against."""
-        facts, at = table.facts, table.position(report_fidelity)
+    def of(cls, table: Table, rules: Rules = _PLAIN) -> Reference:
+        """What regret by these rules is measured against: the best feasible loss or, of several objectives, the front.
+
+        The loss of a set of results is one minus its hypervolume then.
+        """
+        table = rules.feasible(table)
+        facts, at = table.facts, table.position(rules.report_fidelity)
+        if rules.objectives:
+            return cls._of_front(table, rules, at)
         best, test = table.optimum_at(at), table.test_optimum_at(at)
+        losses, tests = table.loss_at(at), table.test_at(at)
         return cls(
             title=facts.title,
             loss=facts.loss,
@@ -50,7 +73,39 @@ class Reference:
             optimum_row=best.row,
             optimum_definition=best.definition,
             test_optimum=None if test is None else test.value,
+            worst=float(np.nanmax(losses)),
+            test_worst=None if tests is None else float(np.nanmax(tests)),
+            least=least_regret(losses),
+            test_least=None if tests is None else least_regret(tests),
         )
+
+    @classmethod
+    def _of_front(cls, table: Table, rules: Rules, at: int) -> Reference:
+        facts, names = table.facts, ", ".join(rules.objectives)
+        best, *test = _fronts(table, rules, at)
+        return cls(
+            title=f"{facts.title}: {names}",
+            loss=f"1 - hypervolume of {names}",
+            test=f"1 - hypervolume of {names}, with the {facts.test}" if test else "",
+            splits=facts.splits,
+            fidelity=facts.fidelity,
+            fidelities=tuple(int(f) for f in table.fidelities),
+            optimum=1.0 - best.hypervolume,
+            optimum_row=-1,
+            optimum_definition=f"that of the exact front of {len(best.rows)} configurations; hypervolume: {DEFINITION}",
+            test_optimum=1.0 - test[0].hypervolume if test else None,
+        )
+
+
+def least_regret(losses: Floats) -> float:
+    """The smallest regret among `losses` Float[N], which stands for zero where logarithms are taken.
+
+    It does not change when losses are negated and their order with them, shifted, and is scaled as they are. Regrets
+    below a millionth of the median one are rounding, such as that of equal repeats in another order.
+    """
+    regrets = losses - np.nanmin(losses)
+    positive = regrets[regrets > 0]
+    return float(positive[positive > 1e-6 * np.median(positive)].min()) if positive.size else 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,9 +137,8 @@ class Outcome:
     def of(
         cls, study: Study, table: Table, trajectory: Trajectory, wall: float, versions: Mapping[str, str]
     ) -> Outcome:
-        report = study.rules.report_fidelity
-        val, test = _true(table, trajectory.row, report)
-        return cls(study, Reference.of(table, report), trajectory, val, test, wall, versions)
+        val, test = _true(table, study.rules, trajectory, trajectory.row)
+        return cls(study, Reference.of(table, study.rules), trajectory, val, test, wall, versions)
 
     def on(self, table: Table) -> Outcome:
         """The picks of the runs as `table` measures them, which may be another than the one that was searched.
@@ -98,10 +152,14 @@ class Outcome:
                 f"what {searched.name} found cannot be reported on {table.name}: that is a table of another space.",
                 "name a table of the same space.",
             )
-        row, report = self.trajectory.row, self.study.rules.report_fidelity
-        there = np.where(row < 0, -1, table.rows(searched.codes[row]))
-        val, test = _true(table, there, report)
-        reference = replace(Reference.of(table, report), fidelities=self.reference.fidelities)
+        if self.study.rules.numbers and table.name != searched.name:
+            raise HarnessError(
+                f"what was found for {', '.join(self.study.rules.numbers)} cannot be reported on another table.",
+                "--on is for studies of one objective without constraints.",
+            )
+        run = self.trajectory
+        val, test = _true(table, self.study.rules, run, np.where(run.row < 0, -1, table.rows(searched.codes[run.row])))
+        reference = replace(Reference.of(table, self.study.rules), fidelities=self.reference.fidelities)
         elsewhere = table.name if table.name != self.study.benchmark else ""
         return replace(self, reference=reference, val_loss=val, test_loss=test, elsewhere=elsewhere)
 
@@ -130,14 +188,30 @@ class Outcome:
         np.minimum.at(first, run.seed[run.incumbent], run.time[run.incumbent])
         return first
 
+    def losses(self, kind: Kind) -> Floats:
+        """`val_loss` or `test_loss` Float[E] as they count: the worst of the table where the training has no loss."""
+        worst = self.reference.worst if kind == "val" else self.reference.test_worst
+        loss = self.val_loss if kind == "val" else self.test_loss
+        lost = np.isnan(self.val_loss) & (self.trajectory.row >= 0)
+        return loss if worst is None else np.where(lost, worst, loss)
+
+    def regrets(self, kind: Kind) -> Floats:
+        """`losses` minus the optimum of the table, Float[E]; NaN where it has no test metric."""
+        optimum = self.reference.optimum if kind == "val" else self.reference.test_optimum
+        return self.losses(kind) - (np.nan if optimum is None else optimum)
+
     def loss(self, kind: Kind, times: Floats) -> Floats:
         """True `val` or `test` loss of each seed's incumbent at `times` Float[G], Float[S, G]; NaN before the first."""
-        return self.pick(self.val_loss if kind == "val" else self.test_loss, times)
+        return self.pick(self.losses(kind), times)
 
     def regret(self, kind: Kind, times: Floats) -> Floats:
         """`loss` minus the optimum of the table, Float[S, G]."""
-        optimum = self.reference.optimum if kind == "val" else self.reference.test_optimum
-        return self.loss(kind, times) - (np.nan if optimum is None else optimum)
+        return self.pick(self.regrets(kind), times)
+
+    def without(self, kind: Kind) -> int:
+        """How many seeds ever had an incumbent without this loss: its training has none, or it was not tested."""
+        absent = np.isnan(self.val_loss if kind == "val" else self.losses("test")) & self.trajectory.incumbent
+        return len(np.unique(self.trajectory.seed[absent]))
 
     def pick(self, column: Floats, times: Floats) -> Floats:
         """The value of `column` Float[E] at each seed's incumbent, Float[S, G]; NaN before the first."""
@@ -154,13 +228,29 @@ def reported(outcomes: Sequence[Outcome], benchmark: str | None) -> list[Outcome
     return [outcome.on(table) for outcome in outcomes]
 
 
-def _true(table: Table, row: Ints, report_fidelity: int | None) -> tuple[Floats, Floats]:
-    """Validation and test losses of rows Int[E] (-1 for none), means over repeats, Float[E] each; NaN where absent."""
-    at = table.position(report_fidelity)
-    return tuple(  # type: ignore[return-value]
-        np.full(len(row), np.nan) if mean is None else np.where(row < 0, np.nan, mean[row])
+def _true(table: Table, rules: Rules, run: Trajectory, row: Ints) -> tuple[Floats, Floats]:
+    """Validation and test losses of results of the rows Int[E] (-1 for none), Float[E] each; NaN where absent.
+
+    Means over repeats; of several objectives, one minus the hypervolume of what the seed holds from that result on.
+    """
+    table = rules.feasible(table)
+    at = table.position(rules.report_fidelity)
+    absent = np.full(len(row), np.nan)
+    if rules.objectives:
+        shares = replay(table, rules, run, *_fronts(table, rules, at))
+        val, test = [*(1.0 - share for share in shares), absent][:2]
+        return val, test
+    val, test = (
+        absent if mean is None else np.where(row < 0, np.nan, mean[row])
         for mean in (table.loss_at(at), table.test_at(at))
     )
+    return val, test
+
+
+def _fronts(table: Table, rules: Rules, at: int) -> list[Front]:
+    """The front of validation losses and, where the loss is an objective with a test metric, that of test losses."""
+    kinds = [False, True] if table.primary in rules.objectives and table.test_at(at) is not None else [False]
+    return [Front.of(table, rules.objectives, at, test=test) for test in kinds]
 
 
 def moments(values: Floats) -> tuple[Floats, Floats]:
@@ -205,6 +295,7 @@ def summary(outcome: Outcome, time: float | None = None) -> dict[str, Any]:
         "test_regret_mean": number(test),
         "test_regret_sem": number(test_sem),
         "test_loss_mean": number(outcome.loss("test", at).mean()),
+        "seeds_without_loss": int((outcome.pick(np.isnan(outcome.val_loss), at) == 1).sum()),
         "evaluations_mean": number(run.evaluations_by(time)),
         "finished_seeds": int(run.finished.sum()),
         "wall_seconds": outcome.wall_seconds,
@@ -215,10 +306,14 @@ def per_seed_rows(outcome: Outcome, time: float | None = None) -> list[dict[str,
     """One JSON row per seed: its incumbent at simulated `time` (default: the end), None before the first."""
     time = outcome.end if time is None else time
     run, at = outcome.trajectory, outcome.trajectory.at(np.array([time]))[:, 0]
+    regrets = outcome.regrets("val")
     rows = []
+
+    def number(value: float) -> float | None:
+        return None if math.isnan(value) else float(value)
+
     for seed, i in zip(run.seeds.tolist(), at.tolist(), strict=True):
         found = i >= 0
-        test = float(outcome.test_loss[i]) if found else math.nan
         rows.append(
             {
                 "benchmark": outcome.benchmark,
@@ -228,9 +323,9 @@ def per_seed_rows(outcome: Outcome, time: float | None = None) -> list[dict[str,
                 "time": time,
                 "row": int(run.row[i]) if found else None,
                 "observed_loss": float(run.loss[i]) if found else None,
-                "val_loss": float(outcome.val_loss[i]) if found else None,
-                "val_regret": float(outcome.val_loss[i] - outcome.reference.optimum) if found else None,
-                "test_loss": None if math.isnan(test) else test,
+                "val_loss": number(outcome.val_loss[i]) if found else None,
+                "val_regret": number(regrets[i]) if found else None,
+                "test_loss": number(outcome.test_loss[i]) if found else None,
                 "found": float(run.time[i]) if found else None,
                 "evaluation": int(run.evaluation[i]) if found else None,
             }

@@ -1,175 +1,163 @@
-"""Running studies: shards of seeds, in this process or several, each stored as soon as it is done."""
+"""Bringing jobs to a store, shard by shard, each stored as soon as it is done."""
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import platform
-import signal
-import sys
-import threading
 import time
-from collections.abc import Callable, Iterator, MutableSequence, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-from contextlib import contextmanager
-from functools import partial
-from importlib.metadata import version
-from multiprocessing import connection
-from typing import Any
-
-import numpy as np
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any, Generic
 
 from harness import registry
-from harness.driven import drive
-from harness.local import Local
-from harness.simulation import simulate
-from harness.studies.outcome import Outcome
-from harness.studies.store import ResultStore
-from harness.studies.study import Study
+from harness.errors import HarnessError
+from harness.studies.executors import Executor, Failed, Heard, Here, Task
+from harness.studies.records import J, R, Store
 
-Progress = Callable[[Study, float], None]
-Task = tuple[Any, range]
-Work = Callable[[Any, range, Callable[[float], None]], Any]
-_POLL_SECONDS = 0.1
+Work = Callable[[J, range, Heard], R]
+"""Makes the result of a shard of a job; the last argument is told the done share of it."""
+
+_SECONDS_BETWEEN_LOOKS = 0.2
 
 
 def run(
-    studies: Sequence[Any],
-    store: Any,
+    jobs: Sequence[J],
+    store: Store[J, R],
+    work: Work[J, R],
     *,
-    processes: int,
-    progress: Callable[[Any, float], None],
-    work: Work | None = None,
+    executor: Executor | None = None,
+    progress: Callable[[J, float], None] | None = None,
+    failed: Callable[[J, Exception], None] | None = None,
 ) -> None:
-    """Bring every study to its file in `store`; what is there already is not run again.
+    """Bring every job to its result in `store` by `work`; what is there already is not made again.
 
-    `work` makes of a study and a shard of its seeds what the store takes: simulated trajectories by default.
-
-    `progress` is called with a study and the done share of its seeds in [0, 1]. Killed or interrupted at any moment,
-    the same call goes on from the shards that were stored.
+    `progress` is called with a job and the done share of its seeds in [0, 1]. Killed or interrupted at any moment, the
+    same call goes on from the shards that were stored. A job that another process is at is waited for. What `work`
+    raises ends its job only: `failed` is told, or it is raised once all others are made.
     """
-    started = [study for study in studies if not store.complete(study)]
-    tasks = [(study, shard) for study in started for shard in store.missing(study)]
-    processes = min(processes, len(tasks))
-    context = multiprocessing.get_context("spawn")
-    shares: MutableSequence[float] = context.RawArray("d", len(tasks)) if processes > 1 else [0.0] * len(tasks)
-
-    def report() -> None:
-        for study in studies:
-            left = sum(len(t[1]) * (1.0 - x) for t, x in zip(tasks, shares, strict=True) if t[0] is study)
-            progress(study, 1.0 - left / len(study.seeds))
-
-    def finish(study: Study) -> None:
-        if store.complete(study) or not store.missing(study):
-            store.finish(study)
-
-    for study in started:
-        finish(study)
-    report()
-    execute = _in_pool if processes > 1 else _here
-    for i in execute(tasks, store, work or _simulated, shares, report, processes):
-        finish(tasks[i][0])
-        report()
-
-
-def _here(
-    tasks: Sequence[Task],
-    store: ResultStore,
-    work: Work,
-    shares: MutableSequence[float],
-    report: Callable[[], None],
-    _: int,
-) -> Iterator[int]:
-    """Run the tasks one after another; yields the number of each when it is stored."""
-
-    def done(i: int, share: float) -> None:
-        shares[i] = share
-        report()
-
-    for i, task in enumerate(tasks):
-        store.add(work(*task, partial(done, i)))
-        done(i, 1.0)
-        yield i
+    executor = executor or Here()
+    tell = progress or (lambda _job, _share: None)
+    left, failures = {job.id: job for job in jobs}, dict[str, Exception]()
+    while left:
+        round_ = _Round([*left.values()], store, tell)
+        names = tuple({str(getattr(job, "algorithm", "")) for job in jobs})
+        call = _Call(work, store if store.reached and executor.local else None, names)
+        with round_.locks:
+            for task, found in executor.map(call, round_.tasks(failures), round_.hear):
+                if isinstance(found, Failed):
+                    if task.job.id not in failures:
+                        failures[task.job.id] = found.raised()
+                        if failed is not None:
+                            failed(task.job, failures[task.job.id])
+                    continue
+                if not isinstance(found, _Kept):
+                    store.add(found)
+                round_.end(task)
+        left = {job.id: job for job in round_.busy}
+        if left and not round_.worked:
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
+    if failures and failed is None:
+        raise _all(list(failures.values()))
 
 
-def _in_pool(
-    tasks: Sequence[Task],
-    store: ResultStore,
-    work: Work,
-    shares: MutableSequence[float],
-    report: Callable[[], None],
-    processes: int,
-) -> Iterator[int]:
-    """Run the tasks in worker processes; yields the number of each when it is stored."""
-    context = multiprocessing.get_context("spawn")
-    adopted = registry.adopted(str(getattr(study, "algorithm", "")) for study, _ in tasks)
-    executor = ProcessPoolExecutor(processes, context, initializer=_start_worker, initargs=(shares, adopted))
-    try:
-        with _no_main():
-            pending = {executor.submit(_pool_task, i, task, store, work): i for i, task in enumerate(tasks)}
-        while pending:
-            done, _ = wait(pending, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
-            report()
-            for future in done:
-                future.result()
-                yield pending.pop(future)
-    finally:
-        for process in multiprocessing.active_children():
-            process.terminate()
-        executor.shutdown(cancel_futures=True)
+class _Kept:
+    """A result that its worker has stored."""
 
 
-@contextmanager
-def _no_main() -> Iterator[None]:
-    """Processes started meanwhile do not run the user's script again, of which they are sent what they need."""
-    main = vars(sys.modules["__main__"])
-    hidden = {name: main.pop(name) for name in ("__file__",) if name in main}
-    hidden["__spec__"], main["__spec__"] = main.get("__spec__"), None
-    try:
-        yield
-    finally:
-        main.update(hidden)
+@dataclass(frozen=True)
+class _Call(Generic[J, R]):
+    """What a worker does with a task: makes its result and, where it reaches the `store`, keeps it there.
+
+    It brings the `algorithms` that were handed over to this process to other ones.
+    """
+
+    work: Work[J, R]
+    store: Store[J, R] | None
+    algorithms: tuple[str, ...]
+
+    def __call__(self, job: J, shard: range, heard: Heard) -> R | _Kept | Failed:
+        try:
+            result = self.work(job, shard, heard)
+        except Exception as error:
+            return Failed(error, traceback.format_exc())
+        if self.store is None:
+            return result
+        self.store.add(result)
+        return _Kept()
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**vars(self), "adopted": registry.adopted(self.algorithms)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        registry.adopt_all(state.pop("adopted"))
+        vars(self).update(state)
 
 
-class _Worker:
-    """What a worker process was started with."""
+class _Round(Generic[J, R]):
+    """The jobs that nobody else is at; `busy` are the others."""
 
-    shares: MutableSequence[float]
+    def __init__(self, jobs: Sequence[J], store: Store[J, R], progress: Callable[[J, float], None]) -> None:
+        self.jobs, self.store, self.progress = jobs, store, progress
+        self.locks = ExitStack()
+        self.busy: list[J] = []
+        self.worked = False
+        self._left: dict[str, dict[range, float]] = {}
+        """Of every job at work the shards that are not stored, and their done shares."""
+        self._locks: dict[str, ExitStack] = {}
+
+    def tasks(self, failures: dict[str, Exception]) -> Iterator[Task]:
+        """The shards that are missing, in the order of the jobs, as long as their job has not failed."""
+        for job in self.jobs:
+            if self.store.complete(job):
+                self.progress(job, 1.0)
+                continue
+            lock = self._locks[job.id] = self.locks.enter_context(ExitStack())
+            if not lock.enter_context(self.store.held(job)):
+                lock.close()
+                self.busy.append(job)
+                continue
+            if self.store.complete(job):
+                self._finish(job)
+                continue
+            missing = self.store.missing(job)
+            self._left[job.id] = dict.fromkeys(missing, 0.0)
+            if not missing:
+                self._finish(job)
+                continue
+            self._report(job)
+            for shard in missing:
+                if job.id in failures:
+                    break
+                yield Task(job, shard)
+
+    def hear(self, task: Task, share: float) -> None:
+        self._left[task.job.id][task.shard] = share
+        self._report(task.job)
+
+    def end(self, task: Task) -> None:
+        left = self._left[task.job.id]
+        del left[task.shard]
+        if left:
+            self._report(task.job)
+        else:
+            self._finish(task.job)
+
+    def _finish(self, job: J) -> None:
+        self.store.finish(job)
+        self._locks[job.id].close()
+        self.worked = True
+        self.progress(job, 1.0)
+
+    def _report(self, job: J) -> None:
+        left = sum(len(shard) * (1.0 - share) for shard, share in self._left[job.id].items())
+        self.progress(job, 1.0 - left / len(job.seeds))
 
 
-def _start_worker(shares: MutableSequence[float], algorithms: bytes) -> None:
-    _Worker.shares = shares
-    registry.adopt_all(algorithms)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
-
-
-def _leave_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    connection.wait([parent.sentinel])
-    os._exit(1)
-
-
-def _pool_task(i: int, task: Task, store: ResultStore, work: Work) -> None:
-    store.add(work(*task, partial(_Worker.shares.__setitem__, i)))
-    _Worker.shares[i] = 1.0
-
-
-def _simulated(study: Study, shard: range, progress: Callable[[float], None]) -> Outcome:
-    table = registry.benchmark(study.benchmark)
-    factory = registry.algorithm(study.algorithm)
-    began = time.perf_counter()
-    if isinstance(factory, Local) and factory.drives:
-        function = partial(factory.__wrapped__, **study.params)
-        trajectory = drive(function, table, seeds=np.array(shard), rules=study.rules, progress=progress)
-    else:
-        made = partial(factory, **study.params)
-        trajectory = simulate(table, made, seeds=np.array(shard), rules=study.rules, progress=progress)
-    wall = time.perf_counter() - began
-    return Outcome.of(study, table, trajectory, wall, versions())
-
-
-def versions() -> dict[str, str]:
-    """What made a result: it does not change the numbers, but helps to explain a difference."""
-    return {"nas-harness": version("nas-harness"), "numpy": np.__version__, "python": platform.python_version()}
+def _all(errors: Sequence[Exception]) -> Exception:
+    """The first error that is a bug or, where there is none, a sentence for each."""
+    sentences = [error for error in errors if isinstance(error, HarnessError)]
+    if len(sentences) < len(errors):
+        return next(error for error in errors if not isinstance(error, HarnessError))
+    if len(sentences) == 1:
+        return sentences[0]
+    return HarnessError(" ".join(error.message for error in sentences), sentences[0].hint)

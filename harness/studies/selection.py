@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from pathlib import Path
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from harness import registry
 from harness.arrays import Ints
 from harness.errors import HarnessError, unknown
 from harness.studies.outcome import Outcome
+from harness.studies.store import find, read
 from harness.studies.study import Study
 from harness.trajectory import Trajectory
 
@@ -25,6 +27,14 @@ class Selection:
     bench: Sequence[str] = ()
     seeds: range | None = None
     budget: float | None = None
+
+    @property
+    def words(self) -> list[str]:
+        """The options of the command line that select so."""
+        seeds = None if self.seeds is None else f"{self.seeds.start}:{self.seeds.stop}"
+        budget = None if self.budget is None else f"{self.budget:g}"
+        given = {"algo": ",".join(self.algo), "bench": ",".join(self.bench), "seeds": seeds, "budget": budget}
+        return [word for name, value in given.items() if value for word in (f"--{name}", value)]
 
     def of(self, outcomes: Iterable[Outcome]) -> list[Outcome]:
         """The outcomes that are meant, those of one study joined. Raises HarnessError for what is not among them."""
@@ -43,7 +53,7 @@ class Selection:
                     f"there are {', '.join(f'{budget:g}' for budget in budgets)}.",
                 )
         if self.seeds is not None:
-            there = sorted({_seeds(o.trajectory.seeds) for o in found})
+            there = sorted({spans(o.trajectory.seeds) for o in found})
             found = [part for o in found if (part := within(o, self.seeds)) is not None]
             if not found:
                 raise HarnessError(
@@ -84,7 +94,12 @@ def _matching(
     return [*found.values()]
 
 
-def _seeds(seeds: Ints) -> str:
+def gathered(paths: Iterable[Path], selection: Selection) -> list[Outcome]:
+    """What is selected of the studies in files or folders. Raises HarnessError if that is none."""
+    return selection.of([read(path) for path in find(paths)])
+
+
+def spans(seeds: Ints) -> str:
     """`0:500`, or `0:17,20:30`."""
     breaks = np.flatnonzero(np.diff(seeds) != 1) + 1
     return ",".join(f"{part[0]}:{part[-1] + 1}" for part in np.split(seeds, breaks))

@@ -1,4 +1,4 @@
-"""Results on disk: one Parquet file per finished study, whole or absent; shards of unfinished ones beside them.
+"""Studies of algorithms on disk.
 
 The columns are documented in docs/results.md; the study, what regret refers to and the per-seed facts are JSON in
 the footer, under the key `nas_harness`.
@@ -6,95 +6,152 @@ the footer, under the key `nas_harness`.
 
 from __future__ import annotations
 
-import json
-import os
 import re
-import shutil
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from harness.arrays import Ints
 from harness.errors import HarnessError
-from harness.files import FULL
 from harness.studies.outcome import Outcome, Reference
+from harness.studies.records import UNFINISHED, Columns, Folder, Footer, Sharded
 from harness.studies.study import Study
 from harness.trajectory import Trajectory
 
-SCHEMA = 1
-_KEY = b"nas_harness"
-_UNFINISHED = ".unfinished"
 QUALITIES, TRAINED, SEARCHES = "predictions", "trained", "searches"
 """Subfolders of results that hold the qualities of predictors, trainings, and searches by training."""
-_SET_ASIDE = {_UNFINISHED, "baseline", QUALITIES, TRAINED, SEARCHES}
+_SET_ASIDE = {UNFINISHED, "baseline", QUALITIES, TRAINED, SEARCHES}
 
 
-class ResultStore:
-    """A folder of results. Study files are never changed once they are there."""
+class _PerSeed(TypedDict):
+    seeds: list[int]
+    evaluations: list[int]
+    ended: list[float]
+    finished: list[bool]
+
+
+class _Footer(TypedDict):
+    study: dict[str, Any]
+    reference: Reference
+    per_seed: _PerSeed
+    pace: tuple[list[int], list[int]]
+    wall_seconds: float
+    versions: dict[str, str]
+
+
+class StudyForm(Sharded[Study, Outcome]):
+    """A row for each logged result."""
+
+    what = "a study of an algorithm"
+    marks = "study"
+    again = "if it is damaged, move it away and run its study again."
+    footer = _Footer
+    columns = pa.schema(
+        {
+            "seed": pa.int64(),
+            "time": pa.float64(),
+            "evaluation": pa.int64(),
+            "row": pa.int64(),
+            "fidelity": pa.int64(),
+            "repeat": pa.int64(),
+            "loss": pa.float64(),
+            "incumbent": pa.bool_(),
+            "val_loss": pa.float64(),
+            "test_loss": pa.float64(),
+        }
+    )
+
+    def name(self, job: Study) -> str:
+        return re.sub(r"[^\w.+-]", "-", f"{job.benchmark}.{job.algorithm}.{job.id}") + ".parquet"
+
+    def job(self, result: Outcome) -> Study:
+        return result.study
+
+    def seeds(self, result: Outcome) -> Ints:
+        return result.trajectory.seeds
+
+    def join(self, job: Study, parts: Sequence[Outcome]) -> Outcome:
+        return Outcome(
+            study=job,
+            reference=parts[0].reference,
+            trajectory=Trajectory.join([part.trajectory for part in parts]),
+            val_loss=np.concatenate([part.val_loss for part in parts]),
+            test_loss=np.concatenate([part.test_loss for part in parts]),
+            wall_seconds=sum(part.wall_seconds for part in parts),
+            versions=parts[-1].versions,
+        )
+
+    def pack(self, result: Outcome) -> tuple[str, Columns, Footer]:
+        run = result.trajectory
+        steps = np.flatnonzero(np.diff(run.pace, prepend=0))
+        footer = {
+            "study": result.study.to_json(),
+            "reference": asdict(result.reference),
+            "per_seed": {name: getattr(run, name).tolist() for name in Trajectory.PER_SEED},
+            "pace": [steps.tolist(), run.pace[steps].tolist()],
+            "wall_seconds": result.wall_seconds,
+            "versions": dict(result.versions),
+        }
+        columns = {
+            "seed": run.seeds[run.seed],
+            "time": run.time,
+            "evaluation": run.evaluation,
+            "row": run.row,
+            "fidelity": np.array(result.reference.fidelities)[run.fidelity],
+            "repeat": run.repeat,
+            "loss": run.loss,
+            "incumbent": run.incumbent,
+            "val_loss": result.val_loss,
+            "test_loss": result.test_loss,
+        }
+        return result.study.id, columns, footer
+
+    def unpack(self, columns: Columns, footer: Footer) -> tuple[str, Outcome]:
+        study = Study.from_json(footer["study"])
+        per_seed = {name: np.array(values) for name, values in footer["per_seed"].items()}
+        reference: Reference = footer["reference"]
+        plain = ("time", "evaluation", "row", "repeat", "loss", "incumbent")
+        trajectory = Trajectory(
+            **{name: columns[name] for name in plain},
+            **per_seed,
+            seed=_positions("seed", columns["seed"], per_seed["seeds"]),
+            fidelity=_positions("fidelity", columns["fidelity"], np.array(reference.fidelities)),
+            pace=Trajectory.unpacked_pace(*footer["pace"]),
+        )
+        rest = (columns["val_loss"], columns["test_loss"], footer["wall_seconds"], footer["versions"])
+        return study.id, Outcome(study, reference, trajectory, *rest)
+
+
+def _positions(name: str, values: Any, known: Any) -> Any:
+    """Where in the ascending `known` each value stands. Raises ValueError for one that does not."""
+    at = np.searchsorted(known, values)
+    if (at == len(known)).any() or (known[at] != values).any():
+        raise ValueError(f"its column '{name}' has values that its footer does not name")
+    return at
+
+
+STUDIES = StudyForm()
+
+
+class ResultStore(Folder[Study, Outcome]):
+    """A folder of studies."""
 
     def __init__(self, folder: Path) -> None:
-        """Raises HarnessError if `folder` cannot be made or written."""
-        self.folder = folder
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except FileExistsError:
-            raise HarnessError(f"{folder} is a file, not a folder for results.", "choose another --out.") from None
-        except OSError as error:
-            raise _cannot_write(folder, error) from None
-        if not os.access(folder, os.W_OK | os.X_OK):
-            raise HarnessError(f"the folder {folder} is not writable.", "choose another --out.")
-
-    def path(self, study: Study) -> Path:
-        name = re.sub(r"[^\w.+-]", "-", f"{study.benchmark}.{study.algorithm}.{study.id}")
-        return self.folder / f"{name}.parquet"
-
-    def complete(self, study: Study) -> bool:
-        return self.path(study).exists()
-
-    def missing(self, study: Study) -> list[range]:
-        """The shards of the study that are not stored yet."""
-        return [shard for shard in study.shards if not self._shard(study, shard).exists()]
-
-    def add(self, outcome: Outcome) -> None:
-        """Store the outcome of one shard of its study."""
-        seeds = outcome.trajectory.seeds
-        write(outcome, self._shard(outcome.study, range(seeds[0], seeds[-1] + 1)))
-
-    def finish(self, study: Study) -> Path:
-        """Join the shards of a study into its file, unless another process has, and remove them."""
-        if not self.complete(study):
-            self.join(study)
-        shutil.rmtree(self._unfinished(study), ignore_errors=True)
-        with suppress(OSError):
-            self._unfinished(study).parent.rmdir()
-        return self.path(study)
-
-    def join(self, study: Study) -> None:
-        """Write the file of a study whose shards are all there."""
-        write(_join(study, [read(self._shard(study, shard)) for shard in study.shards]), self.path(study))
-
-    def _unfinished(self, study: Any) -> Path:
-        return self.folder / _UNFINISHED / study.id
-
-    def _shard(self, study: Any, seeds: range) -> Path:
-        return self._unfinished(study) / f"{seeds.start}-{seeds.stop}.parquet"
+        super().__init__(STUDIES, folder)
 
 
-def _join(study: Study, shards: Sequence[Outcome]) -> Outcome:
-    return Outcome(
-        study=study,
-        reference=shards[0].reference,
-        trajectory=Trajectory.join([shard.trajectory for shard in shards]),
-        val_loss=np.concatenate([shard.val_loss for shard in shards]),
-        test_loss=np.concatenate([shard.test_loss for shard in shards]),
-        wall_seconds=sum(shard.wall_seconds for shard in shards),
-        versions=shards[-1].versions,
-    )
+def write(outcome: Outcome, path: Path) -> None:
+    """Write `outcome` to `path`, whole or not at all."""
+    STUDIES.write(outcome, path)
+
+
+def read(path: Path) -> Outcome:
+    """The outcome stored at `path`. Raises HarnessError if it is not what was written, or no study of an algorithm."""
+    return STUDIES.read(path)
 
 
 def find(paths: Iterable[Path]) -> list[Path]:
@@ -118,116 +175,3 @@ def find(paths: Iterable[Path]) -> list[Path]:
             "make one: harness run --algo rs,re --bench nb201 --seeds 500",
         )
     return list(found)
-
-
-def write(outcome: Outcome, path: Path) -> None:
-    """Write `outcome` to `path`, whole or not at all."""
-    run = outcome.trajectory
-    steps = np.flatnonzero(np.diff(run.pace, prepend=0))
-    footer = {
-        "schema": SCHEMA,
-        "study": outcome.study.to_json(),
-        "id": outcome.study.id,
-        "reference": asdict(outcome.reference),
-        "per_seed": {name: getattr(run, name).tolist() for name in Trajectory.PER_SEED},
-        "pace": [steps.tolist(), run.pace[steps].tolist()],
-        "wall_seconds": outcome.wall_seconds,
-        "versions": dict(outcome.versions),
-    }
-    table = pa.table(
-        {
-            "seed": run.seeds[run.seed],
-            "time": run.time,
-            "evaluation": run.evaluation,
-            "row": run.row,
-            "fidelity": np.array(outcome.reference.fidelities, dtype=np.int64)[run.fidelity],
-            "repeat": run.repeat,
-            "loss": run.loss,
-            "incumbent": run.incumbent,
-            "val_loss": outcome.val_loss,
-            "test_loss": outcome.test_loss,
-        }
-    )
-    write_table(table, footer, path)
-
-
-def write_table(table: pa.Table, footer: dict[str, Any], path: Path) -> None:
-    """Write a Parquet file with a JSON footer, whole or not at all. Raises HarnessError if that cannot be done."""
-    table = table.replace_schema_metadata({_KEY: json.dumps(footer)})
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            pq.write_table(table, file, compression="zstd")
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        raise _cannot_write(path.parent, error) from None
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
-
-
-def read(path: Path) -> Outcome:
-    """The outcome stored at `path`. Raises HarnessError if it is not a study of this schema."""
-    table, footer = read_table(path)
-    if "study" not in footer:
-        raise HarnessError(
-            f"{path} is a study of a predictor, not of an algorithm.", "harness plot --figure prediction draws those."
-        )
-    return _outcome(table, footer)
-
-
-def read_table(path: Path) -> tuple[pa.Table, dict[str, Any]]:
-    """A Parquet file and its JSON footer. Raises HarnessError if it is not a result of this schema."""
-    try:
-        table = pq.read_table(path, partitioning=None)
-        footer = json.loads((table.schema.metadata or {})[_KEY])
-    except (pa.ArrowInvalid, OSError, ValueError) as error:
-        reason = str(error).splitlines()[0].rstrip(".")
-        raise HarnessError(
-            f"{path} is not a readable Parquet file: {reason}.", "remove it, and run its study again."
-        ) from None
-    except KeyError:
-        raise HarnessError(f"{path} is not a result of this harness.", "name the folder or files of --out.") from None
-    if footer.get("schema") != SCHEMA:
-        raise HarnessError(
-            f"{path} has results of schema {footer.get('schema')}; this version reads schema {SCHEMA}.",
-            "run its study again, or use the version of nas-harness that wrote it.",
-        )
-    return table, footer
-
-
-def _outcome(table: pa.Table, footer: dict[str, Any]) -> Outcome:
-    def column(name: str) -> Any:
-        return table.column(name).to_numpy()
-
-    per_seed = {name: np.array(values) for name, values in footer["per_seed"].items()}
-    times, counts = footer["pace"]
-    reference = Reference(**{**footer["reference"], "fidelities": tuple(footer["reference"]["fidelities"])})
-    plain = ("time", "evaluation", "row", "repeat", "loss", "incumbent")
-    trajectory = Trajectory(
-        **{name: column(name) for name in plain},
-        **per_seed,
-        seed=np.searchsorted(per_seed["seeds"], column("seed")),
-        fidelity=np.searchsorted(reference.fidelities, column("fidelity")),
-        pace=Trajectory.unpacked_pace(times, counts),
-    )
-    return Outcome(
-        study=Study.from_json(footer["study"]),
-        reference=reference,
-        trajectory=trajectory,
-        val_loss=column("val_loss"),
-        test_loss=column("test_loss"),
-        wall_seconds=footer["wall_seconds"],
-        versions=footer["versions"],
-    )
-
-
-def _cannot_write(folder: Path, error: OSError) -> HarnessError:
-    if error.errno in FULL:
-        hint = "free some space and run the same command again: finished shards are kept."
-    else:
-        hint = "choose another --out."
-    return HarnessError(f"cannot write to {folder}: {error.strerror or error}.", hint)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-import json
 import math
 import sys
 from collections.abc import Callable, Mapping
@@ -17,13 +16,15 @@ from typing import Any
 import numpy as np
 
 from harness import registry
-from harness.algorithm import Factory, Problem
+from harness.algorithm import Factory
 from harness.arrays import Ints
 from harness.errors import HarnessError
+from harness.fields import fit
 from harness.local import Local
 from harness.params import changed, label, resolve
 from harness.rng import Streams
 from harness.rules import Rules
+from harness.studies.records import identity
 from harness.table import Table
 
 SHARD = 500
@@ -67,17 +68,16 @@ class Study:
         if getattr(factory, "drives", False):
             _check_workers(algorithm, rules)
         else:
-            problem = Problem(seen.space, seen.fidelities, one, rules.workers, rules.budget)
-            factory(problem, Streams(one, "plan"), **params)
+            factory(rules.problem(seen, one), Streams(one, "plan"), **params)
         source = source_of(factory, *getattr(factory, "parts", lambda **_: ())(**params))
         if isinstance(factory, Local):  # its defaults are in its source, and it may not be there to be asked for them
             params = changed(params, lambda: factory)
-        return cls(table.name, table.checksum, algorithm, params, source, first, stop, rules)
+        return cls(table.name, table.checksum_with(rules.numbers), algorithm, params, source, first, stop, rules)
 
     @cached_property
     def id(self) -> str:
         """Twelve hexadecimal digits of the hash of the canonical JSON."""
-        return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()[:12]
+        return identity(self.to_json())
 
     @cached_property
     def changed(self) -> dict[str, Any]:
@@ -92,7 +92,7 @@ class Study:
     def load_table(self) -> Table:
         """The table that was searched. Raises HarnessError if the benchmark has other numbers now."""
         table = registry.benchmark(self.benchmark)
-        if table.checksum != self.table:
+        if table.checksum_with(self.rules.numbers) != self.table:
             raise HarnessError(f"study {self.id} is of another version of the table {self.benchmark}.", "run it again.")
         return table
 
@@ -107,7 +107,8 @@ class Study:
         return [range(i, min(i + size, self.stop)) for i in range(self.first, self.stop, size)]
 
     def to_json(self) -> dict[str, Any]:
-        rules = asdict(self.rules)
+        later = ("objectives", "constraints")  # a study without them has the id that it had before there were any
+        rules = {name: value for name, value in asdict(self.rules).items() if value or name not in later}
         rules["budget"] = None if math.isinf(self.rules.budget) else self.rules.budget
         rest = {k: getattr(self, k) for k in ("benchmark", "table", "algorithm", "source", "first", "stop", "engine")}
         return {**rest, "params": dict(self.params), "rules": rules}
@@ -115,7 +116,8 @@ class Study:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Study:
         rules = {**data["rules"], "budget": data["rules"]["budget"] or math.inf}
-        return cls(**{**data, "rules": Rules(**rules)})
+        found: Study = fit({**data, "rules": rules}, cls, "the study")
+        return found
 
 
 def _check_length(algorithm: str, factory: Factory, params: Mapping[str, Any], table: Table, rules: Rules) -> None:

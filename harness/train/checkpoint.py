@@ -48,6 +48,12 @@ def load(path: Path, job: Recorded, device: torch.device) -> dict[str, Any]:
     return state
 
 
+def verify(path: Path) -> bool:
+    """Whether the file has a checksum; those of earlier versions have none. Raises HarnessError if it is broken."""
+    with reading(path, "a checkpoint of this harness", REMOVE):
+        return not path.read_bytes().startswith(b"PK") and bool(_content(path))
+
+
 def _content(path: Path) -> bytes:
     """What `torch.save` wrote. Raises ValueError if that is not what the file holds."""
     found = path.read_bytes()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import mmap
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from harness.arrays import Bools, Ints
 from harness.benchmarks.formats import safe_pickle
 from harness.benchmarks.formats.content import describe, require_file
 from harness.errors import HarnessError
+from harness.files import reading
 from harness.rng import Streams
 
 Pixels = NDArray[np.uint8]
@@ -121,15 +123,13 @@ def _digits() -> Arrays:
 
 
 def _npz(path: Path) -> Arrays:
-    try:
+    if not path.exists():
+        raise HarnessError(f"there is nothing at {path}.", "--data takes a set's name or a file.npz.")
+    with reading(path, "readable as npz", "it takes x_train, y_train, x_test and y_test."):
+        if not zipfile.is_zipfile(path):
+            raise HarnessError(f"{path} is {describe(path)}, not readable as npz.")
         with np.load(path, allow_pickle=False) as file:
             x, y, x_test, y_test = (file[key] for key in ("x_train", "y_train", "x_test", "y_test"))
-    except KeyError as error:
-        raise HarnessError(f"{path} has no array {error}.", "it takes x_train, y_train, x_test and y_test.") from None
-    except (OSError, ValueError, EOFError) as error:
-        if not path.exists():
-            raise HarnessError(f"there is nothing at {path}.", "--data takes a set's name or a file.npz.") from None
-        raise HarnessError(f"{path} is {describe(path)}, not readable as npz: {error}.") from None
     for pixels, labels in ((x, y), (x_test, y_test)):
         if pixels.dtype != np.uint8 or pixels.ndim != 4 or labels.shape != pixels.shape[:1]:
             raise HarnessError(
@@ -163,9 +163,10 @@ def _official(name: str, layout: _Layout, root: Path) -> Arrays:
 
 
 def _batch(path: Path, layout: _Layout) -> tuple[Pixels, Ints]:
-    require_file(path, "a batch of images", _AGAIN.rstrip("."))
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as raw:
-        found, _ = safe_pickle.load(raw, str(path))
+    with reading(path, "a batch of images", _AGAIN):
+        require_file(path, "a batch of images", _AGAIN.rstrip("."))
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as raw:
+            found, _ = safe_pickle.load(raw, str(path))
     entries = {_text(key): value for key, value in found.items()} if isinstance(found, dict) else {}
     width = 3 * layout.side**2
     try:
@@ -174,7 +175,7 @@ def _batch(path: Path, layout: _Layout) -> tuple[Pixels, Ints]:
         labels = np.array(entries[layout.labels], dtype=np.int64) - layout.first_label
         if pixels.dtype != np.uint8 or len(labels) != len(pixels):
             raise ValueError
-    except (KeyError, IndexError, AttributeError, TypeError, ValueError):
+    except Exception:  # whatever a foreign pickle makes of these steps
         raise HarnessError(
             f"{path} is not what it should be: images uint8[n, {width}] in 'data' and as many '{layout.labels}'; "
             f"found {', '.join(sorted(entries)) or 'none of these'}.",
@@ -185,7 +186,7 @@ def _batch(path: Path, layout: _Layout) -> tuple[Pixels, Ints]:
 
 
 def _text(key: Any) -> str:
-    return key.decode() if isinstance(key, bytes) else str(key)
+    return key.decode(errors="replace") if isinstance(key, bytes) else str(key)
 
 
 def _joined(parts: Sequence[tuple[Pixels, Ints]]) -> tuple[Pixels, Ints]:
@@ -195,12 +196,8 @@ def _joined(parts: Sequence[tuple[Pixels, Ints]]) -> tuple[Pixels, Ints]:
 def _official_split(root: Path, split: tuple[str, str, str]) -> tuple[str, Ints] | None:
     """Positions of validation images by NAS-Bench-201's split file, if it lies in `root`."""
     name, part, key = split
-    try:
-        found = json.loads((root / name).read_text())
-        return part, np.array(found[key][1], dtype=np.int64)
-    except FileNotFoundError:
+    if not (root / name).exists():
         return None
-    except (OSError, ValueError, LookupError, TypeError):
-        raise HarnessError(
-            f"{root / name} is not a split file of NAS-Bench-201.", "remove it, or copy it anew."
-        ) from None
+    with reading(root / name, "a split file of NAS-Bench-201", "copy it anew."):
+        found = json.loads((root / name).read_text(encoding="utf-8"))
+        return part, np.array(found[key][1], dtype=np.int64)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -18,20 +18,21 @@ from harness.train.results import Origin
 Found = tuple[Architecture, Origin | None]
 
 
-def best(outcomes: Sequence[Outcome], top: int) -> list[Found]:
+def best(outcomes: Sequence[Outcome], top: int, tell: Callable[[str], None] = lambda _: None) -> list[Found]:
     """The `top` incumbents that the seeds of all studies on a benchmark ended with, for each benchmark.
 
-    They stand in the order of the table's validation loss, mean over repeats. Raises HarnessError if a benchmark has no
-    architectures or is no longer the table that was searched.
+    They stand in the order of the table's validation loss, mean over repeats. `tell` is called with a sentence on each
+    benchmark that has no architectures. Raises HarnessError if none has, or one is no longer the table that was
+    searched.
     """
+    outcomes = _of_architectures(outcomes, tell)
     rows: dict[str, set[int]] = {}
     tables: dict[str, Table] = {}
     for outcome in outcomes:
         name = outcome.study.benchmark
         table = tables.setdefault(name, registry.benchmark(name))
-        if table.checksum != outcome.study.table:
+        if table.checksum_with(outcome.study.rules.numbers) != outcome.study.table:
             raise HarnessError(f"{name} is not the table that study {outcome.study.id} searched.", "run it again.")
-        Architecture.of(table, 0)
         last = outcome.trajectory.at(np.array([np.inf]))[:, 0]
         found = outcome.trajectory.row[last[last >= 0]]
         rows.setdefault(name, set()).update(found[found >= 0].tolist())
@@ -44,6 +45,21 @@ def best(outcomes: Sequence[Outcome], top: int) -> list[Found]:
     if not chosen:
         raise HarnessError("no seed of these studies has an incumbent.", "give them a larger --budget.")
     return list(chosen.items())
+
+
+def _of_architectures(outcomes: Sequence[Outcome], tell: Callable[[str], None]) -> list[Outcome]:
+    refused: dict[str, HarnessError] = {}
+    for name in dict.fromkeys(outcome.study.benchmark for outcome in outcomes):
+        try:
+            Architecture.of(registry.benchmark(name), 0)
+        except HarnessError as error:
+            refused[name] = error
+    found = [outcome for outcome in outcomes if outcome.study.benchmark not in refused]
+    if not found and refused:
+        raise next(iter(refused.values()))
+    for name, why in refused.items():
+        tell(f"note: {name} is left out: {why.message}")
+    return found
 
 
 def named(text: str) -> Found:

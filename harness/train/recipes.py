@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import tomllib
 import typing
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
+from harness import toml
 from harness.errors import HarnessError, unknown
 from harness.params import Declared, Param
 
@@ -110,14 +110,7 @@ def read(name: str) -> Recipe:
     path = Path(name) if name.endswith(".toml") else _SHIPPED / f"{name}.toml"
     if not name.endswith(".toml") and name not in names():
         raise unknown("recipe", name, names())
-    try:
-        return Recipe.from_mapping(tomllib.loads(path.read_text()), name)
-    except OSError as error:
-        raise HarnessError(
-            f"cannot read the recipe {path}: {error.strerror}.", f"or use {', '.join(names())}."
-        ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise HarnessError(f"{path} is not a TOML file: {error}.") from None
+    return Recipe.from_mapping(toml.read(path, f"or use {', '.join(names())}."), name)
 
 
 def chosen(name: str | None, space: str, images: str, epochs: int | None) -> Recipe:

@@ -1,32 +1,27 @@
-"""Trainings on disk: one Parquet file each, in the form of the result store; whole or absent.
+"""Trainings on disk: one Parquet file each.
 
 A row per epoch; what was trained and how is JSON in the footer, under the key `nas_harness_training`.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from harness.arrays import Floats
 from harness.errors import HarnessError
-from harness.files import whole
+from harness.fields import fit
 from harness.spaces.architecture import Architecture
+from harness.studies import records
+from harness.studies.records import Columns, Footer, Form, identity
 from harness.studies.store import TRAINED
 from harness.train.recipes import Recipe
-
-SCHEMA = 1
-_KEY = b"nas_harness_training"
 
 
 @dataclass(frozen=True)
@@ -48,7 +43,7 @@ class Job:
     @cached_property
     def id(self) -> str:
         """Twelve hexadecimal digits of the hash of the canonical JSON."""
-        return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()[:12]
+        return identity(self.to_json())
 
     def to_json(self) -> dict[str, Any]:
         plain = ("images", "checksum", "seed", "precision")
@@ -57,8 +52,8 @@ class Job:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Job:
-        recipe = {**data["recipe"], "seeds": tuple(data["recipe"]["seeds"])}
-        return cls(**{**data, "architecture": Architecture(**data["architecture"]), "recipe": Recipe(**recipe)})
+        found: Job = fit(data, cls, "the training")
+        return found
 
 
 @dataclass(frozen=True)
@@ -122,9 +117,54 @@ class Training:
     origin: Origin | None = None
 
 
+class _Footer(TypedDict):
+    job: dict[str, Any]
+    test: tuple[float | None, float | None]
+    diverged: bool
+    facts: dict[str, Any]
+    origin: Origin | None
+
+
+class TrainingForm(Form[Job, Training]):
+    """A row for each epoch."""
+
+    what = "a training"
+    marks = "job"
+    key = b"nas_harness_training"
+    again = "if it is damaged, move it away and train again."
+    makes = "`harness train` makes trainings; --out says where."
+    footer = _Footer
+    columns = pa.schema({"epoch": pa.int64(), **dict.fromkeys(Curve.COLUMNS, pa.float64())})
+
+    def name(self, job: Job) -> str:
+        return f"{job.architecture.space}.{job.images}.{job.seed}.{job.id}.parquet"
+
+    def pack(self, result: Training) -> tuple[str, Columns, Footer]:
+        curve = result.curve
+        footer = {
+            "job": result.job.to_json(),
+            "test": [_number(curve.test_loss), _number(curve.test_accuracy)],
+            "diverged": curve.diverged,
+            "facts": dict(result.facts),
+            "origin": asdict(result.origin) if result.origin else None,
+        }
+        columns = {name: getattr(curve, name) for name in Curve.COLUMNS}
+        return result.job.id, {"epoch": np.arange(1, len(curve.lr) + 1), **columns}, footer
+
+    def unpack(self, columns: Columns, footer: Footer) -> tuple[str, Training]:
+        job = Job.from_json(footer["job"])
+        loss, accuracy = (np.nan if x is None else x for x in footer["test"])
+        measured = {name: columns[name] for name in Curve.COLUMNS}
+        curve = Curve(**measured, test_loss=loss, test_accuracy=accuracy, diverged=footer["diverged"])
+        return job.id, Training(job, curve, footer["facts"], footer["origin"])
+
+
+FORM = TrainingForm()
+
+
 def path(folder: Path, job: Job) -> Path:
     """The file of a finished training."""
-    return folder / f"{job.architecture.space}.{job.images}.{job.seed}.{job.id}.parquet"
+    return folder / FORM.name(job)
 
 
 def checkpoint_path(folder: Path, job: Job) -> Path:
@@ -134,49 +174,12 @@ def checkpoint_path(folder: Path, job: Job) -> Path:
 
 def write(training: Training, target: Path) -> None:
     """Write `training` to `target`, whole or not at all. Raises HarnessError if that cannot be done."""
-    curve = training.curve
-    footer = {
-        "schema": SCHEMA,
-        "job": training.job.to_json(),
-        "id": training.job.id,
-        "test": [_number(curve.test_loss), _number(curve.test_accuracy)],
-        "diverged": curve.diverged,
-        "facts": dict(training.facts),
-        "origin": asdict(training.origin) if training.origin else None,
-    }
-    columns = {name: getattr(curve, name) for name in Curve.COLUMNS}
-    table = pa.table({"epoch": np.arange(1, len(curve.lr) + 1), **columns})
-    with whole(target) as temporary, temporary.open("wb") as file:
-        pq.write_table(table.replace_schema_metadata({_KEY: json.dumps(footer)}), file, compression="zstd")
-        file.flush()
-        os.fsync(file.fileno())
+    FORM.write(training, target)
 
 
 def read(source: Path) -> Training:
-    """The training stored at `source`. Raises HarnessError if it is none of this schema."""
-    try:
-        table = pq.read_table(source, partitioning=None)
-        footer = json.loads((table.schema.metadata or {})[_KEY])
-    except (pa.ArrowInvalid, OSError, ValueError) as error:
-        reason = str(error).splitlines()[0].rstrip(".")
-        raise HarnessError(
-            f"{source} is not a readable Parquet file: {reason}.", "remove it, and train again."
-        ) from None
-    except KeyError:
-        raise HarnessError(
-            f"{source} is not a training.", "`harness train` makes trainings; --out says where."
-        ) from None
-    if footer["schema"] != SCHEMA:
-        raise HarnessError(
-            f"{source} has a training of schema {footer['schema']}; this version reads schema {SCHEMA}.", "train again."
-        )
-    columns = {name: table.column(name).to_numpy() for name in Curve.COLUMNS}
-    loss, accuracy = (np.nan if x is None else x for x in footer["test"])
-    curve = Curve(**columns, test_loss=loss, test_accuracy=accuracy, diverged=footer["diverged"])
-    origin = footer["origin"]
-    if origin:
-        origin = Origin(**{**origin, **{name: tuple(origin[name]) for name in ("validation", "test")}})
-    return Training(Job.from_json(footer["job"]), curve, footer["facts"], origin)
+    """The training stored at `source`. Raises HarnessError if it is not what was written, or none."""
+    return FORM.read(source)
 
 
 def find(paths: Iterable[Path]) -> list[Path]:
@@ -185,30 +188,18 @@ def find(paths: Iterable[Path]) -> list[Path]:
     Raises HarnessError if there are none.
     """
     paths = list(paths)
-    for path in paths:
-        if not path.exists():
-            raise HarnessError(f"there is nothing at {path}.", "`harness train` makes trainings; --out says where.")
-    found = dict.fromkeys(file for path in paths for file in ([path] if path.is_file() else within(path)))
-    if not found:
-        raise HarnessError(
-            f"no finished training in {', '.join(map(str, paths))}.",
-            "make one: harness train results --top 5 --data digits",
-        )
-    return list(found)
+    none = HarnessError(
+        f"no finished training in {', '.join(map(str, paths))}.",
+        "make one: harness train results --top 5 --data digits",
+    )
+    inside = [file for path in paths for file in (within(path) if path.is_dir() else [path])]
+    return records.find(inside, (), none, FORM.makes)
 
 
 def within(folder: Path) -> list[Path]:
     """The trainings in `folder`, or in its subfolder TRAINED if it has one; broken files too, which `read` tells."""
     inside = folder / TRAINED if (folder / TRAINED).is_dir() else folder
-    return [file for file in sorted(inside.glob("*.parquet")) if _may_be_one(file)]
-
-
-def _may_be_one(file: Path) -> bool:
-    """Whether a file is a training, or broken, which `read` then says."""
-    try:
-        return _KEY in (pq.read_schema(file).metadata or {})
-    except (pa.ArrowInvalid, OSError):
-        return True
+    return [file for file in sorted(inside.glob("*.parquet")) if FORM.is_one(file)]
 
 
 def _number(value: float) -> float | None:

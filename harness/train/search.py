@@ -6,8 +6,6 @@ go on from their checkpoints; the best are trained to the recipe's end.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -25,6 +23,7 @@ from harness.rng import Streams
 from harness.space import SearchSpace
 from harness.spaces import published
 from harness.spaces.architecture import Architecture
+from harness.studies.records import identity
 from harness.studies.study import source_of
 from harness.train.images import ImageSet
 from harness.train.recipes import Recipe
@@ -110,7 +109,7 @@ class Search:
     @cached_property
     def id(self) -> str:
         """Twelve hexadecimal digits of the hash of the canonical JSON."""
-        return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()[:12]
+        return identity(self.to_json())
 
     def to_json(self) -> dict[str, Any]:
         own = {field.name: getattr(self, field.name) for field in fields(self)}

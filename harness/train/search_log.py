@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypedDict
 
 import pyarrow as pa
 
-from harness.studies.store import SCHEMA, SEARCHES, read_table, write_table
+from harness.studies.records import Columns, Footer, Form, identity
+from harness.studies.store import SEARCHES
 from harness.train.search import Search
 
 
@@ -31,22 +32,64 @@ class Event(NamedTuple):
     cost: float = 0.0
 
 
+class _Footer(TypedDict):
+    search: dict[str, Any]
+
+
+class Log(NamedTuple):
+    """The events of a search, which is what its `to_json` says."""
+
+    search: dict[str, Any]
+    events: Sequence[Event]
+
+
+class LogForm(Form[Search, Log]):
+    """A row for each event."""
+
+    what = "the log of a search"
+    marks = "search"
+    again = "if it is damaged, move it away; the search begins anew, its trainings are kept."
+    makes = "`harness search` writes logs."
+    footer = _Footer
+    columns = pa.schema(
+        {
+            "kind": pa.string(),
+            "worker": pa.int64(),
+            "codes": pa.list_(pa.int64()),
+            "epochs": pa.int64(),
+            "text": pa.string(),
+            "time": pa.float64(),
+            "loss": pa.float64(),
+            "cost": pa.float64(),
+        }
+    )
+
+    def name(self, job: Search) -> str:
+        return f"{job.space.replace('/', '-')}.{job.images}.{job.algorithm}.{job.id}.parquet"
+
+    def pack(self, result: Log) -> tuple[str, Columns, Footer]:
+        columns = {name: [getattr(event, name) for event in result.events] for name in Event._fields}
+        return identity(result.search), columns, {"search": result.search}
+
+    def unpack(self, columns: Columns, footer: Footer) -> tuple[str, Log]:
+        rows = zip(*(columns[name].tolist() for name in Event._fields), strict=True)
+        events = [Event(*row)._replace(codes=tuple(map(int, row[2]))) for row in rows]
+        return identity(footer["search"]), Log(footer["search"], events)
+
+
+FORM = LogForm()
+
+
 def path(folder: Path, search: Search) -> Path:
     """The log of a search in a folder of results."""
-    space = search.space.replace("/", "-")
-    return folder / SEARCHES / f"{space}.{search.images}.{search.algorithm}.{search.id}.parquet"
+    return folder / SEARCHES / FORM.name(search)
 
 
 def read(source: Path) -> list[Event]:
     """The events in a log, none where there is no file. Raises HarnessError if it cannot be read."""
-    if not source.exists():
-        return []
-    table, _ = read_table(source)
-    return [Event(**{**row, "codes": tuple(row["codes"])}) for row in table.to_pylist()]
+    return [*FORM.read(source).events] if source.exists() else []
 
 
 def write(target: Path, search: Search, events: Sequence[Event]) -> None:
     """Write the log, whole or not at all. Raises HarnessError if that cannot be done."""
-    columns = {name: [getattr(event, name) for event in events] for name in Event._fields}
-    table = pa.table({**columns, "codes": pa.array(columns["codes"], pa.list_(pa.int64()))})
-    write_table(table, {"schema": SCHEMA, "search": search.to_json(), "id": search.id}, target)
+    FORM.write(Log(search.to_json(), events), target)

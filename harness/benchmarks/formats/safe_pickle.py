@@ -5,6 +5,11 @@ numbers and strings; it imports nothing, and the only names a pickle may refer t
 `_ALLOWED`, each mapped to a function of this module. Anything else is refused by name. Network
 weights (torch tensors) are skipped: they become `None` without being decoded.
 
+What it builds is a tree that is not much larger than its file: keys are strings, numbers, bytes or
+flat tuples of them, nothing contains itself, and a container that is referred to again counts with
+all that is in it. So neither hashing nor walking what was read takes longer than reading it, within
+a constant, and a hostile file can neither hang nor crash the interpreter.
+
 It is written in Python rather than as a subclass of `pickle.Unpickler` for two reasons: a
 finished dictionary can be handed over and emptied while the rest is still unread, so a pickle
 of 5 GB needs little memory; and a hostile pickle cannot make it allocate what it does not hold.
@@ -12,7 +17,7 @@ of 5 GB needs little memory; and a hostile pickle cannot make it allocate what i
 
 import re
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import numpy as np
@@ -22,6 +27,9 @@ from harness.benchmarks.formats.content import FormatError, Progress
 __all__ = ["load"]
 
 Buffer = Any  # bytes or mmap: indexable, sliceable, accepted by `re` and `struct`
+
+
+_KEYS: Final = frozenset({str, int, float, bool, bytes, type(None)})
 
 
 class _RefusedError(Exception):
@@ -59,6 +67,35 @@ class _Array(list[Any]):
         self[:] = [flat.reshape(shape, order="F" if fortran else "C")]
 
 
+def _check_keys(keys: Iterable[Any]) -> None:
+    """Refuse keys whose hash would need more than a look at a string or a number."""
+    keys = list(keys)
+    if {*map(type, keys)} <= _KEYS:
+        return
+    for key in keys:
+        if type(key) not in _KEYS and not (type(key) is tuple and {*map(type, key)} <= _KEYS):
+            raise _RefusedError(f"a key that is a {type(key).__name__}, neither plain nor a flat tuple")
+
+
+def _members(kind: Callable[[Iterable[Any]], Any]) -> Callable[..., Any]:
+    """What makes a set of `kind` of the elements of a list or a tuple."""
+
+    def make(members: Any = ()) -> Any:
+        if type(members) not in (list, tuple):
+            raise _RefusedError(f"a set of a {type(members).__name__}")
+        _check_keys(members)
+        return kind(members)
+
+    return make
+
+
+def _dict(pairs: Any = ()) -> dict[Any, Any]:
+    if type(pairs) not in (list, tuple) or not all(type(p) in (list, tuple) and len(p) == 2 for p in pairs):
+        raise _RefusedError("a dictionary that is not made of pairs")
+    _check_keys(key for key, _ in pairs)
+    return dict(pairs)
+
+
 def _scalar(dtype: _Dtype, raw: bytes) -> Any:
     (value,) = np.frombuffer(raw, dtype.dtype)
     return value.item()
@@ -82,11 +119,11 @@ def _numpy(module: str) -> dict[tuple[str, str], Callable[..., Any]]:
 
 
 _ALLOWED: Final[dict[tuple[str, str], Callable[..., Any]]] = {
-    ("collections", "OrderedDict"): dict,
-    ("__builtin__", "set"): set,
-    ("builtins", "set"): set,
-    ("__builtin__", "frozenset"): frozenset,
-    ("builtins", "frozenset"): frozenset,
+    ("collections", "OrderedDict"): _dict,
+    ("__builtin__", "set"): _members(set),
+    ("builtins", "set"): _members(set),
+    ("__builtin__", "frozenset"): _members(frozenset),
+    ("builtins", "frozenset"): _members(frozenset),
     ("_codecs", "encode"): _encode,
     ("numpy", "dtype"): _Dtype,
     ("numpy", "ndarray"): _skip,
@@ -104,6 +141,9 @@ _GONE: Final = object()
 _LONGEST_INTERNED: Final = 64
 _SMALL_CONTAINER: Final = 8
 _CONTAINERS: Final = frozenset({dict, list})
+_HOLDERS: Final = frozenset({dict, list, tuple, set, frozenset})
+_MOST_REPEATED: Final = 1 << 24
+_DEEPEST: Final = 100
 
 _float = struct.Struct(">d").unpack_from
 _uint32 = struct.Struct("<I").unpack_from
@@ -170,6 +210,8 @@ class _Machine:
         self.memo: list[Any] = []
         self.recent: list[int] = []
         self.strings: dict[bytes, str] = {}
+        self.repeated: dict[int, tuple[Any, int, int]] = {}
+        self.parts = 0
 
     def run(self) -> Any:
         """Follow the instructions up to STOP; the frequent ones are spelled out here."""
@@ -202,12 +244,17 @@ class _Machine:
                 self.marks.append(len(stack))
                 self.curve()
             elif op == 0x2E:  # STOP
-                (value,) = stack
-                return value
+                return self.stop()
             elif op in _INSTRUCTIONS:
                 _INSTRUCTIONS[op](self)
             else:
                 raise _RefusedError(f"the pickle instruction 0x{op:02x}")
+
+    def stop(self) -> Any:
+        (value,) = self.stack
+        if type(value) in _HOLDERS:
+            self.extent(value)
+        return value
 
     def curve(self) -> None:
         """Take a run of (key, float) pairs, as in a learning curve, at once.
@@ -296,7 +343,42 @@ class _Machine:
         value = self.memo[index]
         if value is _GONE:
             raise _RefusedError("a part that was let go")
+        if type(value) in _HOLDERS:
+            self.repeat(value)
         self.stack.append(value)
+
+    def repeat(self, value: Any) -> None:
+        """Take in that a container is referred to again: from now on it stays as it is."""
+        known = self.repeated.get(id(value))
+        if known is None:
+            known = self.repeated[id(value)] = (value, *self.extent(value))
+        self.parts += known[1]
+        if self.parts > _MOST_REPEATED:
+            raise _RefusedError(f"more than {_MOST_REPEATED:,} parts by repeating a few")
+
+    def extent(self, value: Any) -> tuple[int, int]:
+        """The number of members below a container, those that are repeated counted each time, and its depth."""
+        size = depth = deepest = 0
+        level = [value]
+        while level:
+            depth += 1
+            below: list[Any] = []
+            for holder in level:
+                known = self.repeated.get(id(holder))
+                size += known[1] if known else 1 + len(holder)
+                deepest = max(deepest, depth + (known[2] if known else 0))
+                if not known:
+                    members = holder.values() if type(holder) is dict else holder
+                    below += [member for member in members if type(member) in _HOLDERS]
+            if deepest > _DEEPEST:
+                raise _RefusedError(f"containers in containers, more than {_DEEPEST} deep")
+            level = below
+        return size, deepest
+
+    def changed(self, target: Any) -> None:
+        """Refuse to fill what was referred to in the meantime, so that nothing contains itself."""
+        if id(target) in self.repeated:
+            raise _RefusedError("a container that may contain itself")
 
     def to_mark(self) -> list[Any]:
         """What was pushed since the last mark."""
@@ -311,6 +393,8 @@ class _Machine:
         target = self.stack[-1]
         if type(target) is not dict:
             raise _RefusedError(f"setting items of a {type(target).__name__}")
+        self.changed(target)
+        _check_keys(items[::2])
         target.update(zip(items[::2], items[1::2], strict=True))
         if self.on_dict and self.on_dict(target):
             self.let_go()
@@ -321,14 +405,18 @@ class _Machine:
             if kept is not _GONE and len(kept) > _SMALL_CONTAINER:
                 self.memo[index] = _GONE
         self.recent.clear()
+        self.repeated.clear()
+        self.parts = 0
         if self.progress:
             self.progress(self.position, len(self.buffer))
 
     def extend(self, items: list[Any]) -> None:
         target = self.stack[-1]
+        self.changed(target)
         if type(target) is list:
             target.extend(items)
         elif type(target) is set:
+            _check_keys(items)
             target.update(items)
         else:
             raise _RefusedError(f"appending to a {type(target).__name__}")
@@ -396,7 +484,7 @@ def _instructions() -> dict[int, Callable[[_Machine], Any]]:
         0x65: lambda m: m.extend(m.to_mark()),  # APPENDS
         0x61: lambda m: m.extend([m.stack.pop()]),  # APPEND
         0x90: lambda m: m.extend(m.to_mark()),  # ADDITEMS
-        0x91: push(lambda m: frozenset(m.to_mark())),  # FROZENSET
+        0x91: push(lambda m: _members(frozenset)(m.to_mark())),  # FROZENSET
         0x74: push(lambda m: tuple(m.to_mark())),  # TUPLE
         0x85: lambda m: m.wrap(1),  # TUPLE1
         0x86: lambda m: m.wrap(2),  # TUPLE2

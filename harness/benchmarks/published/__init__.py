@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,11 @@ def columns(file: str, names: Sequence[str]) -> dict[str, Floats]:
     """The columns `names` of `<file>.parquet`, Float[N] each."""
     table = pq.read_table(Path(__file__).parent / f"{file}.parquet", columns=[*names])
     return {name: table.column(name).to_numpy().astype(np.float64) for name in names}
+
+
+def column(file: str, name: str) -> Callable[[], Floats]:
+    """Reads one column when it is asked for."""
+    return lambda: columns(file, [name])[name]
 
 
 def names(file: str) -> list[str]:

@@ -1,0 +1,94 @@
+"""NSGA-II (Deb, Pratap, Agarwal and Meyarivan, "A fast and elitist multiobjective genetic algorithm: NSGA-II", IEEE
+Transactions on Evolutionary Computation 6, 2002), on integer codes.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import numpy as np
+
+from harness import HarnessError, Ints, Jobs, Param, Problem, Results, Streams
+from harness.pareto import crowding, ranks
+
+
+class NSGA2:
+    """NSGA-II: tournaments by front, then by crowding, uniform crossover, mutation of each parameter; the best stay.
+
+    A generation ends when as many children have been told as there are parents; of both the best fronts survive, and of
+    the last of them the least crowded. Until the first generation is told, configurations are drawn uniformly. With
+    several workers children are made of the parents of their time. All evaluations are at the largest fidelity.
+    """
+
+    several = True
+
+    def __init__(
+        self,
+        problem: Problem,
+        streams: Streams,
+        *,
+        population: Annotated[int, Param("parents, and children of a generation", low=2)] = 50,
+        crossover: Annotated[float, Param("chance that a child has two parents", 0, 1)] = 0.9,
+        mutation: Annotated[float, Param("changed parameters of a child on average", low=0)] = 1.0,
+    ) -> None:
+        if not problem.objectives:
+            raise HarnessError("nsga2 searches for several objectives.", "name them: --objectives error,latency.raspi4")
+        self.problem = problem
+        self.initial = streams.child("initial")
+        self.evolution = streams.child("evolution")
+        self.size, self.crossover = population, crossover
+        self.rate = min(1.0, mutation / problem.space.dimensions)
+        shape = (len(problem.seeds), 2 * population)
+        self.codes = np.zeros((*shape, problem.space.dimensions), dtype=np.int64)
+        self.points = np.full((*shape, len(problem.objectives)), np.inf)
+        self.rank = np.zeros((len(problem.seeds), population), dtype=np.int64)
+        self.crowding = np.zeros((len(problem.seeds), population))
+        self.told = np.zeros(len(problem.seeds), dtype=np.int64)
+
+    def ask(self, seeds: Ints, worker: Ints) -> Jobs:
+        space = self.problem.space
+        codes = np.empty((len(seeds), space.dimensions), dtype=np.int64)
+        first = self.told[seeds] < self.size
+        codes[first] = space.sample(self.initial.uniform(space.dimensions, seeds[first]))
+        if not first.all():
+            codes[~first] = self.children(seeds[~first])
+        return Jobs(codes, self.problem.full)
+
+    def children(self, seeds: Ints) -> Ints:
+        """One child for each seed, Int[n, d]."""
+        d, n = self.problem.space.dimensions, np.arange(len(seeds))
+        draws = self.evolution.uniform(5 + 3 * d, seeds)
+        rivals = (draws[:, :4] * self.size).astype(np.int64)
+        rank, crowding = (values[seeds[:, None], rivals] for values in (self.rank, self.crowding))
+        parents = []
+        for a, b in ((0, 1), (2, 3)):
+            second = (rank[:, b] < rank[:, a]) | ((rank[:, b] == rank[:, a]) & (crowding[:, b] > crowding[:, a]))
+            parents.append(self.codes[seeds, rivals[n, np.where(second, b, a)]])
+        mixed, changed, value = np.split(draws[:, 5:], 3, axis=1)
+        other = (mixed < 0.5) & (draws[:, 4, None] < self.crossover)
+        codes = np.where(other, parents[1], parents[0])
+        sizes = self.problem.space.sizes
+        step = 1 + (value * (sizes - 1)).astype(np.int64)
+        return np.where((changed < self.rate) & (sizes > 1), (codes + step) % sizes, codes)
+
+    def tell(self, results: Results) -> None:
+        assert results.objectives is not None
+        seeds, told = results.seeds, self.told[results.seeds]
+        place = np.where(told < self.size, told, self.size + told % self.size)
+        self.codes[seeds, place] = results.codes
+        self.points[seeds, place] = results.objectives
+        self.told[seeds] += 1
+        complete = seeds[(told + 1) % self.size == 0]
+        if complete.size:
+            self.survive(complete)
+
+    def survive(self, seeds: Ints) -> None:
+        """Keep the best half of parents and children of these seeds."""
+        rank = ranks(self.points[seeds])
+        distance = crowding(self.points[seeds], rank)
+        best = np.lexsort((-distance, rank), axis=1)[:, : self.size]
+        at = seeds[:, None]
+        self.codes[at, np.arange(self.size)] = self.codes[at, best]
+        self.points[at, np.arange(self.size)] = self.points[at, best]
+        self.rank[seeds] = np.take_along_axis(rank, best, axis=1)
+        self.crowding[seeds] = np.take_along_axis(distance, best, axis=1)

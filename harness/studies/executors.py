@@ -1,0 +1,241 @@
+"""Where shards are computed: in this process, or in several of this machine."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pickle
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import connection, resource_tracker
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+from harness.errors import HarnessError
+
+T = TypeVar("T")
+Heard = Callable[[float], None]
+Call = Callable[[Any, range, Heard], T]
+"""What is made of a job and a shard of its seeds; the last argument is told the done share of them, in [0, 1]."""
+
+_SECONDS_BETWEEN_SHARES = 0.1
+
+
+class Task(NamedTuple):
+    """A shard of a job."""
+
+    job: Any
+    shard: range
+
+    @property
+    def key(self) -> str:
+        return f"{self.job.id}-{self.shard.start}-{self.shard.stop}"
+
+    def __str__(self) -> str:
+        return f"seeds {self.shard.start} to {self.shard.stop - 1} of {self.job.label} on {self.job.benchmark}"
+
+
+@dataclass(frozen=True)
+class Failed:
+    """In place of the result of a task: what was raised, and its traceback, which does not travel with it."""
+
+    error: Exception
+    trace: str = ""
+
+    def __getstate__(self) -> dict[str, object]:
+        try:
+            pickle.loads(pickle.dumps(self.error))
+        except Exception:
+            return {"error": RuntimeError(f"{type(self.error).__name__}: {self.error}"), "trace": self.trace}
+        return vars(self)
+
+    def raised(self) -> Exception:
+        """The error as it was raised, in whatever process."""
+        if self.error.__traceback__ is None and self.trace:
+            self.error.__cause__ = _InAWorker(f"\n{self.trace}")
+        return self.error
+
+
+class _InAWorker(Exception):  # noqa: N818
+    """Stands for the traceback of another process."""
+
+
+class Executor(Protocol):
+    """Computes `call` of every task; tasks are taken as there is room for them, and results come as they are made.
+
+    `heard` is told a task and its done share. A task whose worker is lost twice has failed.
+    """
+
+    local: bool
+    """Whether what a worker writes to a folder is there for the caller."""
+
+    def map(
+        self, call: Call[T], tasks: Iterable[Task], heard: Callable[[Task, float], None]
+    ) -> Iterator[tuple[Task, T | Failed]]: ...
+
+
+class Here:
+    """This process."""
+
+    local = True
+
+    def map(
+        self, call: Call[T], tasks: Iterable[Task], heard: Callable[[Task, float], None]
+    ) -> Iterator[tuple[Task, T | Failed]]:
+        for task in tasks:
+            yield task, call(task.job, task.shard, partial(heard, task))
+
+
+class Processes:
+    """At most `count` processes of this machine; `tell` hears of one that was lost, and is replaced by a new one."""
+
+    local = True
+
+    def __init__(self, count: int, tell: Callable[[str], None]) -> None:
+        self.count, self.tell = count, tell
+
+    def map(
+        self, call: Call[T], tasks: Iterable[Task], heard: Callable[[Task, float], None]
+    ) -> Iterator[tuple[Task, T | Failed]]:
+        left, again = iter(tasks), list[Task]()
+        lost = set[str]()
+        idle: list[_Worker] = []
+        busy: dict[Connection, tuple[_Worker, Task]] = {}
+        try:
+            while True:
+                while len(busy) < self.count and (task := again.pop() if again else next(left, None)) is not None:
+                    worker = idle.pop() if idle else _Worker(call)
+                    worker.take(task)
+                    busy[worker.pipe] = worker, task
+                if not busy:
+                    return
+                for pipe in connection.wait(list(busy)):
+                    assert isinstance(pipe, Connection)
+                    worker, task = busy[pipe]
+                    try:
+                        said = pipe.recv()
+                    except (EOFError, ConnectionResetError):
+                        del busy[pipe]
+                        reason = worker.end()
+                        if task.key in lost:
+                            yield task, _given_up(task, reason)
+                        else:
+                            lost.add(task.key)
+                            again.append(task)
+                            self.tell(f"note: the process that ran {task} {reason}; they are run once more.")
+                        continue
+                    if isinstance(said, float):
+                        heard(task, said)
+                        continue
+                    del busy[pipe]
+                    idle.append(worker)
+                    yield task, said.value
+        finally:
+            for worker in [*idle, *(worker for worker, _ in busy.values())]:
+                worker.stop()
+
+
+def local(processes: int, tell: Callable[[str], None]) -> Executor:
+    """This process for one, else as many others."""
+    return Here() if processes == 1 else Processes(processes, tell)
+
+
+def _given_up(task: Task, reason: str) -> Failed:
+    return Failed(
+        HarnessError(
+            f"{task} could not be run: twice the process {reason}.",
+            "if memory ran out, use fewer --processes; the same command goes on from what is stored.",
+        )
+    )
+
+
+@dataclass(frozen=True)
+class _Done:
+    value: Any
+
+
+class _Worker:
+    """A process that computes one task after another. Ctrl-C does not reach it: it inherits that SIGINT is blocked."""
+
+    def __init__(self, call: Call[Any]) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.pipe, theirs = context.Pipe()
+        self.process: BaseProcess = context.Process(target=_serve, args=(theirs, call))
+        resource_tracker.ensure_running()
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        try:
+            with _no_main():
+                self.process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        theirs.close()
+
+    def take(self, task: Task) -> None:
+        with suppress(BrokenPipeError):  # it died meanwhile, which reading from the pipe tells
+            self.pipe.send(task)
+
+    def end(self) -> str:
+        """What became of a process that has closed its pipe."""
+        self.pipe.close()
+        self.process.join()
+        code = self.process.exitcode or 0
+        if code == -signal.SIGKILL:
+            return "was killed, likely as memory ran out"
+        return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.join()
+        self.pipe.close()
+
+
+@contextmanager
+def _no_main() -> Iterator[None]:
+    """Processes started meanwhile do not run the user's script again, of which they are sent what they need."""
+    main = vars(sys.modules["__main__"])
+    hidden = {name: main.pop(name) for name in ("__file__",) if name in main}
+    hidden["__spec__"], main["__spec__"] = main.get("__spec__"), None
+    try:
+        yield
+    finally:
+        main.update(hidden)
+
+
+def _serve(pipe: Connection, call: Call[Any]) -> None:
+    threading.Thread(target=leave_with_parent, daemon=True).start()
+    with suppress(EOFError, BrokenPipeError):
+        while True:
+            task = pipe.recv()
+            try:
+                done = _Done(call(task.job, task.shard, _Throttled(pipe)))
+            except Exception as error:
+                done = _Done(Failed(error, traceback.format_exc()))
+            pipe.send(done)
+
+
+class _Throttled:
+    """Sends shares, but not more often than anybody looks."""
+
+    def __init__(self, pipe: Connection) -> None:
+        self.pipe, self.next = pipe, 0.0
+
+    def __call__(self, share: float) -> None:
+        if (now := time.monotonic()) >= self.next:
+            self.next = now + _SECONDS_BETWEEN_SHARES
+            self.pipe.send(float(share))
+
+
+def leave_with_parent() -> None:
+    """Wait for the process that started this one to end, then end this one."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    connection.wait([parent.sentinel])
+    os._exit(1)

@@ -1,0 +1,375 @@
+"""What every stored thing has in common: its identity, its file, and the store that holds it.
+
+A record is a Parquet file with a JSON footer, whole or absent. The footer has the digest of all columns and of itself,
+which is verified on read as are the checksums of the pages; files of earlier versions have none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from pathlib import Path
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from harness.arrays import Ints
+from harness.errors import HarnessError
+from harness.fields import fit
+from harness.files import FULL, locked, reading, sweep, whole
+
+UNFINISHED = ".unfinished"
+_DIGEST = "digest"
+_CONTROL = re.compile(rb"(?<!\\)(?:\\\\)*\\(?:[bfr]|u00[01][0-9a-f]|u007f|u009b)|[\x00-\x1f]")
+"""A control character in canonical JSON, other than the end of a line and a tab."""
+
+Columns = Mapping[str, Any]
+"""One array of each column, or what pyarrow makes one of."""
+
+Footer = dict[str, Any]
+
+
+class Job(Protocol):
+    """What is asked for: a study of an algorithm or of a predictor, seed by seed."""
+
+    @property
+    def benchmark(self) -> str: ...
+    @property
+    def label(self) -> str: ...
+    @property
+    def id(self) -> str:
+        """Twelve hexadecimal digits by which all that is stored of it is named."""
+
+    @property
+    def seeds(self) -> Ints: ...
+    @property
+    def shards(self) -> list[range]:
+        """The seeds in the portions that are computed and stored together."""
+
+
+R = TypeVar("R")
+J = TypeVar("J", bound=Job)
+K_contra = TypeVar("K_contra", contravariant=True)
+Asked_contra = TypeVar("Asked_contra", bound=Job, contravariant=True)
+
+
+def identity(data: Mapping[str, Any]) -> str:
+    """Twelve hexadecimal digits of the hash of the canonical JSON."""
+    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:12]
+
+
+class Form(ABC, Generic[K_contra, R]):
+    """The files of one kind: their columns, what their footers hold, and the results that they stand for."""
+
+    what: ClassVar[str]
+    """`a study of an algorithm`"""
+    marks: ClassVar[str]
+    """The field of the footer that only files of this kind have."""
+    columns: ClassVar[pa.Schema]
+    footer: ClassVar[type]
+    """A TypedDict of the fields of the footer, but for `schema`, `id` and the digest."""
+    again: ClassVar[str]
+    """What to do about a file that is broken."""
+    makes: ClassVar[str] = "name the folder or files of --out."
+    """What to do about a file that is something else."""
+    key: ClassVar[bytes] = b"nas_harness"
+    schema: ClassVar[int] = 1
+
+    @abstractmethod
+    def name(self, job: K_contra) -> str:
+        """The file name of a job's result."""
+
+    @abstractmethod
+    def pack(self, result: R) -> tuple[str, Columns, Footer]:
+        """The id, columns and footer of a result."""
+
+    @abstractmethod
+    def unpack(self, columns: Columns, footer: Footer) -> tuple[str, R]:
+        """The inverse of `pack`, whose columns and fields are of the declared types."""
+
+    def write(self, result: R, path: Path) -> None:
+        """Write a result, whole or not at all. Raises HarnessError if that cannot be done."""
+        id_, columns, footer = self.pack(result)
+        table = pa.table({name: pa.array(columns[name], self.columns.field(name).type) for name in self.columns.names})
+        said = {"schema": self.schema, "id": id_, **footer}
+        said[_DIGEST] = _digest(table, said)
+        table = table.replace_schema_metadata({self.key: json.dumps(said)})
+        with whole(path, refuse=_refusal) as temporary, temporary.open("wb") as file:
+            pq.write_table(table, file, compression="zstd", write_page_checksum=True)
+
+    def read(self, path: Path) -> R:
+        """The result at `path`.
+
+        Raises HarnessError if it is of another kind, of a later version, or not what was written.
+        """
+        with reading(path, self.what, self.again):
+            with pq.ParquetFile(path, page_checksum_verification=True) as file:
+                footer = self._said(path, file.schema_arrow.metadata or {})
+                table = file.read()
+            self._check(table, path)
+            id_, schema, digest = footer.pop("id", None), footer.pop("schema"), footer.pop(_DIGEST, None)
+            if digest is not None and digest != _digest(table, {"schema": schema, "id": id_, **footer}):
+                raise HarnessError(
+                    f"{path} does not hold the numbers that were written: its digest differs.", self.again
+                )
+            columns = {name: _array(table.column(name)) for name in table.column_names}
+            said = fit(footer, self.footer, f"the footer of {path}", self.again)
+            try:
+                found, result = self.unpack(columns, said)
+            except HarnessError as error:
+                raise HarnessError(f"{path} holds what there cannot be: {error.message}", self.again) from None
+            if found != id_:
+                raise HarnessError(f"{path} calls itself {id_}, but holds {found}.", self.again)
+        return result
+
+    def protected(self, path: Path) -> bool:
+        """Whether the file at `path`, which `read` takes, has a digest; those of earlier versions have none."""
+        return _DIGEST in json.loads(pq.read_schema(path).metadata[self.key])
+
+    def is_one(self, path: Path) -> bool:
+        """Whether a file is of this kind, or broken, which `read` then says."""
+        try:
+            metadata = pq.read_schema(path).metadata or {}
+            return self.marks in json.loads(metadata.get(self.key, b"{}"))
+        except Exception:
+            return True
+
+    def _said(self, path: Path, metadata: Mapping[bytes, bytes]) -> Footer:
+        """The footer. Raises HarnessError if it is not of this kind and version."""
+        if self.key not in metadata:
+            raise HarnessError(f"{path} is not {self.what}: it has no footer of this harness.", self.makes)
+        if _CONTROL.search(metadata[self.key]):
+            raise HarnessError(f"the footer of {path} has control characters in a name or text.", self.again)
+        said = json.loads(metadata[self.key])
+        if not isinstance(said, dict) or self.marks not in said:
+            raise HarnessError(f"{path} is not {self.what}, but something else of this harness.", self.makes)
+        if said.get("schema") != self.schema:
+            raise HarnessError(
+                f"{path} has results of schema {said.get('schema')}; this version reads schema {self.schema}.",
+                "use the version of nas-harness that wrote it, or make it again.",
+            )
+        return said
+
+    def _check(self, table: pa.Table, path: Path) -> None:
+        for field in self.columns:
+            if field.name not in table.column_names:
+                raise HarnessError(f"{path} has no column '{field.name}', which is {field.type}.", self.again)
+            column = table.column(field.name)
+            if column.type != field.type:
+                raise HarnessError(
+                    f"the column '{field.name}' of {path} is {column.type}, expected {field.type}.", self.again
+                )
+            if column.null_count:
+                raise HarnessError(f"the column '{field.name}' of {path} lacks {column.null_count} values.", self.again)
+        if more := [name for name in table.column_names if name not in self.columns.names]:
+            raise HarnessError(
+                f"{path} has a column '{more[0]}' that this version does not know.",
+                "use the version of nas-harness that wrote it.",
+            )
+
+
+class Sharded(Form[J, R]):
+    """The files of results that are computed and stored in shards of their seeds."""
+
+    @abstractmethod
+    def job(self, result: R) -> J: ...
+
+    @abstractmethod
+    def seeds(self, result: R) -> Ints: ...
+
+    @abstractmethod
+    def join(self, job: J, parts: Sequence[R]) -> R:
+        """The result of a job out of those of its shards, in their order."""
+
+    def shard(self, result: R) -> range:
+        seeds = self.seeds(result)
+        return range(int(seeds[0]), int(seeds[-1]) + 1)
+
+
+class Store(Protocol[Asked_contra, R]):
+    """Where results are kept: whole ones of jobs, and of shards of those that are not finished."""
+
+    def complete(self, job: Asked_contra) -> bool: ...
+
+    def missing(self, job: Asked_contra) -> list[range]:
+        """The shards of a job that are not stored yet, or cannot be read."""
+
+    def add(self, result: R) -> None:
+        """Keep the result of one shard."""
+
+    def finish(self, job: Asked_contra) -> None:
+        """Join the shards of a job, which are all there."""
+
+    def get(self, job: Asked_contra) -> R:
+        """The result of a job that is complete."""
+
+    def held(self, job: Asked_contra) -> AbstractContextManager[bool]:
+        """The lock of a job, if nobody else has it."""
+
+    @property
+    def reached(self) -> bool:
+        """Whether other processes of this machine can `add` to a copy of it."""
+
+
+class Folder(Generic[J, R]):
+    """A folder with one file for each result. Files are never changed once they are there."""
+
+    reached = True
+
+    def __init__(self, form: Sharded[J, R], folder: Path) -> None:
+        """Sweep what killed processes left. Raises HarnessError if `folder` cannot be made or written."""
+        self.form, self.folder = form, folder
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except FileExistsError:
+            raise HarnessError(f"{folder} is a file, not a folder for results.", "choose another --out.") from None
+        except OSError as error:
+            raise _refusal(folder / "-", error) from None
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise HarnessError(f"the folder {folder} is not writable.", "choose another --out.")
+        self._sweep()
+
+    def path(self, job: J) -> Path:
+        return self.folder / self.form.name(job)
+
+    def complete(self, job: J) -> bool:
+        return self.path(job).exists()
+
+    def missing(self, job: J) -> list[range]:
+        return [shard for shard in job.shards if not self._whole(self._shard(job, shard))]
+
+    def add(self, result: R) -> None:
+        self.form.write(result, self._shard(self.form.job(result), self.form.shard(result)))
+
+    def finish(self, job: J) -> None:
+        """Join the shards of a job into its file, unless another process has, and remove them."""
+        if not self.complete(job):
+            parts = [self.form.read(self._shard(job, shard)) for shard in job.shards]
+            self.form.write(self.form.join(job, parts), self.path(job))
+        shutil.rmtree(self._unfinished(job.id), ignore_errors=True)
+        with suppress(OSError):
+            self._unfinished(job.id).parent.rmdir()
+
+    def get(self, job: J) -> R:
+        return self.form.read(self.path(job))
+
+    @contextmanager
+    def held(self, job: J) -> Iterator[bool]:
+        with locked(self._lock(job.id), wait=False) as mine:
+            yield mine
+        with suppress(OSError):
+            (self.folder / UNFINISHED).rmdir()
+
+    def _unfinished(self, id_: str) -> Path:
+        return self.folder / UNFINISHED / id_
+
+    def _lock(self, id_: str) -> Path:
+        return self.folder / UNFINISHED / f"{id_}.lock"
+
+    def _shard(self, job: J, seeds: range) -> Path:
+        return self._unfinished(job.id) / f"{seeds.start}-{seeds.stop}.parquet"
+
+    def _whole(self, shard: Path) -> bool:
+        if not shard.exists():
+            return False
+        try:
+            self.form.read(shard)
+        except HarnessError:
+            return False
+        return True
+
+    def _sweep(self) -> None:
+        """Remove temporary files, and shards of jobs that were finished, unless another process is at it."""
+        sweep(self.folder)
+        for left in (self.folder / UNFINISHED).glob("*/"):
+            sweep(left)
+            if next(self.folder.glob(f"*.{left.name}.parquet"), None) is not None:
+                with locked(self._lock(left.name), wait=False) as mine:
+                    if mine:
+                        shutil.rmtree(left, ignore_errors=True)
+        with suppress(OSError):
+            (self.folder / UNFINISHED).rmdir()
+
+
+class Memory(Generic[J, R]):
+    """Results that live as long as this object."""
+
+    reached = False
+
+    def __init__(self, form: Sharded[J, R]) -> None:
+        self.form = form
+        self.results: dict[str, R] = {}
+        self._parts: dict[str, dict[range, R]] = {}
+
+    def complete(self, job: J) -> bool:
+        return job.id in self.results
+
+    def missing(self, job: J) -> list[range]:
+        return [shard for shard in job.shards if shard not in self._parts.get(job.id, {})]
+
+    def add(self, result: R) -> None:
+        self._parts.setdefault(self.form.job(result).id, {})[self.form.shard(result)] = result
+
+    def finish(self, job: J) -> None:
+        if not self.complete(job):
+            parts = self._parts.pop(job.id)
+            self.results[job.id] = self.form.join(job, [parts[shard] for shard in job.shards])
+
+    def get(self, job: J) -> R:
+        return self.results[job.id]
+
+    def held(self, job: J) -> AbstractContextManager[bool]:
+        return nullcontext(True)
+
+
+def find(paths: Iterable[Path], inside: Iterable[str], none: HarnessError, makes: str) -> list[Path]:
+    """The files that `paths` name and those in folders among them that match a glob of `inside`, sorted, each once.
+
+    Raises HarnessError for a path that does not exist, with the hint `makes`, and `none` if nothing was found.
+    """
+    found: dict[Path, None] = {}
+    for path in paths:
+        if path.is_dir():
+            found.update(dict.fromkeys(sorted(file for pattern in inside for file in path.glob(pattern))))
+        elif path.exists():
+            found[path] = None
+        else:
+            raise HarnessError(f"there is nothing at {path}.", makes)
+    if not found:
+        raise none
+    return [*found]
+
+
+def _digest(table: pa.Table, footer: Footer) -> str:
+    """Hash of every number of the columns, their names and types, and of the footer."""
+    digest = hashlib.sha256(json.dumps(footer, sort_keys=True).encode())
+    for name in table.column_names:
+        column = table.column(name)
+        digest.update(f"\0{name}\0{column.type}\0{len(column)}\0".encode())
+        values = _array(column)
+        if values.dtype == object:
+            digest.update(json.dumps(column.to_pylist()).encode())
+        else:
+            digest.update(np.ascontiguousarray(values).data)
+    return digest.hexdigest()
+
+
+def _array(column: pa.ChunkedArray) -> Any:
+    return column.to_numpy()
+
+
+def _refusal(path: Path, error: OSError) -> HarnessError:
+    """The error for a folder that cannot be written."""
+    if error.errno in FULL:
+        hint = "free some space and run the same command again: finished shards are kept."
+    else:
+        hint = "choose another --out."
+    return HarnessError(f"cannot write to {path.parent}: {error.strerror or error}.", hint)

@@ -1,0 +1,146 @@
+"""Which studies are meant, which can be compared, and what is said of the others."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import ROOT
+
+from harness import HarnessError, Rules, registry, simulate
+from harness.analysis.comparable import comparable, completed
+from harness.params import resolve
+from harness.studies.outcome import Outcome
+from harness.studies.selection import Selection, pooled, seed_range, spans, within
+from harness.studies.study import Study
+from harness.testing import synthetic_table
+
+
+def outcome(algorithm: str = "rs", seeds: str = "0:6", table: int = 3, **rules: Any) -> Outcome:
+    made, chosen = synthetic_table(table), seed_range(seeds)
+    made = type(made)(**{**vars_of(made), "facts": replaced(made.facts, f"synthetic/{table}")})
+    ruled = Rules(**{"evals": 10, **rules})
+    study = Study(made.name, made.checksum, algorithm, {}, "", chosen.start, chosen.stop, ruled)
+    factory = registry.algorithm(algorithm)
+    resolve(algorithm, factory, {})
+    run = simulate(made, factory, seeds=np.array(chosen), rules=ruled)
+    return Outcome.of(study, made, run, 0.0, {})
+
+
+def vars_of(table: Any) -> dict[str, Any]:
+    return {name: getattr(table, name) for name in ("facts", "space", "fidelities", "codes", "loss", "cost", "test")}
+
+
+def replaced(facts: Any, name: str) -> Any:
+    from dataclasses import replace
+
+    return replace(facts, name=name)
+
+
+def labels(outcomes: list[Outcome]) -> list[str]:
+    return [f"{o.label} {o.study.benchmark[-1]} {spans(o.trajectory.seeds)}" for o in outcomes]
+
+
+def test_ranges_of_seeds_are_pooled() -> None:
+    whole = outcome(seeds="0:12")
+    (joined,) = pooled([outcome(seeds="7:12"), outcome(seeds="0:3"), outcome(seeds="2:8")])
+    assert joined.study == whole.study
+    for name in (*joined.trajectory.COLUMNS, *joined.trajectory.PER_SEED):
+        np.testing.assert_array_equal(getattr(joined.trajectory, name), getattr(whole.trajectory, name))
+    np.testing.assert_array_equal(joined.val_loss, whole.val_loss)
+    (gap,) = pooled([outcome(seeds="0:3"), outcome(seeds="7:9")])
+    assert spans(gap.trajectory.seeds) == "0:3,7:9"
+    assert np.isnan(within(whole, range(3)).trajectory.evaluations_by(5.0))  # type: ignore[union-attr]
+    disjoint = pooled([outcome(seeds="0:3"), outcome(seeds="3:12")])[0]
+    assert disjoint.trajectory.evaluations_by(9.0) == whole.trajectory.evaluations_by(9.0)
+
+
+def test_a_selection_keeps_what_it_names() -> None:
+    every = [outcome(a, table=t) for t in (3, 4) for a in ("rs", "re")]
+    assert labels(Selection(algo=["re"]).of(every)) == ["re 3 0:6", "re 4 0:6"]
+    assert labels(Selection(bench=["*/4"], seeds=range(2, 4)).of(every)) == ["rs 4 2:4", "re 4 2:4"]
+    assert labels(Selection(algo=["re", "rs"], bench=["synthetic/3"]).of(every)) == ["re 3 0:6", "rs 3 0:6"]
+    for wrong, message in (
+        (Selection(algo=["r"]), "unknown algorithm among the results 'r'"),
+        (Selection(bench=["synthetic/5"]), "unknown benchmark among the results"),
+        (Selection(budget=1e5), "no study has a budget of 100000 s"),
+        (Selection(seeds=range(40, 50)), "no study has seeds of 40:50. there are 0:6"),
+    ):
+        with pytest.raises(HarnessError, match=re.escape(message)):
+            wrong.of(every)
+
+
+def test_what_cannot_be_compared_is_left_out_and_said() -> None:
+    kept, told = comparable([outcome("rs"), outcome("re"), outcome("ls", noise="mean")], paired=True)
+    assert labels(kept) == ["rs 3 0:6", "re 3 0:6"]
+    assert "its noise is mean, not sampled" in told[0]
+    kept, told = comparable([outcome("rs", "0:40"), outcome("re", "0:40"), outcome("ls", "3:6")], paired=True)
+    assert labels(kept) == ["rs 3 0:40", "re 3 0:40"]
+    assert "it has the seeds 3:6, not 0:40 (--seeds 3:6 compares all)" in told[0]
+    kept, told = comparable([outcome("rs", "0:40"), outcome("re", "2:39")], paired=True)
+    assert labels(kept) == ["rs 3 2:39", "re 3 2:39"]
+    assert "compared by the seeds 2:39" in told[0]
+    kept, told = comparable([outcome("rs", "0:4"), outcome("rs", "0:9", log="all")], paired=False)
+    assert labels(kept) == ["rs 3 0:9"]
+    with pytest.raises(HarnessError, match="a test needs 2 seeds that two algorithms share"):
+        comparable([outcome("rs", "0:1"), outcome("re", "5:6")], paired=True)
+
+
+def test_ranks_are_over_what_is_complete() -> None:
+    some = [outcome(a, table=t) for t in (3, 4, 5) for a in ("rs", "re")]
+    kept, told = completed([*some, outcome("ls", table=3)])
+    assert labels(kept) == labels(some)
+    assert told == ["ls is left out of ranks: it has no study on synthetic/4, synthetic/5."]
+    kept, told = completed([*some, outcome("rs", table=6)])
+    assert told == ["synthetic/6 is left out of ranks: it has no study of re."]
+    with pytest.raises(HarnessError, match="no two algorithms"):
+        completed([outcome("rs", table=3), outcome("re", table=4)])
+
+
+def test_the_commands_select(harness: Callable[..., Any], tmp_path: Path) -> None:
+    for words in (
+        "--algo rs,re --seeds 12 --evals 20",
+        "--algo re --param re.population=5 --seeds 3:7 --evals 20",
+        "--algo ls --seeds 12 --evals 9",
+        "--algo rs --seeds 12:15 --evals 20",
+    ):
+        assert harness("run", "--bench", "nb201", "--processes", 1, *shlex.split(words)).status == 0
+    answer = harness("compare", "results")
+    assert answer.status == 0
+    assert "its evals is 9, not 20" in answer.err
+    assert "it has the seeds 3:7, not 0:12 (--seeds 3:7 compares all)" in answer.err
+    assert "the seeds 0:12, which they share" in answer.err
+    assert "12 seeds" in answer.out
+    assert "re(population=5)" in harness("compare", "results", "--seeds", "3:7", "--algo", "re*").out
+    assert harness("report", "results", "-o", "page.html").status == 0
+    assert harness("report", "results", "--algo", "rs,re", "-o", "p.html").status == 0
+    assert "harness plot results --algo rs,re" in Path("p.html").read_text(encoding="utf-8")
+    assert harness("plot", "results", "--figure", "ranks", "-o", "ranks.png").status == 0
+    assert harness("plot", "results", "--algo", "ls", "-o", "ls.png").status == 0
+    shown = harness("show", "results", "--algo", "rs", "--seeds", "0:5")
+    assert " 5 " in shown.out
+    harness("compare", "results", "--algo", "rx").refuses("unknown algorithm among the results 'rx'", "did you mean")
+    harness("show", "nb201", "--algo", "re").refuses("there are no results at nb201", "harness run")
+
+
+README = re.search(r"## Use\n\n```sh\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+
+
+def test_the_readme_block_runs_as_it_stands_in_order(harness: Callable[..., Any]) -> None:
+    """With fewer seeds and shorter runs; what trains for real is left out, other tests run that."""
+    ran = 0
+    assert README is not None
+    for line in README[1].splitlines():
+        words = shlex.split(line.replace("--seeds 500", "--seeds 24").replace("17:42", "17:22"), comments=True)
+        if words[1] in ("run", "show", "plot", "compare", "report", "list", "data"):
+            budget = ["--budget", "3e5"] if words[1] == "run" and "--budget" not in words else []
+            quick = ["--at", "1e5"] if "1e5,1e6" in words else []
+            answer = harness(*(w.replace("1e6", "3e5") for w in words[1:]), *budget, *quick)
+            assert answer.status == 0, f"{line}: {answer.err}"
+            ran += 1
+    assert ran >= 12
