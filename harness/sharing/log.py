@@ -12,7 +12,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
 import pyarrow as pa
@@ -23,9 +23,10 @@ from harness.arrays import Floats
 from harness.rules import Rules
 from harness.sharing.search import Derived, Row, SharedSearch
 from harness.spaces import published
+from harness.studies.evaluate import versions
 from harness.studies.outcome import Outcome
-from harness.studies.run import versions
-from harness.studies.store import SCHEMA, SEARCHES, read_table, write_table
+from harness.studies.records import Columns, Footer, Form
+from harness.studies.store import SEARCHES
 from harness.studies.study import Study
 from harness.table import Table
 from harness.train.recipes import Recipe
@@ -39,10 +40,53 @@ class Log(NamedTuple):
     rows: list[Row]
 
 
+_NUMBERS = ("seconds", "scoring", "train_loss", "train_accuracy")
+_TEXTS = ("derived", "without", "distribution")
+
+
+class _Footer(TypedDict):
+    sharing: dict[str, Any]
+
+
+class LogForm(Form[SharedSearch, Log]):
+    """A row for each epoch; what was derived, and the distribution, are JSON."""
+
+    what = "the log of a search by weight sharing"
+    marks = "sharing"
+    again = "if it is damaged, move it away; the search begins anew."
+    makes = "`harness search --method` writes logs."
+    footer = _Footer
+    columns = pa.schema(
+        {"epoch": pa.int64(), **dict.fromkeys(_NUMBERS, pa.float64()), **dict.fromkeys(_TEXTS, pa.string())}
+    )
+
+    def name(self, job: SharedSearch) -> str:
+        space = job.space.replace("/", "-")
+        return f"{space}.{job.images}.{job.method}.{job.seed}.{job.id}.parquet"
+
+    def pack(self, result: Log) -> tuple[str, Columns, Footer]:
+        rows = [row.to_json() for row in result.rows]
+        columns = {name: [row[name] for row in rows] for name in ("epoch", *_NUMBERS)}
+        texts = {name: [json.dumps(row[name]) for row in rows] for name in _TEXTS}
+        return result.search.id, {**columns, **texts}, {"sharing": result.search.to_json()}
+
+    def unpack(self, columns: Columns, footer: Footer) -> tuple[str, Log]:
+        data = footer["sharing"]
+        recipe = Recipe(**{**data["recipe"], "seeds": tuple(data["recipe"]["seeds"])})
+        search = SharedSearch(**{**data, "recipe": recipe})
+        numbers = {name: columns[name].tolist() for name in ("epoch", *_NUMBERS)}
+        texts = {name: [json.loads(text) for text in columns[name].tolist()] for name in _TEXTS}
+        whole = {**numbers, **texts}
+        rows = [Row.from_json({name: whole[name][i] for name in whole}) for i in range(len(numbers["epoch"]))]
+        return search.id, Log(search, rows)
+
+
+FORM = LogForm()
+
+
 def path(folder: Path, search: SharedSearch) -> Path:
     """The log of a search in a folder of results."""
-    space = search.space.replace("/", "-")
-    return folder / SEARCHES / f"{space}.{search.images}.{search.method}.{search.seed}.{search.id}.parquet"
+    return folder / SEARCHES / FORM.name(search)
 
 
 def checkpoint_path(folder: Path, search: SharedSearch) -> Path:
@@ -53,17 +97,12 @@ def checkpoint_path(folder: Path, search: SharedSearch) -> Path:
 
 def write(target: Path, log: Log) -> None:
     """Write a log, whole or not at all. Raises HarnessError if that cannot be done."""
-    columns = [row.to_json() for row in log.rows]
-    footer = {"schema": SCHEMA, "sharing": log.search.to_json(), "id": log.search.id}
-    write_table(pa.Table.from_pylist(columns), footer, target)
+    FORM.write(log, target)
 
 
 def read(source: Path) -> Log:
     """The log at `source`. Raises HarnessError if it cannot be read."""
-    table, footer = read_table(source)
-    data = footer["sharing"]
-    recipe = Recipe(**{**data["recipe"], "seeds": tuple(data["recipe"]["seeds"])})
-    return Log(SharedSearch(**{**data, "recipe": recipe}), [Row.from_json(row) for row in table.to_pylist()])
+    return FORM.read(source)
 
 
 def table_of(space: str, images: str) -> Table | None:
