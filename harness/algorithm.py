@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from harness.arrays import Bools, Floats, Ints, fixed
+from harness.errors import Blaming, PluginError
 from harness.rng import Streams
 from harness.space import SearchSpace
 
@@ -52,6 +52,44 @@ class Jobs(NamedTuple):
     codes: Ints
     fidelity: Ints | int
     wait: Bools | None = None
+
+
+def checked(jobs: object, count: int, problem: Problem) -> Jobs:
+    """The answer of `ask` for `count` workers, its numbers as Int and its form as `Jobs` has it.
+
+    Integers of any width are taken. Raises PluginError for anything else; whether codes and fidelities are those of
+    the problem is not looked at.
+    """
+    if not isinstance(jobs, Jobs):
+        raise PluginError(f"answered ask with {_form(jobs)} instead of harness.Jobs.")
+    codes, fidelity, wait = jobs
+    codes = _integers("codes", codes, (count, problem.space.dimensions))
+    if isinstance(fidelity, np.ndarray) and fidelity.ndim:
+        fidelity = _integers("fidelity", fidelity, (count,))
+    elif type(fidelity) is not int:
+        fidelity = int(_integers("fidelity", np.asarray(fidelity), ()))
+    if wait is not None and not (isinstance(wait, np.ndarray) and wait.dtype == np.bool_ and wait.shape == (count,)):
+        raise PluginError(f"answered ask with wait as {_form(wait)} instead of bools of shape ({count},).")
+    return jobs if codes is jobs.codes and fidelity is jobs.fidelity else Jobs(codes, fidelity, wait)
+
+
+def _integers(name: str, array: Any, shape: tuple[int, ...]) -> Ints:
+    if not (isinstance(array, np.ndarray) and array.dtype.kind in "iu" and array.shape == shape):
+        raise PluginError(f"answered ask with {name} as {_form(array)} instead of integers of shape {shape}.")
+    if array.dtype == np.int64:
+        return array
+    if array.dtype.kind == "u" and array.size and int(array.max()) > np.iinfo(np.int64).max:
+        raise PluginError(f"answered ask with {name} beyond 64 bits.")
+    return array.astype(np.int64)
+
+
+def _form(thing: object) -> str:
+    return f"{thing.dtype} of shape {thing.shape}" if isinstance(thing, np.ndarray) else type(thing).__name__
+
+
+def seeds_of(numbers: Ints) -> str:
+    """Seeds in words."""
+    return f"seed {numbers[0]}" if len(numbers) == 1 else f"seeds {numbers.min()} to {numbers.max()}"
 
 
 class Results(NamedTuple):
@@ -99,6 +137,24 @@ class Factory(Protocol):
     def __call__(self, problem: Problem, streams: Streams, /, **params: Any) -> Algorithm: ...
 
 
+class Library(Protocol):
+    """What the entry points of `nas_harness.libraries` name: a package that has many optimizers, by its own names.
+
+    `extra` is what pip installs it by, `version` is empty where it is not installed. The factory of an optimizer may
+    have an attribute `version`, which is part of a study's identity.
+    """
+
+    @property
+    def extra(self) -> str: ...
+
+    @property
+    def version(self) -> str: ...
+
+    def names(self) -> list[str]: ...
+
+    def optimizer(self, name: str, /) -> Factory: ...
+
+
 class OneSeed(Protocol):
     """An optimizer that knows one run only, as most libraries have it."""
 
@@ -141,26 +197,22 @@ class _PerSeed:
         fidelity = np.zeros(len(seeds), dtype=np.int64)
         wait = np.zeros(len(seeds), dtype=np.bool_)
         for i, slot in enumerate(zip(seeds.tolist(), worker.tolist(), strict=True)):
-            with self._named(slot[0]):
+            with self.blaming("ask", slot[0]):
                 answer = self.optimizers[slot[0]].ask()
-            if answer is None:
-                wait[i] = True
-            else:
-                codes[i], fidelity[i], self.handles[slot] = answer
+                if answer is None:
+                    wait[i] = True
+                else:
+                    proposed, level, self.handles[slot] = answer
+                    codes[i] = _integers("codes", np.asarray(proposed), codes.shape[1:])
+                    fidelity[i] = _integers("fidelity", np.asarray(level), ())
         return Jobs(codes, fidelity, wait)
 
     def tell(self, results: Results) -> None:
         slots = zip(results.seeds.tolist(), results.worker.tolist(), strict=True)
         numbers = zip(results.loss.tolist(), results.cost.tolist(), strict=True)
         for slot, (loss, cost) in zip(slots, numbers, strict=True):
-            with self._named(slot[0]):
+            with self.blaming("tell", slot[0]):
                 self.optimizers[slot[0]].tell(self.handles.pop(slot), loss, cost)
 
-    @contextmanager
-    def _named(self, position: int) -> Iterator[None]:
-        """Note on what is raised which seed it was."""
-        try:
-            yield
-        except Exception as error:
-            error.add_note(f"seed {self.problem.seeds[position]}")
-            raise
+    def blaming(self, method: str, position: int) -> Blaming:
+        return Blaming(lambda: f"in {method} for seed {self.problem.seeds[position]}")

@@ -12,7 +12,7 @@ import numpy as np
 
 from harness.algorithm import Jobs, Results
 from harness.arrays import Ints
-from harness.errors import HarnessError
+from harness.errors import Blaming, HarnessError
 from harness.rng import Streams
 from harness.rules import Rules
 from harness.simulation import Ask, Simulation
@@ -243,12 +243,8 @@ def drive(
     parts = []
     for i, seed in enumerate(seeds.tolist()):
         simulator = Simulator(table, seed=seed, rules=rules)
-        try:
-            with suppress(_Over):
-                function(_Unwinding(simulator))
-        except Exception as error:
-            error.add_note(f"seed {seed}")
-            raise
+        with suppress(_Over), Blaming(lambda seed=seed: f"for seed {seed}"):  # type: ignore[misc]
+            function(_Unwinding(simulator))
         parts.append(simulator.trajectory())
         if progress is not None:
             progress((i + 1) / len(seeds))

@@ -131,35 +131,43 @@ class Archive:
     """The points that no later one dominates, of S sets that grow point by point."""
 
     def __init__(self, sets: int, objectives: int) -> None:
-        self.points = np.full((sets, 16, objectives), np.inf)
-        """Float[S, capacity, k], inf where a place is free."""
+        self.points = np.full((objectives, sets, 16), np.inf)
+        """Float[k, S, capacity], inf where a place is free."""
         self.label = np.full((sets, 16), -1, dtype=np.int64)
         """What each point was added under, Int[S, capacity]; -1 where a place is free."""
 
     def clear(self, where: Ints) -> None:
         """Forget the points of the sets at `where` Int[n]."""
-        self.points[where] = np.inf
+        self.points[:, where] = np.inf
         self.label[where] = -1
 
     def add(self, where: Ints, points: Floats, label: Ints) -> Bools:
         """Add a point to each of the sets at `where` Int[n] that does not weakly dominate it; Bool[n] says which."""
-        held = self.points[where]
-        new = np.isfinite(points).all(axis=1) & ~dominated(points, held)
+        new: Any = np.isfinite(points).all(axis=1)
+        new[new] = ~self._dominates(where[new], points[new])
         if not new.any():
             return new
-        at, point, held = where[new], points[new], held[new]
-        over = np.ones(held.shape[:-1], dtype=np.bool_)
-        for objective in range(point.shape[1]):
-            over &= point[:, None, objective] <= held[..., objective]
-        held[over] = np.inf
-        names = np.where(over, -1, self.label[at])
+        at, point = where[new], points[new].T[:, :, None]
+        held, names = self.points[:, at], self.label[at]
+        over = (point <= held).all(axis=0)
+        held[:, over] = np.inf
+        names[over] = -1
         if (names >= 0).all(axis=1).any():
-            held = np.concatenate([held, np.full_like(held, np.inf)], axis=1)
-            names = np.concatenate([names, np.full_like(names, -1)], axis=1)
-            self.points = np.concatenate([self.points, np.full_like(self.points, np.inf)], axis=1)
-            self.label = np.concatenate([self.label, np.full_like(self.label, -1)], axis=1)
-        free = (names < 0).argmax(axis=1)
-        row = np.arange(len(at))
-        held[row, free], names[row, free] = point, label[new]
-        self.points[at], self.label[at] = held, names
+            room = ((0, 0), (0, names.shape[1]))
+            held = np.pad(held, ((0, 0), *room), constant_values=np.inf)
+            names = np.pad(names, room, constant_values=-1)
+            self.points = np.pad(self.points, ((0, 0), *room), constant_values=np.inf)
+            self.label = np.pad(self.label, room, constant_values=-1)
+        free, row = (names < 0).argmax(axis=1), np.arange(len(at))
+        held[:, row, free], names[row, free] = point[:, :, 0], label[new]
+        self.points[:, at], self.label[at] = held, names
         return new
+
+    def _dominates(self, where: Ints, points: Floats) -> Bools:
+        """Whether the set at each of `where` Int[n] weakly dominates its point, Bool[n]."""
+        every = len(where) == self.points.shape[1]
+        below = np.ones((len(where), self.points.shape[2]), dtype=np.bool_)
+        for objective, held in zip(points.T, self.points, strict=True):
+            below &= (held if every else held[where]) <= objective[:, None]
+        found: Any = below.any(axis=1)
+        return found

@@ -9,6 +9,7 @@ import numpy as np
 
 from harness.algorithm import Problem
 from harness.arrays import Bools, Floats, Ints, shown
+from harness.errors import PluginError
 from harness.rng import Streams
 
 
@@ -56,6 +57,18 @@ class Predictor(Protocol):
     def predict(self, codes: Ints, where: Ints) -> Floats:
         """Losses Float[k, m] at the largest fidelity of codes Int[k, m, d], or Int[m, d] for all of them."""
         ...
+
+
+def predicted(model: Predictor, codes: Ints, where: Ints) -> Floats:
+    """What `model` predicts of codes Int[m, d], Float[k, m]. Raises PluginError unless they are finite."""
+    answer: object = model.predict(codes, where)
+    shape = (len(where), len(codes))
+    if not (isinstance(answer, np.ndarray) and answer.dtype.kind == "f" and answer.shape == shape):
+        form = f"{answer.dtype} of shape {answer.shape}" if isinstance(answer, np.ndarray) else type(answer).__name__
+        raise PluginError(f"predicted {form} instead of floats of shape {shape}.", subject="the predictor")
+    if not np.isfinite(answer).all():
+        raise PluginError("predicted losses that are not finite.", subject="the predictor")
+    return answer
 
 
 class PredictorFactory(Protocol):

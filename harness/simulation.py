@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from harness.algorithm import Factory, Jobs, Problem, Results
+from harness.algorithm import Factory, Jobs, Problem, Results, checked, seeds_of
 from harness.arrays import Bools, Floats, Ints, shown
-from harness.errors import HarnessError
+from harness.errors import Blaming, PluginError
 from harness.observations import Checkpoints, Observations
 from harness.pareto import Archive
 from harness.rng import Streams
@@ -164,9 +164,9 @@ class _Progress:
             self.report(1.0 - (1.0 - done).sum() / len(now))
         if self.steps % _STALL_STEPS == 0:
             if self.rules.evals is None and self.seen.size and (now[alive] == self.seen[alive]).any():
-                raise HarnessError(
-                    f"the simulated clock stands still: some seed got {_STALL_STEPS:,} results in a row at cost 0.",
-                    "the algorithm proposes invalid configurations only; give it --evals, or --overhead seconds.",
+                raise PluginError(
+                    f"lets the simulated clock stand still: some seed got {_STALL_STEPS:,} results in a row at cost 0.",
+                    "it proposes invalid configurations only; give it --evals, or --overhead seconds.",
                 )
             self.seen = now.copy()
 
@@ -174,10 +174,10 @@ class _Progress:
 def _check(jobs: Jobs, problem: Problem) -> None:
     sizes = problem.space.sizes
     if (jobs.codes.view(np.uint64) >= sizes.view(np.uint64)).any():
-        raise HarnessError("the algorithm asked for codes outside of the search space.")
+        raise PluginError("asked for codes outside of the search space.")
     fidelity = np.asarray(jobs.fidelity)
     if ((fidelity < 0) | (fidelity > problem.full)).any():
-        raise HarnessError(f"the algorithm asked for a fidelity outside of 0..{problem.full}.")
+        raise PluginError(f"asked for a fidelity outside of 0..{problem.full}.")
 
 
 class Ask(NamedTuple):
@@ -230,7 +230,7 @@ class Simulation:
                 asking = alive if asks.all() else alive[asks]
                 slot = workers.idle(asking)
                 jobs = yield Ask(shown(asking), shown(slot))
-                assert jobs is not None
+                jobs = checked(jobs, len(asking), problem)
                 if jobs.wait is not None and jobs.wait.any():
                     workers.waiting[asking] = jobs.wait
                     jobs, asking, slot = _without_waiting(jobs, asking, slot)
@@ -287,7 +287,9 @@ def simulate(
     the table does not have what the rules ask for.
     """
     simulation = Simulation(table, seeds=seeds, rules=rules, progress=progress)
-    algorithm = factory(simulation.problem, Streams(seeds, "algorithm"))
+    with Blaming(lambda: f"as it was made for {seeds_of(seeds)}"):
+        algorithm = factory(simulation.problem, Streams(seeds, "algorithm"))
+    blaming = Blaming(lambda: f"in {'ask' if isinstance(said, Ask) else 'tell'} for {seeds_of(seeds[said.seeds])}")
     steps = simulation.steps()
     answer: Jobs | None = None
     while True:
@@ -296,10 +298,11 @@ def simulate(
         except StopIteration:
             return simulation.trajectory()
         answer = None
-        if isinstance(said, Ask):
-            answer = algorithm.ask(*said)
-        else:
-            algorithm.tell(said)
+        with blaming:
+            if isinstance(said, Ask):
+                answer = algorithm.ask(*said)
+            else:
+                algorithm.tell(said)
 
 
 def _without(alive: Ints, ended: Ints) -> Ints:

@@ -123,7 +123,7 @@ def test_seeds_are_pooled() -> None:
 def test_what_fails_leaves_the_others(found: Any) -> None:
     made = h.run({"fails": Fails, "re": "re"}, "nb201", seeds=4, evals=10, processes=1, quiet=True)
     assert [o.label for o in made] == ["re"]
-    assert "fails on nb201/cifar10 failed for seed 0: ZeroDivisionError: no reason." in repr(made)
+    assert "algorithm 'fails' on nb201/cifar10 failed in tell for seed 0: ZeroDivisionError: no reason." in repr(made)
     with pytest.raises(h.HarnessError, match="ZeroDivisionError"):
         h.run({"fails": Fails}, "nb201", seeds=4, evals=10, processes=1, quiet=True)
 

@@ -121,7 +121,7 @@ def test_patterns() -> None:
     assert registry.expand(["nb201"]) == ["nb201/cifar10"]
     assert registry.expand(["nb201/*", "nb201"]) == ["nb201/cifar10", "nb201/cifar100", "nb201/imagenet16-120"]
     assert registry.expand(["*"]) == EMBEDDED
-    assert len(EMBEDDED) == 19
+    assert len(EMBEDDED) == 21
     assert registry.expand(["nb101", "nb101/*"]) == ["nb101/a", "nb101/b", "nb101/c"], "none is here"
     assert registry.expand(["*/car", "fcnet/[np]*"]) == [
         "hpobench/car",

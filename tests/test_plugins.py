@@ -24,7 +24,7 @@ QUICK = ("--bench", "nb201", "--seeds", "4", "--evals", "5", "--processes", "1")
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
     """Puts a package with one module and its entry points where Python finds them."""
     site = tmp_path / "site"
-    modules = set(sys.modules)
+    modules: list[str] = []
 
     def forget() -> None:
         registry._found.cache_clear()
@@ -37,14 +37,15 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
         groups = [f"[nas_harness.{group}]\n{lines}\n" for group, lines in points.items()]
         (about / "entry_points.txt").write_text("\n".join(groups))
         (site / f"{package}.py").write_text(source)
+        modules.append(package)
         monkeypatch.syspath_prepend(site)
         monkeypatch.setenv("PYTHONPATH", str(site))
         forget()
 
     yield add
     forget()
-    for name in set(sys.modules) - modules:
-        del sys.modules[name]
+    for name in modules:
+        sys.modules.pop(name, None)
 
 
 BROKEN = {
@@ -143,3 +144,177 @@ def test_values_of_a_parameter_cannot_be_changed() -> None:
 
     space = SearchSpace((Parameter("a", [1, 2]),))
     assert space.parameters[0].values == (1, 2)
+
+
+MISBEHAVING = """
+import numpy as np
+from harness import Jobs
+from harness.registry import algorithm
+
+class Base:
+    def __init__(self, problem, streams):
+        self.rs = algorithm("rs")(problem, streams)
+        self.problem = problem
+    def ask(self, seeds, worker):
+        return self.change(self.rs.ask(seeds, worker))
+    def change(self, jobs):
+        return jobs
+    def tell(self, results):
+        self.rs.tell(results)
+
+def bad(f):
+    return type("It", (Base,), {"change": lambda self, jobs: f(jobs), "__module__": __name__})
+
+def fail(*_):
+    raise OSError("no such\\nthing")
+
+def leave(*_):
+    raise SystemExit(0)
+
+ask_fails, ask_leaves = bad(fail), bad(leave)
+nothing = bad(lambda jobs: None)
+a_tuple = bad(lambda jobs: (jobs.codes, jobs.fidelity))
+a_list = bad(lambda jobs: Jobs(jobs.codes.tolist(), 0))
+floats = bad(lambda jobs: Jobs(jobs.codes.astype(float), 0))
+bools = bad(lambda jobs: Jobs(jobs.codes > 0, 0))
+one_row = bad(lambda jobs: Jobs(jobs.codes[0], 0))
+one_column = bad(lambda jobs: Jobs(jobs.codes[:, :1], 0))
+strings = bad(lambda jobs: Jobs(jobs.codes.astype(str), 0))
+huge = bad(lambda jobs: Jobs(jobs.codes.astype(np.uint64) + np.uint64(2**63), 0))
+outside = bad(lambda jobs: Jobs(jobs.codes + 5, 0))
+fidelity_nan = bad(lambda jobs: Jobs(jobs.codes, np.nan))
+fidelity_none = bad(lambda jobs: Jobs(jobs.codes, None))
+fidelity_true = bad(lambda jobs: Jobs(jobs.codes, True))
+fidelity_two = bad(lambda jobs: Jobs(jobs.codes, np.zeros(2, int)))
+fidelity_high = bad(lambda jobs: Jobs(jobs.codes, 10**30))
+wait_list = bad(lambda jobs: Jobs(jobs.codes, 0, [False] * len(jobs.codes)))
+wait_number = bad(lambda jobs: Jobs(jobs.codes, 0, np.zeros(len(jobs.codes))))
+
+class tell_fails(Base):
+    def tell(self, results):
+        return {}[5]
+
+class made_fails(Base):
+    def __init__(self, problem, streams):
+        super().__init__(problem, streams)
+        if len(problem.seeds) > 1:
+            fail()
+
+no_methods = lambda problem, streams: object()
+"""
+KINDS = {
+    "ask_fails": "failed in ask for seeds 0 to 2: OSError: no such thing.",
+    "ask_leaves": "failed in ask for seeds 0 to 2: SystemExit: 0.",
+    "tell_fails": "failed in tell for seeds 0 to 2: KeyError: 5.",
+    "made_fails": "failed as it was made for seeds 0 to 2: OSError: no such thing.",
+    "no_methods": "failed in ask for seeds 0 to 2: AttributeError",
+    "nothing": "answered ask with NoneType instead of harness.Jobs.",
+    "a_tuple": "answered ask with tuple instead of harness.Jobs.",
+    "a_list": "answered ask with codes as list instead of integers of shape (3, 6).",
+    "floats": "codes as float64 of shape (3, 6) instead of integers",
+    "bools": "codes as bool of shape (3, 6) instead of integers",
+    "one_row": "codes as int64 of shape (6,) instead of integers of shape (3, 6).",
+    "one_column": "codes as int64 of shape (3, 1) instead of integers of shape (3, 6).",
+    "strings": "instead of integers of shape (3, 6).",
+    "huge": "codes beyond 64 bits.",
+    "outside": "asked for codes outside of the search space.",
+    "fidelity_nan": "fidelity as float64 of shape () instead of integers of shape ().",
+    "fidelity_none": "fidelity as object of shape () instead of integers of shape ().",
+    "fidelity_true": "fidelity as bool of shape () instead of integers of shape ().",
+    "fidelity_two": "fidelity as int64 of shape (2,) instead of integers of shape (3,).",
+    "fidelity_high": "asked for a fidelity outside of 0..0.",
+    "wait_list": "wait as list instead of bools of shape (3,).",
+    "wait_number": "wait as float64 of shape (3,) instead of bools of shape (3,).",
+}  # fmt: skip
+
+
+def test_an_algorithm_that_misbehaves_is_named_and_the_other_studies_are_finished(
+    install: Install, harness: Harness
+) -> None:
+    install("wrong", MISBEHAVING, algorithms="\n".join(f"w-{kind} = wrong:{kind}" for kind in KINDS))
+    names = ",".join(f"w-{kind}" for kind in KINDS)
+    rest = ("--bench", "nb201", "--seeds", "3", "--evals", "4", "--processes", "1")
+    answer = harness("run", "--algo", f"{names},rs", *rest)
+    assert answer.status == 1
+    said = [line for line in answer.err.splitlines() if line.startswith("error: ")]
+    for line, (kind, reason) in zip(said, KINDS.items(), strict=True):
+        assert line.startswith(f"error: algorithm 'w-{kind}' (wrong 1.2) ")
+        assert reason in line
+    assert "Traceback" not in answer.err
+    assert "already there" in harness("run", "--algo", "rs", *rest).err
+    debugged = harness("run", "--algo", "w-ask_fails", *rest, "--debug")
+    assert debugged.status == 1
+    assert 'raise OSError("no such' in debugged.err
+    assert "Traceback" in harness("--debug", "run", "--algo", "w-ask_fails", *rest).err
+
+
+def test_a_plugin_that_fails_in_a_worker_process_lets_the_other_studies_finish(
+    install: Install, harness: Harness
+) -> None:
+    install("wrong", MISBEHAVING, algorithms="w-fails = wrong:ask_fails\nw-leaves = wrong:ask_leaves")
+    rest = ("--bench", "nb201", "--seeds", "3", "--evals", "4")
+    answer = harness("run", "--algo", "w-fails,w-leaves,rs", *rest, "--processes", "2", "--debug")
+    assert answer.status == 1
+    for name, reason in (("fails", "OSError: no such thing"), ("leaves", "SystemExit: 0")):
+        told = f"error: algorithm 'w-{name}' (wrong 1.2) on nb201/cifar10 failed in ask for seeds 0 to 2: {reason}."
+        assert told in answer.err
+    assert 'raise OSError("no such' in answer.err
+    assert "already there" in harness("run", "--algo", "rs", *rest, "--processes", "1").err
+
+
+@pytest.mark.parametrize("kind", [np.int8, np.uint16, np.int32, np.uint64, ">i8"])
+def test_integers_of_any_width_are_codes(kind: Any) -> None:
+    class Narrow:
+        def __init__(self, problem: Problem, streams: Streams) -> None:
+            self.problem, self.rs = problem, registry.algorithm("rs")(problem, streams)
+
+        def ask(self, seeds: Any, worker: Any) -> Jobs:
+            fidelity = np.full(len(seeds), self.problem.full).astype(kind)
+            return Jobs(self.rs.ask(seeds, worker).codes.astype(kind), fidelity)
+
+        def tell(self, results: Results) -> None:
+            assert results.codes.dtype == np.int64
+
+    table, rules = synthetic_table(1), Rules(evals=9, log="all")
+    mine, theirs = (simulate(table, a, seeds=np.arange(3), rules=rules) for a in (Narrow, registry.algorithm("rs")))
+    assert_same(mine, theirs)
+
+
+@pytest.mark.parametrize("shard", ["0", "-1", "1.5", "None", "True"])
+def test_a_shard_that_is_no_number_of_seeds_is_refused(shard: str, install: Install, harness: Harness) -> None:
+    source = f"from algorithms.random_search import RandomSearch\nclass it(RandomSearch): shard = {shard}"
+    install("sharding", source, algorithms="sharded = sharding:it")
+    harness("run", "--algo", "sharded", *QUICK).refuses(f"'sharded' has shard = {shard}.", "seeds to step together")
+
+
+FAULTY = """
+from harness.benchmarks import Family
+from harness.benchmarks.nasbench201 import family as nb201
+facts = dict(list(nb201.datasets.items())[:1])
+def fail(dataset):
+    raise KeyError(dataset)
+def leave(dataset):
+    raise SystemExit(0)
+fails, leaves, none = (Family(facts, load) for load in (fail, leave, lambda dataset: None))
+no_facts = Family({"a": "not facts"}, fail)
+"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("fails", "failed to load bad/cifar10: KeyError: 'cifar10'."),
+        ("leaves", "failed to load bad/cifar10: SystemExit: 0."),
+        ("none", "failed to load bad/cifar10: TypeError: load gave NoneType instead of harness.Table."),
+        ("no_facts", "has no harness.Facts for 'a'"),
+    ],
+)
+def test_a_benchmark_that_misbehaves_is_named(kind: str, reason: str, install: Install, harness: Harness) -> None:
+    install("faulty", FAULTY, benchmarks=f"bad = faulty:{kind}")
+    answer = harness("run", "--algo", "rs", "--bench", "bad")
+    assert answer.status == 2
+    assert answer.err.startswith("error: ")
+    assert "benchmark 'bad' " in answer.err
+    assert "faulty" in answer.err
+    assert reason in answer.err
+    assert harness("list", "benchmarks").status == 0

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import pairwise
 from typing import Any
 
@@ -14,13 +14,13 @@ import numpy as np
 import scipy  # loads scipy.stats when it is first used
 
 from harness import registry
-from harness.algorithm import Problem
+from harness.algorithm import Problem, seeds_of
 from harness.arrays import Floats, Ints
-from harness.errors import HarnessError
+from harness.errors import Blaming, HarnessError
 from harness.fields import fit
 from harness.observations import Observations
 from harness.params import changed, label, resolve
-from harness.predictor import Seen
+from harness.predictor import Seen, predicted
 from harness.rng import Streams
 from harness.rules import Noise
 from harness.studies.evaluate import versions
@@ -70,7 +70,8 @@ class QualityStudy:
                 f"take at most {most:,}: --train 20,50,{most}" if most > 50 else "take a larger table.",
             )
         one = np.array([seeds.start])
-        factory(Problem(table.space, table.fidelities, one, 1, math.inf), Streams(one, "plan"), **params)
+        with Blaming(lambda: "as it was planned", registry.origin(registry.PREDICTORS, predictor)):
+            factory(Problem(table.space, table.fidelities, one, 1, math.inf), Streams(one, "plan"), **params)
         source = folder_source(factory)
         return cls(table.name, table.checksum, predictor, params, source, seeds.start, seeds.stop, tuple(sizes), noise)
 
@@ -153,18 +154,23 @@ def evaluate(study: QualityStudy, shard: range, progress: Callable[[float], None
         seen = Seen(
             table.codes[rows[chosen]].astype(np.int64), np.full(chosen.shape, full), loss, np.full(len(seeds), size)
         )
-        model = factory(problem, Streams(seeds, f"quality/{size}"), **study.params)
-        model.fit(seen, where)
-        predicted = model.predict(table.codes[rows].astype(np.int64), where)
+        with Blaming(partial(_at, size, seeds), registry.origin(registry.PREDICTORS, study.predictor)):
+            model = factory(problem, Streams(seeds, f"quality/{size}"), **study.params)
+            model.fit(seen, where)
+            losses = predicted(model, table.codes[rows].astype(np.int64), where)
         skipped[:, k] = getattr(model, "skipped", 0)
         for s in where.tolist():
             rest = order[s, size:]
-            for name, value in judge(predicted[s, rest], truth[rest], percent).items():
+            for name, value in judge(losses[s, rest], truth[rest], percent).items():
                 measures[name][s, k] = value
     progress(1.0)
     wall = time.perf_counter() - began
     unit = "percentage points²" if percent == 100.0 else "loss²"
     return Quality(study, Reference.of(table), unit, seeds, measures, skipped, wall, versions())
+
+
+def _at(size: int, seeds: Ints) -> str:
+    return f"after {size} configurations, for {seeds_of(seeds)}"
 
 
 def judge(predicted: Floats, truth: Floats, percent: float = 1.0) -> dict[str, float]:

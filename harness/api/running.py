@@ -13,7 +13,7 @@ from typing import Any
 from harness import registry
 from harness.api.results import Results, selection
 from harness.api.results import names as names_of
-from harness.errors import HarnessError
+from harness.errors import HarnessError, PluginError
 from harness.report import tables
 from harness.studies.evaluate import evaluate
 from harness.studies.executors import local
@@ -103,9 +103,10 @@ def _adopted(algorithms: Algorithms) -> dict[str, str]:
 
 
 def _failed(study: Study, error: Exception) -> str:
-    where = ", ".join(getattr(error, "__notes__", ()))
+    if isinstance(error, PluginError):
+        return error.message
     what = str(error) if isinstance(error, HarnessError) else f"{type(error).__name__}: {error}"
-    return f"{study.label} on {study.benchmark} failed{f' for {where}' if where else ''}: {what.rstrip('.')}."
+    return f"{study.label} on {study.benchmark} failed: {what.rstrip('.')}."
 
 
 @cache

@@ -1,6 +1,6 @@
 """The command `harness`. Data goes to stdout, progress and messages to stderr.
 
-Bad input exits with 2, a bug with 70.
+Bad input exits with 2, a run of which a plugin failed with 1, a bug with 70.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ COMMANDS = {
     "stability": "Rank the connections of architectures over all operators.",
     "reproduce": "Run the studies of a paper's figure or claim, and draw or judge them.",
     "data": "List, fetch, import, verify and remove tables.",
+    "export": "Write the numbers of results as CSV, Parquet or JSON.",
     "compare": "Compare algorithms: a table, tests, and sentences to quote.",
     "report": "Write a page about results: curves, ranks, tests, cells, provenance.",
     "verify": "Check that stored results are what was written.",
@@ -54,11 +55,28 @@ class _Group(click.Group):
         if cmd_name not in COMMANDS:
             raise unknown("command", cmd_name, COMMANDS)
         command: click.Command = import_module(f"harness.cli.{cmd_name}").command
-        return command
+        return _debuggable(command)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([*COMMANDS.items()])
+
+
+_DEBUG = click.Option(
+    ["--debug"],
+    is_flag=True,
+    expose_value=False,
+    callback=lambda ctx, _, given: ctx.obj.append("debug") if given else None,
+    help="Show tracebacks of what failed.",
+)
+
+
+def _debuggable(command: click.Command) -> click.Command:
+    """The command, which takes --debug as every command does."""
+    for part in (command, *getattr(command, "commands", {}).values()):
+        if _DEBUG not in part.params:
+            part.params.append(_DEBUG)
+    return command
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -70,6 +88,9 @@ def group() -> None:
     """
 
 
+group.params.append(_DEBUG)
+
+
 def main() -> NoReturn:
     """Entry point of the console script."""
     if isinstance(getattr(sys.stdout, "buffer", None), io.RawIOBase):
@@ -79,10 +100,14 @@ def main() -> NoReturn:
 
 
 def _status() -> int:
+    said: list[str] = []
     try:
-        return group.main(standalone_mode=False) or 0
+        return group.main(standalone_mode=False, obj=said) or 0
     except HarnessError as error:
-        return _complain(error.message, error.hint)
+        if "debug" in said:
+            traceback.print_exception(error)
+        _complain(error.message, error.hint)
+        return error.status
     except click.ClickException as error:
         return _complain_of_usage(error)
     except (KeyboardInterrupt, click.Abort) as interrupt:
@@ -128,7 +153,8 @@ def _complain_of_usage(error: click.ClickException) -> int:
 
 
 def _complain(message: str, hint: str) -> int:
-    click.echo(f"error: {_plain(message)}", err=True)
+    for line in message.splitlines():
+        click.echo(f"error: {_plain(line)}", err=True)
     if hint:
         click.echo(f"hint: {_plain(hint)}", err=True)
     return 2

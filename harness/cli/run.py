@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli.options import Names, OneOf, Processes, Seeds, cluster_option, data_folder
-from harness.errors import HarnessError, unknown
+from harness.errors import HarnessError, PluginError, unknown
 from harness.files import json_text
 
 if TYPE_CHECKING:
@@ -160,13 +160,20 @@ def parameters(
 
 
 def execute(studies: Sequence[J], store: Folder[J, R], work: Work[J, R], where: Executor) -> None:
-    """Bring to the store the studies that it does not have yet, with a bar for each."""
+    """Bring to the store the studies that it does not have yet, with a bar for each.
+
+    Where a plugin fails, the others go on, and the command ends with status 1.
+    """
     from harness.report import tables
     from harness.studies.run import run
 
     present = {study.id for study in studies if store.complete(study)}
     with tables.progress(studies, present) as progress:
-        run(studies, store, work, executor=where, progress=progress)
+        try:
+            run(studies, store, work, executor=where, progress=progress)
+        except PluginError as error:
+            error.status = 1
+            raise
 
 
 def executor(processes: int | None, cluster: str | None = None) -> Executor:

@@ -13,6 +13,7 @@ import numpy as np
 from harness import registry
 from harness.algorithm import Factory
 from harness.driven import drive
+from harness.errors import HarnessError, PluginError
 from harness.local import Local
 from harness.simulation import simulate
 from harness.studies.outcome import Outcome
@@ -30,18 +31,25 @@ def evaluate(
 ) -> Outcome:
     """The outcome of a study, or of the seeds `shard` of it, simulated now; `progress` hears of shares in [0, 1].
 
-    `table` and `factory` stand for those that the study names, where those are not installed.
+    `table` and `factory` stand for those that the study names, where those are not installed. Raises PluginError, which
+    names the algorithm, for what it raises or answers wrongly.
     """
     where = registry.benchmark(study.benchmark) if table is None else table
     factory = registry.algorithm(study.algorithm) if factory is None else factory
     seeds = study.seeds if shard is None else np.array(shard)
     began = time.perf_counter()
-    if isinstance(factory, Local) and factory.drives:
-        function = partial(factory.__wrapped__, **study.params)
-        trajectory = drive(function, where, seeds=seeds, rules=study.rules, progress=progress)
-    else:
-        made = partial(factory, **study.params)
-        trajectory = simulate(where, made, seeds=seeds, rules=study.rules, progress=progress)
+    try:
+        if isinstance(factory, Local) and factory.drives:
+            function = partial(factory.__wrapped__, **study.params)
+            trajectory = drive(function, where, seeds=seeds, rules=study.rules, progress=progress)
+        else:
+            made = partial(factory, **study.params)
+            trajectory = simulate(where, made, seeds=seeds, rules=study.rules, progress=progress)
+    except HarnessError as error:
+        subject = f"{registry.origin(registry.ALGORITHMS, study.algorithm)} on {study.benchmark}"
+        if isinstance(error, PluginError):
+            raise error.of(subject) from error
+        raise PluginError(f"gave up: {error.message}", error.hint, subject) from error
     return Outcome.of(study, where, trajectory, time.perf_counter() - began, versions())
 
 

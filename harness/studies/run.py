@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Generic
 
 from harness import registry
-from harness.errors import HarnessError
+from harness.errors import HarnessError, PluginError
 from harness.studies.executors import Executor, Failed, Heard, Here, Task
 from harness.studies.records import J, R, Store
 
@@ -160,4 +160,8 @@ def _all(errors: Sequence[Exception]) -> Exception:
         return next(error for error in errors if not isinstance(error, HarnessError))
     if len(sentences) == 1:
         return sentences[0]
-    return HarnessError(" ".join(error.message for error in sentences), sentences[0].hint)
+    said, hint = "\n".join(error.message for error in sentences), sentences[0].hint
+    plugins = any(isinstance(error, PluginError) for error in sentences)
+    together = PluginError(said, hint, subject="") if plugins else HarnessError(said, hint)
+    together.__cause__ = ExceptionGroup("what failed", sentences)
+    return together

@@ -18,7 +18,7 @@ import numpy as np
 from harness import registry
 from harness.algorithm import Factory
 from harness.arrays import Ints
-from harness.errors import HarnessError
+from harness.errors import Blaming, HarnessError
 from harness.fields import fit
 from harness.local import Local
 from harness.params import changed, label, resolve
@@ -60,8 +60,16 @@ class Study:
 
         Raises HarnessError if they or the rules do not fit, or the algorithm, made for one seed, refuses the problem.
         """
+        with Blaming(lambda: "as it was planned", registry.origin(registry.ALGORITHMS, algorithm)):
+            return cls._planned(table, algorithm, given, first, stop, rules)
+
+    @classmethod
+    def _planned(
+        cls, table: Table, algorithm: str, given: Mapping[str, object], first: int, stop: int, rules: Rules
+    ) -> Study:
         seen = rules.seen(table)
         factory = registry.algorithm(algorithm)
+        shard_of(algorithm)
         params = resolve(algorithm, factory, given)
         one = np.array([first])
         _check_length(algorithm, factory, params, seen, rules)
@@ -103,7 +111,7 @@ class Study:
     @property
     def shards(self) -> list[range]:
         """The seeds in the portions that are simulated and stored together, by the algorithm's `shard`."""
-        size = getattr(registry.algorithm(self.algorithm), "shard", SHARD)
+        size = shard_of(self.algorithm)
         return [range(i, min(i + size, self.stop)) for i in range(self.first, self.stop, size)]
 
     def to_json(self) -> dict[str, Any]:
@@ -118,6 +126,14 @@ class Study:
         rules = {**data["rules"], "budget": data["rules"]["budget"] or math.inf}
         found: Study = fit({**data, "rules": rules}, cls, "the study")
         return found
+
+
+def shard_of(algorithm: str) -> int:
+    """How many seeds of an algorithm are stepped together. Raises HarnessError if it says no such number."""
+    shard: object = getattr(registry.algorithm(algorithm), "shard", SHARD)
+    if isinstance(shard, bool) or not isinstance(shard, int) or shard < 1:
+        raise HarnessError(f"'{algorithm}' has shard = {shard!r}.", "it is the number of seeds to step together.")
+    return shard
 
 
 def _check_length(algorithm: str, factory: Factory, params: Mapping[str, Any], table: Table, rules: Rules) -> None:
@@ -162,6 +178,7 @@ def source_of(factory: Factory, *parts: Callable[..., Any]) -> str:
         digest.update(Path(str(used[name].__file__)).read_bytes())
     for part in parts:
         digest.update(folder_source(part).encode())
+    digest.update(getattr(factory, "version", "").encode())
     return digest.hexdigest()[:16] if used else ""
 
 
