@@ -64,7 +64,8 @@ class Blaming:
 def unknown(kind: str, name: str, known: Iterable[str], *, see: str = "") -> HarnessError:
     """The error for a `name` that is none of `known`, with its closest matches as the hint."""
     known = sorted(known)
-    close = get_close_matches(name, known, n=3, cutoff=0.5)
+    same = [other for other in known if other.casefold() == name.casefold()]
+    close = same or get_close_matches(name, known, n=3, cutoff=0.5)
     if close:
         hint = f"did you mean {' or '.join(close)}?"
     elif see:

@@ -68,7 +68,7 @@ def module(name: str, code: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return made
 
 
-@pytest.mark.parametrize(("block", "name", "least_better"), [(0, "GreedyWalk", 1.2), (1, "shuffled", None)])
+@pytest.mark.parametrize(("block", "name", "least_better"), [(0, "GreedyWalk", 1.2), (2, "shuffled", None)])
 def test_algorithms_of_the_guide_hold_the_contract(
     monkeypatch: pytest.MonkeyPatch, block: int, name: str, least_better: float | None
 ) -> None:
