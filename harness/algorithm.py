@@ -137,6 +137,24 @@ class Factory(Protocol):
     def __call__(self, problem: Problem, streams: Streams, /, **params: Any) -> Algorithm: ...
 
 
+class Library(Protocol):
+    """What the entry points of `nas_harness.libraries` name: a package that has many optimizers, by its own names.
+
+    `extra` is what pip installs it by, `version` is empty where it is not installed. The factory of an optimizer may
+    have an attribute `version`, which is part of a study's identity.
+    """
+
+    @property
+    def extra(self) -> str: ...
+
+    @property
+    def version(self) -> str: ...
+
+    def names(self) -> list[str]: ...
+
+    def optimizer(self, name: str, /) -> Factory: ...
+
+
 class OneSeed(Protocol):
     """An optimizer that knows one run only, as most libraries have it."""
 

@@ -11,7 +11,7 @@ from importlib.metadata import EntryPoint, entry_points, packages_distributions
 from typing import Any
 
 from harness import local
-from harness.algorithm import Factory
+from harness.algorithm import Factory, Library
 from harness.benchmarks import Family, Source, imported
 from harness.errors import Blaming, HarnessError, unknown
 from harness.predictor import PredictorFactory
@@ -19,8 +19,9 @@ from harness.table import Facts, Table
 
 ALGORITHMS = "nas_harness.algorithms"
 BENCHMARKS = "nas_harness.benchmarks"
+LIBRARIES = "nas_harness.libraries"
 PREDICTORS = "nas_harness.predictors"
-_KINDS = {ALGORITHMS: "algorithm", BENCHMARKS: "benchmark", PREDICTORS: "predictor"}
+_KINDS = {ALGORITHMS: "algorithm", BENCHMARKS: "benchmark", LIBRARIES: "library", PREDICTORS: "predictor"}
 
 
 _Points = tuple[EntryPoint, ...]
@@ -44,6 +45,8 @@ def algorithm(name: str) -> Factory:
     """The factory called `name`. Raises HarnessError if there is none or its package cannot be imported."""
     if name in _LOCAL:
         return _LOCAL[name]
+    if name.partition(":")[0] in _found(LIBRARIES) and ":" in name:
+        return _of_library(*name.split(":", 1))
     if ":" in name:
         raise HarnessError(
             f"the algorithm '{name}' is of a file or module that is not read here.",
@@ -51,6 +54,23 @@ def algorithm(name: str) -> Factory:
         )
     factory: Factory = _plugin(ALGORITHMS, name)
     return factory
+
+
+def library_names() -> list[str]:
+    """The names of all packages whose optimizers are algorithms, in alphabetical order."""
+    return list(_found(LIBRARIES))
+
+
+def library(name: str) -> Library:
+    """The package called `name`. Raises HarnessError like `algorithm`."""
+    found: Library = _plugin(LIBRARIES, name)
+    return found
+
+
+@cache
+def _of_library(name: str, optimizer: str) -> Factory:
+    """`library:optimizer`."""
+    return library(name).optimizer(optimizer)
 
 
 _LOCAL: dict[str, local.Local] = {}
@@ -65,7 +85,7 @@ def known(specs: Iterable[str]) -> list[str]:
     names: dict[str, str] = {}
     for spec in specs:
         name = spec
-        if ":" in spec:
+        if ":" in spec and spec.partition(":")[0] not in _found(LIBRARIES):
             name, made = local.load(spec)
             if names.get(name, spec) != spec:
                 raise HarnessError(f"{names[name]} and {spec} would both be called {name}.", "rename one of the files.")
@@ -127,7 +147,7 @@ def _plugin(group: str, name: str) -> Any:
 
 
 def broken(group: str) -> dict[str, HarnessError]:
-    """The plugins of a group (`ALGORITHMS`, `BENCHMARKS`, `PREDICTORS`) that cannot be used, and why."""
+    """The plugins of a group (`ALGORITHMS`, `BENCHMARKS`, `LIBRARIES`, `PREDICTORS`) that cannot be used, and why."""
     found = {name: _loaded(points, _KINDS[group]) for name, points in _found(group).items()}
     return {name: plugin for name, plugin in found.items() if isinstance(plugin, HarnessError)}
 
@@ -225,8 +245,10 @@ def _loaded(points: _Points, kind: str) -> Any:
         return HarnessError(f"the {kind} '{point.name}' is in {owners}.", "remove one of them, or ask it to rename.")
     try:
         plugin = _import(point, kind)
-        fits = isinstance(plugin, Family) if kind == "benchmark" else callable(plugin)
-        expected = "a harness.benchmarks.Family" if kind == "benchmark" else "callable"
+        fits, expected = {
+            "benchmark": (isinstance(plugin, Family), "a harness.benchmarks.Family"),
+            "library": (callable(getattr(plugin, "optimizer", None)), "a library with `optimizer`"),
+        }.get(kind, (callable(plugin), "callable"))
         reason = "" if fits else f"is not {expected} but {type(plugin).__name__}: {point.value}"
         if fits and kind == "benchmark":
             reason = _misfit(plugin)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -13,12 +14,99 @@ import pytest
 
 from algorithms import external
 from harness import HarnessError, Rules, registry, simulate
+from harness.studies.study import source_of
 from harness.testing import synthetic_table
 
 ROOT = Path(__file__).parents[1]
 NAMES = [
     name for name in registry.algorithm_names() if registry.algorithm(name).__module__.startswith(external.__name__)
 ]
+
+
+NEEDS = {"CmaEsSampler": ["cmaes"], "GPSampler": ["torch"], "CQR": ["huggingface_hub", "xgboost"], "BORE": ["xgboost"]}
+OPTIMIZERS = {
+    "optuna": ["TPESampler", "GPSampler", "CmaEsSampler", "QMCSampler", "RandomSampler", "NSGAIISampler"],
+    "nevergrad": ["DiscreteOnePlusOne", "NGOpt", "PSO", "TBPSA", "DE"],
+    "syne_tune": ["RandomSearch", "TPE", "BORE", "REA", "CQR"],
+    "smac": ["random", "blackbox", "hyperparameter"],
+    "neps": ["random_search"],
+    "hyperopt": ["tpe", "anneal", "rand"],
+    "botorch": ["qLogEI", "LogEI"],
+    "dehb": ["DE"],
+    "hpbandster": ["HyperBand", "BOHB"],
+}
+HALVING = {
+    "optuna": ["TPESampler+HyperbandPruner", "RandomSampler+MedianPruner"],
+    "syne_tune": ["ASHA", "BOHB"],
+    "smac": ["multifidelity"],
+    "neps": ["priorband", "asha", "hyperband"],
+    "dehb": ["DEHB"],
+}
+
+
+def of_libraries(names: dict[str, list[str]]) -> list[Any]:
+    return [
+        pytest.param(f"{package.replace('_', '-')}:{name}", marks=pytest.mark.reference(package, *NEEDS.get(name, ())))
+        for package, found in names.items()
+        for name in found
+    ]
+
+
+def alone_and_among(algorithm: str, table: Any) -> Any:
+    """A run of two seeds, of which the second is the same alone."""
+    factory, rules = registry.algorithm(algorithm), Rules(evals=14, log="all")
+    both = simulate(table, factory, seeds=np.array([3, 7]), rules=rules)
+    alone = simulate(table, factory, seeds=np.array([7]), rules=rules)
+    np.testing.assert_array_equal(both.row[both.seed == 1], alone.row)
+    np.testing.assert_array_equal(both.fidelity[both.seed == 1], alone.fidelity)
+    return both
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("algorithm", of_libraries(OPTIMIZERS))
+def test_a_librarys_optimizer_searches_and_a_seed_alone_is_the_seed_in_a_batch(algorithm: str) -> None:
+    run = alone_and_among(algorithm, registry.benchmark("fcnet/protein"))
+    assert len(np.unique(run.row[run.seed == 0])) > 3
+    assert not np.array_equal(run.row[run.seed == 0], run.row[run.seed == 1])
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("algorithm", of_libraries(HALVING))
+def test_a_librarys_halving_trains_at_several_fidelities(algorithm: str) -> None:
+    run = alone_and_among(algorithm, registry.benchmark("digits201"))
+    assert len(np.unique(run.fidelity)) > 1
+
+
+@pytest.mark.reference("optuna")
+def test_names_of_a_library_are_its_own(harness: Any) -> None:
+    rules = ("--bench", "nb201", "--seeds", 1, "--evals", 3)
+    answer = harness("run", "--algo", "optuna:TPESample", *rules)
+    answer.refuses("unknown optimizer of optuna 'TPESample'", "TPESampler")
+    harness("run", "--algo", "optuna:CmaEsSampler", *rules).refuses("searches numbers only", "optuna:TPESampler")
+    harness("run", "--algo", "optuna:TPESampler+HyperbandPruner", *rules).refuses(
+        "several fidelities", "a table with more"
+    )
+    given = ("--param", "optuna:TPESampler.n_startup_trials=2")
+    (study,) = json.loads(harness("run", "--algo", "optuna:TPESampler", *given, *rules, "--json").out)
+    assert study["params"]["n_startup_trials"] == 2
+    assert "TPESampler" in harness("list", "libraries").out
+
+
+def test_a_library_that_is_not_installed_is_told_how(harness: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "nevergrad", None)
+    answer = harness("run", "--algo", "nevergrad:PSO", "--bench", "nb201", "--seeds", 1, "--evals", 1)
+    answer.refuses("the package nevergrad cannot be imported", "pip install 'nas-harness[nevergrad]'")
+
+
+def test_the_version_of_a_library_is_in_the_identity() -> None:
+    def made(version: str) -> Any:
+        def factory(problem: Any, streams: Any, /) -> Any: ...
+
+        factory.version = version  # type: ignore[attr-defined]
+        return factory
+
+    assert source_of(made("1")) != source_of(made("2"))
+    assert source_of(made("1")) == source_of(made("1"))
 
 
 def test_there_are_six() -> None:

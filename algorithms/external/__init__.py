@@ -1,21 +1,28 @@
 """Optimizers of other packages, one seed at a time through `harness.per_seed`.
 
-Nothing of a package is imported before a run needs it. docs/external.md says how each is installed.
+A `Library` offers all that a package has, by the package's own names: `optuna:GPSampler`. Nothing of a package is
+imported before a run needs it. docs/external.md says how each is installed.
 """
 
 from __future__ import annotations
 
+import inspect
+import logging
+import math
 import random
+import sys
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from importlib import import_module
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from importlib import import_module, metadata
 from types import ModuleType
-from typing import Any
+from typing import Annotated, Any, NamedTuple, get_origin, get_type_hints
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
-from harness import HarnessError, SearchSpace
+from harness import Factory, HarnessError, Ints, OneSeed, Param, Problem, SearchSpace, per_seed
+from harness.errors import unknown
 
 
 def library(module: str, extra: str) -> ModuleType:
@@ -60,22 +67,150 @@ def codes(configuration: Any, dimensions: int) -> Any:
     return np.array([int(configuration[f"x{j:04d}"]) for j in range(dimensions)])
 
 
+class Library(NamedTuple):
+    """A package's optimizers; the entry points of `nas_harness.libraries` name such objects.
+
+    `find` gives the package's own classes or functions by name, and `make(found, problem, generator, **settings)` an
+    optimizer out of one. Its settings are those keyword arguments of what was found that are numbers, words or yes and
+    no, but for those in `kept`, and those of `make` itself. `multifidelity` says whether one trains at
+    several fidelities, `signature` gives the class or function whose arguments and words are meant.
+    """
+
+    package: str
+    extra: str
+    find: Callable[[], Mapping[str, Any]]
+    make: Callable[..., OneSeed]
+    kept: Collection[str] = ()
+    multifidelity: Callable[[Any], bool] = lambda _: False
+    signature: Callable[[Any], Any] = lambda found: found
+
+    @property
+    def version(self) -> str:
+        """The installed package's version, empty where it is not installed."""
+        try:
+            return metadata.version(self.package)
+        except metadata.PackageNotFoundError:
+            return ""
+
+    def names(self) -> list[str]:
+        """What the package has. Raises HarnessError where it cannot be imported."""
+        return sorted(self.find())
+
+    def optimizer(self, name: str) -> Factory:
+        """The algorithm that the package calls `name`.
+
+        Raises HarnessError if there is none, or the package cannot be imported.
+        """
+        found = self.find()
+        if name not in found:
+            raise unknown(f"optimizer of {self.package}", name, found, see=f"harness list {self.extra}")
+        made = found[name]
+
+        def one(problem: Problem, generator: np.random.Generator, /, **settings: Any) -> OneSeed:
+            if self.multifidelity(made) and len(problem.fidelities) == 1:
+                raise HarnessError(
+                    f"{self.extra}:{name} trains at several fidelities, and there is one only.",
+                    "run it on a table with more, or another optimizer: `harness list benchmarks`.",
+                )
+            try:
+                return _Enclosed(lambda: self.make(made, problem, generator, **settings), seed(generator))
+            except ImportError as error:
+                raise HarnessError(
+                    f"{self.extra}:{name} needs more than {self.package} brings: {error}.",
+                    f"pip install 'nas-harness[{self.extra}]', or what is missing.",
+                ) from None
+
+        says = (inspect.getdoc(self.signature(made)) or "").strip().split("\n")[0]
+        one.__doc__ = f"{name} of {self.package} {self.version}. {says}".strip()
+        one.__module__ = self.make.__module__
+        found_settings = {**_settings(self.signature(made), self.kept), **_settings(self.make, ())}
+        one.__annotations__ = {key: hint for key, (hint, _) in found_settings.items()}
+        keyword = inspect.Parameter.KEYWORD_ONLY
+        one.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+            [inspect.Parameter(key, keyword, default=default) for key, (_, default) in found_settings.items()]
+        )
+        factory = per_seed(one)
+        factory.version = f"{self.package} {self.version}"  # type: ignore[attr-defined]
+        return factory
+
+
+def _settings(call: Any, kept: Collection[str]) -> dict[str, tuple[Any, Any]]:
+    """Type and default of each keyword argument of `call` whose default is a number, a word, or yes or no."""
+    try:
+        hints = get_type_hints(call.__init__ if inspect.isclass(call) else inspect.unwrap(call), include_extras=True)
+    except Exception:  # a package may annotate with names that it does not have
+        hints = {}
+    found = {}
+    for name, argument in inspect.signature(call).parameters.items():
+        kind, hint = type(argument.default), hints.get(name)
+        if kind in (bool, int, float, str) and name not in kept and not name.startswith("_"):
+            found[name] = (hint if get_origin(hint) is Annotated else kind, argument.default)
+    return found
+
+
+Planned = Annotated[int, Param("evaluations that the package plans for", low=1)]
+"""Some packages divide their run into phases by its length, which no algorithm is told here."""
+
+
+class _Enclosed:
+    """An optimizer with global random states of its own, one thread, and nothing to say.
+
+    A loss that is not finite, of an invalid configuration, is told as the worst that was seen.
+    """
+
+    def __init__(self, make: Callable[[], OneSeed], seed: int) -> None:
+        self.world, self.worst = Globals(seed), -math.inf
+        with self.world():
+            self.optimizer = make()
+
+    def ask(self) -> tuple[Ints, int, Any] | None:
+        with self.world():
+            return self.optimizer.ask()
+
+    def tell(self, handle: Any, loss: float, cost: float) -> None:
+        if math.isfinite(loss):
+            self.worst = max(self.worst, loss)
+        with self.world():
+            self.optimizer.tell(handle, loss if math.isfinite(loss) else max(self.worst, 0.0), cost)
+
+
 class Globals:
-    """The state of numpy's global generator that belongs to one seed's optimizer."""
+    """The states of numpy's, Python's and torch's global generators that belong to one seed's optimizer."""
 
     def __init__(self, seed: int) -> None:
         self.state = np.random.RandomState(seed).get_state()
+        self.python = random.Random(seed).getstate()
+        self.seed, self.torch = seed, None
 
     @contextmanager
     def __call__(self) -> Iterator[None]:
-        """Run a block on this state, without warnings; the process's own states are as before afterwards."""
+        """Run a block on these states, without warnings or logs; the process's own are as before afterwards."""
         outer, python = np.random.get_state(), random.getstate()  # noqa: NPY002
+        torch, disabled = sys.modules.get("torch"), logging.root.manager.disable
         np.random.set_state(self.state)  # noqa: NPY002
+        random.setstate(self.python)
+        logging.disable(logging.CRITICAL)
         try:
-            with warnings.catch_warnings(), np.errstate(all="ignore"):
+            with (
+                warnings.catch_warnings(),
+                np.errstate(all="ignore"),
+                threadpool_limits(1),
+                torch.random.fork_rng(devices=[]) if torch else nullcontext(),
+            ):
                 warnings.simplefilter("ignore")
+                if torch:
+                    _restore(torch, self.torch, self.seed)
                 yield
+                self.torch = torch.get_rng_state() if torch else None
         finally:
-            self.state = np.random.get_state()  # noqa: NPY002
+            self.state, self.python = np.random.get_state(), random.getstate()  # noqa: NPY002
             np.random.set_state(outer)  # noqa: NPY002
             random.setstate(python)
+            logging.disable(disabled)
+
+
+def _restore(torch: Any, state: Any, seed: int) -> None:
+    if state is None:
+        torch.manual_seed(seed)
+    else:
+        torch.set_rng_state(state)

@@ -5,6 +5,7 @@ hyperparameter optimization", IJCAI 2021): DEHB itself, and its differential evo
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from typing import Annotated, Any
 from unittest.mock import patch
 
@@ -12,7 +13,7 @@ import numpy as np
 
 from algorithms import external
 from algorithms.brackets import rungs
-from algorithms.external import Globals, library, seed
+from algorithms.external import Globals, Library, library, seed
 from algorithms.hyperband import Eta
 from harness import Floats, HarnessError, Ints, OneSeed, Param, Problem, per_seed
 
@@ -151,3 +152,11 @@ class _DE:
         self.running -= 1
         if loss <= self.de.fitness[i]:
             self.de.population[i], self.de.fitness[i] = x, loss
+
+
+def _find() -> Mapping[str, Any]:
+    library("dehb", "dehb")
+    return {"DE": de, "DEHB": dehb}
+
+
+LIBRARY = Library("dehb", "dehb", _find, lambda found, *given, **settings: found.__wrapped__(*given, **settings))

@@ -4,12 +4,13 @@ scale", ICML 2018): BOHB and Hyperband without its servers, workers and threads.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import numpy as np
 
 from algorithms.brackets import rungs
-from algorithms.external import Globals, codes, configspace, library, seed
+from algorithms.external import Globals, Library, codes, configspace, library, seed
 from algorithms.hyperband import Eta
 from harness import Ints, OneSeed, Param, Problem, per_seed
 
@@ -91,3 +92,13 @@ class _Brackets:
             bracket = next(b for b in self.open if b.HPB_iter == handle.id[0])
             bracket.register_result(handle)
             self.generator.new_result(handle)
+
+
+def _find() -> Mapping[str, Any]:
+    library("hpbandster.core.dispatcher", "hpbandster")
+    return {"BOHB": bohb, "HyperBand": hyperband}
+
+
+LIBRARY = Library(
+    "hpbandster", "hpbandster", _find, lambda found, *given, **settings: found.__wrapped__(*given, **settings)
+)

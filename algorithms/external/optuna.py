@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 
-from algorithms.external import library, seed
-from harness import Ints, OneSeed, Param, Problem, per_seed
+from algorithms.brackets import rungs
+from algorithms.external import Library, library, seed
+from harness import HarnessError, Ints, OneSeed, Param, Problem, per_seed
 
 
 @per_seed
@@ -29,18 +32,83 @@ def random(problem: Problem, generator: np.random.Generator) -> OneSeed:
     return _Study(problem, "RandomSampler", seed=seed(generator))
 
 
-class _Study:
-    """An Optuna study. Categorical parameters are suggested as categories, ordinal ones as integers."""
+_UNUSABLE = ("BaseSampler", "BruteForceSampler", "GridSampler", "PartialFixedSampler")
+_NUMBERS_ONLY = ("CmaEsSampler", "QMCSampler")
+_PRUNERS: Mapping[str, Mapping[str, Any]] = {
+    "HyperbandPruner": {"min_resource": 1, "reduction_factor": 3},
+    "MedianPruner": {},
+    "SuccessiveHalvingPruner": {"min_resource": 1, "reduction_factor": 3},
+}
 
-    def __init__(self, problem: Problem, sampler: str, **settings: Any) -> None:
+
+class _Sampler(NamedTuple):
+    sampler: Any
+    pruner: str
+
+
+def _find() -> Mapping[str, _Sampler]:
+    """Every sampler, alone and with a pruner: `TPESampler`, `TPESampler+HyperbandPruner`."""
+    samplers = library("optuna.samplers", "optuna")
+    usable = {
+        name: getattr(samplers, name)
+        for name in samplers.__all__
+        if name not in _UNUSABLE and inspect.isclass(getattr(samplers, name)) and name.endswith("Sampler")
+    }
+    return {
+        f"{name}+{pruner}".rstrip("+"): _Sampler(found, pruner)
+        for name, found in usable.items()
+        for pruner in ("", *_PRUNERS)
+    }
+
+
+def _make(found: _Sampler, problem: Problem, generator: np.random.Generator, **settings: Any) -> OneSeed:
+    name = found.sampler.__name__
+    if name in _NUMBERS_ONLY and all(p.kind == "categorical" for p in problem.space.parameters):
+        raise HarnessError(
+            f"optuna's {name} searches numbers only, and every parameter here is a category.",
+            "use optuna:TPESampler, or a benchmark with ordinal parameters, such as fcnet.",
+        )
+    return _Study(problem, name, found.pruner, seed=seed(generator), **settings)
+
+
+LIBRARY = Library(
+    "optuna",
+    "optuna",
+    _find,
+    _make,
+    kept=("seed", "warn_independent_sampling"),
+    multifidelity=lambda found: bool(found.pruner),
+    signature=lambda found: found.sampler,
+)
+
+
+class _Study:
+    """An Optuna study. Categorical parameters are suggested as categories, ordinal ones as integers.
+
+    With a pruner, a trial goes on from fidelity to fidelity of Hyperband's, rung k as step 3^k, until it is pruned;
+    one that goes on comes before a new one.
+    """
+
+    def __init__(self, problem: Problem, sampler: str, pruner: str = "", **settings: Any) -> None:
         optuna = library("optuna", "optuna")
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self.problem = problem
+        self.pruned = optuna.trial.TrialState.PRUNED
+        self.used = rungs(problem, 3, 0, 0) if pruner else np.array([problem.full])
+        top = {"max_resource": 3 ** (len(self.used) - 1)} if pruner == "HyperbandPruner" else {}
+        made = getattr(optuna.pruners, pruner)(**_PRUNERS[pruner], **top) if pruner else None
+        self.waiting: list[tuple[Ints, Any, int]] = []
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            self.study = optuna.create_study(sampler=getattr(optuna.samplers, sampler)(**settings))
+            self.study = optuna.create_study(
+                study_name="harness", sampler=getattr(optuna.samplers, sampler)(**settings), pruner=made
+            )
 
     def ask(self) -> tuple[Ints, int, Any]:
+        codes, trial, rung = self.waiting.pop(0) if self.waiting else (*self._new(), 0)
+        return codes, int(self.used[rung]), (codes, trial, rung)
+
+    def _new(self) -> tuple[Ints, Any]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             trial = self.study.ask()
@@ -50,7 +118,15 @@ class _Study:
                 else trial.suggest_int(p.name, 0, len(p.values) - 1)
                 for p in self.problem.space.parameters
             ]
-        return np.array(codes), self.problem.full, trial
+        return np.array(codes), trial
 
     def tell(self, handle: Any, loss: float, cost: float) -> None:
-        self.study.tell(handle, loss)
+        codes, trial, rung = handle
+        if rung == len(self.used) - 1:
+            self.study.tell(trial, loss)
+            return
+        trial.report(loss, 3**rung)
+        if trial.should_prune():
+            self.study.tell(trial, state=self.pruned)
+        else:
+            self.waiting.append((codes, trial, rung + 1))

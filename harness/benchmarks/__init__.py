@@ -23,13 +23,14 @@ class Source:
 
     `stored` names the stored table of a dataset, `convert` reads the files one by one and yields the tables in them;
     it raises HarnessError for a file that is not what it should be. Where the files come with an installed `package`,
-    it is given none.
+    it is given none. `takes` says in words what a source without official files is given.
     """
 
     name: str
     stored: Callable[[str], str]
     convert: Callable[[Sequence[Path], Progress], Iterator[Converted]]
     package: str = ""
+    takes: str = ""
 
 
 @dataclass(frozen=True)

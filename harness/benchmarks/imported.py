@@ -146,7 +146,9 @@ def known(name: str) -> Mapping[str, Any]:
 def not_imported(name: str, source: str) -> HarnessError:
     """The error for a table that is not in the data folder."""
     if source not in manifest():
-        return HarnessError(f"there is no table {name} in {folder()}.", "bring it: harness data import TABLE.toml")
+        return HarnessError(
+            f"there is no table {name} in {folder()}.", "bring it: `harness data import --help` says how."
+        )
     first = official(source)[0]
     if first.package:
         return HarnessError(

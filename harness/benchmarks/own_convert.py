@@ -176,13 +176,13 @@ def converted(description: Description, columns: Columns) -> Converted:
     parameters, codes_of_line = make(description, columns)
     curves = {section: _metric(description, columns, section) for section in ("validation", "test", "cost")}
     _check_curves(description, columns, curves)
-    configurations, config = _grouped(codes_of_line, [len(p["values"]) for p in parameters])
+    configurations, config = grouped(codes_of_line, [len(p["values"]) for p in parameters])
     places = _placed(description, columns, config, len(configurations), curves["validation"][0])
     loss = places.fill(curves["validation"][1])
     cost = np.ones_like(loss) if curves["cost"][1] is None else places.fill(curves["cost"][1])
     test = None if curves["test"][1] is None else places.fill(curves["test"][1])
     _check_entries(description, columns, places, loss, cost)
-    arrays = {"codes": configurations, "fidelities": places.fidelities, **_ordered(loss, cost, test)}
+    arrays = {"codes": configurations, "fidelities": places.fidelities, **ordered(loss, cost, test)}
     facts = _facts(description, arrays, places.scale)
     about: dict[str, Any] = {
         "facts": asdict(facts),
@@ -269,7 +269,7 @@ def _published(description: Description, columns: Columns) -> tuple[list[dict[st
     return parameters, np.stack(codes, axis=1)
 
 
-def _grouped(codes: Ints, sizes: Sequence[int]) -> tuple[Ints, Ints]:
+def grouped(codes: Ints, sizes: Sequence[int]) -> tuple[Ints, Ints]:
     """The distinct rows of `codes` Int[lines, d] in lexicographic order, and which of them each is, Int[lines]."""
     key, bound = np.zeros(len(codes), dtype=np.int64), 1
     for column, size in zip(codes.T, sizes, strict=True):
@@ -291,7 +291,7 @@ def _placed(
         wide, fidelity = columns.decimals(column)
     if wide[0] < 0:
         raise description.error(f"has a fidelity below 0: {wide[0]}")
-    fidelities, scale = _scaled(description, wide)
+    fidelities, scale = scaled(description.path, wide)
     steps = len(fidelities) if column is not None else 1
     slot = config * steps + fidelity
     if "column" in repeats:
@@ -339,11 +339,11 @@ def _within(group: Ints) -> Ints:
     return place
 
 
-def _scaled(description: Description, values: Sequence[Decimal]) -> tuple[Ints, int]:
+def scaled(path: Path, values: Sequence[Decimal]) -> tuple[Ints, int]:
     """Fidelities as whole numbers Int[F] in units of `1 / scale`, the power of ten that makes all of them whole."""
     scale = 10 ** max(0, *(-int(value.normalize().as_tuple().exponent) for value in values))
     if max(values) * scale >= 1 << 53:
-        raise description.error("has fidelities of too many digits", "round them.")
+        raise HarnessError(f"{path} has fidelities of too many digits.", "round them.")
     return np.array([int(value * scale) for value in values], dtype=np.int64), scale
 
 
@@ -412,7 +412,7 @@ def _check_entries(description: Description, columns: Columns, places: _Places, 
         )
 
 
-def _ordered(loss: Floats, cost: Floats, test: Floats | None) -> dict[str, Floats]:
+def ordered(loss: Floats, cost: Floats, test: Floats | None) -> dict[str, Floats]:
     """The metrics with the repeats that exist first, each in its place along the fidelities where that is possible."""
     found = {"loss": loss, "cost": cost} | ({} if test is None else {"test": test})
     if loss.shape[2] == 1:

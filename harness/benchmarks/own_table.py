@@ -39,6 +39,7 @@ def table(about: Mapping[str, Any], arrays: Mapping[str, Any], source: str) -> T
         loss=arrays["loss"],
         cost=arrays["cost"],
         test=arrays.get("test"),
+        columns=dict(zip(about.get("columns", ()), arrays["columns"].T, strict=True)) if "columns" in arrays else {},
         lookup=lookup,
         source=source,
     )

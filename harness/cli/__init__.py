@@ -28,6 +28,7 @@ COMMANDS = {
     "stability": "Rank the connections of architectures over all operators.",
     "reproduce": "Run the studies of a paper's figure or claim, and draw or judge them.",
     "data": "List, fetch, import, verify and remove tables.",
+    "export": "Write the numbers of results as CSV, Parquet or JSON.",
     "compare": "Compare algorithms: a table, tests, and sentences to quote.",
     "report": "Write a page about results: curves, ranks, tests, cells, provenance.",
     "verify": "Check that stored results are what was written.",

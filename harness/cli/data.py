@@ -72,7 +72,9 @@ def _standing(name: str, family: Family) -> dict[str, Any]:
         "bytes": sum(map(imported.size, stored)),
         "official_gigabytes": official[0].gigabytes if official else 0.0,
         "licence": facts.licence if facts else "–",
-        "citation": facts.citation if facts else "tables of your own: harness data import TABLE.toml",
+        "citation": facts.citation
+        if facts
+        else f"tables that you bring: {family.source.takes if family.source else '–'}",
         "url": facts.url if facts else "–",
     }
 
@@ -169,8 +171,8 @@ def _source(name: str) -> Source:
 def _files_of(source: Source) -> str:
     from harness.benchmarks import imported
 
-    if source.name not in imported.manifest():
-        return "a file TABLE.toml"
+    if source.takes:
+        return source.takes
     return " or ".join(f"{file.name} from {file.url}" for file in imported.official(source.name))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,19 +12,30 @@ from harness.cli.options import OneOf, data_folder
 from harness.errors import HarnessError
 from harness.files import json_text
 
+if TYPE_CHECKING:
+    from harness.algorithm import Library
+
 
 @click.command("list", short_help="List benchmarks, algorithms and predictors.")
-@click.argument("what", required=False, type=OneOf(["algorithms", "predictors", "benchmarks"]))
+@click.argument("what", required=False, type=OneOf(["algorithms", "libraries", "predictors", "benchmarks"]))
 @data_folder
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(what: str | None, as_json: bool) -> None:
-    """List the ALGORITHMS, PREDICTORS and BENCHMARKS that are installed, plugins of other packages too."""
+    """List the ALGORITHMS, LIBRARIES, PREDICTORS and BENCHMARKS that are installed, plugins of other packages too.
+
+    An optimizer of a library is an algorithm, too: `harness run --algo optuna:GPSampler`. `harness list libraries` has
+    their names.
+    """
     from harness import registry
     from harness.report import tables
 
     found: dict[str, list[dict[str, str]]] = {}
     if what in (None, "algorithms"):
         found["algorithms"] = [_titled(name, registry.algorithm) for name in registry.algorithm_names()]
+    if what in (None, "libraries"):
+        found["libraries"] = [
+            _library(name, registry.library(name), what is not None) for name in registry.library_names()
+        ]
     if what in (None, "predictors"):
         found["predictors"] = [_titled(name, registry.predictor) for name in registry.predictor_names()]
     if what in (None, "benchmarks"):
@@ -50,6 +62,17 @@ def command(what: str | None, as_json: bool) -> None:
         console.print(tables.listing(list(rows[0]), [[row[k] or "–" for k in row] for row in rows]))
     if any(row["here"] == "no" for row in found.get("benchmarks", [])):
         click.echo("`harness data list` says how to get those that are not here.", err=True)
+
+
+def _library(name: str, library: Library, names: bool) -> dict[str, str]:
+    """What it is installed by or, if `names`, what it has; the library is imported for these only."""
+    if not library.version:
+        return {"name": name, "installed": "no", "optimizers": f"pip install 'nas-harness[{library.extra}]'"}
+    try:
+        has = ", ".join(library.names()) if names else f"harness run --algo {name}:NAME"
+    except HarnessError as error:
+        has = _broken(error)
+    return {"name": name, "installed": library.version, "optimizers": has}
 
 
 def _titled(name: str, find: Callable[[str], object]) -> dict[str, str]:

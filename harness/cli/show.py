@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @click.command("show", short_help="Show a benchmark, an algorithm, or results.")
-@click.argument("what", nargs=-1, required=True, metavar="BENCH|ALGO|RESULTS...")
+@click.argument("what", nargs=-1, required=True, metavar="BENCH|BENCH:ROW|ALGO|RESULTS...")
 @click.option("--at", type=Numbers(), help="Simulated times in seconds, e.g. 1e5,1e6. [default: the end]")
 @click.option(
     "--on", metavar="BENCH", help="Report what was found on another table of the same space, e.g. nb201/cifar100."
@@ -35,7 +36,7 @@ def command(
     per_seed: bool,
     as_json: bool,
 ) -> None:
-    """Show the facts of a benchmark, the parameters of an algorithm, or the regret that results hold."""
+    """Show the facts of a benchmark or a row of it, the parameters of an algorithm, or the regret of results."""
     from harness import registry
     from harness.report import tables
     from harness.studies.selection import gathered
@@ -53,6 +54,8 @@ def command(
         _algorithm(console, name, as_json)
     elif name in (*registry.benchmark_facts(), *registry.families(), *registry.broken(registry.BENCHMARKS)):
         _benchmark(console, name, as_json)
+    elif (row := re.fullmatch(r"([\w./+-]+):(\d+)", name)) is not None:
+        _row(console, row[1], int(row[2]), as_json)
     else:
         known = [*registry.algorithm_names(), *registry.benchmark_facts(), *registry.families()]
         raise unknown("benchmark, algorithm or path of results", name, known, see="harness list")
@@ -131,6 +134,21 @@ def _benchmark(console: Any, name: str, as_json: bool) -> None:
     facts["spearman_with_largest_fidelity"] = {key: agreement[key] for key in _thinned(list(agreement))}
     rows = [(key.replace("_", " "), _text(value)) for key, value in facts.items() if value not in ("", None, {}, [])]
     console.print(tables.facts(rows))
+
+
+def _row(console: Any, name: str, row: int, as_json: bool) -> None:
+    """What was measured of one configuration at the largest fidelity."""
+    from harness.api.interactive import benchmark
+    from harness.report import tables
+    from harness.report.frames import configurations
+
+    found = benchmark(name)
+    measured = found.query(row)
+    configuration = configurations(found.table, [row]).iloc[0].to_dict()
+    if as_json:
+        click.echo(json_text({"benchmark": found.facts.name, **measured, "configuration": configuration}, indent=1))
+        return
+    console.print(tables.facts([(key.replace("_", " "), _text(v)) for key, v in (measured | configuration).items()]))
 
 
 def _thinned(values: list[Any]) -> list[Any]:

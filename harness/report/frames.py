@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,8 @@ import pandas as pd
 
 from harness.arrays import Floats
 from harness.errors import HarnessError
+from harness.files import whole
+from harness.plots.profiles import average_ranks
 from harness.spaces.architecture import Architecture
 from harness.studies.outcome import Kind, Outcome, moments, per_seed_rows, summary
 from harness.table import Table
@@ -18,6 +22,7 @@ from harness.table import Table
 KINDS: tuple[Kind, ...] = ("val", "test")
 _CELL_BYTES = 8
 POINTS = 200
+FORMATS = ("csv", "parquet", "json")
 
 
 def curves(
@@ -127,6 +132,38 @@ def incumbents(outcomes: Sequence[Outcome], at: Sequence[float] | None = None) -
         frame = pd.DataFrame([{**row, "algorithm": outcome.label} for row in rows])
         frames.append(pd.concat([frame, configurations(table, frame["row"].to_numpy())], axis=1))
     return _joined(frames)
+
+
+def ranks(outcomes: Sequence[Outcome], kind: Kind = "val") -> pd.DataFrame:
+    """`average_ranks` over time: algorithm, time (or share of the budget), rank, low, high."""
+    found = average_ranks(outcomes, kind)
+    when = "time" if found.seconds else "share_of_budget"
+    frames = [
+        pd.DataFrame({"algorithm": label, when: found.x, "rank": rank, "low": low, "high": high})
+        for label, rank, low, high in zip(found.labels, found.average.T, found.low.T, found.high.T, strict=True)
+    ]
+    return pd.concat(frames, ignore_index=True)
+
+
+def file_format(path: Path) -> str:
+    """The format of the file's ending. Raises HarnessError if frames are not written in it."""
+    kind = path.suffix.lstrip(".").lower()
+    if kind not in FORMATS:
+        raise HarnessError(f"cannot write numbers as '{path.name}'.", f"end its name in .{', .'.join(FORMATS)}")
+    return kind
+
+
+def write(frame: pd.DataFrame, path: Path) -> None:
+    """Write the frame in the format of the file's ending, whole or not at all; every digit is kept."""
+    kind = file_format(path)
+    with whole(path) as temporary:
+        if kind == "csv":
+            frame.to_csv(temporary, index=False)
+        elif kind == "parquet":
+            frame.to_parquet(temporary, index=False)
+        else:
+            records = frame.astype(object).where(frame.notna(), None).to_dict("records")
+            temporary.write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
 
 
 def configurations(table: Table, rows: Any) -> pd.DataFrame:

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from harness.analysis.comparison import remarks
 from harness.studies.outcome import Outcome
+from harness.studies.selection import spans
 
 _ABSENT = "–"
 
@@ -59,13 +60,14 @@ def summaries(outcomes: Sequence[Outcome], rows: Sequence[dict[str, Any]]) -> It
     columns = {
         "benchmark": [row["benchmark"] for row in rows],
         "algorithm": [_label(outcomes, row) for row in rows],
-        "seeds": [str(row["seeds"]) for row in rows],
+        "seeds": [_seeds(outcomes, row) for row in rows],
         "val regret": [mean_sem(row["val_regret_mean"], row["val_regret_sem"]) for row in rows],
         "test regret": [mean_sem(row["test_regret_mean"], row["test_regret_sem"]) for row in rows],
         "evals": [_ABSENT if (mean := row["evaluations_mean"]) is None else f"{mean:,.1f}" for row in rows],
         "time (s)": [f"{row['time']:.4g}" for row in rows],
         "wall (s)": [f"{row['wall_seconds']:.2f}" for row in rows],
     }
+    columns = {**dict([*columns.items()][:2]), **_unlike(outcomes, rows), **dict([*columns.items()][2:])}
     kept = {name: cells for name, cells in columns.items() if name != "test regret" or set(cells) != {_ABSENT}}
     grid = Grid(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in kept:
@@ -77,6 +79,30 @@ def summaries(outcomes: Sequence[Outcome], rows: Sequence[dict[str, Any]]) -> It
         yield Text(line, style="dim")
     for line in remarks(outcomes):
         yield Text(f"note: {line}")
+
+
+def _unlike(outcomes: Sequence[Outcome], rows: Sequence[dict[str, Any]]) -> dict[str, list[str]]:
+    """Columns of what is not at its default, or differs between rows; ids of studies that look alike otherwise."""
+    found = {}
+    for name, key, default in (("workers", "workers", 1), ("overhead (s)", "overhead", 0.0)):
+        if {row[key] for row in rows} != {default}:
+            found[name] = [f"{row[key]:g}" for row in rows]
+    for name, key in (("budget (s)", "budget"), ("evals limit", "evals")):
+        by_benchmark: dict[str, set[object]] = {}
+        for row in rows:
+            by_benchmark.setdefault(row["benchmark"], set()).add(row[key])
+        if any(len(values) > 1 for values in by_benchmark.values()):
+            found[name] = [_ABSENT if row[key] is None else f"{row[key]:.4g}" for row in rows]
+    seen = {(row["benchmark"], _label(outcomes, row), row["study"]) for row in rows}
+    if len(seen) > len({(benchmark, label) for benchmark, label, _ in seen}):
+        found["study"] = [row["study"] for row in rows]
+    return found
+
+
+def _seeds(outcomes: Sequence[Outcome], row: dict[str, Any]) -> str:
+    """`500`, or `17:42` where they do not begin at 0."""
+    seeds = next(outcome.trajectory.seeds for outcome in outcomes if outcome.study.id == row["study"])
+    return str(len(seeds)) if len(seeds) and seeds[-1] == len(seeds) - 1 else spans(seeds)
 
 
 def qualities(rows: Sequence[dict[str, Any]]) -> Iterator[RenderableType]:

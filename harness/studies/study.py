@@ -178,6 +178,7 @@ def source_of(factory: Factory, *parts: Callable[..., Any]) -> str:
         digest.update(Path(str(used[name].__file__)).read_bytes())
     for part in parts:
         digest.update(folder_source(part).encode())
+    digest.update(getattr(factory, "version", "").encode())
     return digest.hexdigest()[:16] if used else ""
 
 
