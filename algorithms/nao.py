@@ -80,7 +80,7 @@ class NAO(Batches):
         for count in np.unique(self.history.count[seeds]).tolist():
             same = seeds[self.history.count[seeds] == count]
             seen = self.history.of(same)
-            codes, target = torch.from_numpy(seen.codes), torch.from_numpy(self.targets.fit(seen, same))
+            codes, target = torch.tensor(seen.codes), torch.from_numpy(self.targets.fit(seen, same))
             row, size = torch.arange(len(same))[:, None], min(count, _BATCH)
             for _ in range(self.length):
                 order = self.shuffles.uniform(count, same).argsort(axis=1, kind="stable")[:, :size]

@@ -42,7 +42,7 @@ def scalar(make: Callable[..., OneSeed]) -> Callable[..., Algorithm]:
                 )
                 for i in range(len(problem.seeds))
             ],
-            problem.space.dimensions,
+            problem,
         )
 
     return factory

@@ -224,7 +224,7 @@ def test_the_checkout_or_the_users_folder_is_the_default(monkeypatch: pytest.Mon
 
 
 def test_the_manifest_has_every_source() -> None:
-    assert set(registry.sources()) - {"own"} == set(imported.manifest())
+    assert set(registry.sources()) - {"own", "syne-tune"} == set(imported.manifest())
     for name in imported.manifest():
         for file in imported.official(name):
             assert file.url.startswith("http")

@@ -115,6 +115,8 @@ def test_plot_command(harness: Callable[..., Any], tmp_path: Path) -> None:
     assert answer.out == "a.png\nb.svg\n"
     assert (tmp_path / "a.png").stat().st_size > 10_000
     assert "validation regret" in (tmp_path / "b.svg").read_text()
-    refused = harness("plot", "results", "--kind", "test")
+    assert harness("plot", "results", "--kind", "test").status == 0
+    harness("run", "--algo", "rs", "--bench", "fcnet/protein", "--seeds", "3", "--evals", "5", "--out", "fcnet")
+    refused = harness("plot", "fcnet", "--kind", "test")
     assert refused.status == 2
     assert "--kind val" in refused.err

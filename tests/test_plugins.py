@@ -113,7 +113,8 @@ class Writes:
     def tell(self, results: Results) -> None:
         self.codes[...] = 0  # what was asked for is the simulator's own copy
         for array in results:
-            self.write(array)
+            if array is not None:
+                self.write(array)
 
 
 def test_an_algorithm_that_writes_into_what_it_sees_gets_an_error_and_changes_no_study() -> None:

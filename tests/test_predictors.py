@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from functools import partial
@@ -91,7 +92,7 @@ def test_predictions_rank_what_was_not_seen(name: str) -> None:
 def test_rejected_configurations_rank_below_all_others() -> None:
     table = nb201()
     seen = observed(table, [150, 150])
-    seen.loss[1] = 0.2
+    seen = dataclasses.replace(seen, loss=np.stack([seen.loss[0], np.full(150, 0.2)]))
     model = made("neural2", table, [0, 1])
     model.fit(seen, np.arange(2))
     assert model.staged.tolist() == [True, False]
@@ -136,7 +137,9 @@ def test_losses_that_are_not_finite_are_skipped_and_counted() -> None:
     seen, where = observed(table, [40, 40]), np.arange(2)
     good, bad = made("neural", table, [0, 1]), made("neural", table, [0, 1])
     good.fit(seen, where)
-    seen.loss[1, 7] = 1e300
+    loss = seen.loss.copy()
+    loss[1, 7] = 1e300
+    seen = dataclasses.replace(seen, loss=loss)
     bad.regressor.targets.kind = "raw"
     original = bad.regressor.targets.fit
 
@@ -160,9 +163,10 @@ def test_invalid_configurations_and_lower_fidelities_are_no_trouble() -> None:
     table = synthetic_table(2, missing=0.0)
     for name in ("mlp", "ridge", "gp", "forest"):
         seen = observed(table, [30, 30])
-        seen.loss[0, ::3] = np.inf
-        seen.loss[1] = np.inf
-        seen.fidelity[0, :5] = 0
+        loss, fidelity = seen.loss.copy(), seen.fidelity.copy()
+        loss[0, ::3] = loss[1] = np.inf
+        fidelity[0, :5] = 0
+        seen = dataclasses.replace(seen, loss=loss, fidelity=fidelity)
         model = made(name, table, [0, 1])
         model.fit(seen, np.arange(2))
         assert np.isfinite(model.predict(table.codes, np.arange(2))).all()

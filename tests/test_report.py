@@ -346,7 +346,7 @@ def test_a_page_with_trainings_needs_no_torch(tmp_path: Path, harness: Harness) 
         assert f"{folder} has trainings, but no finished study, which is what a page is about." in refused.err
     assert not Path("other.html").exists()
     Path("results/trained/b.parquet").write_bytes(b"PAR1")
-    assert "b.parquet is not a study of an algorithm, or is broken" in harness("report", "results").err
+    assert "b.parquet is not a training, or is broken" in harness("report", "results").err
 
 
 def test_predictors_have_a_section() -> None:

@@ -211,7 +211,7 @@ def test_a_study_that_cannot_be_made_does_not_keep_others_from_it(
 ) -> None:
     monkeypatch.setattr("harness.studies.study.SHARD", 20)
     store, plan = ResultStore(tmp_path), studies()
-    with pytest.raises(HarnessError, match=r"rs has no luck.*re has no luck") as caught:
+    with pytest.raises(HarnessError, match=r"(?s)rs has no luck.*re has no luck") as caught:
         run(plan, store, refusing, executor=local(processes, print))
     assert "25" not in str(caught.value) or processes == 2
     assert [store.complete(study) for study in plan] == [False, False, True]

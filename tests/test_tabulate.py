@@ -146,7 +146,7 @@ def test_processes_fill_a_table_that_algorithms_run_on(harness: Harness, data_fo
     assert told == "own/few: imported, 3 of 729 configurations, 0 of their entries without a loss\n"
     table, made = registry.benchmark("own/few"), trainings()
     assert len(made) == 2 * CELLS
-    assert table.space.parameters[0].values == ["none", "skip_connect", "nor_conv_1x1"]
+    assert table.space.parameters[0].values == ("none", "skip_connect", "nor_conv_1x1")
     assert table.fidelities.tolist() == [1, 2]
     assert table.test is not None
     for row in range(CELLS):
@@ -224,7 +224,7 @@ def test_a_full_disk_is_said_and_what_is_done_is_kept(harness: Harness, here: No
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, handler)
     assert answer.status == 2
-    assert "cannot write tables/trained/nb201.digits.5" in answer.err
+    assert "cannot write to tables/trained" in answer.err
     assert "free some space" in answer.err
     assert harness(*COMMAND).status == 0
 

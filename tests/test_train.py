@@ -281,7 +281,7 @@ def test_recipes_are_those_of_the_papers() -> None:
         ('title = "x"\nepochs = 3\nbatch = 8\nlr = "fast"', "'lr' cannot be fast"),
         ('title = "x"\nepochs = 3\nbatch = 8\nlr = 0.1\nschedule = "cosin"', "did you mean cosine"),
         ('title = "x"\nepochs = 3\nbatch = 8\nlr = 0.1\nseeds = [1, 1]', "has no seeds in"),
-        ("title =", "is not a TOML file"),
+        ("title =", "is not a readable TOML file"),
     ],
 )
 def test_a_recipe_that_is_none(tmp_path: Path, text: str, told: str) -> None:
@@ -464,7 +464,7 @@ BAD = [
     (("--arch", GOOD, "--data", "digits", "--device", "cuda"), "there is no CUDA device", "--device cpu"),
     (("--arch", GOOD, "--data", "digits", "--device", "gpu"), "unknown device 'gpu'", "cpu"),
     (("--arch", GOOD, *QUICK, "--recipe", "nb210"), "unknown recipe 'nb210'", "did you mean nb201 or nb101?"),
-    (("--arch", GOOD, *QUICK, "--recipe", "no.toml"), "cannot read the recipe no.toml", "nb201"),
+    (("--arch", GOOD, *QUICK, "--recipe", "no.toml"), "there is no file no.toml", "name a readable"),
     (("--arch", GOOD, *QUICK, "--precision", "fp8"), "unknown value of --precision 'fp8'", "fp16"),
     (("--arch", GOOD, "--data", "digits", "--epochs", "0"), "epochs must be at least 1, got 0", ""),
     (("--arch", GOOD, *QUICK, "--repeats", "0"), "repeats must be at least 1", ""),

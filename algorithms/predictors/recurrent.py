@@ -71,7 +71,7 @@ class Models:
 
     def start(self, seeds: Ints) -> None:
         """Fresh weights for the seeds at these positions."""
-        at = torch.from_numpy(seeds)
+        at = torch.tensor(seeds)
         self.weights[at] = self.layout.initial(self.streams.uniform(self.layout.size, seeds))
         for kept in (self.moment, self.square, self.steps):
             kept[at] = 0.0
@@ -79,12 +79,12 @@ class Models:
     def apply(self, seeds: Ints, function: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
         """function(weights, *inputs) of the seeds' models; the first axis of all is the seed."""
         with one_thread():
-            views = self.layout.views(_paired(self.weights[torch.from_numpy(seeds)]))
+            views = self.layout.views(_paired(self.weights[torch.tensor(seeds)]))
             return function(views, *map(_paired, inputs))[: len(seeds)]
 
     def step(self, seeds: Ints, rate: float, loss: Callable[..., Tensor], *inputs: Tensor) -> None:
         """A step down the gradient of loss(weights, *inputs) Float[k]."""
-        at = torch.from_numpy(seeds)
+        at = torch.tensor(seeds)
         with one_thread():
             rows = _paired(self.weights[at])
             leaves = {name: view.detach().requires_grad_() for name, view in self.layout.views(rows).items()}

@@ -353,7 +353,8 @@ def _digest(table: pa.Table, footer: Footer) -> str:
     digest = hashlib.sha256(json.dumps(footer, sort_keys=True).encode())
     for name in table.column_names:
         column = table.column(name)
-        digest.update(f"\0{name}\0{column.type}\0{len(column)}\0".encode())
+        kind = f"list<{column.type.value_type}>" if pa.types.is_list(column.type) else column.type
+        digest.update(f"\0{name}\0{kind}\0{len(column)}\0".encode())
         values = _array(column)
         if values.dtype == object:
             digest.update(json.dumps(column.to_pylist()).encode())
