@@ -21,7 +21,14 @@ ALGORITHMS = "nas_harness.algorithms"
 BENCHMARKS = "nas_harness.benchmarks"
 LIBRARIES = "nas_harness.libraries"
 PREDICTORS = "nas_harness.predictors"
-_KINDS = {ALGORITHMS: "algorithm", BENCHMARKS: "benchmark", LIBRARIES: "library", PREDICTORS: "predictor"}
+SHARING = "nas_harness.sharing"
+_KINDS = {
+    ALGORITHMS: "algorithm",
+    BENCHMARKS: "benchmark",
+    LIBRARIES: "library",
+    PREDICTORS: "predictor",
+    SHARING: "method",
+}
 
 
 _Points = tuple[EntryPoint, ...]
@@ -134,6 +141,21 @@ def predictor(name: str) -> PredictorFactory:
     """The factory of predictors called `name`. Raises HarnessError like `algorithm`."""
     factory: PredictorFactory = _plugin(PREDICTORS, name)
     return factory
+
+
+def method_names() -> list[str]:
+    """The names of all methods of weight sharing, in alphabetical order."""
+    return list(_found(SHARING))
+
+
+def method(name: str) -> Any:
+    """The class of the method of weight sharing called `name`. Raises HarnessError like `algorithm`."""
+    return _plugin(SHARING, name)
+
+
+def proposer(name: str) -> Any:
+    """The algorithm, or else the method of weight sharing, called `name`. Raises HarnessError like `algorithm`."""
+    return method(name) if name in _found(SHARING) and name not in _found(ALGORITHMS) else algorithm(name)
 
 
 def _plugin(group: str, name: str) -> Any:

@@ -19,6 +19,9 @@ IncumbentRule = Literal["largest", "any"]
 Log = Literal["incumbents", "all"]
 
 
+_MOST_WORKERS = 10_000
+
+
 @dataclass(frozen=True)
 class Rules:
     """How runs are simulated.
@@ -52,6 +55,8 @@ class Rules:
     def __post_init__(self) -> None:
         if self.workers < 1:
             raise HarnessError(f"workers must be at least 1, got {self.workers}.")
+        if self.workers > _MOST_WORKERS:
+            raise HarnessError(f"{self.workers:,} simulated workers are too many.", f"take at most {_MOST_WORKERS:,}.")
         if not self.budget > 0:
             raise HarnessError(f"the budget must be positive, got {self.budget:g}.", "it is in simulated seconds.")
         if self.evals is not None and self.evals < 1:
@@ -78,7 +83,13 @@ class Rules:
         for name in self.objectives:
             if name != table.primary:
                 table.objective(name)
-        return self.feasible(table).up_to(self.max_fidelity)
+        seen = self.feasible(table).up_to(self.max_fidelity)
+        if not np.isfinite(seen.loss[:, -1]).any():
+            raise HarnessError(
+                f"{table.name} has no finite loss at {table.facts.fidelity} {seen.fidelities[-1]}.",
+                "no algorithm can find anything there.",
+            )
+        return seen
 
     def problem(self, table: Table, seeds: Ints) -> Problem:
         """What algorithms know of runs on a table that is `seen`."""

@@ -318,3 +318,49 @@ def test_a_benchmark_that_misbehaves_is_named(kind: str, reason: str, install: I
     assert "faulty" in answer.err
     assert reason in answer.err
     assert harness("list", "benchmarks").status == 0
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("raise RuntimeError('operator nms does not exist')", "cannot be imported: operator nms does not exist."),
+        ("import not_there_either", "cannot be imported: No module named 'not_there_either'."),
+        ("raise ValueError", "cannot be imported: ValueError."),
+    ],
+)
+def test_any_failure_of_an_optional_package_is_one_sentence(source: str, said: str, install: Install) -> None:
+    from harness import HarnessError
+    from harness.benchmarks.formats.content import extra
+
+    install("optional_thing", source)
+    with pytest.raises(HarnessError, match=f"needs the package Thing, which {said}"):
+        extra("optional_thing", "Thing")
+    with pytest.raises(HarnessError, match="which is not installed"):
+        extra("no_such_thing_at_all", "Thing")
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        ("--seeds", "0:10**9"),
+        ("--seeds", "1000000000"),
+        ("--seeds", f"{2**63 - 2}:{2**63 - 1}"),
+        ("--seeds", f"0:{10**40}"),
+        ("--workers", "1000000000000"),
+    ],
+)
+def test_what_no_memory_would_hold_is_refused(option: tuple[str, str], harness: Harness) -> None:
+    answer = harness("run", "--algo", "rs", "--bench", "nb201", "--evals", "3", *option)
+    assert answer.status == 2
+    assert answer.err.startswith("error: ")
+    assert "Traceback" not in answer.err
+
+
+def test_a_table_without_a_finite_loss_is_refused_before_anything_runs() -> None:
+    from harness import HarnessError
+
+    for absent in (np.nan, np.inf):
+        table = synthetic_table(1)
+        table.loss[:] = absent
+        with pytest.raises(HarnessError, match="no finite loss at steps 9"):
+            simulate(table, registry.algorithm("rs"), seeds=np.arange(2), rules=Rules(budget=10.0))

@@ -171,7 +171,7 @@ def test_other_errors_are_not_taken_for_a_lack_of_memory(monkeypatch: pytest.Mon
     def fail(*_: Any, **__: Any) -> Any:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(loop._Run, "_gradients", fail)
+    monkeypatch.setattr(loop.Run, "_gradients", fail)
     with pytest.raises(RuntimeError, match="a bug"):
         loop.train(job(), image_set(), PLACE)
 
@@ -194,7 +194,7 @@ def test_a_compiler_that_fails_is_named(monkeypatch: pytest.MonkeyPatch) -> None
     def fail(*_: Any, **__: Any) -> Any:
         raise error("CppCompileError: C++ compile error\n\nCommand: ...")
 
-    monkeypatch.setattr(loop._Run, "_gradients", fail)
+    monkeypatch.setattr(loop.Run, "_gradients", fail)
     with pytest.raises(HarnessError, match=r"torch.compile fails here: CppCompileError: C\+\+ compile error"):
         loop.train(job(), image_set(), PLACE)
 

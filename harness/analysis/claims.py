@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from harness.analysis.comparison import compare, require_paired, selected
+from harness.analysis.comparison import common_end, compare, require_paired, selected
 from harness.analysis.measures import log_areas, regret_after, time_spent, time_to
 from harness.arrays import Floats
 from harness.errors import HarnessError, unknown
@@ -106,7 +106,7 @@ def anytime(outcomes: Sequence[Outcome], claim: Mapping[str, Any]) -> list[Findi
 
 def _anytime(benchmark: str, same: Mapping[str, Outcome], kind: Kind, name: str, confidence: float) -> list[Finding]:
     own = _of(same, name, benchmark)
-    start, end = max(_begun(o) for o in same.values()), max(o.end for o in same.values())
+    start, end = max(_begun(o) for o in same.values()), common_end([*same.values()])
     if not start < end:
         raise HarnessError(f"there is no time on {benchmark} to compare.", "run with a larger budget.")
     rivals = [label for label in same if label != name]

@@ -42,6 +42,12 @@ def measured(outcomes: Sequence[Outcome], kind: Kind) -> dict[str, list[Outcome]
     return by_benchmark(found)
 
 
+def common_end(outcomes: Sequence[Outcome]) -> float:
+    """The latest time of which all outcomes say something: the smallest end of those whose runs could have gone on."""
+    ends = [o.end for o in outcomes if not o.trajectory.finished.all()]
+    return min(ends) if ends else max(o.end for o in outcomes)
+
+
 def remarks(outcomes: Iterable[Outcome]) -> list[str]:
     """A sentence for each study of which incumbents have no loss where regret is reported."""
     said = []
@@ -185,7 +191,7 @@ def compare(outcomes: Sequence[Outcome], kind: Kind, *, at: Sequence[float] = ()
     for benchmark, same in selected(outcomes, kind).items():
         require_paired(same)
         labels, seeds = [o.label for o in same], len(same[0].trajectory.seeds)
-        times = sorted(set(at)) or [max(o.end for o in same)]
+        times = sorted(set(at)) or [common_end(same)]
         regrets = np.array([regret_at(o, kind, times) for o in same])
         weights = bootstrap_weights(seeds, np.random.default_rng(0))
         for i, time in enumerate(times):
@@ -198,6 +204,7 @@ def compare(outcomes: Sequence[Outcome], kind: Kind, *, at: Sequence[float] = ()
 
 def regret_at(outcome: Outcome, kind: Kind, times: Sequence[float]) -> Floats:
     """Regret of each seed at `times`, Float[S, G]. Raises HarnessError if one has none yet."""
+    outcome.require(max(times))
     regret = outcome.regret(kind, np.array(times))
     absent = np.isnan(regret).any(axis=0)
     if absent.any():

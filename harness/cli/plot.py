@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.options import Numbers, OneOf, selects
+from harness.cli.options import Numbers, OneOf, Share, selects
 from harness.errors import HarnessError
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ _MEASURES = ("mse", "spearman", "kendall", "regret", "precision")
 @click.option("--at", type=float, help="Simulated time of ecdf-regret, critical-difference, violin, cells.")
 @click.option("--targets", type=Numbers(), help="Regrets to reach, for ecdf-time and speed-up.")
 @click.option("--against", help="Algorithm to hold the others against, for speed-up.")
+@click.option("--alpha", type=Share(), help="Level of critical-difference. [default: 0.05]")
 @click.option("--blocks", type=OneOf(["benchmarks", "seeds"]), help="What critical-difference ranks over.")
 @click.option(
     "-o",

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from harness.cli.options import Names
+from harness.cli.sharing import searches
 from harness.errors import HarnessError
 from harness.files import json_text
 
@@ -25,6 +27,15 @@ if TYPE_CHECKING:
 @click.option("--data", "images", required=True, help="digits, cifar10, cifar100, imagenet16-120, a .npz, or a folder.")
 @click.option("--data-root", type=click.Path(path_type=Path), help="Folder with the official files of the images.")
 @click.option("--algo", default="gpnas", show_default=True, help="`harness list algorithms` has them.")
+@click.option("--method", type=Names(), help="Methods of weight sharing instead of --algo, such as darts,gdas,rsps.")
+@click.option("--seeds", type=click.IntRange(min=1), default=1, help="Searches of each method, from --seed on.")
+@click.option(
+    "--statistics",
+    type=click.Choice(["batch", "running", "recalibrated"]),
+    default="batch",
+    show_default=True,
+    help="Of batch normalisation where a method scores architectures.",
+)
 @click.option("--param", multiple=True, metavar="ALGO.NAME=VALUE", help="Parameter of the algorithm; repeatable.")
 @click.option("--budget", type=float, help="Seconds of searching.")
 @click.option("--evals", type=int, help="Trainings of the search, each to one of its fidelities.")
@@ -46,6 +57,9 @@ def command(
     images: str,
     data_root: Path | None,
     algo: str,
+    method: list[str] | None,
+    seeds: int,
+    statistics: str,
     param: tuple[str, ...],
     budget: float | None,
     evals: int | None,
@@ -69,6 +83,11 @@ def command(
             raise HarnessError(f"{option} must be at least 1, got {value}.")
     if seed < 0:
         raise HarnessError(f"the seed cannot be negative, got {seed}.")
+    if method is not None:
+        every = range(seed, seed + seeds)
+        about = (images, data_root, recipe, epochs, device, every, statistics, out)
+        searches(space, method, param, *about, as_json=as_json)
+        return
     from harness.cli.run import parameters
     from harness.spaces import published
     from harness.studies.store import TRAINED, ResultStore

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from harness.studies.selection import Selection
     from harness.train.images import ImageSet
     from harness.train.incumbents import Found
+    from harness.train.loop import Task
     from harness.train.recipes import Recipe
     from harness.train.results import Job, Training
 
@@ -159,7 +160,7 @@ def _watch(jobs: list[Job], tensorboard: Path | None, *, quiet: bool) -> Iterato
             bars.update(one, completed=epoch + done, note=f"{images_per_second:,.0f} images/s")
             bars.update(all_, completed=self.done + epoch + done)
 
-        def epoch(self, job: Job, epoch: int, row: dict[str, float]) -> None:
+        def epoch(self, job: Task, epoch: int, row: dict[str, float]) -> None:
             if writer is not None:
                 for name, value in row.items():
                     writer.add_scalar(f"{job.id}/{name}", value, epoch)

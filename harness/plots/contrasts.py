@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from harness.analysis.comparison import complete, regret_at, require_paired, selected
+from harness.analysis.comparison import common_end, complete, regret_at, require_paired, selected
 from harness.analysis.measures import floor, time_spent, time_to
 from harness.arrays import Floats
 from harness.errors import HarnessError, unknown
@@ -174,7 +174,7 @@ def violin_figure(outcomes: Sequence[Outcome], kind: Kind, width: Width | None, 
     with mpl.rc_context(STYLE):
         figure, axes = panels(len(groups), width)
         for axis, same in zip(axes, groups.values(), strict=True):
-            time = max(o.end for o in same) if at is None else at
+            time = common_end(same) if at is None else at
             _violins(axis, same, kind, time)
             axis.set_title(same[0].reference.title)
     return figure

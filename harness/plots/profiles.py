@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from harness.analysis.comparison import complete, require_paired, selected
+from harness.analysis.comparison import common_end, complete, regret_at, require_paired, selected
 from harness.analysis.measures import floor, time_to
 from harness.arrays import Floats
 from harness.plots.regret import REGRET_LABEL, TIME_LABEL, everywhere, log_time
@@ -46,7 +46,7 @@ def average_ranks(outcomes: Sequence[Outcome], kind: Kind) -> Ranks:
     labels = complete(groups)
     for same in groups.values():
         require_paired(same)
-    ends = {name: max(o.end for o in same) for name, same in groups.items()}
+    ends = {name: common_end(same) for name, same in groups.items()}
     starts = [max(map(everywhere, same)) / ends[name] for name, same in groups.items()]
     shares = np.geomspace(max(starts), 1.0, _STAMPS)
     drawn = [_ranks(groups[name], labels, kind, shares * ends[name]) for name in groups]
@@ -91,9 +91,9 @@ def regret_ecdf_figure(outcomes: Sequence[Outcome], kind: Kind, width: Width | N
     groups = selected(outcomes, kind)
 
     def draw(axis: Axes, same: Sequence[Outcome], looks: Mapping[str, Any]) -> None:
-        time = max(o.end for o in same) if at is None else at
+        time = common_end(same) if at is None else at
         least = floor(same, kind)
-        found = {o.label: np.sort(o.regret(kind, np.array([time]))[:, 0]) for o in same}
+        found = {o.label: np.sort(regret_at(o, kind, [time])[:, 0]) for o in same}
         highest = max((np.nanmax(values, initial=least) for values in found.values()), default=least)
         for label, values in found.items():
             reached = np.maximum(values[np.isfinite(values)], least)

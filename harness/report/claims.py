@@ -23,10 +23,11 @@ Made by `harness reproduce claims --write docs/claims.md`, which runs what is no
 
 Every estimate is written so that larger numbers favour the claim. A part of a claim holds if its whole interval is
 above what is claimed, does not hold if its whole interval is below, and is undecided otherwise. A claim holds if all
-its judged parts do, does not hold if one of them does not, and is undecided otherwise. Intervals are of the bootstrap
-over whole seeds, and hold all judged parts of a claim at once with 95 % confidence (Bonferroni); those of parts that
-are only told hold one by one. Where a verdict has no claimed number it is of a test that found the algorithm worse
-than the best at that time: Wilcoxon's signed-rank test, paired by seed, corrected by Holm over the algorithms and times
+its judged parts do, does not hold if one of them does not, and is undecided otherwise. Intervals of means
+by seed are Student's, others of the bootstrap over whole seeds; they hold all judged parts of a claim at once with 95 %
+confidence (Bonferroni), and those of parts that are only told hold one by one. Where a
+verdict has no claimed number it is of a test that found the algorithm worse than the best at that time:
+Wilcoxon's signed-rank test, paired by seed, corrected by Holm over the algorithms and times
 of a benchmark, at the level 0.05. Where that test finds nothing, nothing is said for the claim.
 
 Late regret is bounded by the noise of single observations: the incumbent is the best *observed* result.

@@ -7,21 +7,17 @@ output are not computed; convolutions of one kernel that leave the same node are
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from harness.arrays import Bools, Floats, Ints
-from harness.sharing.method import Choice, SuperNetwork
+from harness.sharing.method import Choice, Statistics, SuperNetwork
 from harness.space import SearchSpace
 from harness.spaces.nasbench201 import EDGES
 from harness.train.networks import Reduction
 from harness.train.skeleton import Shape, Skeleton
-
-Statistics = Literal["batch", "running", "recalibrated"]
 
 _NODES = 4
 _LEAVING = [[(edge, j) for edge, (i, j) in enumerate(EDGES) if i == node] for node in range(_NODES)]
@@ -216,11 +212,14 @@ class MixedCell(nn.Module):
             rows = distinct[distinct // len(value) == o] % len(value)
             if len(rows):
                 h = value[torch.from_numpy(rows)].flatten(0, 1)
-                name = f"{edge}_{o}"
+                name, whole = f"{edge}_{o}", h
+                h = h[:, : self.width]
                 if o in self.kernels:
                     h = self.norm(name).normalised(self.convolutions[name](F.relu(h)), len(rows))
                 else:
                     h = _plain(self.names[o], h)
+                if self.partial > 1:
+                    h = _shuffled(torch.cat([h, whole[:, self.width :]], 1), self.partial)
                 parts.append(_grouped(h, len(rows)))
         return key, torch.cat(parts) if parts else None
 
@@ -262,16 +261,14 @@ def _shuffled(x: Tensor, groups: int) -> Tensor:
 
 
 class CellSuperNetwork(SuperNetwork):
-    """Cells of NAS-Bench-201 with shared weights, in the benchmark's skeleton; a decision is an edge, the same in all.
-
-    `statistics` are those of batch normalisation in evaluation.
-    """
+    """Cells of NAS-Bench-201 with shared weights, in the benchmark's skeleton; an edge is one decision in all."""
 
     def __init__(self, space: SearchSpace, shape: Shape, *, colours: int, classes: int, partial: int = 1) -> None:
         super().__init__()
         self.space = space
         self.operators = tuple(tuple(map(str, p.values)) for p in space.parameters)
-        self.now = Pass()
+        self.into = tuple(tuple(e for e, (_, j) in enumerate(EDGES) if j == node) for node in range(1, _NODES))
+        self.statistics, self.skip_dropout, self.now = "batch", 0.0, Pass()
         self.net = Skeleton(
             lambda channels, _: MixedCell(self.operators[0], channels, partial, self.now),
             lambda incoming, outgoing, _: Reduction(incoming, outgoing),
@@ -281,25 +278,9 @@ class CellSuperNetwork(SuperNetwork):
         )
         _share(self.net, self.now)
 
-    @property
-    def statistics(self) -> Statistics:
-        """Of batch normalisation in evaluation."""
-        return self.now.statistics
-
-    @statistics.setter
-    def statistics(self, value: Statistics) -> None:
-        self.now.statistics = value
-
-    @property
-    def skip_dropout(self) -> float:
-        return self.now.skip_dropout
-
-    @skip_dropout.setter
-    def skip_dropout(self, value: float) -> None:
-        self.now.skip_dropout = value
-
     def forward(self, x: Tensor, choice: Choice) -> Tensor:
         self.now.choice, self.now.codes, self.now.groups = choice, None, 1
+        self.now.statistics, self.now.skip_dropout = self.statistics, self.skip_dropout
         logits: Tensor = self.net(x)
         return logits
 
@@ -311,7 +292,7 @@ class CellSuperNetwork(SuperNetwork):
 
     @torch.no_grad()
     def evaluate(self, x: Tensor, codes: Ints, reference: int | None = None) -> Tensor:
-        self.now.codes, self.now.reference = codes, reference
+        self.now.codes, self.now.reference, self.now.statistics = codes, reference, self.statistics
         try:
             out = self._stages(x, len(codes))
         finally:

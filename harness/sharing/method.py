@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -26,6 +26,9 @@ from torch import Tensor, nn
 from harness.arrays import Bools, Floats, Ints
 from harness.rng import Streams
 from harness.space import SearchSpace
+
+Statistics = Literal["batch", "running", "recalibrated"]
+"""What batch normalisation takes in evaluation: the batch's own, running means, or those of reference images."""
 
 Score = Callable[[Ints], Floats]
 """Validation accuracies Float[n] of architectures Int[n, p] of the space, with the super-network's weights."""
@@ -52,6 +55,10 @@ class SuperNetwork(nn.Module):
 
     space: SearchSpace
     operators: tuple[tuple[str, ...], ...]
+    into: tuple[tuple[int, ...], ...]
+    """The decisions whose results are added up, node by node."""
+    statistics: Statistics
+    """Of batch normalisation in evaluation."""
     skip_dropout: float
     """Probability with which what a skip connection carries is dropped in training, element by element."""
 
@@ -83,12 +90,11 @@ class SuperNetwork(nn.Module):
         raise NotImplementedError
 
 
-@dataclass(frozen=True)
+@dataclass
 class Setting:
-    """What a method is told: the super-network, epochs and steps of the whole search, its random streams.
+    """What a method is told: the super-network, epochs of the search and steps of an epoch, and its random streams.
 
-    Draws are `streams.uniform(n, HERE)[0]`: they belong to the search's seed, and `state` need not keep them, as the
-    loop stores how many were drawn.
+    The loop gives it streams of their own for every step, so that `state` need not keep them.
     """
 
     net: SuperNetwork
@@ -98,10 +104,7 @@ class Setting:
 
     def uniform(self, *shape: int) -> Floats:
         """The next numbers in [0, 1), Float[shape]."""
-        return self.streams.uniform(int(np.prod(shape)), HERE)[0].reshape(shape)
-
-
-HERE = np.zeros(1, dtype=np.int64)
+        return self.streams.uniform(int(np.prod(shape)), np.zeros(1, dtype=np.int64))[0].reshape(shape)
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,12 +124,12 @@ class Step:
 class Method:
     """A method of weight sharing; the entry points of `nas_harness.sharing` name classes.
 
-    `partial` and `needs_validation` are facts of the class, or of the object once it is made: the share 1 / partial of
-    the channels that operators see, and whether `update` looks at validation images.
+    Operators see one in `partial` of the channels. What it would end with is derived every so many epochs, and at the
+    end.
     """
 
     partial = 1
-    needs_validation = True
+    every = 1
 
     def __init__(self, setting: Setting) -> None:
         self.setting, self.net = setting, setting.net

@@ -181,6 +181,15 @@ class Outcome:
         budget = self.study.rules.budget
         return budget if math.isfinite(budget) else float(self.trajectory.ended.max(initial=0.0))
 
+    def require(self, time: float) -> None:
+        """Raise HarnessError if nothing ran any more at `time`, unless no incumbent could change by then."""
+        if time > self.end and (math.isfinite(self.study.rules.budget) or not self.trajectory.finished.all()):
+            raise HarnessError(
+                f"study {self.study.id} ({self.label} on {self.benchmark}) ended at {self.end:.6g} s: it says nothing "
+                f"of {time:.6g} s.",
+                "choose an earlier time, or run it for longer.",
+            )
+
     def first_times(self) -> Floats:
         """When each seed had its first incumbent, Float[S]; inf for a seed that never had one."""
         run = self.trajectory
@@ -263,6 +272,7 @@ def moments(values: Floats) -> tuple[Floats, Floats]:
 def summary(outcome: Outcome, time: float | None = None) -> dict[str, Any]:
     """One JSON row: means over seeds at simulated `time` (default: the end). Absent numbers are None."""
     time = outcome.end if time is None else time
+    outcome.require(time)
     at = np.array([time])
 
     def number(value: Any) -> float | None:
@@ -305,6 +315,7 @@ def summary(outcome: Outcome, time: float | None = None) -> dict[str, Any]:
 def per_seed_rows(outcome: Outcome, time: float | None = None) -> list[dict[str, Any]]:
     """One JSON row per seed: its incumbent at simulated `time` (default: the end), None before the first."""
     time = outcome.end if time is None else time
+    outcome.require(time)
     run, at = outcome.trajectory, outcome.trajectory.at(np.array([time]))[:, 0]
     regrets = outcome.regrets("val")
     rows = []

@@ -62,6 +62,10 @@ class Selection:
         return found
 
 
+_MOST, _LAST = 1_000_000, 2**53
+"""Seeds of one study, and the number below which they are, which every reader of a file holds exactly."""
+
+
 def seed_range(given: int | str | range) -> range:
     """`500` or `"500"` for the seeds 0 to 499, `"17:42"` for 17 to 41. Raises HarnessError for anything else."""
     if isinstance(given, range) and given.step == 1 and given and given.start >= 0:
@@ -76,6 +80,8 @@ def seed_range(given: int | str | range) -> range:
         raise HarnessError(f"seeds cannot be negative, got {given}.", hint)
     if not seeds:
         raise HarnessError(f"{given} has no seeds in it.", hint)
+    if seeds.stop - seeds.start > _MOST or seeds.stop > _LAST:
+        raise HarnessError(f"{given} are too many or too large seeds.", f"at most {_MOST:,} seeds below 2^53 are run.")
     return seeds
 
 

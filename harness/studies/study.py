@@ -90,7 +90,7 @@ class Study:
     @cached_property
     def changed(self) -> dict[str, Any]:
         """The parameters that are not at their defaults."""
-        return changed(self.params, lambda: registry.algorithm(self.algorithm))
+        return changed(self.params, lambda: registry.proposer(self.algorithm))
 
     @cached_property
     def label(self) -> str:

@@ -9,20 +9,25 @@ import hashlib
 import io
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
 from harness.errors import HarnessError
 from harness.files import FULL, reading, whole
-from harness.train.results import Job
 
 _LINE = b"nas-harness checkpoint 1 %s\n"
 _HEAD = len(_LINE % (b"0" * 64))
 REMOVE = "remove it to train from the start."
 
 
-def save(path: Path, job: Job, state: dict[str, Any]) -> None:
+class Recorded(Protocol):
+    """What a checkpoint is of."""
+
+    def to_json(self) -> dict[str, Any]: ...
+
+
+def save(path: Path, job: Recorded, state: dict[str, Any]) -> None:
     """Write `state` in place of the checkpoint at `path`, which stays as it was if that cannot be done."""
     buffer = io.BytesIO()
     torch.save({"job": json.dumps(job.to_json(), sort_keys=True), **state}, buffer)
@@ -32,7 +37,7 @@ def save(path: Path, job: Job, state: dict[str, Any]) -> None:
         file.write(buffer.getbuffer())
 
 
-def load(path: Path, job: Job, device: torch.device) -> dict[str, Any]:
+def load(path: Path, job: Recorded, device: torch.device) -> dict[str, Any]:
     """The state at `path`. Raises HarnessError if it is not whole or of another architecture, recipe or image set."""
     with reading(path, "a checkpoint of this harness", REMOVE):
         state: dict[str, Any] = torch.load(io.BytesIO(_content(path)), map_location=device, weights_only=True)

@@ -10,10 +10,11 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -31,6 +32,7 @@ from harness.train.devices import DTYPES, Place, settings, synchronized
 from harness.train.images import Images, ImageSet, Resident
 from harness.train.networks import build, multiply_adds
 from harness.train.optimizers import optimizer
+from harness.train.recipes import Recipe
 from harness.train.results import Curve, Job
 from harness.train.skeleton import DropPath
 
@@ -47,7 +49,7 @@ class Watch:
     def step(self, epoch: int, done: float, images_per_second: float) -> None:
         """A share `done` in (0, 1] of the epoch that begins after `epoch` whole ones."""
 
-    def epoch(self, job: Job, epoch: int, row: dict[str, float]) -> None:
+    def epoch(self, job: Task, epoch: int, row: dict[str, float]) -> None:
         """What was measured after `epoch` epochs, by the names of `Curve.COLUMNS`."""
 
     def note(self, text: str) -> None:
@@ -75,7 +77,7 @@ def train(
     checkpoint is of another job or cannot be written.
     """
     with settings(place):
-        run = _Run(job, images, place, watch or Watch())
+        run = Run(job, images, place, watch or Watch())
         if checkpoint is not None and checkpoint.exists():
             state = checkpoints.load(checkpoint, job, place.device)
             with reading(checkpoint, "a checkpoint of this harness", checkpoints.REMOVE):
@@ -85,7 +87,7 @@ def train(
             if checkpoint is not None and place.rank == 0:
                 checkpoints.save(checkpoint, job, run.state())
 
-        with _stopping(place) as stop:
+        with stopping(place) as stop:
             while len(run.rows) < min(until or job.recipe.epochs, job.recipe.epochs) and not run.diverged:
                 whole = run.train_epoch(stop)
                 if whole:
@@ -103,31 +105,65 @@ def epoch_order(images: int, seed: int, epoch: int) -> tuple[Ints, Floats]:
     return order, streams.uniform(images * DRAWS, _HERE).reshape(images, DRAWS)
 
 
-class _Run:
-    """A network in training, and what was measured of it so far."""
+class Task(Protocol):
+    """What a training is of; `title` names it in messages."""
 
-    def __init__(self, job: Job, images: ImageSet, place: Place, watch: Watch) -> None:
+    @property
+    def recipe(self) -> Recipe: ...
+    @property
+    def seed(self) -> int: ...
+    @property
+    def title(self) -> str: ...
+    @property
+    def id(self) -> str: ...
+
+
+class Run:
+    """A network in training, and what was measured of it so far.
+
+    A subclass says what else is trained than the network of a job (`make`), which passes a step takes (`passes`) and
+    what comes before it (`before`).
+    """
+
+    fused = True
+
+    def __init__(self, job: Task, images: ImageSet, place: Place, watch: Watch) -> None:
         self.job, self.images, self.place, self.watch = job, images, place, watch
         torch.manual_seed(job.seed)
-        network = build(job.architecture, job.recipe, colours=images.image[0], classes=images.classes)
-        if multiply_adds(network, images.image) * job.recipe.batch < _SMALL_BATCH:
+        network, work = self.make()
+        if work * job.recipe.batch < _SMALL_BATCH:
             torch.set_num_threads(1)
         alone = place.device.type == "cpu" and torch.get_num_threads() == 1 and isinstance(images.train, Resident)
         self.clock = time.process_time if alone else time.perf_counter
         network = network.to(place.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network = synchronized(network, place)
-        self.optimizer = optimizer(job.recipe, self.network.parameters())
+        self.optimizer = optimizer(job.recipe, self.network.parameters(), fused=self.fused)
         self.scaler = torch.amp.GradScaler(place.device.type, enabled=place.precision == "fp16")
         self.augment = augmentation(job.recipe)
         if place.compiled:
             self.network.compile()
-        self.forward: Callable[[Tensor], Any] = self.network
+        self.forward: Callable[..., Any] = self.network
         if place.world > 1:
             self.forward = DistributedDataParallel(self.network, broadcast_buffers=False, find_unused_parameters=True)
         self.rows: list[list[float]] = []
         self.diverged = False
         self.micro = job.recipe.batch
         self._begin()
+
+    def make(self) -> tuple[nn.Module, int]:
+        """The network, its weights out of torch's global random state, and the multiply-adds of one image."""
+        assert isinstance(self.job, Job)
+        network = build(
+            self.job.architecture, self.job.recipe, colours=self.images.image[0], classes=self.images.classes
+        )
+        return network, multiply_adds(network, self.images.image)
+
+    def before(self, x: Tensor, labels: Tensor) -> None:
+        """Called before each step with its batch."""
+
+    def passes(self) -> Sequence[tuple[Any, ...]]:
+        """What the network is called with besides images, once for each pass whose gradients a step adds up."""
+        return [()]
 
     def _begin(self) -> None:
         self.step = 0
@@ -172,6 +208,7 @@ class _Run:
                 group["lr"] = recipe.learning_rate(epoch, self.step / len(starts))
             torch.manual_seed(_mixed(self.job.seed, epoch, self.step, place.rank))
             size = min(recipe.batch, len(order) - starts[self.step])
+            self.before(x, labels)
             self._update(x, labels, size)
             self.step += 1
             trained += size
@@ -184,9 +221,10 @@ class _Run:
 
     def _update(self, x: Tensor, labels: Tensor, size: int) -> None:
         """One step on this process's share of a batch of `size`, in as many parts as the memory asks for."""
+        passes = self.passes()
         while True:
             try:
-                sums = self._gradients(x, labels, size)
+                sums = self._gradients(x, labels, size, passes)
                 break
             except RuntimeError as error:
                 self._make_smaller(error, len(x))
@@ -197,14 +235,15 @@ class _Run:
         self.scaler.update()
         self.sums += sums
 
-    def _gradients(self, x: Tensor, labels: Tensor, size: int) -> Tensor:
+    def _gradients(self, x: Tensor, labels: Tensor, size: int, passes: Sequence[tuple[Any, ...]]) -> Tensor:
         """Add up the gradients of the mean loss of the batch; sums of loss and hits, and the count, Float[3]."""
         recipe = self.job.recipe
         self.optimizer.zero_grad(set_to_none=True)
         sums = torch.zeros_like(self.sums)
-        for part, answers in zip(torch.split(x, self.micro), torch.split(labels, self.micro), strict=True):
-            with self._autocast():
-                out = self.forward(part)
+        parts = zip(torch.split(x, self.micro), torch.split(labels, self.micro), strict=True)
+        for (part, answers), more in product(parts, passes):
+            with self.autocast():
+                out = self.forward(part, *more)
             logits, *side = out if isinstance(out, tuple) else (out,)
             loss = _loss(logits, answers, recipe.label_smoothing)
             whole = loss + sum(recipe.auxiliary * _loss(s, answers, recipe.label_smoothing) for s in side)
@@ -223,8 +262,7 @@ class _Run:
         smaller = min(self.micro, images) // 2
         if smaller < _LEAST or self.place.world > 1:
             raise HarnessError(
-                f"{self.place.device} has too little memory for {min(self.micro, images)} images of "
-                f"{self.job.architecture.text}.",
+                f"{self.place.device} has too little memory for {min(self.micro, images)} images of {self.job.title}.",
                 "use a recipe with a smaller batch, or another device.",
             ) from None
         self.micro = smaller
@@ -259,7 +297,7 @@ class _Run:
         positions = [mine[i : i + self.micro] for i in range(0, len(mine), self.micro)]
         sums = torch.zeros_like(self.sums)
         for x, labels in images.batches(positions, [np.zeros((len(p), DRAWS)) for p in positions], None):
-            with self._autocast():
+            with self.autocast():
                 logits = self.network(x)
             hits = (logits.argmax(1) == labels).sum()
             sums += torch.stack([_loss(logits, labels, 0.0).double(), hits.double(), hits.new_tensor(len(x)).double()])
@@ -272,7 +310,7 @@ class _Run:
         named = dict(zip(Curve.COLUMNS, columns, strict=True))
         return Curve(**named, test_loss=loss, test_accuracy=accuracy, diverged=self.diverged)
 
-    def _autocast(self) -> torch.autocast:
+    def autocast(self) -> torch.autocast:
         precision = self.place.precision
         return torch.autocast(self.place.device.type, DTYPES[precision], enabled=precision != "fp32")
 
@@ -294,7 +332,7 @@ def _mixed(seed: int, epoch: int, step: int, rank: int) -> int:
 
 
 @contextmanager
-def _stopping(place: Place) -> Iterator[threading.Event]:
+def stopping(place: Place) -> Iterator[threading.Event]:
     """An event that is set by SIGINT or SIGTERM, so that a step is finished first; a second SIGINT does not wait.
 
     Several processes do not agree on the step to stop after: they end at once, and go on from the last whole epoch.

@@ -11,12 +11,12 @@ from torch import nn
 from harness.train.recipes import Recipe
 
 
-def optimizer(recipe: Recipe, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-    """The optimizer that `recipe` asks for."""
+def optimizer(recipe: Recipe, parameters: Iterable[nn.Parameter], *, fused: bool = True) -> torch.optim.Optimizer:
+    """The optimizer that `recipe` asks for; not `fused` if parameters get their first gradients at different steps."""
     if recipe.optimizer == "rmsprop":
         return RMSProp(parameters, recipe)
     return torch.optim.SGD(
-        parameters, recipe.lr, recipe.momentum, weight_decay=recipe.weight_decay, nesterov=recipe.nesterov, fused=True
+        parameters, recipe.lr, recipe.momentum, weight_decay=recipe.weight_decay, nesterov=recipe.nesterov, fused=fused
     )
 
 

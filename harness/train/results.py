@@ -35,6 +35,11 @@ class Job:
     seed: int
     precision: str = "fp32"
 
+    @property
+    def title(self) -> str:
+        """What is trained."""
+        return self.architecture.text
+
     @cached_property
     def id(self) -> str:
         """Twelve hexadecimal digits of the hash of the canonical JSON."""

@@ -13,7 +13,7 @@ import torch
 from harness.train import results
 from harness.train.devices import Place
 from harness.train.images import ImageSet
-from harness.train.loop import Watch, train
+from harness.train.loop import Task, Watch, train
 from harness.train.networks import build, multiply_adds, parameters
 from harness.train.results import Job, Origin, Training
 
@@ -62,7 +62,7 @@ class _Notes(Watch):
     def step(self, epoch: int, done: float, images_per_second: float) -> None:
         self.to.step(epoch, done, images_per_second)
 
-    def epoch(self, job: Job, epoch: int, row: dict[str, float]) -> None:
+    def epoch(self, job: Task, epoch: int, row: dict[str, float]) -> None:
         self.to.epoch(job, epoch, row)
 
     def note(self, text: str) -> None:

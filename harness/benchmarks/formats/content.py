@@ -34,11 +34,16 @@ def extra(module: str, package: str, group: str = "import", *, need: str = "read
     """Import a package that only this `need` has; HarnessError names the extra that brings it."""
     try:
         return import_module(module)
-    except ImportError:
+    except Exception as error:
+        absent = (
+            isinstance(error, ModuleNotFoundError) and str(error.name).split(".")[0] == module.split(".", maxsplit=1)[0]
+        )
+        reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
         raise HarnessError(
-            f"{need} needs the package {package}, which is not installed.",
-            f"install it: pip install 'nas-harness[{group}]'",
-        ) from None
+            f"{need} needs the package {package}, which "
+            + ("is not installed." if absent else f"cannot be imported: {reason}."),
+            f"install {'it' if absent else 'one that fits the others'}: pip install 'nas-harness[{group}]'",
+        ) from error
 
 
 def describe(path: Path) -> str:

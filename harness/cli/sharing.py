@@ -1,0 +1,166 @@
+"""`harness search --method`: searches by weight sharing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from harness.errors import HarnessError
+
+if TYPE_CHECKING:
+    from harness.sharing.log import Log
+    from harness.sharing.search import SharedSearch
+    from harness.train.devices import Place
+    from harness.train.images import ImageSet
+
+
+def searches(
+    space: str,
+    methods: list[str],
+    param: tuple[str, ...],
+    images: str,
+    data_root: Path | None,
+    recipe: str | None,
+    epochs: int | None,
+    device: str,
+    seeds: range,
+    statistics: str,
+    out: Path,
+    *,
+    as_json: bool,
+) -> None:
+    """Search by every method with every seed, one after the other; what is there is not searched again."""
+    from harness import registry
+    from harness.cli.run import parameters
+    from harness.sharing.log import read, study, table_of
+    from harness.sharing.search import SharedSearch
+    from harness.spaces import published
+    from harness.studies.store import ResultStore, write
+    from harness.train import devices, recipes
+    from harness.train.images import load
+
+    for method in methods:
+        registry.method(method)
+    given = parameters(param, methods, example="darts.order=second")
+    name = recipe or next(r for r in (f"sharing-{images}", f"sharing-{published(space).kind}") if r in recipes.names())
+    used = recipes.chosen(name, space, images, epochs)
+    where = devices.device_of(device)
+    place = devices.Place(where, devices.precision_of("auto", where), deterministic=where.type == "cpu")
+    loaded = load(images, data_root, used, where)
+    plans = {
+        method: [
+            SharedSearch.plan(space, method, given[method], loaded, used, place.precision, statistics, seed)  # type: ignore[arg-type]
+            for seed in seeds
+        ]
+        for method in methods
+    }
+    store = ResultStore(out)
+    click.echo(f"{loaded.name}: {loaded.words}; recipe: {used.title}, {used.epochs} epochs.", err=True)
+    table = table_of(space, loaded.name)
+    if table is None:
+        click.echo(f"note: no table here has the truth of {space} on {loaded.name}: there is no regret.", err=True)
+    rows, paths = [], []
+    for planned in plans.values():
+        logs = [read(_searched(search, loaded, place, out)) for search in planned]
+        outcomes = [] if table is None else [study(logs, table, none=none) for none in (True, False)]
+        for outcome in outcomes:
+            write(outcome, store.path(outcome.study))
+            paths.append(store.path(outcome.study))
+        rows += _rows(logs, outcomes)
+    if as_json:
+        click.echo(json.dumps(rows, indent=1))
+        return
+    _print(rows)
+    click.echo("\n".join(map(str, paths)))
+
+
+def _searched(search: SharedSearch, images: ImageSet, place: Place, out: Path) -> Path:
+    """The log of a search, made unless it is there."""
+    from harness.report import tables
+    from harness.sharing import log
+    from harness.sharing.search import share
+    from harness.train.loop import Interrupted, Watch
+
+    target, checkpoint = log.path(out, search), log.checkpoint_path(out, search)
+    if target.exists():
+        return target
+    with tables.bars() as bars:
+        bar = bars.add_task(
+            f"{search.method} on {search.space}, seed {search.seed}", total=search.recipe.epochs, note=""
+        )
+
+        class Shown(Watch):
+            def epoch(self, job: Any, epoch: int, row: dict[str, float]) -> None:
+                bars.update(bar, completed=epoch, note=f"one-shot accuracy {row['val_accuracy']:.1%}")
+
+            def note(self, text: str) -> None:
+                bars.console.print(f"note: {search.method}, seed {search.seed}: {text}")
+
+        try:
+            rows, _ = share(search, images, place, checkpoint=checkpoint, watch=Shown())
+        except Interrupted as stop:
+            raise click.Abort(f"{stop}; the same command goes on from there.") from None
+    log.write(target, log.Log(search, rows))
+    checkpoint.unlink(missing_ok=True)
+    for last in filter(None, (rows[-1].derived, rows[-1].without)):
+        if log.collapsed(last):
+            click.echo(
+                f"note: {search.method}, seed {search.seed}, collapsed to skip connections: {last.text}", err=True
+            )
+    if not any(row.derived for row in rows):
+        raise HarnessError(
+            f"{search.method} with seed {search.seed} diverged before it derived anything; its log is {target}.",
+            "use a smaller learning rate.",
+        )
+    return target
+
+
+def _rows(logs: list[Log], outcomes: list[Any]) -> list[dict[str, Any]]:
+    """A row for each seed and hand-off of none."""
+    from harness.sharing import log as logging
+
+    found = []
+    for i, log in enumerate(logs):
+        last = [row for row in log.rows if row.derived][-1]
+        for none, derived in ((True, last.derived), (False, last.without)):
+            assert derived is not None
+            regrets = [
+                o.regret("val", o.trajectory.ended[[i]])[i, 0] for o in outcomes if o.study.params["none"] == none
+            ]
+            found.append(
+                {
+                    "method": log.search.method,
+                    "seed": log.search.seed,
+                    "none": none,
+                    "architecture": derived.text,
+                    "one_shot_accuracy": derived.accuracy,
+                    "regret": float(regrets[0]) if regrets else None,
+                    "seconds": log.rows[-1].seconds,
+                    "scoring_seconds": sum(row.scoring for row in log.rows),
+                    "travelled": float(logging.travelled(log).mean()),
+                    "skips": logging.skips(log, log.rows[-1]),
+                    "collapsed": logging.collapsed(derived),
+                }
+            )
+    return found
+
+
+def _print(rows: list[dict[str, Any]]) -> None:
+    from harness.report import tables
+
+    def number(value: float | None, digits: int) -> str:
+        return "–" if value is None else f"{value:.{digits}f}"
+
+    heads = ["method", "seed", "none", "one-shot", "regret", "seconds", "travelled", "skips", "architecture"]
+    lines = [
+        [
+            r["method"], str(r["seed"]), "may" if r["none"] else "no", number(r["one_shot_accuracy"], 4),
+            number(r["regret"], 4), number(r["seconds"], 1), number(r["travelled"], 2), number(r["skips"], 2),
+            r["architecture"],
+        ]
+        for r in rows
+    ]  # fmt: skip
+    tables.console(stderr=True).print(tables.listing(heads, lines))

@@ -1,0 +1,182 @@
+"""Searches by weight sharing on disk: the log of each seed, and studies of them in the form of every other study.
+
+A log is a Parquet file with a row per epoch; what was searched and how is JSON in its footer, under `sharing`. Where a
+table has the truth of the space on these images, the seeds of a method are a study, one for each of the two hand-offs
+of the operator none: each derivation is a result, at measured seconds, and the incumbent from then on, whether it is
+better than the one before or not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, TypedDict
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from harness import registry
+from harness.arrays import Floats
+from harness.rules import Rules
+from harness.sharing.search import Derived, Row, SharedSearch
+from harness.spaces import published
+from harness.studies.evaluate import versions
+from harness.studies.outcome import Outcome
+from harness.studies.records import Columns, Footer, Form
+from harness.studies.store import SEARCHES
+from harness.studies.study import Study
+from harness.table import Table
+from harness.train.recipes import Recipe
+from harness.trajectory import PACE_TIMES, Trajectory
+
+
+class Log(NamedTuple):
+    """A finished search of one seed."""
+
+    search: SharedSearch
+    rows: list[Row]
+
+
+_NUMBERS = ("seconds", "scoring", "train_loss", "train_accuracy")
+_TEXTS = ("derived", "without", "distribution")
+
+
+class _Footer(TypedDict):
+    sharing: dict[str, Any]
+
+
+class LogForm(Form[SharedSearch, Log]):
+    """A row for each epoch; what was derived, and the distribution, are JSON."""
+
+    what = "the log of a search by weight sharing"
+    marks = "sharing"
+    again = "if it is damaged, move it away; the search begins anew."
+    makes = "`harness search --method` writes logs."
+    footer = _Footer
+    columns = pa.schema(
+        {"epoch": pa.int64(), **dict.fromkeys(_NUMBERS, pa.float64()), **dict.fromkeys(_TEXTS, pa.string())}
+    )
+
+    def name(self, job: SharedSearch) -> str:
+        space = job.space.replace("/", "-")
+        return f"{space}.{job.images}.{job.method}.{job.seed}.{job.id}.parquet"
+
+    def pack(self, result: Log) -> tuple[str, Columns, Footer]:
+        rows = [row.to_json() for row in result.rows]
+        columns = {name: [row[name] for row in rows] for name in ("epoch", *_NUMBERS)}
+        texts = {name: [json.dumps(row[name]) for row in rows] for name in _TEXTS}
+        return result.search.id, {**columns, **texts}, {"sharing": result.search.to_json()}
+
+    def unpack(self, columns: Columns, footer: Footer) -> tuple[str, Log]:
+        data = footer["sharing"]
+        recipe = Recipe(**{**data["recipe"], "seeds": tuple(data["recipe"]["seeds"])})
+        search = SharedSearch(**{**data, "recipe": recipe})
+        numbers = {name: columns[name].tolist() for name in ("epoch", *_NUMBERS)}
+        texts = {name: [json.loads(text) for text in columns[name].tolist()] for name in _TEXTS}
+        whole = {**numbers, **texts}
+        rows = [Row.from_json({name: whole[name][i] for name in whole}) for i in range(len(numbers["epoch"]))]
+        return search.id, Log(search, rows)
+
+
+FORM = LogForm()
+
+
+def path(folder: Path, search: SharedSearch) -> Path:
+    """The log of a search in a folder of results."""
+    return folder / SEARCHES / FORM.name(search)
+
+
+def checkpoint_path(folder: Path, search: SharedSearch) -> Path:
+    """The checkpoint of one that is not finished: of this space, method and seed, whatever else is asked for."""
+    name = f"{search.space.replace('/', '-')}.{search.images}.{search.method}.{search.seed}.pt"
+    return folder / SEARCHES / ".unfinished" / name
+
+
+def write(target: Path, log: Log) -> None:
+    """Write a log, whole or not at all. Raises HarnessError if that cannot be done."""
+    FORM.write(log, target)
+
+
+def read(source: Path) -> Log:
+    """The log at `source`. Raises HarnessError if it cannot be read."""
+    return FORM.read(source)
+
+
+def table_of(space: str, images: str) -> Table | None:
+    """The benchmark that has the truth of a space on an image set, named SPACE/IMAGES; None if there is none here."""
+    name = f"{space}/{images}"
+    if name not in registry.benchmark_facts() or not registry.present(name):
+        return None
+    return registry.benchmark(name)
+
+
+def study(logs: Sequence[Log], table: Table, *, none: bool) -> Outcome:
+    """The searches of one method, one log for each of consecutive seeds, as a study of `table`.
+
+    With `none` what was derived may have the operator none. The study's source stands for everything that decides the
+    searches but their seeds.
+    """
+    first, seeds = logs[0].search, np.array([log.search.seed for log in logs])
+    space = published(first.space).space
+    found = [[(row, d) for row in log.rows if (d := row.derived if none else row.without)] for log in logs]
+    flat = [(i, row, d) for i, one in enumerate(found) for row, d in one]
+    codes = np.stack([table.space.from_dict(space.to_dict(np.array(d.codes))) for _, _, d in flat])
+    times = np.array([row.seconds for _, row, _ in flat])
+    seed = np.array([i for i, _, _ in flat])
+    trajectory = Trajectory(
+        seeds=seeds,
+        seed=seed,
+        time=times,
+        evaluation=np.concatenate([np.arange(1, len(one) + 1) for one in found]),
+        row=table.rows(codes),
+        fidelity=np.full(len(flat), len(table.fidelities) - 1),
+        repeat=np.zeros(len(flat), dtype=np.int64),
+        loss=np.array([1.0 - d.accuracy for _, _, d in flat]),
+        incumbent=np.ones(len(flat), dtype=np.bool_),
+        evaluations=np.array([len(one) for one in found]),
+        ended=np.array([log.rows[-1].seconds for log in logs]),
+        finished=np.zeros(len(logs), dtype=np.bool_),
+        pace=np.searchsorted(np.sort(times), PACE_TIMES, side="right"),
+    )
+    rules = Rules(evals=max(len(one) for one in found), noise="mean", incumbent="any", log="all")
+    params = {**first.params, "none": none}
+    of = Study(
+        table.name, table.checksum, first.method, params, _source(logs), int(seeds[0]), int(seeds[-1]) + 1, rules
+    )
+    return Outcome.of(of, table, trajectory, float(sum(log.rows[-1].seconds for log in logs)), _versions())
+
+
+def _source(logs: Sequence[Log]) -> str:
+    """What is common to the searches, as one of them that has no seed."""
+    data = {**logs[0].search.to_json(), "seed": None}
+    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _versions() -> dict[str, str]:
+    return {**versions(), "torch": torch.__version__}
+
+
+def skips(log: Log, row: Row) -> float:
+    """Mean probability of a skip connection over the decisions, after an epoch."""
+    return float(np.mean([_named(log, p, "skip_connect") for p in enumerate(row.distribution)]))
+
+
+def _named(log: Log, decision: tuple[int, tuple[float, ...]], name: str) -> float:
+    values = [*map(str, published(log.search.space).space.parameters[decision[0]].values)]
+    return decision[1][values.index(name)] if name in values else 0.0
+
+
+def collapsed(derived: Derived) -> bool:
+    """Whether an architecture is nothing but skip connections and absent edges."""
+    names = [part.partition("~")[0] for part in derived.text.replace("+", "").split("|") if part]
+    return {*names} <= {"skip_connect", "none"}
+
+
+def travelled(log: Log) -> Floats:
+    """How far the distribution has come from the uniform one, total variation of each decision, Float[d]."""
+    p = np.array(log.rows[-1].distribution)
+    uniform = (p > 0) / (p > 0).sum(axis=1, keepdims=True)
+    return np.asarray(np.abs(p - uniform).sum(axis=1) / 2)

@@ -1,0 +1,53 @@
+"""The search in segments by the graph network, on scores whose truth is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from harness import Floats, HarnessError, Ints
+from harness.sharing.segments import Lookup, search
+
+SIZES = (3, 4, 3, 3, 4, 3)
+PARTS = [np.random.default_rng(i).permutation(k) * 0.1 for i, k in enumerate(SIZES)]
+
+
+def truth(codes: Ints) -> Floats:
+    """Additive, but for a pair on both sides of the border between the segments."""
+    return np.sum([part[codes[:, i]] for i, part in enumerate(PARTS)], axis=0) + 0.4 * (codes[:, 2] == codes[:, 3])
+
+
+def found(kept: int) -> Lookup:
+    small = {"samples": 24, "finalists": 12, "width": 16, "epochs": 60}
+    return search(np.zeros(6, np.int64), SIZES, (3, 3), truth, seed=0, kept=kept, **small)
+
+
+def test_the_kept_ones_are_a_parameter_of_the_next_segment() -> None:
+    for kept in (1, 4):
+        table = found(kept)
+        assert len(table.codes) == kept * 36
+        assert len(np.unique(table.codes[:, :3], axis=0)) == kept
+        assert len(np.unique(table.codes, axis=0)) == len(table.codes)
+
+
+def test_what_is_kept_holds_what_fewer_would_and_predictions_find_good_architectures() -> None:
+    every = np.stack(np.unravel_index(np.arange(1296), SIZES), axis=1)
+    one, several = found(1), found(6)
+    assert {*map(tuple, one.codes.tolist())} < {*map(tuple, several.codes.tolist())}
+    for table in (one, several):
+        assert (truth(every) > table.best(truth, 12)[1][0] + 1e-9).mean() < 0.05
+
+
+def test_a_constraint_is_met_and_one_that_nothing_meets_is_refused() -> None:
+    table = found(4)
+    codes, scores = table.best(truth, 10, table.codes[:, 4] == 1)
+    assert (codes[:, 4] == 1).all()
+    assert len(codes) == 10
+    np.testing.assert_array_equal(scores, np.sort(truth(codes))[::-1])
+    with pytest.raises(HarnessError, match="no architecture"):
+        table.best(truth, 10, np.zeros(len(table.codes), np.bool_))
+
+
+def test_segments_add_up() -> None:
+    with pytest.raises(HarnessError, match="segments of 3, 2 parameters are 5; the space has 6"):
+        search(np.zeros(6, np.int64), SIZES, (3, 2), truth, seed=0)

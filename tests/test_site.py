@@ -1,0 +1,46 @@
+"""The site of documents: every public name has its place in the reference, and the notebooks run."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+import harness
+
+NOTEBOOKS = sorted((ROOT / "docs" / "notebooks").glob("*.ipynb"))
+
+
+def test_the_reference_has_every_public_name() -> None:
+    page = (ROOT / "docs" / "reference" / "python.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^::: harness\.(\w+)$", page, flags=re.MULTILINE)
+    assert sorted(listed) == sorted([*harness.__all__, "testing"])
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebooks_are_kept_without_outputs(path: Path) -> None:
+    nbformat = pytest.importorskip("nbformat", reason="the extra `notebook` is not installed")
+    cells = nbformat.read(path, as_version=4).cells
+    assert cells
+    assert not [cell for cell in cells if cell.get("outputs") or cell.get("execution_count")]
+
+
+@pytest.mark.notebook
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebooks_run(path: Path, tmp_path: Path) -> None:
+    for package in ("nbclient", "ipykernel", "ipywidgets", "seaborn"):
+        pytest.importorskip(package, reason="the extra `notebook` is not installed")
+    import nbclient
+    import nbformat
+
+    notebook = nbformat.read(path, as_version=4)
+    nbclient.NotebookClient(
+        notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
+    ).execute()
+    shown = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    assert sum("image/png" in output.get("data", {}) for output in shown) == 3
+    assert "re has a lower validation regret than rs" in str(shown[-1])
+    assert not [output for output in shown if output.get("name") == "stderr"]
+    assert not [*tmp_path.iterdir()]
