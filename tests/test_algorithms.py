@@ -22,6 +22,7 @@ def marked(algorithm: str) -> Any:
 
 SHORTER: dict[str, dict[str, Any]] = {
     "npred": {"random": 20, "top": 10, "rounds": 2, "predictor": "ridge"},
+    "bananas": {"ensemble": 2, "predictor": "ridge"},
     "pnas": {"ensemble": 2, "predictor": "ridge"},
     "nasnet": {"passes": 2, "width": 8},
     "nao": {"random": 20, "new": 20, "steps": 5, "width": 8, "ascents": 3},

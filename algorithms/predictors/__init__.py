@@ -1,7 +1,8 @@
 """Predictors of a configuration's loss, one model for each seed, fitted in batches.
 
 - `GraphPredictor`, GPNAS's graph-convolutional network, and `NeuralPredictor`, the bidirectional one: architectures.
-- `FeaturePredictor`: a multilayer perceptron on one-hot and scaled features, for any space.
+- `FeaturePredictor`: a multilayer perceptron on one-hot and scaled features, for any space; `PathPredictor`: on the
+  paths of graphs.
 - `Ridge`, `GaussianProcess`, `Forest`: what a reviewer asks for.
 
 All of them learn from the codes, fidelities and losses that a seed has observed, and predict losses at the largest

@@ -60,6 +60,15 @@ def mlp(
     return FeaturePredictor(problem, streams, width=width, target=target, device=device)
 
 
+def paths(
+    problem: Problem, streams: Streams, *, width: Width = 64, target: Target = "log", device: Device = "cpu"
+) -> Predictor:
+    """A multilayer perceptron on the paths of graphs, the encoding of BANANAS (White et al. 2021)."""
+    from algorithms.predictors.features import PathPredictor
+
+    return PathPredictor(problem, streams, width=width, target=target, device=device)
+
+
 def ridge(
     problem: Problem,
     streams: Streams,

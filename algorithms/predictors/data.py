@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Protocol
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -58,13 +58,34 @@ class Targets:
         return np.where(self.log[where, None], np.exp(np.minimum(value, 700.0)), value)
 
 
-def features(space: SearchSpace, fidelities: int, codes: Ints, fidelity: Ints | int) -> Floats:
+def features(space: Encoding, fidelities: int, codes: Ints, fidelity: Ints | int) -> Floats:
     """The features of codes Int[n, d], and of the fidelity (index) where there are several, one-hot, Float[n, k]."""
     numbers = space.features(codes)
     if fidelities == 1:
         return numbers
     at = np.broadcast_to(fidelity, len(codes))
     return np.concatenate([numbers, at[:, None] == np.arange(fidelities)], axis=1)
+
+
+class Encoding(Protocol):
+    """Configurations as numbers: a `SearchSpace`, or the paths of its graphs."""
+
+    @property
+    def dimensions(self) -> int: ...
+
+    def features(self, codes: Ints) -> Floats:
+        """Numbers for a regression model, Float[n, k], of codes Int[n, d]."""
+        ...
+
+
+def view_of(space: SearchSpace) -> GraphView:
+    """The graphs of a space. Raises HarnessError where it has none."""
+    if space.graphs is None:
+        raise HarnessError(
+            "the configurations of this table are no graphs, which this predictor needs.",
+            "take one that works on features: mlp, ridge, gp or forest.",
+        )
+    return space.graphs
 
 
 class GraphInputs:
@@ -76,13 +97,8 @@ class GraphInputs:
     """
 
     def __init__(self, space: SearchSpace, kind: Literal["undirected", "directed"]) -> None:
-        if space.graphs is None:
-            raise HarnessError(
-                "the configurations of this table are no graphs, which this predictor needs.",
-                "take one that works on features: mlp, ridge, gp or forest.",
-            )
         self.space = space
-        self.view = space.graphs
+        self.view = view_of(space)
         self.kind = kind
 
     def distinct(self, codes: Ints) -> tuple[Ints, Ints]:

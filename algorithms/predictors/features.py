@@ -9,9 +9,10 @@ from scipy.linalg import cho_factor, cho_solve
 from threadpoolctl import threadpool_limits
 
 from algorithms.predictors.batched import Batched, Training
-from algorithms.predictors.data import Target, Targets, features
+from algorithms.predictors.data import Encoding, Target, Targets, features
 from algorithms.predictors.networks import FeatureNetwork
-from harness import Floats, Ints, Problem, Seen, Streams
+from algorithms.predictors.paths import Paths
+from harness import Floats, Ints, Problem, SearchSpace, Seen, Streams
 
 TRAINING = Training(steps=150)
 LENGTHS = (0.5, 1.0, 2.0, 4.0)
@@ -29,10 +30,14 @@ class FeaturePredictor:
     def __init__(
         self, problem: Problem, streams: Streams, *, width: int = 64, target: Target = "log", device: str = "cpu"
     ) -> None:
-        network = FeatureNetwork(problem.space, len(problem.fidelities), width)
+        network = FeatureNetwork(self.encoding(problem.space), len(problem.fidelities), width)
         self.models = Batched(network, streams, target=target, on=device)
         self.full = problem.full
         self.training = TRAINING
+
+    def encoding(self, space: SearchSpace) -> Encoding:
+        """What the network sees of a configuration."""
+        return space
 
     def fit(self, seen: Seen, where: Ints) -> None:
         self.models.fit(seen, where, self.training)
@@ -44,6 +49,13 @@ class FeaturePredictor:
     def skipped(self) -> Ints:
         """Steps of each seed that were left out because their loss was not finite, Int[S]."""
         return self.models.skipped
+
+
+class PathPredictor(FeaturePredictor):
+    """A multilayer perceptron on the paths of graphs."""
+
+    def encoding(self, space: SearchSpace) -> Encoding:
+        return Paths(space)
 
 
 class _BySeed:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from algorithms.predictors.data import GraphInputs, features
+from algorithms.predictors.data import Encoding, GraphInputs, features
 from harness import Ints, SearchSpace
 
 Weights = Mapping[str, Tensor]
@@ -230,11 +230,11 @@ class DirectedNetwork:
 
 
 class FeatureNetwork:
-    """GPNAS's perceptron on the features of the space and the fidelity."""
+    """GPNAS's perceptron on the features of the space, or on its paths, and the fidelity."""
 
     draws, block, chunk = 0, 16, 1024
 
-    def __init__(self, space: SearchSpace, fidelities: int, width: int = 64) -> None:
+    def __init__(self, space: Encoding, fidelities: int, width: int = 64) -> None:
         self.space, self.fidelities = space, fidelities
         columns = space.features(np.zeros((1, space.dimensions), dtype=np.int64)).shape[1]
         self.head = Head(columns + (fidelities if fidelities > 1 else 0), width)
