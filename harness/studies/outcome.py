@@ -61,7 +61,7 @@ class Reference:
         if rules.objectives:
             return cls._of_front(table, rules, at)
         best, test = table.optimum_at(at), table.test_optimum_at(at)
-        losses, tests = table.loss_at(at), table.test_at(at)
+        losses, tests = _finite(table.loss_at(at)), table.test_at(at)
         return cls(
             title=facts.title,
             loss=facts.loss,
@@ -73,10 +73,10 @@ class Reference:
             optimum_row=best.row,
             optimum_definition=best.definition,
             test_optimum=None if test is None else test.value,
-            worst=float(np.nanmax(losses)),
-            test_worst=None if tests is None else float(np.nanmax(tests)),
+            worst=float(losses.max()),
+            test_worst=None if tests is None else float(_finite(tests).max()),
             least=least_regret(losses),
-            test_least=None if tests is None else least_regret(tests),
+            test_least=None if tests is None else least_regret(_finite(tests)),
         )
 
     @classmethod
@@ -97,13 +97,17 @@ class Reference:
         )
 
 
+def _finite(losses: Floats) -> Floats:
+    return losses[np.isfinite(losses)]
+
+
 def least_regret(losses: Floats) -> float:
     """The smallest regret among `losses` Float[N], which stands for zero where logarithms are taken.
 
     It does not change when losses are negated and their order with them, shifted, and is scaled as they are. Regrets
     below a millionth of the median one are rounding, such as that of equal repeats in another order.
     """
-    regrets = losses - np.nanmin(losses)
+    regrets = losses - losses.min()
     positive = regrets[regrets > 0]
     return float(positive[positive > 1e-6 * np.median(positive)].min()) if positive.size else 1.0
 
