@@ -251,7 +251,8 @@ def test_rmsprop_is_that_of_tensorflow() -> None:
 
 def test_recipes_are_those_of_the_papers() -> None:
     shipped = ["darts-cifar10", "digits", "digits201", "gpnas-cell", "imagenet-mobile", "nb101", "nb201"]
-    assert recipes.names() == shipped
+    shared = ["sharing-digits", "sharing-nb201"]
+    assert recipes.names() == [*shipped, *shared]
     nb201, nb101, darts, mobile = map(recipes.read, ("nb201", "nb101", "darts-cifar10", "imagenet-mobile"))
     assert (nb201.epochs, nb201.batch, nb201.lr, nb201.nesterov, nb201.repeats()) == (
         200,
@@ -332,7 +333,11 @@ def two_processes(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 def test_two_processes_train_as_one_does(harness: Harness, tmp_path: Path) -> None:
-    """Three steps, the last on an odd number of images; differences of rounding grow with every further one."""
+    """Three steps, the last on an odd number of images; differences of rounding grow with every further one.
+
+    They are 3e-5 of the loss on one kind of processor and below 1e-5 on another; processes that did not share gradients
+    or statistics would differ by percents.
+    """
     (tmp_path / "tiny.toml").write_text(
         'title = "tiny"\nepochs = 1\nbatch = 512\nlr = 0.1\nchannels = 4\ncells = 1\ncrop = 1\nflip = true\n'
         "auxiliary = 0.4\nvalidation = 0.25\nseeds = [5]\n"
@@ -344,7 +349,7 @@ def test_two_processes_train_as_one_does(harness: Harness, tmp_path: Path) -> No
     (two,) = answer.stdout.splitlines()
     alone, together = results.read(Path(one)), results.read(Path(two))
     assert together.facts["processes"] == 2
-    np.testing.assert_allclose(together.curve.train_loss, alone.curve.train_loss, rtol=1e-5)
+    np.testing.assert_allclose(together.curve.train_loss, alone.curve.train_loss, rtol=1e-4)
     np.testing.assert_allclose(together.curve.val_loss, alone.curve.val_loss, rtol=1e-4)
     assert together.curve.train_accuracy[0] == pytest.approx(alone.curve.train_accuracy[0], abs=0.002)
     assert (alone.job.id, Path(one).name) == (together.job.id, Path(two).name)
