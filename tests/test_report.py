@@ -274,14 +274,15 @@ def test_cells_of_every_space_are_drawn_as_the_figure_draws_them(imported: list[
         assert arrows[-1].endswith(" to out")
     shown = [a for tag, a in parsed.tags if tag == "ul" and a.get("class") == "keys"]
     assert len(shown) == 2
-    assert "harness plot 0.parquet 1.parquet 2.parquet --figure cells -o cells.pdf" in parsed.inside["cells"]
+    drawn = ",".join(dict.fromkeys(o.study.benchmark for o in imported[:3]))
+    assert f" --bench {drawn} --figure cells -o cells.pdf" in parsed.inside["cells"]
 
 
 def test_a_table_that_is_not_here_is_said(imported: list[Outcome], data_folder: Path) -> None:
     inside = Parsed(made(imported)).inside["cells"]
     assert "There are no cells of nb101/a: nb101 is not imported" in inside
     assert "There are no cells of hpobench" not in inside
-    assert "harness plot 2.parquet --figure cells" in inside
+    assert " --bench nb201/cifar10 --figure cells" in inside
     other = replace(imported[2], study=replace(imported[2].study, table="another"))
     assert "is of another version of the table nb201/cifar10" in Parsed(made([other])).inside["cells"]
 
