@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from harness import Facts, Floats, Ints, OneSeed, Parameter, Problem, Rules, SearchSpace, Table, per_seed, registry
+from harness import Facts, Floats, Ints, Parameter, Rules, SearchSpace, Table, registry
 from harness import simulate as run_simulation
 from harness.params import resolve
 
@@ -63,7 +63,7 @@ def _label(algorithm: str, params: dict[str, Any]) -> str:
 ONE, MANY = ("nb201/cifar10", "fcnet/protein"), "nb101 cells"
 PAIRS = (
     Pair("tpe", "optuna-tpe", ("optuna",), 100, (*ONE, MANY), {"variant": "optuna"}),
-    Pair("tpe", "hyperopt", ("hyperopt",), 80, (*ONE, MANY)),
+    Pair("tpe", "hyperopt:tpe", ("hyperopt",), 80, (*ONE, MANY)),
     Pair("dehb", "dehb-lib", ("dehb",), 100, (MANY,)),
     Pair("hb", "hpbandster-hb", ("hpbandster", "ConfigSpace"), 100, (*ONE, MANY)),
     Pair("bohb", "hpbandster-bohb", ("hpbandster", "statsmodels", "ConfigSpace"), 50, (*ONE, MANY)),
@@ -117,50 +117,10 @@ def table(name: str) -> Table:
     return nested_cells() if name == MANY else registry.benchmark(name)
 
 
-@per_seed
-def hyperopt(problem: Problem, generator: np.random.Generator) -> OneSeed:
-    """hyperopt's TPE: categorical parameters as `hp.randint`, ordinal ones as `hp.quniform(0, k - 1, 1)`."""
-    return _Hyperopt(problem, generator)
-
-
-class _Hyperopt:
-    def __init__(self, problem: Problem, generator: np.random.Generator) -> None:
-        import logging
-
-        from hyperopt import Trials, hp
-        from hyperopt.base import Domain
-
-        logging.getLogger("hyperopt").setLevel(logging.WARNING)
-        self.problem, self.generator, self.trials = problem, generator, Trials()
-        space = {
-            p.name: hp.randint(p.name, len(p.values))
-            if p.kind == "categorical"
-            else hp.quniform(p.name, 0, len(p.values) - 1, 1)
-            for p in problem.space.parameters
-        }
-        self.domain = Domain(lambda _: 0.0, space)
-
-    def ask(self) -> tuple[Ints, int, Any]:
-        from hyperopt import tpe
-
-        seed = int(self.generator.integers(2**31 - 1))
-        (doc,) = tpe.suggest(self.trials.new_trial_ids(1), self.domain, self.trials, seed, verbose=False)
-        codes = [int(doc["misc"]["vals"][p.name][0]) for p in self.problem.space.parameters]
-        return np.array(codes), self.problem.full, doc
-
-    def tell(self, handle: Any, loss: float, cost: float) -> None:
-        from hyperopt import STATUS_OK
-        from hyperopt.base import JOB_STATE_DONE
-
-        handle["state"], handle["result"] = JOB_STATE_DONE, {"loss": loss, "status": STATUS_OK}
-        self.trials.insert_trial_docs([handle])
-        self.trials.refresh()
-
-
 def _runs(algorithm: str, params: dict[str, Any], name: str, budget: float, seeds: Ints) -> tuple[Floats, Floats, int]:
     """Regret Float[S, G] on `grid(budget)`, when each seed had its first result Float[S], and the evaluations."""
     benchmark = table(name)
-    found = hyperopt if algorithm == "hyperopt" else registry.algorithm(algorithm)
+    found = registry.algorithm(algorithm)
     factory = partial(found, **resolve(algorithm, found, params))
     run = run_simulation(benchmark, factory, seeds=seeds, rules=Rules(budget=budget))
     at = run.at(grid(budget))

@@ -5,9 +5,6 @@ import sys
 import traceback
 from typing import NoReturn
 
-CRASH = 70
-"""The exit status of a bug, EX_SOFTWARE of sysexits.h; 1 is an answer of some commands."""
-
 
 def main() -> NoReturn:
     """Entry point of the console script.
@@ -17,6 +14,8 @@ def main() -> NoReturn:
     handler = signal.getsignal(signal.SIGINT)
     if handler is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from harness.errors import CRASH  # noqa: PLC0415
+
     try:
         from harness import cli  # noqa: PLC0415
     except Exception:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 
+CRASH = 70
+"""The exit status of a bug, EX_SOFTWARE of sysexits.h; 1 is an answer of some commands."""
+
 
 class HarnessError(Exception):
     """Bad input or a broken environment; anything else that is raised is a bug.

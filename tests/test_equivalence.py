@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 pytestmark = [pytest.mark.reference, pytest.mark.filterwarnings("ignore")]
-TRAININGS = {"optuna-tpe": 40, "hyperopt": 40, "hpbandster-bohb": 25, "dehb-lib": 40}
+TRAININGS = {"optuna-tpe": 40, "hyperopt:tpe": 40, "hpbandster-bohb": 25, "dehb-lib": 40}
 
 
 def case(name: str, theirs: str) -> equivalence.Pair:
@@ -25,7 +25,7 @@ def case(name: str, theirs: str) -> equivalence.Pair:
         ("rs", "optuna-random", "fcnet/protein"),
         ("de", "dehb-de-lib", "nb201/cifar10"),
         ("tpe", "optuna-tpe", "nb201/cifar10"),
-        ("tpe", "hyperopt", "nb201/cifar10"),
+        ("tpe", "hyperopt:tpe", "nb201/cifar10"),
         ("hb", "hpbandster-hb", equivalence.MANY),
         ("dehb", "dehb-lib", equivalence.MANY),
         ("bohb", "hpbandster-bohb", "nb201/cifar10"),

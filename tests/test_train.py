@@ -335,8 +335,8 @@ def two_processes(*arguments: object) -> subprocess.CompletedProcess[str]:
 def test_two_processes_train_as_one_does(harness: Harness, tmp_path: Path) -> None:
     """Three steps, the last on an odd number of images; differences of rounding grow with every further one.
 
-    They are 3e-5 of the loss on one kind of processor and below 1e-5 on another; processes that did not share gradients
-    or statistics would differ by percents.
+    They are 3e-5 of the training loss on one kind of processor and below 1e-5 on another; processes that do not share
+    gradients differ by 1.4e-3 of it.
     """
     (tmp_path / "tiny.toml").write_text(
         'title = "tiny"\nepochs = 1\nbatch = 512\nlr = 0.1\nchannels = 4\ncells = 1\ncrop = 1\nflip = true\n'

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from algorithms.external import Library, Planned, library, seed
-from harness import Ints, OneSeed, Problem
+from harness import Ints, Problem
 
 
 def _registry() -> Mapping[str, Any]:
@@ -40,8 +40,4 @@ class _Optimizer:
         self.optimizer.tell(handle, loss)
 
 
-def _make(found: Any, problem: Problem, generator: np.random.Generator, *, planned: Planned = 300) -> OneSeed:
-    return _Optimizer(found, problem, generator, planned=planned)
-
-
-LIBRARY = Library("nevergrad", "nevergrad", _registry, _make, kept=("budget", "num_workers"))
+LIBRARY = Library("nevergrad", "nevergrad", _registry, _Optimizer, kept=("budget", "num_workers"))

@@ -13,7 +13,7 @@ import numpy as np
 
 from algorithms.brackets import rungs
 from algorithms.external import Library, Planned, codes, configspace, library, seed
-from harness import Ints, OneSeed, Problem
+from harness import Ints, Problem
 
 _FACADES = {
     "algorithm-configuration": "AlgorithmConfigurationFacade",
@@ -38,7 +38,9 @@ def _halves(facade: Any) -> bool:
 class _Facade:
     """Budgets are 3^-k; the k-th from the top stands for the k-th of the fidelities that Hyperband uses."""
 
-    def __init__(self, facade: Any, problem: Problem, generator: np.random.Generator, planned: int) -> None:
+    def __init__(
+        self, facade: Any, problem: Problem, generator: np.random.Generator, *, planned: Planned = 300
+    ) -> None:
         smac, self.problem = library("smac", "smac"), problem
         self.value = library("smac.runhistory", "smac").TrialValue
         used = rungs(problem, _ETA, 0, 0) if _halves(facade) else np.array([problem.full])
@@ -65,8 +67,4 @@ class _Facade:
         self.facade.tell(handle, self.value(cost=loss, time=cost), save=False)
 
 
-def _make(found: Any, problem: Problem, generator: np.random.Generator, *, planned: Planned = 300) -> OneSeed:
-    return _Facade(found, problem, generator, planned)
-
-
-LIBRARY = Library("smac", "smac", _find, _make, kept=("overwrite",), multifidelity=_halves)
+LIBRARY = Library("smac", "smac", _find, _Facade, kept=("overwrite",), multifidelity=_halves)

@@ -72,6 +72,21 @@ class Alphas(Method):
         self.adam.load_state_dict(state["adam"])
 
 
+class Tempered(Alphas):
+    """Alphas whose samples have a temperature, `tau`, that is the method's to lower."""
+
+    def __init__(self, setting: Setting, lr: float, hot: float, cold: float) -> None:
+        super().__init__(setting, lr)
+        self.hot, self.cold, self.tau = hot, cold, hot
+
+    def state(self) -> dict[str, Any]:
+        return {**super().state(), "tau": self.tau}
+
+    def load(self, state: dict[str, Any]) -> None:
+        super().load(state)
+        self.tau = float(state["tau"])
+
+
 def _normal(draws: Floats) -> Floats:
     """Standard normal numbers Float[...] out of uniform ones Float[2, ...] (Box and Muller)."""
     one, other = np.maximum(draws[0], 1e-12), draws[1]

@@ -11,12 +11,12 @@ from typing import Annotated
 
 import numpy as np
 
-from algorithms.sharing.alphas import Alphas
+from algorithms.sharing.alphas import Tempered
 from harness import Param
 from harness.sharing.method import Choice, Setting, Step
 
 
-class Gdas(Alphas):
+class Gdas(Tempered):
     """One drawn operator per decision; in the end the likeliest."""
 
     def __init__(
@@ -27,8 +27,7 @@ class Gdas(Alphas):
         hot: Annotated[float, Param("temperature of the first epoch", 0.01)] = 10.0,
         cold: Annotated[float, Param("temperature of the last epoch", 0.01)] = 0.1,
     ) -> None:
-        super().__init__(setting, lr)
-        self.hot, self.cold, self.tau = hot, cold, hot
+        super().__init__(setting, lr, hot, cold)
 
     def begin(self, epoch: int) -> None:
         self.tau = self.hot + (self.cold - self.hot) * epoch / max(1, self.setting.epochs - 1)
@@ -46,10 +45,3 @@ class Gdas(Alphas):
 
     def update(self, step: Step) -> None:
         self.move(step.loss(self.drawn(), True))
-
-    def load(self, state: dict[str, object]) -> None:
-        super().load(state)
-        self.tau = float(str(state["tau"]))
-
-    def state(self) -> dict[str, object]:
-        return {**super().state(), "tau": self.tau}

@@ -9,12 +9,12 @@ from __future__ import annotations
 import math
 from typing import Annotated
 
-from algorithms.sharing.alphas import Alphas
+from algorithms.sharing.alphas import Tempered
 from harness import Param
 from harness.sharing.method import Choice, Setting, Step
 
 
-class Snas(Alphas):
+class Snas(Tempered):
     """A concrete mixture of all operators; in the end the likeliest."""
 
     def __init__(
@@ -25,8 +25,7 @@ class Snas(Alphas):
         hot: Annotated[float, Param("temperature of the first epoch", 0.01)] = 1.0,
         cold: Annotated[float, Param("temperature of the last epoch", 0.01)] = 0.03,
     ) -> None:
-        super().__init__(setting, lr)
-        self.hot, self.cold, self.tau = hot, cold, hot
+        super().__init__(setting, lr, hot, cold)
         self.now: Choice | None = None
 
     def begin(self, epoch: int) -> None:
@@ -40,10 +39,3 @@ class Snas(Alphas):
         assert self.now is not None
         assert self.now.weights is not None
         return [self.mixture(self.now.weights.detach())]
-
-    def load(self, state: dict[str, object]) -> None:
-        super().load(state)
-        self.tau = float(str(state["tau"]))
-
-    def state(self) -> dict[str, object]:
-        return {**super().state(), "tau": self.tau}

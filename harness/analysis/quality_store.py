@@ -15,7 +15,7 @@ from harness.arrays import Ints
 from harness.errors import HarnessError
 from harness.studies import records
 from harness.studies.outcome import Reference
-from harness.studies.records import Columns, Folder, Footer, Sharded
+from harness.studies.records import Columns, Folder, Footer, Sharded, file_name
 from harness.studies.store import QUALITIES
 
 
@@ -45,7 +45,7 @@ class QualityForm(Sharded[QualityStudy, Quality]):
     )
 
     def name(self, job: QualityStudy) -> str:
-        return f"{job.benchmark.replace('/', '-')}.{job.predictor}.{job.id}.parquet"
+        return file_name(job.benchmark, job.predictor, job.id)
 
     def job(self, result: Quality) -> QualityStudy:
         return result.study

@@ -15,8 +15,7 @@ from typing import NoReturn
 import click
 
 from harness import __version__
-from harness.__main__ import CRASH
-from harness.errors import HarnessError, unknown
+from harness.errors import CRASH, HarnessError, unknown
 from harness.files import FULL
 
 # The submodule `list` takes the builtin's name in this namespace as soon as it is imported.

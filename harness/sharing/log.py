@@ -25,7 +25,7 @@ from harness.sharing.search import Derived, Row, SharedSearch
 from harness.spaces import published
 from harness.studies.evaluate import versions
 from harness.studies.outcome import Outcome
-from harness.studies.records import Columns, Footer, Form
+from harness.studies.records import Columns, Footer, Form, file_name
 from harness.studies.store import SEARCHES
 from harness.studies.study import Study
 from harness.table import Table
@@ -61,8 +61,7 @@ class LogForm(Form[SharedSearch, Log]):
     )
 
     def name(self, job: SharedSearch) -> str:
-        space = job.space.replace("/", "-")
-        return f"{space}.{job.images}.{job.method}.{job.seed}.{job.id}.parquet"
+        return file_name(job.space, job.images, job.method, str(job.seed), job.id)
 
     def pack(self, result: Log) -> tuple[str, Columns, Footer]:
         rows = [row.to_json() for row in result.rows]

@@ -66,6 +66,11 @@ def identity(data: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:12]
 
 
+def file_name(*parts: str) -> str:
+    """`parts` as the name of a Parquet file, without what paths and shells take for their own."""
+    return re.sub(r"[^\w.+-]", "-", ".".join(parts)) + ".parquet"
+
+
 class Form(ABC, Generic[K_contra, R]):
     """The files of one kind: their columns, what their footers hold, and the results that they stand for."""
 

@@ -6,7 +6,6 @@ the footer, under the key `nas_harness`.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -18,7 +17,7 @@ import pyarrow as pa
 from harness.arrays import Ints
 from harness.errors import HarnessError
 from harness.studies.outcome import Outcome, Reference
-from harness.studies.records import UNFINISHED, Columns, Folder, Footer, Sharded
+from harness.studies.records import UNFINISHED, Columns, Folder, Footer, Sharded, file_name
 from harness.studies.study import Study
 from harness.trajectory import Trajectory
 
@@ -66,7 +65,7 @@ class StudyForm(Sharded[Study, Outcome]):
     )
 
     def name(self, job: Study) -> str:
-        return re.sub(r"[^\w.+-]", "-", f"{job.benchmark}.{job.algorithm}.{job.id}") + ".parquet"
+        return file_name(job.benchmark, job.algorithm, job.id)
 
     def job(self, result: Outcome) -> Study:
         return result.study

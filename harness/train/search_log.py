@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypedDict
 
 import pyarrow as pa
 
-from harness.studies.records import Columns, Footer, Form, identity
+from harness.studies.records import Columns, Footer, Form, file_name, identity
 from harness.studies.store import SEARCHES
 from harness.train.search import Search
 
@@ -65,7 +65,7 @@ class LogForm(Form[Search, Log]):
     )
 
     def name(self, job: Search) -> str:
-        return f"{job.space.replace('/', '-')}.{job.images}.{job.algorithm}.{job.id}.parquet"
+        return file_name(job.space, job.images, job.algorithm, job.id)
 
     def pack(self, result: Log) -> tuple[str, Columns, Footer]:
         columns = {name: [getattr(event, name) for event in result.events] for name in Event._fields}
