@@ -21,6 +21,8 @@ def marked(algorithm: str) -> Any:
 
 
 SHORTER: dict[str, dict[str, Any]] = {
+    "gpnas": {},
+    "gpnas+": {},
     "npred": {"random": 20, "top": 10, "rounds": 2, "predictor": "ridge"},
     "bananas": {"ensemble": 2, "predictor": "ridge"},
     "pnas": {"ensemble": 2, "predictor": "ridge"},

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from workers import dying, refusing
 
 from harness import HarnessError, Rules, registry
 from harness.studies.evaluate import evaluate
@@ -175,15 +176,6 @@ def test_a_store_in_memory_takes_what_processes_made(tmp_path: Path) -> None:
             assert_same(store.get(study).trajectory, read(ResultStore(tmp_path).path(study)).trajectory)
 
 
-def dying(study: Study, shard: range, heard: Heard) -> Outcome:
-    """Like `evaluate`, but its process is killed once, or each time where the name of the flag says so."""
-    flag = Path(os.environ["DIES"])
-    if study.algorithm == "re" and (flag.name == "always" or not flag.exists()):
-        flag.touch()
-        os.kill(os.getpid(), signal.SIGKILL)
-    return evaluate(study, shard, heard)
-
-
 @pytest.mark.parametrize("often", ["once", "always"])
 def test_a_worker_that_dies_costs_its_shard_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, often: str) -> None:
     monkeypatch.setenv("DIES", str(tmp_path / often))
@@ -197,12 +189,6 @@ def test_a_worker_that_dies_costs_its_shard_only(tmp_path: Path, monkeypatch: py
     assert len(told) == 1
     assert "seeds 5 to 44 of re on nb201/cifar10 was killed, likely as memory ran out" in told[0]
     assert [store.complete(study) for study in plan] == [True, often == "once", True]
-
-
-def refusing(study: Study, shard: range, heard: Heard) -> Outcome:
-    if study.algorithm != "ls":
-        raise HarnessError(f"{study.algorithm} has no luck with {shard.start}.")
-    return evaluate(study, shard, heard)
 
 
 @pytest.mark.parametrize("processes", [1, 2])

@@ -1,0 +1,28 @@
+"""Work for processes of tests: a module of its own, which a new process can import wherever the tests stand."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+from harness import HarnessError
+from harness.studies.evaluate import evaluate
+from harness.studies.executors import Heard
+from harness.studies.outcome import Outcome
+from harness.studies.study import Study
+
+
+def dying(study: Study, shard: range, heard: Heard) -> Outcome:
+    """Like `evaluate`, but its process is killed once, or each time where the name of the flag says so."""
+    flag = Path(os.environ["DIES"])
+    if study.algorithm == "re" and (flag.name == "always" or not flag.exists()):
+        flag.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return evaluate(study, shard, heard)
+
+
+def refusing(study: Study, shard: range, heard: Heard) -> Outcome:
+    if study.algorithm != "ls":
+        raise HarnessError(f"{study.algorithm} has no luck with {shard.start}.")
+    return evaluate(study, shard, heard)
