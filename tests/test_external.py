@@ -192,7 +192,7 @@ def test_a_model_that_fails_is_an_error_and_not_a_random_configuration(monkeypat
     module = external.library("hpbandster.optimizers.config_generators.bohb", "hpbandster")
     monkeypatch.setattr(module.sm.nonparametric.KDEMultivariate, "pdf", None)
     table = synthetic_table(1, fidelities=(9,))
-    with pytest.raises(RuntimeError, match="does not work with what is installed"):
+    with pytest.raises(HarnessError, match="does not work with what is installed"):
         simulate(table, registry.algorithm("hpbandster-bohb"), seeds=np.arange(1), rules=Rules(evals=60))
 
 
