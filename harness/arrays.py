@@ -20,5 +20,5 @@ def fixed(values: NDArray[Any]) -> NDArray[Any]:
 def shown(array: _Array) -> _Array:
     """A view of `array` that cannot be written into."""
     view = array.view()
-    view.flags.writeable = False
+    view.setflags(write=False)
     return view
