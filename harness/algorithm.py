@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Concatenate, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 
@@ -137,17 +137,15 @@ class Algorithm(Protocol):
     def tell(self, results: Results) -> None: ...
 
 
-class Factory(Protocol):
-    """What the entry points of `nas_harness.algorithms` name; its keyword-only arguments are its parameters.
+Factory: TypeAlias = Callable[Concatenate[Problem, Streams, ...], Algorithm]
+"""What the entry points of `nas_harness.algorithms` name; its keyword-only arguments are its parameters.
 
-    It may have attributes: `shard`, the number of seeds to step together; `note(fidelities Int[F]) -> str`, what
-    `harness run` says to a user of a table with these fidelities, or nothing; `evaluations(**params) -> int`, how many
-    configurations a whole run trains, where that is a matter of its parameters; and `parts(**params)`, other plugins
-    that it is made of, whose source is part of a study's identity. One for
-    several objectives has `several`.
-    """
-
-    def __call__(self, problem: Problem, streams: Streams, /, **params: Any) -> Algorithm: ...
+It may have attributes: `shard`, the number of seeds to step together; `note(fidelities Int[F]) -> str`, what
+`harness run` says to a user of a table with these fidelities, or nothing; `evaluations(**params) -> int`, how many
+configurations a whole run trains, where that is a matter of its parameters; and `parts(**params)`, other plugins
+that it is made of, whose source is part of a study's identity. One for
+several objectives has `several`.
+"""
 
 
 class Library(Protocol):
