@@ -12,14 +12,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rich.table import Table as Grid
 from scipy import stats
 
 from harness import HarnessError, Rules, registry, simulate
 from harness.analysis.comparison import Comparison, compare, sentences
 from harness.analysis.measures import log_areas, time_spent, time_to
+from harness.plots import draw
+from harness.report import tables
 from harness.report.comparison import FORMATS
 from harness.statistics import holm, speed_up
-from harness.studies.outcome import Outcome
+from harness.studies.outcome import Outcome, summary
 from harness.studies.study import Study
 from harness.testing import synthetic_table
 
@@ -94,6 +97,21 @@ def test_medians_are_told_with_quartiles() -> None:
         assert "median [quartiles]" in text
         assert "±" not in text.split("Bold")[1]
     assert "in the median of 40 seeds" in sentences(compare(OUTCOMES[:2], "val", statistic="median"))[0]
+
+
+def test_a_median_is_shown_and_drawn_with_quartiles() -> None:
+    row = summary(OUTCOMES[0])
+    regret = OUTCOMES[0].regret("val", np.array([800.0]))[:, 0]
+    told = [row[f"val_regret_{name}"] for name in ("q25", "median", "q75")]
+    assert told == pytest.approx(np.percentile(regret, [25, 50, 75]))
+    grid, *lines = tables.summaries(OUTCOMES[:1], [row], "median")
+    assert isinstance(grid, Grid)
+    assert f"{tables.number(told[1])} [{told[0]:.1e}, {told[2]:.1e}]" in [*grid.columns[3].cells]
+    assert "median [quartiles] over seeds" in str(lines[0])
+    axis = draw(OUTCOMES[:1], {"statistic": "median"}).axes[0]
+    assert axis.lines[0].get_ydata()[-1] == pytest.approx(told[1])
+    with pytest.raises(HarnessError, match="the band 'sem' is one of means"):
+        draw(OUTCOMES[:1], {"statistic": "median", "band": "sem"})
 
 
 def test_all_of_time_is_judged_by_areas() -> None:
