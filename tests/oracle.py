@@ -33,11 +33,12 @@ def observe(table: Table, seed: int, row: int, fidelity: int, noise: str) -> tup
     entry, seconds = [], []
     if row >= 0:
         entry, seconds = table.loss[row, fidelity].tolist(), table.cost[row, fidelity].tolist()
-    existing = [r for r, (loss, cost) in enumerate(zip(entry, seconds, strict=True)) if loss == loss or cost == cost]
+    pairs = enumerate(zip(entry, seconds, strict=True))
+    existing = [r for r, (loss, cost) in pairs if not (math.isnan(loss) and math.isnan(cost))]
     if not existing:
         return 0, math.inf, 0.0
     if noise == "mean":
-        losses = [loss for loss in entry if loss == loss]
+        losses = [loss for loss in entry if not math.isnan(loss)]
         return 0, float(np.mean(losses)) if losses else math.inf, float(np.nanmean(seconds))
     repeat = existing[0]
     if table.loss.shape[2] > 1:
