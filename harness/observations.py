@@ -22,9 +22,7 @@ class Observations:
         mean = noise == "mean"
         loss = table.mean_loss[..., None] if mean else table.loss
         cost = table.mean_cost[..., None] if mean else table.cost
-        tried = table.tried
-        if mean:
-            tried = tried.any(axis=2)[..., None]
+        tried = table.tried.max(axis=2, keepdims=True) if mean else table.tried
         self.fidelities, self.repeats = loss.shape[1:]
         self.loss = self._entries(loss, ~np.isnan(loss), np.inf)
         self.cost = self._entries(cost, tried, 0.0)

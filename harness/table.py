@@ -82,13 +82,13 @@ class Table:
     `loss`, `cost` (seconds of one training) and, where the benchmark has it, `test` are Float[N, F, R]; losses
     are minimised. NaN marks what was never measured: the repeats that exist stand first along R, and an entry
     with none is absent; inf marks what is measured and refused. A training with a cost and no loss, such as one that
-    diverged, comes after those with a loss: it is drawn as they are, and costs what it took. `codes` Int[N, d] are the configurations in the
-    benchmark's own order, `fidelities` Int[F] ascend, `columns` holds further numbers Float[N] by name, `objectives`
-    those that may be searched for. A `test` measured at the largest fidelity only may be Float[N, 1, R]. `lookup` maps
-    codes Int[n, d] to rows Int[n]; by default through an array over the whole grid of the space. `test_apart`: the test
-    losses were added later, from another publication; no simulation reads them, so they are not in the checksum.
-    `source` is the checksum of the stored arrays that the table was made of, if it was: they are not checked and hashed
-    again.
+    diverged, comes after those with a loss: it is drawn as they are, and costs what it took. `codes` Int[N, d] are the
+    configurations in the benchmark's own order, `fidelities` Int[F] ascend, `columns` holds further numbers Float[N] by
+    name, `objectives` those that may be searched for. A `test` measured at the largest fidelity only may be
+    Float[N, 1, R]. `lookup` maps codes Int[n, d] to rows Int[n]; by default through an array over the whole grid of the
+    space. `test_apart`: the test losses were added later, from another publication; no simulation reads them, so they
+    are not in the checksum. `source` is the checksum of the stored arrays that the table was made of, if it was: they
+    are not checked and hashed again.
 
     Raises ValueError if the arrays contradict each other.
     """
