@@ -382,6 +382,13 @@ def test_from_a_study_to_a_validated_table(harness: Harness) -> None:
     assert again.out == answer.out
     said = harness("validate", "results")
     assert "nb201/cifar10 against digits, 1 epoch (a transfer" in said.out
+    assert harness("validate", "results", "--bench", "nb201", "--algo", "rs", "--seeds", "0:6").out == said.out
+    one = shown[0]["row"]
+    few = (
+        json.loads(harness("validate", "results", "--seeds", "0:1", "--json").out)["trainings"] if one in found else []
+    )
+    assert {row["row"] for row in few} <= {one}
+    harness("validate", "results", "--bench", "nb201/cifar100").refuses("unknown benchmark among the results", "nb201")
     data = json.loads(harness("validate", "results", "--json").out)
     assert sorted(row["row"] for row in data["trainings"]) == sorted(found)
     (agreement,) = data["agreements"]

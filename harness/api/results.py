@@ -124,13 +124,18 @@ class Results:
         return Path(path)
 
     def save(self, folder: str | Path) -> list[Path]:
-        """Write the studies as files into a folder, as `harness run --out` does; their paths."""
+        """Write the studies as files into a folder, as `harness run --out` does; their paths.
+
+        Seeds with gaps between them are several studies.
+        """
+        from harness.studies.selection import unbroken  # noqa: PLC0415
         from harness.studies.store import ResultStore, write  # noqa: PLC0415
 
         store = ResultStore(Path(folder))
-        for outcome in self:
-            write(outcome, store.path(outcome.study))
-        return [store.path(outcome.study) for outcome in self]
+        parts = [part for outcome in self for part in unbroken(outcome)]
+        for part in parts:
+            write(part, store.path(part.study))
+        return [store.path(part.study) for part in parts]
 
 
 class Verdict:

@@ -233,6 +233,30 @@ class Outcome:
         return padded[at]
 
 
+def within(outcome: Outcome, seeds: range | Ints) -> Outcome | None:
+    """The outcome of those of its seeds that are among `seeds`; None if there are none."""
+    run = outcome.trajectory
+    kept = np.isin(run.seeds, np.asarray(seeds))
+    if kept.all():
+        return outcome
+    if not kept.any():
+        return None
+    entries = kept[run.seed]
+    return replace(
+        outcome,
+        study=of_seeds(outcome.study, run.seeds[kept]),
+        trajectory=run.part(kept),
+        val_loss=outcome.val_loss[entries],
+        test_loss=outcome.test_loss[entries],
+        wall_seconds=outcome.wall_seconds * float(kept.mean()),
+    )
+
+
+def of_seeds(study: Study, seeds: Ints) -> Study:
+    """The study of ascending seeds."""
+    return replace(study, first=int(seeds[0]), stop=int(seeds[-1]) + 1)
+
+
 def reported(outcomes: Sequence[Outcome], benchmark: str | None) -> list[Outcome]:
     """The outcomes as they are or, with a `benchmark`, their picks `on` its table. Raises HarnessError like `on`."""
     if benchmark is None:
