@@ -120,7 +120,8 @@ def expected_best(loss: Floats, share: Floats, value: Floats, draws: Ints) -> Fl
 
     Each draw is row i with chance `share` Float[N]; a row shows the one of its repeats, `loss` Float[N, R] with NaN
     where there is none and inf where it has no loss, that its first draw chose. The expectation is over what found
-    anything at all. Repeats with losses count by their chances, and so do those next to each other that make a thousandth of what is as good.
+    anything at all. Repeats with equal losses count by their chances, and so do those next to each other that make a
+    thousandth of what is as good.
     """
     ordered = np.sort(np.where(share[:, None] > 0, loss, np.nan), axis=1)
     row, better = np.nonzero(np.isfinite(ordered))
