@@ -134,7 +134,7 @@ def test_lowest_is_the_least_a_seed_can_observe() -> None:
     for number in range(20):
         table = synthetic_table(number, levels=number % 3, fidelities=(1, 3))
         for noise in ("sampled", "mean"):
-            seen = Observations(table, np.arange(3), noise)  # type: ignore[arg-type]
+            seen = Observations(table, np.arange(3), noise)
             for rule, considered in (("largest", [1]), ("any", [0, 1])):
                 lowest = seen.lowest(rule)  # type: ignore[arg-type]
                 for seed in range(3):
@@ -271,9 +271,9 @@ def test_what_a_table_does_not_have_is_refused() -> None:
     separate = replace(table, facts=replace(table.facts, separate=True))
     with pytest.raises(HarnessError, match="separate trainings"):
         simulate(separate, Erratic, seeds=np.arange(1), rules=Rules(evals=1, continuation=True))
-    for name in ("max_fidelity", "report_fidelity"):
+    for rules in (Rules(evals=1, max_fidelity=2), Rules(evals=1, report_fidelity=2)):
         with pytest.raises(HarnessError, match=r"no fidelity 2.*1, 3, 9"):
-            simulate(table, Erratic, seeds=np.arange(1), rules=Rules(evals=1, **{name: 2}))
+            simulate(table, Erratic, seeds=np.arange(1), rules=rules)
 
 
 class _OneRandom:
