@@ -6,8 +6,9 @@ the footer, under the key `nas_harness`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -16,7 +17,7 @@ import pyarrow as pa
 
 from harness.arrays import Ints
 from harness.errors import HarnessError
-from harness.studies.outcome import Outcome, Reference
+from harness.studies.outcome import Outcome, Reference, within
 from harness.studies.records import UNFINISHED, Columns, Folder, Footer, Sharded, file_name
 from harness.studies.study import Study
 from harness.trajectory import Trajectory
@@ -33,7 +34,13 @@ class _PerSeed(TypedDict):
     finished: list[bool]
 
 
-class _Footer(TypedDict):
+class _Later(TypedDict, total=False):
+    """What files of earlier versions lack."""
+
+    cpu_seconds: float
+
+
+class _Footer(_Later):
     study: dict[str, Any]
     reference: Reference
     per_seed: _PerSeed
@@ -81,8 +88,14 @@ class StudyForm(Sharded[Study, Outcome]):
             val_loss=np.concatenate([part.val_loss for part in parts]),
             test_loss=np.concatenate([part.test_loss for part in parts]),
             wall_seconds=sum(part.wall_seconds for part in parts),
+            cpu_seconds=sum(part.cpu_seconds for part in parts),
             versions=parts[-1].versions,
         )
+
+    def portion(self, job: Study, result: Outcome, seeds: range) -> Outcome:
+        part = within(result, seeds)
+        assert part is not None
+        return replace(part, study=job)
 
     def pack(self, result: Outcome) -> tuple[str, Columns, Footer]:
         run = result.trajectory
@@ -95,6 +108,8 @@ class StudyForm(Sharded[Study, Outcome]):
             "wall_seconds": result.wall_seconds,
             "versions": dict(result.versions),
         }
+        if not math.isnan(result.cpu_seconds):
+            footer["cpu_seconds"] = result.cpu_seconds
         columns = {
             "seed": run.seeds[run.seed],
             "time": run.time,
@@ -113,16 +128,17 @@ class StudyForm(Sharded[Study, Outcome]):
         study = Study.from_json(footer["study"])
         per_seed = {name: np.array(values) for name, values in footer["per_seed"].items()}
         reference: Reference = footer["reference"]
+        steps, counts = footer["pace"]
         plain = ("time", "evaluation", "row", "repeat", "loss", "incumbent")
         trajectory = Trajectory(
             **{name: columns[name] for name in plain},
             **per_seed,
             seed=_positions("seed", columns["seed"], per_seed["seeds"]),
             fidelity=_positions("fidelity", columns["fidelity"], np.array(reference.fidelities)),
-            pace=Trajectory.unpacked_pace(*footer["pace"]),
+            pace=Trajectory.unpacked_pace(steps, counts, per_seed["evaluations"]),
         )
         rest = (columns["val_loss"], columns["test_loss"], footer["wall_seconds"], footer["versions"])
-        return study.id, Outcome(study, reference, trajectory, *rest)
+        return study.id, Outcome(study, reference, trajectory, *rest, footer.get("cpu_seconds", math.nan))
 
 
 def _positions(name: str, values: Any, known: Any) -> Any:
