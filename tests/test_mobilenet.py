@@ -95,19 +95,19 @@ def test_chains_have_no_auxiliary_head() -> None:
         networks.build(chain, recipes.read("darts-cifar10"), colours=3, classes=10)
 
 
-def supernet(space: str) -> ChainSuperNetwork:
+def supernet(space: str) -> Any:
     torch.manual_seed(1)
     return ChainSuperNetwork(published(space).space, RECIPE, colours=1, classes=10)
 
 
-def built(net: ChainSuperNetwork, space: str, codes: Any) -> nn.Module:
+def built(net: Any, space: str, codes: Any) -> nn.Module:
     """The network of a chain, with the super-network's weights."""
-    network = networks.build(Architecture.at(space, codes), RECIPE, colours=1, classes=10).double()
+    network: Any = networks.build(Architecture.at(space, codes), RECIPE, colours=1, classes=10).double()
     weights = {name: value for name, value in net.net.state_dict().items() if not name.startswith("blocks")}
     network.load_state_dict(weights, strict=False)
-    for block, mixed, code in zip(network.blocks, net.net.blocks, codes, strict=True):  # type: ignore[call-overload]
+    for block, mixed, code in zip(network.blocks, net.net.blocks, codes, strict=True):
         block.load_state_dict(mixed.operators[code].state_dict())
-    return network.train()
+    return nn.Module.train(network)
 
 
 @pytest.mark.parametrize("space", BODIES)
