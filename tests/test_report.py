@@ -141,7 +141,7 @@ def test_a_page_needs_nothing_else(text: str) -> None:
     for tag, attributes in parsed.tags:
         assert "src" not in attributes
         assert "style" not in attributes
-        assert attributes.get("href", "#")[0] == "#" or (tag, attributes["href"]) == ("link", "data:,")
+        assert (attributes.get("href") or "#")[0] == "#" or (tag, attributes["href"]) == ("link", "data:,")
         assert not any(name.startswith("on") for name in attributes)
     assert "url(" not in "".join(parsed.raw["style"])
     (policy,) = [a["content"] for _, a in parsed.tags if a.get("http-equiv") == "Content-Security-Policy"]
@@ -390,8 +390,8 @@ def test_colours_are_those_of_the_figures_and_readable_in_the_dark(text: str) ->
 
     paper = re.findall(r"--paper: (#\w{6})", page_module._file("page.css"))[1]
     assert luminance(paper) < 0.02
-    assert len(set(page_module._ON_DARK)) == len(COLOURS)
-    for colour in page_module._ON_DARK:
+    assert len(set(page_module.ON_DARK)) == len(COLOURS)
+    for colour in page_module.ON_DARK:
         assert (luminance(colour) + 0.05) / (luminance(paper) + 0.05) > 5
 
 

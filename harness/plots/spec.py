@@ -36,6 +36,7 @@ _WORDS: dict[str, tuple[str, ...]] = {
     "kind": ("val", "test"),
     "width": ("column", "page"),
     "band": ("sem", "simultaneous"),
+    "statistic": ("mean", "median"),
     "blocks": ("benchmarks", "seeds"),
 }
 _MOST = 100
