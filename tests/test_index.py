@@ -80,7 +80,12 @@ def test_a_damaged_index_is_made_anew(folder: Path, damage: str) -> None:
     else:
         at = content.index(b"val_regret_mean") + 22
         content[at] ^= 1
-        broken = {"cut": content[: at // 2], "bit": content, "empty": b"", "foreign": b"\xff\n{}"}
+        broken: dict[str, bytes] = {
+            "cut": bytes(content[: at // 2]),
+            "bit": bytes(content),
+            "empty": b"",
+            "foreign": b"\xff\n{}",
+        }
         path.write_bytes(broken.get(damage, b"0" * 64 + b"\n" + json.dumps({"a": 1}).encode()))
     assert not any(isinstance(outcome, Stored) for outcome in same(folder))
     assert all(isinstance(outcome, Stored) for outcome in same(folder)) == (damage != "folder")
