@@ -8,16 +8,18 @@ import itertools
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from harness import HarnessError, Rules, registry, simulate
+from harness import HarnessError, Rules
 from harness.analysis.comparison import Comparison, compare, sentences
 from harness.report.comparison import FORMATS
 from harness.statistics import holm
+from harness.studies.evaluate import evaluate
 from harness.studies.outcome import Outcome
 from harness.studies.study import Study
 from harness.testing import synthetic_table
@@ -30,16 +32,19 @@ def outcome(algorithm: str, table: int = 3, seeds: int = 40, first: int = 0, **r
     settings = Rules(**{"budget": 800.0, **rules})
     study = Study.plan(data, algorithm, {}, first, first + seeds, settings)
     study = replace(study, benchmark=f"synthetic/{table}")
-    run = simulate(data, registry.algorithm(algorithm), seeds=study.seeds, rules=settings)
-    return Outcome.of(study, data, run, 1.0, {})
+    return evaluate(study, table=data)
 
 
 NAMES = ("rs", "re", "ls")
-OUTCOMES = [outcome(name, table) for table in (3, 4) for name in NAMES]
+
+
+@cache
+def studied() -> list[Outcome]:
+    return [outcome(name, table) for table in (3, 4) for name in NAMES]
 
 
 def test_cells_and_tests_are_those_of_scipy() -> None:
-    found = compare(OUTCOMES, "val", at=(800.0, 200.0))
+    found = compare(studied(), "val", at=(800.0, 200.0))
     assert [(row.benchmark, row.time) for row in found.rows] == [
         (f"synthetic/{table}", time) for table in (3, 4) for time in (200.0, 800.0)
     ]
@@ -47,7 +52,7 @@ def test_cells_and_tests_are_those_of_scipy() -> None:
     for row in found.rows:
         of_row = {
             o.study.label: o.regret("val", np.array([row.time]))[:, 0]
-            for o in OUTCOMES
+            for o in studied()
             if o.study.benchmark == row.benchmark
         }
         best = min(of_row, key=lambda name: of_row[name].mean())
@@ -65,34 +70,34 @@ def test_cells_and_tests_are_those_of_scipy() -> None:
 
 
 def test_duels_are_of_all_pairs_at_the_last_time() -> None:
-    found = compare(OUTCOMES, "test", at=(200.0, 800.0))
+    found = compare(studied(), "test", at=(200.0, 800.0))
     assert [(d.benchmark, d.first, d.second) for d in found.duels] == [
         (f"synthetic/{table}", a, b) for table in (3, 4) for a, b in itertools.combinations(NAMES, 2)
     ]
     duel = found.duels[0]
-    a, b = (o.regret("test", np.array([800.0]))[:, 0] for o in OUTCOMES[:2])
+    a, b = (o.regret("test", np.array([800.0]))[:, 0] for o in studied()[:2])
     assert duel.means == pytest.approx((a.mean(), b.mean()))
     assert duel.improvement.value == pytest.approx(stats.mannwhitneyu(b, a).statistic / 1600)
     assert duel.improvement.low < duel.improvement.value < duel.improvement.high
 
 
 def test_sentences_name_the_better_first() -> None:
-    (one,) = sentences(compare([OUTCOMES[0], OUTCOMES[2]], "val"))
+    (one,) = sentences(compare([studied()[0], studied()[2]], "val"))
     assert one.startswith("On synthetic/3 at 800 s, ls has a lower validation regret than rs: ")
     assert "in the mean of 40 seeds, and a run of ls is better with probability 0." in one
-    assert sentences(compare([OUTCOMES[2], OUTCOMES[0]], "val"))[0][:60] == one[:60]
-    many = sentences(compare(OUTCOMES, "val"))
+    assert sentences(compare([studied()[2], studied()[0]], "val"))[0][:60] == one[:60]
+    many = sentences(compare(studied(), "val"))
     assert len(many) == 3
     assert many[1].startswith("ls has a lower validation regret than rs on 1 of 2 benchmarks, a higher one on 0")
-    same = replace(OUTCOMES[0], study=replace(OUTCOMES[0].study, algorithm="twin"))
-    (twins,) = sentences(compare([OUTCOMES[0], same], "val"))
+    same = replace(studied()[0], study=replace(studied()[0].study, algorithm="twin"))
+    (twins,) = sentences(compare([studied()[0], same], "val"))
     assert "rs is not told apart from twin" in twins
     assert "with probability 0.50" in twins
     assert "p = 1," in twins
 
 
 def test_formats_hold_the_same_numbers() -> None:
-    found = compare(OUTCOMES, "val")
+    found = compare(studied(), "val")
     data = json.loads(FORMATS["json"](found))
     lines = list(csv.DictReader(io.StringIO(FORMATS["csv"](found))))
     cells = [(row["benchmark"], name, cell) for row in data["rows"] for name, cell in row["cells"].items()]
@@ -110,13 +115,13 @@ def test_formats_hold_the_same_numbers() -> None:
 
 
 def test_latex_escapes_names() -> None:
-    study = replace(OUTCOMES[0].study, algorithm="my_algo")
-    text = FORMATS["latex"](compare([replace(OUTCOMES[0], study=study), OUTCOMES[1]], "val"))
+    study = replace(studied()[0].study, algorithm="my_algo")
+    text = FORMATS["latex"](compare([replace(studied()[0], study=study), studied()[1]], "val"))
     assert "my\\_algo" in text.split("\\begin")[1]
 
 
 def test_a_benchmark_may_lack_an_algorithm() -> None:
-    found = compare(OUTCOMES[:5], "val")
+    found = compare(studied()[:5], "val")
     assert "| – |" in FORMATS["markdown"](found)
     assert " & -- \\\\" in FORMATS["latex"](found)
 
@@ -132,12 +137,14 @@ def refused(outcomes: list[Outcome], message: str, **settings: Any) -> None:
 )
 def test_studies_under_other_rules_are_refused(rules: dict[str, Any]) -> None:
     (name,) = rules
-    refused([OUTCOMES[0], outcome("re", **rules)], f"cannot be compared: rules.{name} is .* in one and .* in the other")
+    refused(
+        [studied()[0], outcome("re", **rules)], f"cannot be compared: rules.{name} is .* in one and .* in the other"
+    )
 
 
 def test_what_cannot_be_compared_is_refused() -> None:
-    first = OUTCOMES[0]
-    other = replace(OUTCOMES[1], study=replace(OUTCOMES[1].study, table="f" * 64))
+    first = studied()[0]
+    other = replace(studied()[1], study=replace(studied()[1].study, table="f" * 64))
     refused([first, other], "cannot be compared: table is")
     refused([first, outcome("re", seeds=41)], "cannot be paired: seeds are 0:40 in one and 0:41 in the other")
     refused([first, outcome("re", first=1)], "cannot be paired")
