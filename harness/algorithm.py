@@ -10,9 +10,20 @@ from typing import Any, Concatenate, NamedTuple, Protocol, TypeAlias
 import numpy as np
 
 from harness.arrays import Bools, Floats, Ints, fixed
-from harness.errors import Blaming, PluginError
+from harness.errors import Blaming, HarnessError, PluginError
 from harness.rng import Streams
 from harness.space import SearchSpace
+
+Scored = Callable[[Ints, Ints], Floats]
+"""A training-free score: of codes Int[k, m, d], or Int[m, d] for all, for the seeds at positions Int[k], Float[k, m].
+
+More is better, -inf is for what has none. A seed pays the seconds of each configuration with the next job that it
+starts, once.
+"""
+
+
+def _no_score(name: str) -> Scored:
+    raise HarnessError(f"there is no training-free score '{name}' here.", "tables have them: `harness show nb201`.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,7 +32,8 @@ class Problem:
 
     `fidelities` Int[F] ascend (their index is what jobs name), `seeds` Int[S] are stepped together, every seed has
     `workers` simulated workers and `budget` seconds (inf for none). `objectives` names what is to be minimised, where
-    that is more than the loss.
+    that is more than the loss. `score(name)` is a training-free score; an algorithm asks for it as it is made, and gets
+    HarnessError where there is none.
     """
 
     space: SearchSpace
@@ -30,6 +42,7 @@ class Problem:
     workers: int
     budget: float
     objectives: tuple[str, ...] = ()
+    score: Callable[[str], Scored] = _no_score
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "fidelities", fixed(self.fidelities))
@@ -173,15 +186,22 @@ def per_seed(make: Callable[..., OneSeed]) -> Factory:
     @functools.wraps(make)
     def factory(problem: Problem, streams: Streams, /, **params: Any) -> Algorithm:
         return _PerSeed(
-            [
-                make(replace(problem, seeds=problem.seeds[[i]]), streams.generator(i), **params)
-                for i in range(len(problem.seeds))
-            ],
+            [make(_of_one(problem, i), streams.generator(i), **params) for i in range(len(problem.seeds))],
             problem,
         )
 
     factory.shard = 8  # type: ignore[attr-defined]
     return factory
+
+
+def _of_one(problem: Problem, position: int) -> Problem:
+    """The problem of the seed at a position alone."""
+
+    def score(name: str) -> Scored:
+        shared = problem.score(name)
+        return lambda codes, where: shared(codes, where + position)
+
+    return replace(problem, seeds=problem.seeds[[position]], score=score)
 
 
 class _PerSeed:

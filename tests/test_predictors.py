@@ -26,6 +26,7 @@ from harness import HarnessError, Problem, Results, Rules, Seen, Streams, Table,
 from harness.analysis.quality import QualityStudy, judge
 from harness.analysis.quality_store import find, read
 from harness.params import declared, resolve
+from harness.scoring import Scoring
 from harness.spaces.nasbench101 import ENCODINGS
 from harness.studies.study import Study
 from harness.testing import synthetic_table
@@ -40,7 +41,7 @@ def nb201() -> Table:
 
 
 def made(name: str, table: Table, seeds: list[int]) -> Any:
-    problem = Problem(table.space, table.fidelities, np.array(seeds), 1, np.inf)
+    problem = Rules(evals=1).problem(table, np.array(seeds), Scoring(table, len(seeds)))
     return registry.predictor(name)(problem, Streams(np.array(seeds), "test"), **QUICK.get(name, {}))
 
 

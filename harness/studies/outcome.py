@@ -205,7 +205,7 @@ class Outcome:
         """`val_loss` or `test_loss` Float[E] as they count: the worst of the table where the training has no loss."""
         worst = self.reference.worst if kind == "val" else self.reference.test_worst
         loss = self.val_loss if kind == "val" else self.test_loss
-        lost = np.isnan(self.val_loss) & (self.trajectory.row >= 0)
+        lost = ~np.isfinite(self.val_loss) & (self.trajectory.row >= 0)
         return loss if worst is None else np.where(lost, worst, loss)
 
     def regrets(self, kind: Kind) -> Floats:

@@ -31,7 +31,7 @@ def best(outcomes: Sequence[Outcome], top: int, tell: Callable[[str], None] = la
     for outcome in outcomes:
         name = outcome.study.benchmark
         table = tables.setdefault(name, registry.benchmark(name))
-        if table.checksum_with(outcome.study.rules.numbers) != outcome.study.table:
+        if outcome.study.checksum_of(table) != outcome.study.table:
             raise HarnessError(f"{name} is not the table that study {outcome.study.id} searched.", "run it again.")
         rows.setdefault(name, set()).update(ends(outcome))
     chosen: dict[Architecture, Origin | None] = {}
