@@ -231,7 +231,9 @@ class Optimizer:
         self.algorithm = name
         self.space = space if isinstance(space, SearchSpace) else space_of(space)
         self.problem = Problem(self.space, np.array(sorted(fidelities)), np.array([seed]), workers, budget)
-        self._made = factory(self.problem, Streams(self.problem.seeds, "algorithm"), **resolve(name, factory, params))
+        self._made = factory(
+            self.problem, Streams(self.problem.seeds, "algorithm"), **resolve(name, factory, params, self.space)
+        )
         self._idle = [*range(workers)]
         self._out: dict[int, tuple[Trial, Ints, int]] = {}
 
