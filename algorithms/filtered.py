@@ -51,7 +51,7 @@ class Filtered(ABC):
         self.predictor = predictor and predictor(problem, streams.child("predictor"))
         self.next_fit = np.full(seeds, startup)
         self.skipped = 0
-        self.fidelities = rungs(problem, eta, min_fidelity, max_fidelity)
+        self.fidelities = rungs(problem.fidelities, eta, min_fidelity, max_fidelity)
         self.halving = Halving(problem, self.fidelities, sizes(len(self.fidelities), eta), self.propose, lanes=brackets)
 
     @abstractmethod
