@@ -105,7 +105,7 @@ class Uses:
             return ()
         if value != "auto" or not self.auto:
             return (value,)
-        return self.auto if space is None else (self.auto[space.graphs is None],)
+        return self.auto if space is None else (self.auto[space.varying.graphs is None],)
 
 
 class Using:
