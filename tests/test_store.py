@@ -32,12 +32,7 @@ TABLE = synthetic_table(3)
 def outcome(first: int = 0, stop: int = 6, cpu: float = 1.25, **rules: Any) -> Outcome:
     settings = Rules(**{"budget": 60.0, "log": "all", **rules})
     study = Study.plan(TABLE, "rs", {}, 0, 6, settings)
-<<<<<<< HEAD
-    return evaluate(study, range(first, stop), table=TABLE)
-=======
-    run = simulate(TABLE, registry.algorithm("rs"), seeds=np.arange(first, stop), rules=settings)
-    return Outcome.of(study, TABLE, run, 1.5, {"numpy": "2"}, cpu)
->>>>>>> main
+    return replace(evaluate(study, range(first, stop), table=TABLE), cpu_seconds=cpu)
 
 
 def same(a: Outcome, b: Outcome) -> None:
