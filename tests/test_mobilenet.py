@@ -95,19 +95,20 @@ def test_chains_have_no_auxiliary_head() -> None:
         networks.build(chain, recipes.read("darts-cifar10"), colours=3, classes=10)
 
 
-def supernet(space: str) -> Any:
+def supernet(space: str) -> ChainSuperNetwork:
     torch.manual_seed(1)
     return ChainSuperNetwork(published(space).space, RECIPE, colours=1, classes=10)
 
 
-def built(net: Any, space: str, codes: Any) -> nn.Module:
+def built(net: ChainSuperNetwork, space: str, codes: Any) -> nn.Module:
     """The network of a chain, with the super-network's weights."""
     network: Any = networks.build(Architecture.at(space, codes), RECIPE, colours=1, classes=10).double()
     weights = {name: value for name, value in net.net.state_dict().items() if not name.startswith("blocks")}
     network.load_state_dict(weights, strict=False)
-    for block, mixed, code in zip(network.blocks, net.net.blocks, codes, strict=True):
+    supernet: Any = net.net
+    for block, mixed, code in zip(network.blocks, supernet.blocks, codes, strict=True):
         block.load_state_dict(mixed.operators[code].state_dict())
-    return nn.Module.train(network)
+    return network.train()
 
 
 @pytest.mark.parametrize("space", BODIES)
