@@ -195,6 +195,51 @@ def test_cells_show_the_most_frequent_incumbent(cells: list[Outcome], monkeypatc
         draw(OUTCOMES[:3], {"figure": "cells"})
 
 
+def test_the_numbers_of_a_figure_stand_beside_it(tmp_path: Path) -> None:
+    source = provenance(OUTCOMES, {"figure": "regret"})
+    save(draw(OUTCOMES, {}), tmp_path / "a.png", source)
+    numbers = json.loads((tmp_path / "a.json").read_text())["numbers"]
+    times, mean, sem = curve(OUTCOMES[1], "val")
+    same = [row for row in numbers if (row["panel"], row["series"]) == ("synthetic/3", "re")]
+    np.testing.assert_allclose([row["x"] for row in same], times, rtol=1e-5)
+    np.testing.assert_allclose([row["y"] for row in same], mean, rtol=1e-5)
+    np.testing.assert_allclose([row["high"] for row in same], mean + 2 * sem, rtol=1e-5)
+    save(draw(OUTCOMES, {}), tmp_path / "a.png", source)
+    (tmp_path / "a.json").write_text('{"figure": {}, "numbers": []}')
+    with pytest.raises(HarnessError, match="is no provenance of a figure"):
+        save(draw(OUTCOMES, {}), tmp_path / "a.png", source)
+
+
+def test_names_and_order_are_those_that_are_asked_for() -> None:
+    own = styles(["rs", "re", "ls"])
+    names = {"re": "evolution", "synthetic/4": "Another"}
+    figure = draw(OUTCOMES, {"names": names, "order": ["ls", "synthetic/4", "re"]})
+    assert figure.axes[0].get_title() == "Another"
+    assert [label for label, *_ in lines(figure)] == ["ls", "evolution", "rs"]
+    assert figure.axes[0].lines[1].get_color() == own["re"]["color"]
+    against = draw(OUTCOMES, {"figure": "speed-up", "targets": [0.3], "against": "re", "names": names})
+    assert against.axes[0].get_xlabel() == "times sooner than evolution"
+    with pytest.raises(HarnessError, match="unknown algorithm or benchmark in the figure 'r'"):
+        draw(OUTCOMES, {"order": ["r"]})
+    with pytest.raises(HarnessError, match="names is a table"):
+        draw(OUTCOMES, {"names": "re"})
+    with pytest.raises(HarnessError, match="several studies of ls"):
+        draw(OUTCOMES, {"names": {"re": "ls"}})
+
+
+def test_regret_over_evaluations_is_that_after_each() -> None:
+    figure = draw(OUTCOMES, {"x": "evaluations"})
+    assert figure.axes[0].get_xlabel() == "evaluations"
+    for (label, x, y), o in zip(lines(figure), OUTCOMES[:3], strict=True):
+        assert label == o.label
+        run, (_, regret) = o.trajectory, (o.label, o.regrets("val"))
+        for i in (0, len(x) // 2, len(x) - 1):
+            held = [regret[(run.seed == s) & run.incumbent & (run.evaluation <= x[i])][-1] for s in range(30)]
+            assert y[i] == pytest.approx(np.mean(held))
+    with pytest.raises(HarnessError, match="bounds are drawn over time"):
+        draw(OUTCOMES, {"x": "evaluations", "bounds": ["floor"]})
+
+
 def titled(outcomes: list[Outcome], title: str) -> list[Outcome]:
     return [replace(o, reference=replace(o.reference, title=title)) for o in outcomes]
 
@@ -218,7 +263,9 @@ def test_no_text_is_cut_or_covers_another(figure: str, width: str | None, benchm
 def test_four_panels_stand_two_by_two_and_say_once_what_their_axes_are() -> None:
     outcomes = [replace(o, study=replace(o.study, benchmark=f"{o.study.benchmark}{i}")) for o in OUTCOMES for i in "ab"]
     drawn = draw(outcomes, {})
-    assert drawn.axes[0].get_subplotspec().get_gridspec().get_geometry() == (2, 2)
+    place = drawn.axes[0].get_subplotspec()
+    assert place is not None
+    assert place.get_gridspec().get_geometry() == (2, 2)
     assert [axis.yaxis.label.get_visible() for axis in drawn.axes] == [True, False, True, False]
     assert [axis.xaxis.label.get_visible() for axis in drawn.axes] == [False, False, True, True]
 
@@ -245,7 +292,7 @@ def test_a_violin_has_the_ticks_of_a_log_axis() -> None:
     axis = draw(OUTCOMES, {"figure": "violin"}).axes[0]
     assert axis.get_yscale() == "log"
     values = OUTCOMES[0].regret("val", np.array([800.0]))
-    drawn = axis.collections[0].get_paths()[0].vertices[:, 1]
+    drawn = np.asarray(axis.collections[0].get_paths()[0].vertices)[:, 1]
     assert drawn.max() == pytest.approx(values.max())
     assert drawn.min() == pytest.approx(max(values.min(), floor(OUTCOMES[:3], "val")))
 
@@ -258,7 +305,9 @@ def test_every_figure_is_as_wide_as_it_should_be(figure: str, width: str, cells:
     save(drawn, tmp_path / "a.png", provenance(outcomes, {"figure": figure}))
     with Image.open(tmp_path / "a.png") as image:
         assert image.width == pytest.approx({"column": 3.4, "page": 7.0}[width] * 300, abs=1)
-        assert json.loads(image.info["Description"]) == json.loads((tmp_path / "a.json").read_text())
+        beside = json.loads((tmp_path / "a.json").read_text())
+        assert all({"panel", "series"} < row.keys() for row in beside.pop("numbers"))
+        assert json.loads(image.info["Description"]) == beside
 
 
 @pytest.mark.parametrize("ending", ["pdf", "svg", "png"])
@@ -267,6 +316,7 @@ def test_the_provenance_of_a_figure_is_in_it_and_beside_it(ending: str, tmp_path
     path = tmp_path / f"a.{ending}"
     save(draw(OUTCOMES[:2], {}), path, source)
     beside = json.loads((tmp_path / "a.json").read_text())
+    assert len(beside.pop("numbers")) > 10
     assert beside == json.loads(json.dumps(source))
     assert [study["id"] for study in beside["studies"]] == [o.study.id for o in OUTCOMES[:2]]
     assert beside["studies"][0]["table"] == OUTCOMES[0].study.table

@@ -119,7 +119,8 @@ class Outcome:
     `val_loss` and `test_loss` Float[E] are means over repeats at the reported fidelity, NaN for an invalid
     configuration and where the table has none. `wall_seconds` is the time that the simulation took, summed over
     processes; `versions` of what made it. `elsewhere` names the table whose losses these are where it is not the one
-    that was searched. `name` is what figures and tables call it, if not its study's label.
+    that was searched. `name` is what figures and tables call it, if not its study's label, and `alias` what is shown in
+    place of that.
     """
 
     study: Study
@@ -131,10 +132,16 @@ class Outcome:
     versions: Mapping[str, str]
     elsewhere: str = ""
     name: str = ""
+    alias: str = ""
 
     @property
     def label(self) -> str:
         """What figures and tables call it."""
+        return self.alias or self.own_label
+
+    @property
+    def own_label(self) -> str:
+        """What it is called where nothing else is to be shown in place of that."""
         return self.name or self.study.label
 
     @classmethod
