@@ -37,7 +37,7 @@ NAMES = ("rs", "re", "ls")
 SETTINGS: dict[str, dict[str, Any]] = {
     "regret": {}, "ranks": {}, "ecdf-regret": {"at": 300.0}, "ecdf-time": {"targets": [0.3, 0.1]},
     "critical-difference": {"blocks": "seeds"}, "speed-up": {"targets": [0.3], "against": "rs"},
-    "violin": {}, "cells": {},
+    "violin": {}, "standing": {}, "cells": {},
 }  # fmt: skip
 
 

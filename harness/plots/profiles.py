@@ -39,6 +39,8 @@ class Ranks(NamedTuple):
 def average_ranks(outcomes: Sequence[Outcome], kind: Kind) -> Ranks:
     """Rank of the mean regrets, averaged over benchmarks; the band holds 95 % of the ranks of resampled seeds.
 
+    Of a single benchmark it is the rank of each run among those of its seed, averaged over seeds.
+
     Time is in seconds where all benchmarks have the same end, and the share of the budget otherwise; there are 200
     times, evenly spread on a log axis. Raises HarnessError if a study is missing or seeds are not the same.
     """
@@ -49,7 +51,8 @@ def average_ranks(outcomes: Sequence[Outcome], kind: Kind) -> Ranks:
     ends = {name: common_end(same) for name, same in groups.items()}
     starts = [max(map(everywhere, same)) / ends[name] for name, same in groups.items()]
     shares = np.geomspace(max(starts), 1.0, _STAMPS)
-    drawn = [_ranks(groups[name], labels, kind, shares * ends[name]) for name in groups]
+    rank = _ranks if len(groups) > 1 else _ranks_of_runs
+    drawn = [rank(groups[name], labels, kind, shares * ends[name]) for name in groups]
     average = np.mean([mean for mean, _ in drawn], axis=0)
     low, high = percentiles(np.mean([resampled for _, resampled in drawn], axis=0))
     common = len(set(ends.values())) == 1
@@ -73,7 +76,8 @@ def rank_figure(outcomes: Sequence[Outcome], kind: Kind, width: Width | None) ->
         axis.set_ylabel(f"average rank, {REGRET_LABEL[kind]}")
         axis.set_ylim(0.8, len(labels) + 0.2)
         axis.set_yticks(range(1, len(labels) + 1))
-        titled(axis, f"{benchmarks} benchmark{'s' if benchmarks > 1 else ''}, band of 95 % of resamples")
+        what = f"{benchmarks} benchmarks" if benchmarks > 1 else f"runs of a seed on {outcomes[0].reference.title}"
+        titled(axis, f"{what}, band of 95 % of resamples")
         legend(figure, above=True)
     return figure
 
@@ -85,6 +89,15 @@ def _ranks(same: Sequence[Outcome], labels: Sequence[str], kind: Kind, times: Fl
     weights = bootstrap_weights(len(regrets[0]), np.random.default_rng(0), _REPLICATES)
     means = np.stack([regret.mean(axis=0) for regret in regrets], axis=-1)
     return ranks(means), ranks(np.stack([weights @ regret for regret in regrets], axis=-1))
+
+
+def _ranks_of_runs(same: Sequence[Outcome], labels: Sequence[str], kind: Kind, times: Floats) -> tuple[Floats, Floats]:
+    """Ranks of runs among those of their seed: means over seeds Float[G, A], over resampled seeds Float[B, G, A]."""
+    by_label = {o.label: o.regret(kind, times) for o in same}
+    each = ranks(np.stack([by_label[label] for label in labels], axis=-1))
+    weights = bootstrap_weights(len(each), np.random.default_rng(0), _REPLICATES)
+    resampled = weights @ each.reshape(len(each), -1)
+    return each.mean(axis=0), resampled.reshape(len(weights), *each.shape[1:])
 
 
 def regret_ecdf_figure(outcomes: Sequence[Outcome], kind: Kind, width: Width | None, *, at: float | None) -> Figure:
