@@ -247,7 +247,9 @@ def titled(outcomes: list[Outcome], title: str) -> list[Outcome]:
 
 
 @pytest.mark.parametrize("width", [None, "column", "page"])
-@pytest.mark.parametrize("figure", [figure for figure in FIGURES if figure not in ("cells", "critical-difference")])
+@pytest.mark.parametrize(
+    "figure", [figure for figure in FIGURES if figure not in ("cells", "critical-difference", "attainment")]
+)
 @pytest.mark.parametrize("benchmarks", [1, 2])
 def test_no_text_is_cut_or_covers_another(figure: str, width: str | None, benchmarks: int) -> None:
     outcomes = titled(studied(), "Cells of three operators on digits, learning curves of 12 epochs")
@@ -302,7 +304,7 @@ def test_a_violin_has_the_ticks_of_a_log_axis() -> None:
 
 
 @pytest.mark.parametrize("width", ["column", "page"])
-@pytest.mark.parametrize("figure", FIGURES)
+@pytest.mark.parametrize("figure", [figure for figure in FIGURES if figure != "attainment"])
 def test_every_figure_is_as_wide_as_it_should_be(figure: str, width: str, cells: list[Outcome], tmp_path: Path) -> None:
     outcomes = cells if figure == "cells" else studied()
     drawn = draw(outcomes, {"figure": figure, "width": width, **SETTINGS[figure]})
@@ -470,7 +472,7 @@ def test_settings_that_cannot_be_are_refused(settings: dict[str, Any], message: 
         draw(studied(), settings)
 
 
-@pytest.mark.parametrize("figure", [name for name in FIGURES if name != "cells"])
+@pytest.mark.parametrize("figure", [name for name in FIGURES if name not in ("cells", "attainment")])
 def test_figures_refuse_mixtures(figure: str) -> None:
     mixed = [*studied()[:2], outcome("ls", noise="mean")]
     with pytest.raises(HarnessError, match=r"cannot be compared: rules\.noise is sampled in one and mean in the other"):
@@ -523,7 +525,7 @@ def test_the_figures_of_the_project_are_valid() -> None:
     files = {load(file)["figure"]: load(file) for file in sorted((ROOT / "plots").glob("*.toml"))}
     assert {*files} == {*FIGURES, "prediction"}
     for figure, settings in files.items():
-        if figure not in ("cells", "prediction"):
+        if figure not in ("attainment", "cells", "prediction"):
             assert draw(studied(), settings).axes
 
 
