@@ -10,7 +10,7 @@ from functools import cached_property
 
 import numpy as np
 
-from harness.arrays import Floats, Ints, fixed
+from harness.arrays import Bools, Floats, Ints, fixed
 from harness.errors import HarnessError, unknown
 from harness.space import SearchSpace
 
@@ -104,15 +104,16 @@ class Optimum:
 class Table:
     """A benchmark: everything that was ever measured, and nothing else.
 
-    `loss`, `cost` (seconds of one training) and, where the benchmark has it, `test` are Float[N, F, R]; losses are
-    minimised. NaN marks what was never measured: the repeats that exist stand first along R, and an entry with none is
-    absent; inf marks what is measured and refused. `codes` Int[N, d] are the configurations in the benchmark's own
-    order, `fidelities` Int[F] ascend, `columns` holds further numbers Float[N] by name, `objectives` those that may be
-    searched for, `scores` those that need no training. A `test` measured at the largest fidelity only may be Float[N,
-    1, R]. `lookup` maps codes Int[n, d] to rows Int[n]; by default through an array over the whole grid of the space.
-    `test_apart`: the test losses were added later, from another publication; no simulation reads them, so they are not
-    in the checksum. `source` is the checksum of the stored arrays that the table was made of, if it was: they are not
-    checked and hashed again.
+    `loss`, `cost` (seconds of one training) and, where the benchmark has it, `test` are Float[N, F, R]; losses
+    are minimised. NaN marks what was never measured: the repeats that exist stand first along R, and an entry
+    with none is absent; inf marks what is measured and refused. A training with a cost and no loss, such as one that
+    diverged, comes after those with a loss: it is drawn as they are, and costs what it took. `codes` Int[N, d] are the
+    configurations in the benchmark's own order, `fidelities` Int[F] ascend, `columns` holds further numbers Float[N] by
+    name, `objectives` those that may be searched for, `scores` those that need no training. A `test` measured at the
+    largest fidelity only may be Float[N, 1, R]. `lookup` maps codes Int[n, d] to rows Int[n]; by default through an
+    array over the whole grid of the space. `test_apart`: the test losses were added later, from another publication; no
+    simulation reads them, so they are not in the checksum. `source` is the checksum of the stored arrays that the table
+    was made of, if it was: they are not checked and hashed again.
 
     Raises ValueError if the arrays contradict each other.
     """
@@ -147,9 +148,10 @@ class Table:
 
     def _check_entries(self) -> None:
         measured = np.isfinite(self.loss)
-        if (measured[..., 1:] & ~measured[..., :-1]).any():
-            raise ValueError("the repeats that exist must come first along the last axis")
-        if not (self.cost[measured] >= 0).all():
+        for there in (measured, self.tried):
+            if (there[..., 1:] & ~there[..., :-1]).any():
+                raise ValueError("the repeats that exist must come first along the last axis")
+        if not (self.cost[measured] >= 0).all() or (self.cost < 0).any():
             raise ValueError("every measured loss needs a cost in seconds that is not negative")
 
     @property
@@ -175,6 +177,11 @@ class Table:
     def repeats(self) -> Ints:
         """Number of training repeats of each entry, Int[N, F]."""
         return np.isfinite(self.loss).sum(axis=2)
+
+    @property
+    def tried(self) -> Bools:
+        """Which trainings there were, with a loss or without one at their cost, Bool[N, F, R]."""
+        return ~np.isnan(self.loss) | np.isfinite(self.cost)
 
     @cached_property
     def mean_loss(self) -> Floats:
@@ -313,6 +320,10 @@ class Table:
     def checksum(self) -> str:
         """SHA-256 over everything that a simulation reads; it is part of a study's identity."""
         digest = hashlib.sha256(repr([(p.name, *p.values) for p in self.space.parameters]).encode())
+        if (self.tried & np.isnan(self.loss)).any():
+            digest.update(b"trainings without a loss cost what they took")
+        if self.space.varying is not self.space:
+            digest.update(b"parameters of a single value are no dimensions")
         if self.source:
             digest.update(f"{self.name} {self.fidelities.tolist()} {self.source}".encode())
             return digest.hexdigest()

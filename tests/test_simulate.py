@@ -68,6 +68,7 @@ tables = st.builds(
     repeats=st.integers(1, 3),
     missing=st.sampled_from([0.0, 0.3]),
     levels=st.sampled_from([0, 2, 5]),
+    diverged=st.sampled_from([0.0, 0.3]),
 ).filter(lambda table: np.isfinite(table.loss).any(axis=(0, 2)).all())
 
 
@@ -203,7 +204,7 @@ def test_jobs_outside_of_the_problem_are_refused(kind: str) -> None:
 def test_a_clock_that_stands_still_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("harness.simulation._STALL_STEPS", 256)
     table = synthetic_table(0, sizes=(2, 2), fidelities=(1,), missing=0.0)
-    table.loss[:-1] = np.nan
+    table.loss[:-1] = table.cost[:-1] = np.nan
 
     class OnlyInvalid(Erratic):
         def ask(self, seeds: Any, worker: Any) -> Jobs:

@@ -22,6 +22,7 @@ _FIGURES = (
     "critical-difference",
     "speed-up",
     "violin",
+    "standing",
     "cells",
     "prediction",
 )
@@ -37,7 +38,10 @@ _MEASURES = ("mse", "spearman", "kendall", "regret", "precision")
     "--kind", type=OneOf(["val", "test", "both"]), help="Validation or test regret, or both in regret. [default: val]"
 )
 @click.option("--width", type=OneOf(["column", "page"]), help="One column or two. [default: as its panels need]")
-@click.option("--band", type=OneOf(["sem", "simultaneous"]), help="Band of regret. [default: sem]")
+@click.option(
+    "--statistic", type=OneOf(["mean", "median"]), help="Mean, or median with quartiles, in regret. [default: mean]"
+)
+@click.option("--band", type=OneOf(["sem", "simultaneous"]), help="Band of mean regret. [default: sem]")
 @click.option(
     "--bound",
     "bounds",
@@ -104,6 +108,7 @@ def _chosen(outcomes: list[Any], settings: dict[str, Any]) -> list[Any]:
     from harness.analysis.comparable import comparable, completed, told_by
 
     figure, tell = settings.get("figure", "regret"), partial(click.echo, err=True)
-    paired = figure in ("ranks", "speed-up") or settings.get("blocks") == "seeds"
+    paired = figure in ("ranks", "standing", "speed-up") or settings.get("blocks") == "seeds"
     found = told_by(comparable(outcomes, paired=paired), tell)
-    return told_by(completed(found), tell) if figure in ("ranks", "speed-up", "critical-difference") else found
+    whole = figure in ("ranks", "standing", "speed-up", "critical-difference")
+    return told_by(completed(found), tell) if whole else found

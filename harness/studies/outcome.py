@@ -117,9 +117,10 @@ class Outcome:
     """The trajectory of a study, or of some of its seeds, with the true losses of the rows in it.
 
     `val_loss` and `test_loss` Float[E] are means over repeats at the reported fidelity, NaN for an invalid
-    configuration and where the table has none. `wall_seconds` is the time that the simulation took, summed over
-    processes; `versions` of what made it. `elsewhere` names the table whose losses these are where it is not the one
-    that was searched. `name` is what figures and tables call it, if not its study's label.
+    configuration and where the table has none. `wall_seconds` is the time that the simulation took, and `cpu_seconds`
+    that of its processors, both summed over processes, the latter NaN in files of earlier versions; `versions` of what
+    made it. `elsewhere` names the table whose losses these are where it is not the one that was searched. `name` is
+    what figures and tables call it, if not its study's label.
     """
 
     study: Study
@@ -129,6 +130,7 @@ class Outcome:
     test_loss: Floats
     wall_seconds: float
     versions: Mapping[str, str]
+    cpu_seconds: float = math.nan
     elsewhere: str = ""
     name: str = ""
 
@@ -139,10 +141,16 @@ class Outcome:
 
     @classmethod
     def of(
-        cls, study: Study, table: Table, trajectory: Trajectory, wall: float, versions: Mapping[str, str]
+        cls,
+        study: Study,
+        table: Table,
+        trajectory: Trajectory,
+        wall: float,
+        versions: Mapping[str, str],
+        cpu: float = math.nan,
     ) -> Outcome:
         val, test = _true(table, study.rules, trajectory, trajectory.row)
-        return cls(study, Reference.of(table, study.rules), trajectory, val, test, wall, versions)
+        return cls(study, Reference.of(table, study.rules), trajectory, val, test, wall, versions, cpu)
 
     def on(self, table: Table) -> Outcome:
         """The picks of the runs as `table` measures them, which may be another than the one that was searched.
@@ -205,7 +213,7 @@ class Outcome:
         """`val_loss` or `test_loss` Float[E] as they count: the worst of the table where the training has no loss."""
         worst = self.reference.worst if kind == "val" else self.reference.test_worst
         loss = self.val_loss if kind == "val" else self.test_loss
-        lost = np.isnan(self.val_loss) & (self.trajectory.row >= 0)
+        lost = ~np.isfinite(self.val_loss) & (self.trajectory.row >= 0)
         return loss if worst is None else np.where(lost, worst, loss)
 
     def regrets(self, kind: Kind) -> Floats:
@@ -306,6 +314,10 @@ def summary(outcome: Outcome, time: float | None = None) -> dict[str, Any]:
     def number(value: Any) -> float | None:
         return float(value) if np.isfinite(value) else None
 
+    def quartiles(kind: Kind) -> dict[str, float | None]:
+        found = np.quantile(outcome.regret(kind, at)[:, 0], [0.5, 0.25, 0.75])
+        return {f"{kind}_regret_{name}": number(x) for name, x in zip(("median", "q25", "q75"), found, strict=True)}
+
     val, val_sem = (m[0] for m in moments(outcome.regret("val", at)))
     test, test_sem = (m[0] for m in moments(outcome.regret("test", at)))
     study, run = outcome.study, outcome.trajectory
@@ -330,13 +342,16 @@ def summary(outcome: Outcome, time: float | None = None) -> dict[str, Any]:
         "val_regret_sem": number(val_sem),
         "val_loss_mean": number(outcome.loss("val", at).mean()),
         "val_optimum": outcome.reference.optimum,
+        **quartiles("val"),
         "test_regret_mean": number(test),
         "test_regret_sem": number(test_sem),
+        **quartiles("test"),
         "test_loss_mean": number(outcome.loss("test", at).mean()),
         "seeds_without_loss": int((outcome.pick(np.isnan(outcome.val_loss), at) == 1).sum()),
         "evaluations_mean": number(run.evaluations_by(time)),
         "finished_seeds": int(run.finished.sum()),
         "wall_seconds": outcome.wall_seconds,
+        "cpu_seconds": number(outcome.cpu_seconds),
     }
 
 
