@@ -67,7 +67,8 @@ def test_the_chosen_of_a_front_cover_the_most_one_by_one() -> None:
             assert taken.sum() == taken[front].sum() == wanted
             chosen: list[int] = []
             for _ in range(min(wanted, len(np.unique(points[front], axis=0)))):
-                chosen.append(max(front, key=lambda p: hypervolume(points[[*chosen, p]], worst)))
+                gained = [hypervolume(points[[*chosen, p]], worst) for p in front.tolist()]
+                chosen.append(int(front[np.argmax(gained)]))
             np.testing.assert_allclose(hypervolume(points[taken], worst), hypervolume(points[chosen], worst))
 
 
