@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from harness.arrays import Bools, Floats, Ints
 from harness.rng import Streams
 from harness.space import SearchSpace
+from harness.spaces import SKIPS
 
 Statistics = Literal["batch", "running", "recalibrated"]
 """What batch normalisation takes in evaluation: the batch's own, running means, or those of reference images."""
@@ -61,6 +62,26 @@ class SuperNetwork(nn.Module):
     """Of batch normalisation in evaluation."""
     skip_dropout: float
     """Probability with which what a skip connection carries is dropped in training, element by element."""
+
+    cells: int = 1
+    """Cells of a stage, where a stage may have fewer of them."""
+
+    @property
+    def normal(self) -> Bools:
+        """The decisions that are not of a reduction cell, Bool[d]."""
+        return np.ones(len(self.operators), dtype=np.bool_)
+
+    @property
+    def skips(self) -> Bools:
+        """Where skip connections stand, Bool[d, k]."""
+        return np.logical_or.reduce([self.named(name) for name in SKIPS])
+
+    def deepen(self, cells: int) -> None:
+        """Compute the first `cells` cells of each stage only, from now on."""
+
+    def operators_at(self, decision: int) -> list[nn.Module]:
+        """The modules among which a decision chooses, in all cells."""
+        raise NotImplementedError
 
     @property
     def possible(self) -> Bools:
@@ -111,12 +132,14 @@ class Setting:
 class Step:
     """One step: a batch that the weights learn from, and one that they do not.
 
-    `loss(choice, validation)` is the mean loss of a choice on either, with gradients; `optimizer` is that of the
-    weights, with the learning rate of this step. `epoch` counts whole epochs before this one.
+    `loss(choice, validation)` is the mean loss of a choice on either, with gradients, `accuracy(choice)` the accuracy
+    on the latter; `optimizer` is that of the weights, with the learning rate of this step.
+    `epoch` counts whole epochs before this one.
     """
 
     epoch: int
     loss: Callable[[Choice, bool], Tensor]
+    accuracy: Callable[[Choice], float]
     optimizer: torch.optim.Optimizer
     weights: tuple[nn.Parameter, ...]
 

@@ -238,7 +238,14 @@ class SharedRun(Run):
                 logits = self.forward(images, choice)
             return F.cross_entropy(logits.float(), answers)
 
-        self.method.update(Step(epoch, loss, self.optimizer, inner))
+        @torch.no_grad()
+        def accuracy(choice: Choice) -> float:
+            images, answers = held()
+            with self.autocast():
+                logits = self.forward(images, choice)
+            return float((logits.argmax(1) == answers).float().mean())
+
+        self.method.update(Step(epoch, loss, accuracy, self.optimizer, inner))
 
     def passes(self) -> Sequence[tuple[Any, ...]]:
         return [(choice,) for choice in self.method.choices()]
