@@ -33,7 +33,7 @@ def outcome(algorithm: str = "rs", seeds: int = 4, **rules: Any) -> Outcome:
     return evaluate(study, table=TABLE)
 
 
-@pytest.mark.parametrize("algorithm", ["rs", "mo-re", "nsga2", "hb"])
+@pytest.mark.parametrize("algorithm", ["rs", "mo-re", "nsga2", "motpe", "moasha", "hb"])
 @pytest.mark.parametrize("rule", ["largest", "any"])
 @pytest.mark.parametrize("objectives", [BOTH, ("speed", "loss", "size")])
 def test_runs_log_what_nothing_before_dominates(algorithm: str, rule: str, objectives: tuple[str, ...]) -> None:
