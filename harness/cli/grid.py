@@ -131,7 +131,7 @@ def _page(path: Path, outcomes: Sequence[Outcome], file: Path, tell: Callable[[s
     """Write the report page of the grid in `file`."""
     from harness.analysis.comparable import comparable, told_by
     from harness.files import whole
-    from harness.report import page
+    from harness.report.page import page
 
     shown = told_by(comparable(outcomes, paired=True), tell)
     text = page({Path(outcome.study.id): outcome for outcome in shown}, [str(file)])

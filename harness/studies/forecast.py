@@ -11,8 +11,9 @@ from pathlib import Path
 from statistics import fmean
 from typing import NamedTuple
 
+from harness.studies.index import stored
 from harness.studies.outcome import Outcome
-from harness.studies.store import find, read
+from harness.studies.store import find
 from harness.studies.study import Study
 
 MEASURED = Path(__file__).with_name("seconds.json")
@@ -46,13 +47,13 @@ class Forecast:
     def of_stored(cls, folder: Path) -> Forecast:
         """What studies in `folder` cost, if there are any. Raises HarnessError for a broken file."""
         forecast = cls(json.loads(MEASURED.read_text(encoding="utf-8"))["seconds"])
-        forecast.learn(map(read, find([folder])) if folder.is_dir() and any(folder.glob("*.parquet")) else ())
+        forecast.learn(stored(find([folder])) if folder.is_dir() and any(folder.glob("*.parquet")) else ())
         return forecast
 
     def learn(self, outcomes: Iterable[Outcome]) -> None:
         """Take in what `outcomes` cost."""
         for o in outcomes:
-            spent = o.cpu_seconds if math.isfinite(o.cpu_seconds) else o.wall_seconds
+            spent = o.cpu_seconds if math.isfinite(o.cpu_seconds) else o.summary_at_end["wall_seconds"]
             self.there.add(o.study.id)
             self.seen[o.study.label][o.study.benchmark].append(_scaled(o.study, spent / max(len(o.study.seeds), 1)))
 
