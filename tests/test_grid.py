@@ -54,7 +54,7 @@ def test_a_study_is_expected_to_cost_what_the_same_or_else_other_benchmarks_did(
 
 def test_files_of_earlier_versions_tell_their_wall_seconds() -> None:
     forecast = Forecast({})
-    forecast.learn([replace(outcome(), wall_seconds=3.0)])
+    forecast.learn([replace(spent(math.nan), wall_seconds=3.0)])
     assert forecast.of(outcome().study).seconds == pytest.approx(3.0)
 
 
