@@ -82,6 +82,7 @@ def _searched(search: SharedSearch, images: ImageSet, place: Place, out: Path) -
     from harness.report import tables
     from harness.sharing import log
     from harness.sharing.search import share
+    from harness.train import checkpoint as checkpoints
     from harness.train.loop import Interrupted, Watch
 
     target, checkpoint = log.path(out, search), log.checkpoint_path(out, search)
@@ -100,9 +101,10 @@ def _searched(search: SharedSearch, images: ImageSet, place: Place, out: Path) -
                 bars.console.print(f"note: {search.method}, seed {search.seed}: {text}")
 
         try:
-            rows, _ = share(search, images, place, checkpoint=checkpoint, watch=Shown())
+            rows, run = share(search, images, place, checkpoint=checkpoint, watch=Shown())
         except Interrupted as stop:
             raise click.Abort(f"{stop}; the same command goes on from there.") from None
+    checkpoints.save(log.weights_path(out, search), search, {"network": run.network.state_dict()})
     log.write(target, log.Log(search, rows))
     checkpoint.unlink(missing_ok=True)
     for last in filter(None, (rows[-1].derived, rows[-1].without)):
