@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from harness.arrays import Bools, Floats, Ints
 from harness.rng import Streams
+from harness.sharing.segments import Lookup
 from harness.space import SearchSpace
 
 Statistics = Literal["batch", "running", "recalibrated"]
@@ -130,6 +131,9 @@ class Method:
 
     partial = 1
     every = 1
+
+    lookup: Lookup | None = None
+    """What is predicted of all architectures among which the last derivation chose, where that is known."""
 
     def __init__(self, setting: Setting) -> None:
         self.setting, self.net = setting, setting.net
