@@ -36,7 +36,7 @@ def test_what_is_taken_meets_its_constraint(tmp_path: Path) -> None:
 def test_what_is_no_constraint_is_refused(text: str, said: str) -> None:
     with pytest.raises(HarnessError) as caught:
         lookup.bounds(text)
-    assert said.split()[-1] in caught.value.message
+    assert said.rsplit(maxsplit=1)[-1] in caught.value.message
 
 
 def test_several_bounds_are_one_constraint() -> None:
@@ -52,8 +52,8 @@ def test_other_methods_have_no_table(tmp_path: Path) -> None:
 
 
 def test_numbers_stand_for_codes(tmp_path: Path) -> None:
-    from harness.spaces import published
     from harness.sharing.segments import Lookup
+    from harness.spaces import published
 
     class Search:
         method, space, id = "gcn", "nb201", "abc"
