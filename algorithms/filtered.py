@@ -78,6 +78,7 @@ class Filtered(ABC):
         space = self.problem.space
         codes = space.sample(self.random.uniform(space.dimensions, seeds))
         late = self.history.count[seeds] >= self.startup
+        codes[~late] = self.first(seeds[~late], codes[~late])
         if late.any():
             at = seeds[late]
             children = self.children(at)
@@ -89,6 +90,10 @@ class Filtered(ABC):
             codes[late] = np.where(found, chosen, codes[late])
         self.known.add(seeds, codes)
         return codes
+
+    def first(self, seeds: Ints, random: Ints) -> Ints:
+        """What is trained before the first children, Int[n, d]: the `random` ones that were drawn."""
+        return random
 
     def score(self, seeds: Ints, children: Ints) -> Floats:
         """What orders the children, Float[n, m], lowest first: predicted losses; without a predictor their order."""

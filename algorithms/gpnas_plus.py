@@ -13,6 +13,7 @@ import numpy as np
 from algorithms.filtered import Filter, Filtered, Growth, Startup
 from algorithms.hyperband import Eta, Lanes, Largest, Smallest
 from algorithms.predictors.catalogue import Device, Target
+from algorithms.predictors.scores import Ranked, Scored, Warm
 from harness import Bools, Floats, Ints, Param, Problem, Results, Streams
 
 MOST = 6
@@ -22,10 +23,11 @@ MOST = 6
 class GPNASPlus(Filtered):
     """GPNAS+: mutations of the best results, of which GPNAS's predictor picks the one to train.
 
-    After `startup` random configurations, `children` mutants are made, each of one of the `parents` best results at
-    the largest fidelity that has as many; of those that were not trained yet, the one with the lowest predicted loss
-    is trained. A mutant differs from its parent in one parameter, and with probability one half each in one more. The
-    predictor need not tell the worse half of the results apart.
+    After `startup` random configurations, or with `warm` those of many that a training-free score ranks highest,
+    `children` mutants are made, each of one of the `parents` best results at the largest fidelity that has as many; of
+    those that were not trained yet, the one with the lowest predicted loss is trained. A mutant differs from its parent
+    in one parameter, and with probability one half each in one more. The predictor need not tell the worse half of the
+    results apart.
     """
 
     def __init__(
@@ -43,6 +45,8 @@ class GPNASPlus(Filtered):
         min_fidelity: Smallest = 0,
         max_fidelity: Largest = 0,
         brackets: Lanes = 1,
+        warm: Warm = "none",
+        scored: Scored = 1000,
         device: Device = "cpu",
     ) -> None:
         super().__init__(
@@ -58,6 +62,7 @@ class GPNASPlus(Filtered):
             brackets=brackets,
             device=device,
         )
+        self.ranked = None if warm == "none" else Ranked(problem, streams.child("warm"), warm, scored)
         self.mutants = children
         self.mutations = streams.child("mutations")
         self.best = {f: Best(problem, streams.child("parents"), parents) for f in self.fidelities.tolist()}
@@ -67,6 +72,12 @@ class GPNASPlus(Filtered):
             at = results.fidelity == fidelity
             best.add(results.seeds[at], results.codes[at], results.loss[at])
         super().tell(results)
+
+    def first(self, seeds: Ints, random: Ints) -> Ints:
+        if self.ranked is not None:
+            left = self.ranked.left(seeds)
+            random[left] = self.ranked.take(seeds[left])
+        return random
 
     def children(self, seeds: Ints) -> Ints:
         """Mutants Int[n, m, d] of the best results."""

@@ -11,6 +11,7 @@ from algorithms.predictors import made
 from algorithms.predictors.catalogue import Device
 from algorithms.predictors.data import ENUMERATED
 from algorithms.predictors.memory import History, identities
+from algorithms.predictors.scores import Ranked, Scored, Warm
 from harness import Bools, Ints, Jobs, Param, Problem, Results, Streams, registry
 from harness.predictor import PredictorFactory
 
@@ -19,9 +20,9 @@ class NPred:
     """Neural predictor: train N random configurations, predict all others, and train the K that look best.
 
     Random configurations do not repeat where the space can be enumerated; of those that are the same graph, the
-    predictor picks one, once. Invalid ones are learnt from, but do not count as trained. In further rounds the
-    predictor is fitted to all results, and K more are trained. All is trained at the largest fidelity; a run that has
-    trained its last ends.
+    predictor picks one, once. With `warm`, the N are those of many that a training-free score ranks highest. Invalid
+    ones are learnt from, but do not count as trained. In further rounds the predictor is fitted to all results, and K
+    more are trained. All is trained at the largest fidelity; a run that has trained its last ends.
     """
 
     shard = 20
@@ -36,6 +37,8 @@ class NPred:
         rounds: Annotated[int, Param("fits, each followed by K trainings", low=1)] = 1,
         pool: Annotated[int, Param("random configurations to predict where not all can be", low=1)] = 15000,
         predictor: Annotated[str, Param("its name; `harness list predictors`")] = "neural",
+        warm: Warm = "none",
+        scored: Scored = 1000,
         schedule: Annotated[Literal["fast", "paper"], Param("how the predictor neural is trained")] = "fast",
         device: Device = "cpu",
     ) -> None:
@@ -45,6 +48,7 @@ class NPred:
         self.pool = pool
         self.initial, self.pools = streams.child("initial"), streams.child("pool")
         self.model = made(predictor, problem, streams.child("predictor"), schedule=schedule, device=device)
+        self.warm = None if warm == "none" else Ranked(problem, streams.child("warm"), warm, scored)
         self.order = self._shuffled() if space.cardinality <= ENUMERATED else None
         self.history = History(seeds, space)
         self.trained, self.running = (np.zeros(seeds, dtype=np.int64) for _ in range(2))
@@ -124,6 +128,12 @@ class NPred:
 
     def _random(self, seeds: Ints) -> Ints:
         space = self.problem.space
+        if self.warm is not None and (left := self.warm.left(seeds)).any():
+            codes = np.empty((len(seeds), space.dimensions), dtype=np.int64)
+            codes[left] = self.warm.take(seeds[left])
+            if not left.all():
+                codes[~left] = self._random(seeds[~left])
+            return codes
         if self.order is None:
             return space.sample(self.initial.uniform(space.dimensions, seeds))
         number = self.order[seeds, self.drawn[seeds]]

@@ -1,6 +1,6 @@
 """How fast TPE and BOHB are, next to the packages, and what a proposal costs as observations grow.
 
-    python bench/densities.py [--seeds 500] [--packages 4] [--evals 150]
+    python -m bench.densities [--seeds 500] [--packages 4] [--evals 150]
 
 First `nb201/cifar10` to 1e6 and 1e7 simulated seconds on all cores; then evaluations per second of CPU time on the same
 table (for dehb, which needs fidelities, the cells of bench/equivalence.py) and seeds, `evals` each, of ours in one
@@ -17,9 +17,9 @@ import time
 from functools import partial
 
 import numpy as np
-from equivalence import CELLS, MANY, table
 
 from algorithms.density import Parzen, ProductKDE
+from bench.equivalence import CELLS, MANY, table
 from harness import HarnessError, Rules, registry, simulate
 from harness.params import resolve
 

@@ -14,8 +14,8 @@ from harness.graphs import FIRST_OPERATOR, INPUT, OUTPUT, Graphs, GraphView
 from harness.plots.drawing import cell, graph, operators
 from harness.plots.graphs import handles, paint
 from harness.plots.style import STYLE, panels
-from harness.spaces.nasbench101 import ENCODINGS, OPERATORS
-from harness.spaces.nasbench101_cells import decode_a
+from harness.spaces.nasbench101 import ENCODINGS
+from harness.spaces.nasbench101_cells import OPERATORS, decode_a
 from harness.spaces.nasbench201 import SPACE as NB201
 
 NB101 = ENCODINGS["a"].space
@@ -54,8 +54,10 @@ def main() -> None:
             two.set_title("its graph")
             three.set_title("its connections")
             entries = handles(operators(space.graphs))
-            place = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.05), "ncols": 2}
-            two.legend([*entries.values()], [*entries], frameon=False, fontsize=6, **place)
+            two.legend(
+                [*entries.values()], [*entries], frameon=False, fontsize=6,
+                loc="upper center", bbox_to_anchor=(0.5, -0.05), ncols=2,
+            )  # fmt: skip
         with whole(path) as temporary:
             figure.savefig(temporary, format="png", dpi=180)
     print(path)

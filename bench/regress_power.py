@@ -56,7 +56,7 @@ def outcomes(table: Table, factory: Any, rules: Rules, seeds: int, repeats: int)
     return found
 
 
-def fires(old: list[Outcome], new: list[Outcome], **settings: float) -> int:
+def fires(old: list[Outcome], new: list[Outcome], **settings: Any) -> int:
     return sum(judge([pair], **settings)[0].verdict == "worse" for pair in zip(old, new, strict=True))
 
 

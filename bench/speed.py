@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -68,9 +69,7 @@ def side_by_side(table: Table, seeds: int, budget: float) -> None:
     sizes = table.space.sizes.tolist()
     for name, plain in (("rs", plain_random_search), ("re", plain_evolution)):
         rules = Rules(budget=budget, log="all")
-        ours, run = timed(
-            lambda n=name, r=rules: simulate(table, registry.algorithm(n), seeds=np.arange(seeds), rules=r)
-        )
+        ours, run = timed(partial(simulate, table, registry.algorithm(name), seeds=np.arange(seeds), rules=rules))
 
         def alone(loop: Any = plain) -> int:
             evaluations = 0
@@ -104,9 +103,7 @@ def main() -> None:
         (nb201, "ls", Rules(budget=1e7)),
         (protein, "re", Rules(budget=1e6, workers=8)),
     ):
-        seconds, run = timed(
-            lambda t=table, n=name, r=rules: simulate(t, registry.algorithm(n), seeds=np.arange(seeds), rules=r)
-        )
+        seconds, run = timed(partial(simulate, table, registry.algorithm(name), seeds=np.arange(seeds), rules=rules))
         results = f"{run.evaluations.sum():,} results, {run.finished.sum()} of {seeds} seeds finished early"
         print(f"  {seconds:6.2f} s  {name} on {table.name}, {rules.workers} workers, {rules.budget:.0e} s: {results}")
 
@@ -117,7 +114,7 @@ def main() -> None:
 
     print("loading a converted table")
     for name in ("nb201", "fcnet/protein", "hpobench/car"):
-        print(f"  {timed(lambda n=name: registry.benchmark(n))[0]:6.3f} s  {name}")
+        print(f"  {timed(partial(registry.benchmark, name))[0]:6.3f} s  {name}")
 
     print("beside plain Python, to 1e6 simulated seconds on nb201/cifar10")
     side_by_side(nb201, seeds, 1e6)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -76,7 +76,7 @@ def plain_loop(
     for x, y in loader:
         sgd.zero_grad()
         loss = nn.functional.cross_entropy(network(x.to(device)), y.to(device))
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         sgd.step()
         loss.item()
     return time.perf_counter() - began
@@ -100,7 +100,7 @@ def main() -> None:
     x = torch.randn(given.batch, 3, 32, 32, device=device).contiguous(memory_format=torch.channels_last)
     ready = replace(found, train=Ready(pixels, (x, torch.from_numpy(labels[: given.batch]).to(device))))
     job = Job(architecture, "noise", "", recipe, 0, place.precision)
-    ways = {
+    ways: dict[str, Callable[[], float]] = {
         "ours": lambda: float(train(job, found, place).seconds[0]),
         "ours, images ready": lambda: float(train(job, ready, place).seconds[0]),
         "plain loop": lambda: plain_loop(architecture, pixels, labels, recipe, device),

@@ -5,14 +5,25 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Concatenate, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 
 from harness.arrays import Bools, Floats, Ints, fixed
-from harness.errors import Blaming, PluginError
+from harness.errors import Blaming, HarnessError, PluginError
 from harness.rng import Streams
 from harness.space import SearchSpace
+
+Scored = Callable[[Ints, Ints], Floats]
+"""A training-free score: of codes Int[k, m, d], or Int[m, d] for all, for the seeds at positions Int[k], Float[k, m].
+
+More is better, -inf is for what has none. A seed pays the seconds of each configuration with the next job that it
+starts, once.
+"""
+
+
+def _no_score(name: str) -> Scored:
+    raise HarnessError(f"there is no training-free score '{name}' here.", "tables have them: `harness show nb201`.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,7 +32,8 @@ class Problem:
 
     `fidelities` Int[F] ascend (their index is what jobs name), `seeds` Int[S] are stepped together, every seed has
     `workers` simulated workers and `budget` seconds (inf for none). `objectives` names what is to be minimised, where
-    that is more than the loss.
+    that is more than the loss. `score(name)` is a training-free score; an algorithm asks for it as it is made, and gets
+    HarnessError where there is none.
     """
 
     space: SearchSpace
@@ -30,6 +42,7 @@ class Problem:
     workers: int
     budget: float
     objectives: tuple[str, ...] = ()
+    score: Callable[[str], Scored] = _no_score
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "fidelities", fixed(self.fidelities))
@@ -124,17 +137,15 @@ class Algorithm(Protocol):
     def tell(self, results: Results) -> None: ...
 
 
-class Factory(Protocol):
-    """What the entry points of `nas_harness.algorithms` name; its keyword-only arguments are its parameters.
+Factory: TypeAlias = Callable[Concatenate[Problem, Streams, ...], Algorithm]
+"""What the entry points of `nas_harness.algorithms` name; its keyword-only arguments are its parameters.
 
-    It may have attributes: `shard`, the number of seeds to step together; `note(fidelities Int[F]) -> str`, what
-    `harness run` says to a user of a table with these fidelities, or nothing; `evaluations(**params) -> int`, how many
-    configurations a whole run trains, where that is a matter of its parameters; and `parts(**params)`, other plugins
-    that it is made of, whose source is part of a study's identity. One for
-    several objectives has `several`.
-    """
-
-    def __call__(self, problem: Problem, streams: Streams, /, **params: Any) -> Algorithm: ...
+It may have attributes: `shard`, the number of seeds to step together; `note(fidelities Int[F]) -> str`, what
+`harness run` says to a user of a table with these fidelities, or nothing; `evaluations(**params) -> int`, how many
+configurations a whole run trains, where that is a matter of its parameters; and `parts(**params)`, other plugins
+that it is made of, whose source is part of a study's identity. One for
+several objectives has `several`.
+"""
 
 
 class Library(Protocol):
@@ -175,15 +186,22 @@ def per_seed(make: Callable[..., OneSeed]) -> Factory:
     @functools.wraps(make)
     def factory(problem: Problem, streams: Streams, /, **params: Any) -> Algorithm:
         return _PerSeed(
-            [
-                make(replace(problem, seeds=problem.seeds[[i]]), streams.generator(i), **params)
-                for i in range(len(problem.seeds))
-            ],
+            [make(_of_one(problem, i), streams.generator(i), **params) for i in range(len(problem.seeds))],
             problem,
         )
 
     factory.shard = 8  # type: ignore[attr-defined]
     return factory
+
+
+def _of_one(problem: Problem, position: int) -> Problem:
+    """The problem of the seed at a position alone."""
+
+    def score(name: str) -> Scored:
+        shared = problem.score(name)
+        return lambda codes, where: shared(codes, where + position)
+
+    return replace(problem, seeds=problem.seeds[[position]], score=score)
 
 
 class _PerSeed:

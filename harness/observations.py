@@ -14,28 +14,29 @@ class Observations:
     """What the seeds measure: one flat array of table entries, with one more that stands for invalid.
 
     An entry number is `(row * F + fidelity) * R + repeat`; with mean noise R is 1. A configuration that is not in
-    the table (row -1), or has no repeat at that fidelity, is observed as loss inf at cost 0.
+    the table (row -1), or has no repeat at that fidelity, is observed as loss inf at cost 0; a training without a loss
+    as inf at the cost that it had.
     """
 
     def __init__(self, table: Table, seeds: Ints, noise: Noise) -> None:
         mean = noise == "mean"
         loss = table.mean_loss[..., None] if mean else table.loss
         cost = table.mean_cost[..., None] if mean else table.cost
-        absent = np.isnan(loss)
+        tried = table.tried.max(axis=2, keepdims=True) if mean else table.tried
         self.fidelities, self.repeats = loss.shape[1:]
-        self.loss = self._entries(loss, absent, np.inf)
-        self.cost = self._entries(cost, absent, 0.0)
-        self._drawable = np.maximum((~absent).sum(axis=2), 1).ravel()
+        self.loss = self._entries(loss, ~np.isnan(loss), np.inf)
+        self.cost = self._entries(cost, tried, 0.0)
+        self._drawable = np.maximum(tried.sum(axis=2), 1).ravel()
         self._drawable = np.append(self._drawable, np.ones(self.fidelities, dtype=np.int64))
         self.seeds = seeds
         self._streams = Streams(seeds, "noise")
         self._rows = len(table)
 
     @staticmethod
-    def _entries(values: Floats, absent: Bools, invalid: float) -> Floats:
-        """`values` as one flat array, with `invalid` where absent and in one more row."""
+    def _entries(values: Floats, there: Bools, invalid: float) -> Floats:
+        """`values` as one flat array, with `invalid` where they are not there and in one more row."""
         entries = np.full((len(values) + 1, *values.shape[1:]), invalid)
-        np.copyto(entries[:-1], values, where=~absent)
+        np.copyto(entries[:-1], values, where=there)
         return entries.ravel()
 
     def draw(self, where: Ints, rows: Ints, fidelity: Ints | int) -> Ints:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Any, Protocol
+from typing import Concatenate, Protocol, TypeAlias
 
 import numpy as np
 
@@ -71,7 +72,5 @@ def predicted(model: Predictor, codes: Ints, where: Ints) -> Floats:
     return answer
 
 
-class PredictorFactory(Protocol):
-    """What the entry points of `nas_harness.predictors` name; its keyword-only arguments are its parameters."""
-
-    def __call__(self, problem: Problem, streams: Streams, /, **params: Any) -> Predictor: ...
+PredictorFactory: TypeAlias = Callable[Concatenate[Problem, Streams, ...], Predictor]
+"""What the entry points of `nas_harness.predictors` name; its keyword-only arguments are its parameters."""

@@ -12,6 +12,7 @@ import numpy as np
 from harness.algorithm import Problem
 from harness.arrays import Bools, Floats, Ints
 from harness.errors import HarnessError
+from harness.scoring import Scoring
 from harness.table import Table
 
 Noise = Literal["sampled", "mean"]
@@ -91,9 +92,9 @@ class Rules:
             )
         return seen
 
-    def problem(self, table: Table, seeds: Ints) -> Problem:
+    def problem(self, table: Table, seeds: Ints, scoring: Scoring) -> Problem:
         """What algorithms know of runs on a table that is `seen`."""
-        return Problem(table.space, table.fidelities, seeds, self.workers, self.budget, self.objectives)
+        return Problem(table.space, table.fidelities, seeds, self.workers, self.budget, self.objectives, scoring.score)
 
     def feasible(self, table: Table) -> Table:
         """`table` with infinite losses where a constraint is broken. Raises HarnessError if that is everywhere."""

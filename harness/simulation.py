@@ -6,7 +6,7 @@ result. Times come out of the table, so nothing here depends on the machine.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Collection, Generator
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +18,7 @@ from harness.observations import Checkpoints, Observations
 from harness.pareto import Archive
 from harness.rng import Streams
 from harness.rules import Rules
+from harness.scoring import Scoring
 from harness.table import Table
 from harness.trajectory import Recorder, Trajectory
 
@@ -190,16 +191,23 @@ class Ask(NamedTuple):
 class Simulation:
     """A run on `table` once for each of `seeds` Int[S], as a dialogue with whatever proposes.
 
-    `progress` is called now and then with the done share of the work in [0, 1]. Raises HarnessError if the table does
-    not have what the rules ask for.
+    `progress` is called now and then with the done share of the work in [0, 1]. `scores` are the training-free ones
+    that may be asked for, by default all. Raises HarnessError if the table does not have what the rules ask for.
     """
 
     def __init__(
-        self, table: Table, *, seeds: Ints, rules: Rules, progress: Callable[[float], None] | None = None
+        self,
+        table: Table,
+        *,
+        seeds: Ints,
+        rules: Rules,
+        progress: Callable[[float], None] | None = None,
+        scores: Collection[str] | None = None,
     ) -> None:
         self.table = rules.seen(table)
         self.rules = rules
-        self.problem = rules.problem(self.table, seeds)
+        self.scoring = Scoring(self.table, len(seeds), scores)
+        self.problem = rules.problem(self.table, seeds, self.scoring)
         self.observations = Observations(self.table, seeds, rules.noise)
         self.now = np.zeros(len(seeds))
         """The clock of each seed in seconds, Float[S]."""
@@ -237,7 +245,8 @@ class Simulation:
                 _check(jobs, problem)
                 entry = observations.draw(asking, table.rows(jobs.codes), jobs.fidelity)
                 cost = checkpoints.cost(asking, entry)
-                workers.start(asking, slot, jobs.codes, entry, cost, now[asking] + (rules.overhead + cost))
+                before = rules.overhead + (self.scoring.settled(asking) if self.scoring.asked else 0.0)
+                workers.start(asking, slot, jobs.codes, entry, cost, now[asking] + (before + cost))
 
             asks = workers.may_ask(alive)
             if asks.all():
@@ -279,14 +288,16 @@ def simulate(
     seeds: Ints,
     rules: Rules,
     progress: Callable[[float], None] | None = None,
+    scores: Collection[str] | None = None,
 ) -> Trajectory:
     """Run the algorithm on `table` once for each of `seeds` Int[S], by the dialogue of a `Simulation`.
 
-    `progress` is called now and then with the done share of the work in [0, 1]. Raises HarnessError if the algorithm
-    breaks its contract: codes or a fidelity that the problem does not have, or results at cost 0 without end; or if
-    the table does not have what the rules ask for.
+    `progress` is called now and then with the done share of the work in [0, 1]. `scores` are the training-free ones
+    that the algorithm may ask for, by default all of the table. Raises HarnessError if the algorithm breaks its
+    contract: codes or a fidelity that the problem does not have, or results at cost 0 without end; or if the table does
+    not have what the rules ask for.
     """
-    simulation = Simulation(table, seeds=seeds, rules=rules, progress=progress)
+    simulation = Simulation(table, seeds=seeds, rules=rules, progress=progress, scores=scores)
     with Blaming(lambda: f"as it was made for {seeds_of(seeds)}"):
         algorithm = factory(simulation.problem, Streams(seeds, "algorithm"))
     blaming = Blaming(lambda: f"in {'ask' if isinstance(said, Ask) else 'tell'} for {seeds_of(seeds[said.seeds])}")

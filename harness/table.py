@@ -10,7 +10,7 @@ from functools import cached_property
 
 import numpy as np
 
-from harness.arrays import Floats, Ints, fixed
+from harness.arrays import Bools, Floats, Ints, fixed
 from harness.errors import HarnessError, unknown
 from harness.space import SearchSpace
 
@@ -66,6 +66,31 @@ class Objective:
         return -self.values if self.more else self.values
 
 
+@dataclass(frozen=True, eq=False)
+class Score:
+    """A number of each configuration that needs no training: more is better, in `words`.
+
+    `read` gives the scores Float[N], -inf for the worst, and the seconds that each took, Float[N].
+    """
+
+    words: str
+    read: Callable[[], tuple[Floats, Floats]]
+
+    @cached_property
+    def values(self) -> Floats:
+        """The scores, Float[N]."""
+        return self._read[0]
+
+    @cached_property
+    def seconds(self) -> Floats:
+        """What each took, Float[N]."""
+        return self._read[1]
+
+    @cached_property
+    def _read(self) -> tuple[Floats, Floats]:
+        return self.read()
+
+
 @dataclass(frozen=True)
 class Optimum:
     """The lowest mean over repeats at a fidelity, and the row that has it."""
@@ -81,13 +106,14 @@ class Table:
 
     `loss`, `cost` (seconds of one training) and, where the benchmark has it, `test` are Float[N, F, R]; losses
     are minimised. NaN marks what was never measured: the repeats that exist stand first along R, and an entry
-    with none is absent; inf marks what is measured and refused. `codes` Int[N, d] are the configurations in the
-    benchmark's own order, `fidelities` Int[F] ascend, `columns` holds further numbers Float[N] by name, `objectives`
-    those that may be searched for. A `test` measured at the largest fidelity only may be Float[N, 1, R]. `lookup` maps
-    codes Int[n, d] to rows Int[n]; by default through an array over the whole grid of the space. `test_apart`: the test
-    losses were added later, from another publication; no simulation reads them, so they are not in the checksum.
-    `source` is the checksum of the stored arrays that the table was made of, if it was: they are not checked and hashed
-    again.
+    with none is absent; inf marks what is measured and refused. A training with a cost and no loss, such as one that
+    diverged, comes after those with a loss: it is drawn as they are, and costs what it took. `codes` Int[N, d] are the
+    configurations in the benchmark's own order, `fidelities` Int[F] ascend, `columns` holds further numbers Float[N] by
+    name, `objectives` those that may be searched for, `scores` those that need no training. A `test` measured at the
+    largest fidelity only may be Float[N, 1, R]. `lookup` maps codes Int[n, d] to rows Int[n]; by default through an
+    array over the whole grid of the space. `test_apart`: the test losses were added later, from another publication; no
+    simulation reads them, so they are not in the checksum. `source` is the checksum of the stored arrays that the table
+    was made of, if it was: they are not checked and hashed again.
 
     Raises ValueError if the arrays contradict each other.
     """
@@ -101,6 +127,7 @@ class Table:
     test: Floats | None = None
     columns: Mapping[str, Floats] = field(default_factory=dict)
     objectives: Mapping[str, Objective] = field(default_factory=dict)
+    scores: Mapping[str, Score] = field(default_factory=dict)
     lookup: Lookup | None = None
     source: str = ""
     test_apart: bool = False
@@ -121,9 +148,10 @@ class Table:
 
     def _check_entries(self) -> None:
         measured = np.isfinite(self.loss)
-        if (measured[..., 1:] & ~measured[..., :-1]).any():
-            raise ValueError("the repeats that exist must come first along the last axis")
-        if not (self.cost[measured] >= 0).all():
+        for there in (measured, self.tried):
+            if (there[..., 1:] & ~there[..., :-1]).any():
+                raise ValueError("the repeats that exist must come first along the last axis")
+        if not (self.cost[measured] >= 0).all() or (self.cost < 0).any():
             raise ValueError("every measured loss needs a cost in seconds that is not negative")
 
     @property
@@ -149,6 +177,11 @@ class Table:
     def repeats(self) -> Ints:
         """Number of training repeats of each entry, Int[N, F]."""
         return np.isfinite(self.loss).sum(axis=2)
+
+    @property
+    def tried(self) -> Bools:
+        """Which trainings there were, with a loss or without one at their cost, Bool[N, F, R]."""
+        return ~np.isnan(self.loss) | np.isfinite(self.cost)
 
     @cached_property
     def mean_loss(self) -> Floats:
@@ -249,6 +282,16 @@ class Table:
             raise unknown(f"objective of {self.name}", name, known, see=f"harness show {self.name}")
         return self.objectives[name]
 
+    def score(self, name: str) -> Score:
+        """The training-free score called `name`. Raises HarnessError if there is none."""
+        if not self.scores:
+            raise HarnessError(
+                f"{self.name} has no training-free scores.", "nb201 has some: `harness show nb201` lists them."
+            )
+        if name not in self.scores:
+            raise unknown(f"training-free score of {self.name}", name, self.scores, see=f"harness show {self.name}")
+        return self.scores[name]
+
     def minimised(self, names: Sequence[str], loss: Floats) -> Floats:
         """The objectives `names` of each row with the given `loss` Float[N] in its place, all minimised, Float[N, k].
 
@@ -258,21 +301,27 @@ class Table:
         points[~np.isfinite(points).all(axis=1)] = np.inf
         return points
 
-    def checksum_with(self, names: Iterable[str]) -> str:
-        """`checksum`, with the numbers of the objectives `names` in it, if any."""
-        names = sorted({name for name in names if name != self.primary})
-        if not names:
+    def checksum_with(self, names: Iterable[str], scores: Iterable[str] = ()) -> str:
+        """`checksum`, with the numbers of the objectives `names` and of training-free `scores` in it, if any."""
+        names, scores = sorted({name for name in names if name != self.primary}), sorted({*scores})
+        if not names and not scores:
             return self.checksum
         digest = hashlib.sha256(self.checksum.encode())
         for name in names:
             digest.update(name.encode())
             digest.update(np.ascontiguousarray(self.objective(name).minimised).data)
+        for name in scores:
+            digest.update(f"score {name}".encode())
+            for numbers in (self.score(name).values, self.score(name).seconds):
+                digest.update(np.ascontiguousarray(numbers).data)
         return digest.hexdigest()
 
     @cached_property
     def checksum(self) -> str:
         """SHA-256 over everything that a simulation reads; it is part of a study's identity."""
         digest = hashlib.sha256(repr([(p.name, *p.values) for p in self.space.parameters]).encode())
+        if (self.tried & np.isnan(self.loss)).any():
+            digest.update(b"trainings without a loss cost what they took")
         if self.source:
             digest.update(f"{self.name} {self.fidelities.tolist()} {self.source}".encode())
             return digest.hexdigest()

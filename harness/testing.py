@@ -34,11 +34,13 @@ def synthetic_table(
     repeats: int = 3,
     missing: float = 0.1,
     levels: int = 0,
+    diverged: float = 0.0,
 ) -> Table:
     """A made-up table, for tests only.
 
     A share `missing` of the configurations is not in the table, as many entries of the others are absent, and the
-    number of repeats varies. With `levels` > 0 losses and costs take that many values only, so that ties abound.
+    number of repeats varies. With `levels` > 0 losses and costs take that many values only, so that ties abound. Of a
+    share `diverged` of the entries the last training has a cost and no loss.
     """
     rng = np.random.default_rng(seed)
     kinds = ("categorical", "ordinal")
@@ -58,6 +60,9 @@ def synthetic_table(
     count[0, -1] = repeats
     absent = np.arange(repeats) >= count[..., None]
     loss[absent] = cost[absent] = np.nan
+    if diverged:
+        row, fidelity = np.nonzero((count > 0) & (rng.random(count.shape) < diverged))
+        loss[row, fidelity, count[row, fidelity] - 1] = np.nan
     facts = Facts(
         name="synthetic/test",
         title="made-up numbers, for tests only",

@@ -69,9 +69,12 @@ class Trajectory:
         return float(self.pace[before]) / len(self.seeds) if before >= 0 else 0.0
 
     @staticmethod
-    def unpacked_pace(steps: Sequence[int], counts: Sequence[int]) -> Ints:
-        """`pace` out of the positions at which it rises and its values from there on."""
-        pace = np.zeros(len(PACE_TIMES), dtype=np.int64)
+    def unpacked_pace(steps: Sequence[int], counts: Sequence[int], told: Ints) -> Ints:
+        """`pace` out of the positions at which it rises and its values from there on.
+
+        Without any it is not known, unless nothing was `told` to the S seeds, Int[S].
+        """
+        pace = np.zeros(len(PACE_TIMES) if len(steps) or not told.any() else 0, dtype=np.int64)
         pace[list(steps)] = np.diff(counts, prepend=0)
         return np.cumsum(pace)
 

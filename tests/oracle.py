@@ -30,16 +30,20 @@ def noise_draws(seed: int, rows: int) -> list[float]:
 
 def observe(table: Table, seed: int, row: int, fidelity: int, noise: str) -> tuple[int, float, float]:
     """(repeat, loss, cost) that this seed sees."""
-    entry = [] if row < 0 else table.loss[row, fidelity].tolist()
-    existing = [repeat for repeat, loss in enumerate(entry) if not math.isnan(loss)]
+    entry, seconds = [], []
+    if row >= 0:
+        entry, seconds = table.loss[row, fidelity].tolist(), table.cost[row, fidelity].tolist()
+    pairs = enumerate(zip(entry, seconds, strict=True))
+    existing = [r for r, (loss, cost) in pairs if not (math.isnan(loss) and math.isnan(cost))]
     if not existing:
         return 0, math.inf, 0.0
     if noise == "mean":
-        return 0, float(np.nanmean(table.loss[row, fidelity])), float(np.nanmean(table.cost[row, fidelity]))
+        losses = [loss for loss in entry if not math.isnan(loss)]
+        return 0, float(np.mean(losses)) if losses else math.inf, float(np.nanmean(seconds))
     repeat = existing[0]
     if table.loss.shape[2] > 1:
         repeat = existing[int(noise_draws(seed, len(table))[row] * len(existing))]
-    return repeat, entry[repeat], float(table.cost[row, fidelity, repeat])
+    return repeat, math.inf if math.isnan(entry[repeat]) else entry[repeat], seconds[repeat]
 
 
 def oracle(table: Table, factory: Factory, seed: int, rules: Rules) -> tuple[list[Event], bool]:

@@ -92,7 +92,7 @@ def scalar_evolution(table: Table, seed: int, population: int, sample: int, eval
     initial, evolution = streams.child("initial"), streams.child("evolution")
     seen, one = Observations(table, np.array([seed]), "sampled"), np.array([0])
     alive: deque[tuple[float, list[int]]] = deque()
-    history = []
+    history: list[int] = []
     while len(history) < evals:
         if len(alive) < population:
             child = [int(u * k) for u, k in zip(initial.uniform(len(table.space.sizes), one)[0], table.space.sizes)]  # noqa: B905

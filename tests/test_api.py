@@ -159,8 +159,9 @@ def test_a_loop_of_ones_own_has_the_clock_of_a_run() -> None:
     generator = h.objective("nb201", seed=3).generator
     while not simulator.over:
         while simulator.idle:
-            simulator.submit(generator.integers(simulator.table.space.sizes))
+            simulator.submit(generator.integers(simulator.table.space.sizes).tolist())
         told = simulator.wait()
+        assert told is not None
         assert told.time == simulator.time
     assert_same(simulator.trajectory(), ran.outcomes[0].trajectory)
     assert [o.label for o in ran + simulator.results("loop")] == ["mine", "loop"]
@@ -200,10 +201,12 @@ def test_our_algorithms_on_an_objective_of_ones_own(name: str) -> None:
     lowest = math.inf
     for _ in range(60):
         trial = optimizer.ask()
-        loss = (trial.config["x"] - 3) ** 2 + (trial.config["kind"] == "a")
+        assert trial is not None
+        loss = (int(trial.config["x"]) - 3) ** 2 + (trial.config["kind"] == "a")
         optimizer.tell(trial, loss, cost=trial.fidelity)
         lowest = min(lowest, loss)
     assert lowest <= 2
+    assert trial is not None
     with pytest.raises(h.HarnessError, match="not out"):
         optimizer.tell(trial, 0.0)
     optimizer.ask()

@@ -168,9 +168,9 @@ def test_figures_have_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
         assert [*lines] == [
             f"oracle{zero}", "random search, expected", "floor of single observations", "rs",
         ]  # fmt: skip
-        times, mean = random_search(TABLE, result.study.rules, kind, 2000.0)  # type: ignore[arg-type]
+        times, mean = random_search(TABLE, result.study.rules, kind, 2000.0)
         np.testing.assert_array_equal(lines["random search, expected"].get_xydata(), np.stack([times, mean], axis=1))
-        level = floor(TABLE, result.study.rules, kind, result.study.seeds).mean()  # type: ignore[arg-type]
+        level = floor(TABLE, result.study.rules, kind, result.study.seeds).mean()
         assert np.asarray(lines["floor of single observations"].get_ydata()).tolist() == [level, level]
         assert len(np.asarray(lines[f"oracle{zero}"].get_xdata())) == (0 if zero else 2)
 

@@ -76,8 +76,10 @@ def test_the_interval_of_a_speed_up_holds_it(runs: dict[str, Outcome], seeds: in
         sides = [(time_to(o, "val", target), time_spent(o)) for o in runs.values()]
         truth = s.expected_time(*sides[0]) / s.expected_time(*sides[1])
 
-        def held(chosen: np.ndarray, _: Floats, sides: object = sides, truth: float = truth) -> bool:
-            (a, spent), (b, other) = sides  # type: ignore[misc]
+        def held(
+            chosen: np.ndarray, _: Floats, sides: list[tuple[Floats, Floats]] = sides, truth: float = truth
+        ) -> bool:
+            (a, spent), (b, other) = sides
             one, two = (b[chosen], other[chosen]), (a[chosen], spent[chosen])
             estimate = s.speed_up(one, two, np.random.default_rng(int(chosen[0])), replicates=REPLICATES)
             return estimate.low <= truth <= estimate.high

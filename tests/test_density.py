@@ -5,24 +5,28 @@ from __future__ import annotations
 import importlib
 import math
 import warnings
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import pytest
 
 from algorithms.density import Parzen, ProductKDE, history, product
-from harness import HarnessError, Parameter, SearchSpace
+from harness import Bools, Floats, HarnessError, Ints, Parameter, SearchSpace
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # the libraries' own
 
 
-def grid(sizes: list[int], ordered: list[bool] | bool = False) -> Any:
+M = TypeVar("M", ProductKDE, Parzen)
+
+
+def grid(sizes: list[int], ordered: list[bool] | bool = False) -> SearchSpace:
     """A space of parameters with these sizes."""
     kinds = np.broadcast_to(np.where(ordered, "ordinal", "categorical"), len(sizes))
     return SearchSpace(tuple(Parameter(f"x{j}", range(k), kinds[j]) for j, k in enumerate(sizes)))
 
 
-def is_ordered(space: Any) -> Any:
+def is_ordered(space: SearchSpace) -> Bools:
     return np.array([p.kind == "ordinal" for p in space.parameters])
 
 
@@ -32,14 +36,14 @@ BINARY = grid([2] * 21 + [3] * 5)
 
 
 @pytest.fixture
-def representation(request, monkeypatch):
+def representation(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Whether observations are counted in a table of marginals or as distinct configurations."""
     if request.param == "rows":
         monkeypatch.setattr(product, "TABLE_LIMIT", 0)
     return request.param
 
 
-def library(name):
+def library(name: str) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -48,7 +52,7 @@ def library(name):
             pytest.skip(f"{name} is not installed here: {error}")
 
 
-def observations(space, n, seed, *, narrow=0.0, levels=0):
+def observations(space: SearchSpace, n: int, seed: int, *, narrow: float = 0.0, levels: int = 0) -> tuple[Ints, Floats]:
     """Codes [n, d], the later ones mostly near one configuration, and losses [n]."""
     rng = np.random.default_rng(seed)
     codes = rng.integers(0, space.sizes, (n, space.dimensions))
@@ -58,7 +62,7 @@ def observations(space, n, seed, *, narrow=0.0, levels=0):
     return codes, np.round(loss * levels) / levels if levels else loss
 
 
-def fed(model, codes, loss, seed=0):
+def fed(model: M, codes: Ints, loss: Floats, seed: int = 0) -> M:
     for x, y in zip(codes, loss, strict=True):
         model.add(np.array([seed]), x[None], np.array([y]))
     return model
@@ -67,7 +71,7 @@ def fed(model, codes, loss, seed=0):
 # ------------------------------------------------------------------------------ BOHB
 
 
-def bohb(space, **options):
+def bohb(space: SearchSpace, **options: Any) -> tuple[Any, Any, Callable[[Ints, float], None]]:
     """hpbandster's generator on the same space, and a function that feeds it one result."""
     cs_module = library("ConfigSpace")
     generators = library("hpbandster.optimizers.config_generators.bohb")
@@ -82,7 +86,7 @@ def bohb(space, **options):
         )
     generator = generators.BOHB(cs, **options)
 
-    def tell(code, loss):
+    def tell(code: Ints, loss: float) -> None:
         config = {f"x{j:02d}": int(v) for j, v in enumerate(code)}
         job = dispatcher.Job((0, 0, 0), config=config, budget=1.0)
         job.result, job.exception = {"loss": loss}, None
@@ -97,7 +101,7 @@ def bohb(space, **options):
 @pytest.mark.parametrize("n", [14, 47, 300])
 @pytest.mark.parametrize("representation", ["table", "rows"], indirect=True)
 @pytest.mark.parametrize("narrow", [0.0, 0.9])
-def test_categorical_densities_equal_hpbandster(n, representation, narrow):
+def test_categorical_densities_equal_hpbandster(n: int, representation: str, narrow: float) -> None:
     codes, loss = observations(NB201, n, n, narrow=narrow)
     _, generator, tell = bohb(NB201)
     for x, y in zip(codes, loss, strict=True):
@@ -115,7 +119,7 @@ def test_categorical_densities_equal_hpbandster(n, representation, narrow):
 
 @pytest.mark.reference("ConfigSpace", "hpbandster")
 @pytest.mark.parametrize("n", [25, 120])
-def test_mixed_densities_equal_hpbandster(n):
+def test_mixed_densities_equal_hpbandster(n: int) -> None:
     codes, loss = observations(FCNET, n, n)
     _, generator, tell = bohb(FCNET, min_bandwidth=0.3)
     for x, y in zip(codes, loss, strict=True):
@@ -133,22 +137,22 @@ def test_mixed_densities_equal_hpbandster(n):
 class ScriptedNumpy:
     """numpy whose random module answers from a list of uniforms [C, 1 + d]."""
 
-    def __init__(self, space, uniforms, model):
+    def __init__(self, space: SearchSpace, uniforms: Floats, model: ProductKDE) -> None:
         self.random = self
         self._truncnorm = importlib.import_module("scipy.stats").truncnorm
         self._space, self._u, self._model = space, uniforms, model
         self._c, self._j = -1, 0
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         return getattr(np, name)
 
-    def rand(self):
+    def rand(self) -> float:
         if self._c < 0:
             return 0.999
         self._j += 1
         return self._u[self._c, self._j]
 
-    def randint(self, low, high=None):
+    def randint(self, low: int, high: int | None = None) -> int:
         if high is not None:
             self._c, self._j = self._c + 1, 0
             return int(self._u[self._c, 0] * high)
@@ -156,7 +160,7 @@ class ScriptedNumpy:
         u = self._u[self._c, self._j]
         return int((u - max(1 - h, 0)) / min(h, 1) * low)
 
-    def rvs(self, a, b, loc, scale):
+    def rvs(self, a: Floats, b: Floats, loc: Floats, scale: Floats) -> Floats:
         self._j += 1
         return self._truncnorm.ppf(self._u[self._c, self._j], a, b, loc=loc, scale=scale)
 
@@ -172,7 +176,9 @@ class ScriptedNumpy:
     ],
     indirect=["representation"],
 )
-def test_proposals_equal_hpbandster_under_the_same_draws(space, narrow, representation, monkeypatch):
+def test_proposals_equal_hpbandster_under_the_same_draws(
+    space: SearchSpace, narrow: float, representation: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     codes, loss = observations(space, 70, 5, narrow=narrow)
     module, generator, tell = bohb(space)
     model = ProductKDE(space, 1)
@@ -197,7 +203,9 @@ def test_proposals_equal_hpbandster_under_the_same_draws(space, narrow, represen
             assert proposal[0].tolist() == [config[f"x{j:02d}"] for j in range(d)]
 
 
-def scalar_kde(space, codes, loss, points, minimum, percent=15, floor=1e-3):
+def scalar_kde(
+    space: SearchSpace, codes: Ints, loss: Floats, points: Floats, minimum: int, percent: int = 15, floor: float = 1e-3
+) -> Floats:
     """Falkner et al. 2018 and statsmodels' kernels, one observation at a time."""
     n, d = codes.shape
     order = np.argsort(loss, kind="stable")
@@ -222,7 +230,7 @@ def scalar_kde(space, codes, loss, points, minimum, percent=15, floor=1e-3):
 
 
 @pytest.mark.parametrize("space", [NB201, FCNET, BINARY, grid([1, 4, 1, 3], [False, True, True, False])])
-def test_densities_equal_a_scalar_reference_at_every_size(space):
+def test_densities_equal_a_scalar_reference_at_every_size(space: SearchSpace) -> None:
     codes, loss = observations(space, 230, 3, narrow=0.6, levels=2)
     loss[[7, 100]] = math.inf
     model = ProductKDE(space, 1)
@@ -243,7 +251,7 @@ def test_densities_equal_a_scalar_reference_at_every_size(space):
     assert checked > 15
 
 
-def test_infinite_and_signed_densities_agree_between_representations(monkeypatch):
+def test_infinite_and_signed_densities_agree_between_representations(monkeypatch: pytest.MonkeyPatch) -> None:
     """One value alone (infinite density elsewhere) together with bandwidths above 1."""
     space = grid([2, 9, 3])
     rng = np.random.default_rng(2)
@@ -265,14 +273,14 @@ def test_infinite_and_signed_densities_agree_between_representations(monkeypatch
     assert {"inf", "nan"} <= seen
 
 
-def test_counts_that_outgrow_16_bits_change_nothing(monkeypatch):
+def test_counts_that_outgrow_16_bits_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     space = grid([4, 3])
     codes, loss = observations(space, 300, 9)
     points = np.stack(np.unravel_index(np.arange(12), (4, 3)), axis=1)[None].astype(float)
     narrow = fed(ProductKDE(space, 1), codes, loss)
     monkeypatch.setattr(product, "NARROW", 128)
     wide = fed(ProductKDE(space, 1), codes, loss)
-    assert (narrow._tally.table.dtype, wide._tally.table.dtype) == (np.uint16, np.uint32)
+    assert [model._tally.table.dtype for model in (narrow, wide)] == [np.uint16, np.uint32]
     np.testing.assert_array_equal(
         narrow.densities(np.array([0]), points), wide.densities(np.array([0]), points), strict=True
     )
@@ -284,7 +292,7 @@ def test_counts_that_outgrow_16_bits_change_nothing(monkeypatch):
 @pytest.mark.reference("optuna")
 @pytest.mark.parametrize("n", [1, 2, 3, 11, 24, 25, 26, 27, 120])
 @pytest.mark.parametrize(("k", "ordered"), [(5, False), (2, True), (5, True), (6, True)])
-def test_masses_equal_optuna(n, k, ordered):
+def test_masses_equal_optuna(n: int, k: int, ordered: bool) -> None:
     parzen = library("optuna.samplers._tpe.parzen_estimator")
     sampler = library("optuna.samplers._tpe.sampler")
     optuna = library("optuna")
@@ -310,18 +318,18 @@ def test_masses_equal_optuna(n, k, ordered):
 
 
 class StableNumpy:
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         return getattr(np, name)
 
     @staticmethod
-    def argsort(values):
+    def argsort(values: Floats) -> Ints:
         return np.argsort(values, kind="stable")
 
 
 @pytest.mark.reference("hyperopt")
 @pytest.mark.parametrize("n", [1, 2, 3, 11, 24, 25, 26, 27, 60, 400])
 @pytest.mark.parametrize(("k", "ordered"), [(5, False), (2, True), (5, True), (6, True)])
-def test_masses_equal_hyperopt(n, k, ordered, monkeypatch):
+def test_masses_equal_hyperopt(n: int, k: int, ordered: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     tpe = library("hyperopt.tpe")
     codes, loss = observations(grid([k]), n, n + 1)
     model = fed(Parzen(grid([k], ordered), 1), codes, loss)
@@ -341,7 +349,7 @@ def test_masses_equal_hyperopt(n, k, ordered, monkeypatch):
 
 
 @pytest.mark.parametrize("variant", ["hyperopt", "optuna"])
-def test_incremental_split_equals_one_from_scratch(variant):
+def test_incremental_split_equals_one_from_scratch(variant: Literal["hyperopt", "optuna"]) -> None:
     """Counts, ranks and edges kept over 700 observations, many of them equal in loss."""
     space = grid([5, 4], [False, True])
     codes, loss = observations(space, 700, 11, levels=1)
@@ -366,7 +374,7 @@ def test_incremental_split_equals_one_from_scratch(variant):
                 assert (state.oldest[0, offset + v], state.newest[0, offset + v]) == ends
 
 
-def test_tpe_proposal_is_the_best_of_its_candidates():
+def test_tpe_proposal_is_the_best_of_its_candidates() -> None:
     space = grid([5, 6], [False, True])
     model = fed(Parzen(space, 1), *observations(space, 90, 4))
     uniforms = np.random.default_rng(0).random((1, 2, 24))
@@ -383,12 +391,13 @@ def test_tpe_proposal_is_the_best_of_its_candidates():
 
 @pytest.mark.parametrize("space", [NB201, FCNET])
 @pytest.mark.parametrize("kind", [ProductKDE, Parzen])
-def test_a_seed_alone_equals_the_seed_in_a_batch(space, kind):
+def test_a_seed_alone_equals_the_seed_in_a_batch(space: SearchSpace, kind: type[ProductKDE] | type[Parzen]) -> None:
     seeds, steps, d = 7, 90, space.dimensions
     runs = [observations(space, steps, s, narrow=0.3) for s in range(seeds)]
     shape = (24, 1 + d) if kind is ProductKDE else (d, 24)
     draws = np.random.default_rng(8).random((steps, seeds, *shape))
-    batch, alone = kind(space, seeds), [kind(space, 1) for _ in range(seeds)]
+    batch: Any = kind(space, seeds)
+    alone: list[Any] = [kind(space, 1) for _ in range(seeds)]
     for t in range(steps):
         active = np.array([s for s in range(seeds) if t < 40 + 9 * s])[::-1].copy()
         batch.add(active, np.stack([runs[s][0][t] for s in active]), np.array([runs[s][1][t] for s in active]))
@@ -411,7 +420,7 @@ def test_a_seed_alone_equals_the_seed_in_a_batch(space, kind):
                 )
 
 
-def test_pruning_never_changes_the_choice():
+def test_pruning_never_changes_the_choice() -> None:
     model = fed(ProductKDE(FCNET, 1), *observations(FCNET, 400, 6, narrow=0.5))
     one = np.array([0])
     for seed in range(40):
@@ -427,12 +436,12 @@ def test_pruning_never_changes_the_choice():
 
 
 @pytest.mark.parametrize("options", [{"percent": 0}, {"min_bandwidth": 0.0}, {"bandwidth_factor": -1.0}])
-def test_settings_out_of_range_are_refused(options):
+def test_settings_out_of_range_are_refused(options: Any) -> None:
     with pytest.raises(HarnessError, match="must be"):
         ProductKDE(NB201, 1, **options)
 
 
-def test_a_model_without_enough_observations_is_refused():
+def test_a_model_without_enough_observations_is_refused() -> None:
     model = fed(ProductKDE(NB201, 1), *observations(NB201, 13, 0))
     assert not model.ready[0]
     with pytest.raises(ValueError, match="enough observations"):
@@ -440,13 +449,13 @@ def test_a_model_without_enough_observations_is_refused():
 
 
 @pytest.mark.parametrize("kind", [ProductKDE, Parzen])
-def test_a_parameter_with_too_many_values_is_named(kind):
+def test_a_parameter_with_too_many_values_is_named(kind: type[ProductKDE] | type[Parzen]) -> None:
     with pytest.raises(HarnessError, match="parameter 'x1' has 257 values"):
         kind(grid([2, 257]), 1)
 
 
-def test_kernels_compile_where_nothing_can_be_cached(monkeypatch):
-    def njit(**options):
+def test_kernels_compile_where_nothing_can_be_cached(monkeypatch: pytest.MonkeyPatch) -> None:
+    def njit(**options: Any) -> Callable[[Any], Any]:
         if options.get("cache"):
             raise RuntimeError("cannot cache function: no locator available for file")
         return lambda function: function

@@ -104,7 +104,7 @@ def test_its_rows_are_architectures_of_digits() -> None:
     origin = incumbents.origin(TABLE, TABLE.optimum.row)
     nothing = np.array([0.1])
     job = Job(Architecture.of(TABLE, TABLE.optimum.row), "digits", "0", recipes.read("digits"), 1)
-    training = Training(job, Curve(*[nothing] * 6), {}, origin)
+    training = Training(job, Curve(nothing, nothing, nothing, nothing, nothing, nothing), {}, origin)
     assert not validation.transfer(training)
     assert validation.transfer(replace(training, job=replace(job, images="cifar10")))
 

@@ -31,7 +31,7 @@ from harness.studies.study import Study
 from harness.testing import synthetic_table
 
 Harness = Callable[..., Any]
-BASH = shutil.which("bash")
+BASH = shutil.which("bash") or ""
 NAMES = ("rs", "re", "ls")
 SETTINGS: dict[str, dict[str, Any]] = {
     "regret": {}, "ranks": {}, "ecdf-regret": {"at": 300.0}, "ecdf-time": {"targets": [0.3, 0.1]},
@@ -95,7 +95,7 @@ def test_a_simultaneous_band_is_wider_than_two_standard_errors() -> None:
     edges = []
     for band in ("sem", "simultaneous"):
         (drawn,) = draw([result], {"band": band}).axes[0].collections
-        edges.append(drawn.get_paths()[0].vertices)
+        edges.append(np.asarray(drawn.get_paths()[0].vertices))
     times, mean, sem = curve(result, "val")
     low, high = simultaneous_band(result.regret("val", times), np.random.default_rng(0))
     assert edges[0][:, 1].max() == pytest.approx((mean + 2 * sem).max())
@@ -261,7 +261,7 @@ BROKEN = {
 }
 
 
-@pytest.mark.skipif(BASH is None, reason="there is no bash")
+@pytest.mark.skipif(not BASH, reason="there is no bash")
 @pytest.mark.parametrize("way", BROKEN)
 def test_a_broken_latex_gets_a_sentence(way: str, kept: Path, tmp_path: Path) -> None:
     script, message = BROKEN[way]
@@ -279,7 +279,7 @@ def test_a_broken_latex_gets_a_sentence(way: str, kept: Path, tmp_path: Path) ->
     assert not Path("out").exists()
 
 
-@pytest.mark.skipif(BASH is None, reason="there is no bash")
+@pytest.mark.skipif(not BASH, reason="there is no bash")
 def test_texts_by_a_latex_that_is_not_there_get_a_sentence(kept: Path, tmp_path: Path) -> None:
     (tmp_path / "matplotlibrc").write_text("text.usetex: True\n")
     answer = run(f"harness plot {kept} -o a.png", PATH=str(tmp_path), MPLCONFIGDIR=str(tmp_path / "mpl"))
@@ -289,7 +289,7 @@ def test_texts_by_a_latex_that_is_not_there_get_a_sentence(kept: Path, tmp_path:
     assert not Path("a.png").exists()
 
 
-@pytest.mark.skipif(BASH is None, reason="there is no bash")
+@pytest.mark.skipif(not BASH, reason="there is no bash")
 @pytest.mark.parametrize("command", ["plot {} -o out/a.pdf", "plot {} -o out/a.svg", "report {} -o out/a.html"])
 def test_a_full_disk_leaves_no_half_of_a_file(command: str, kept: Path) -> None:
     answer = run(f"ulimit -f 4; harness {command.format(kept)}")

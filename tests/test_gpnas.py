@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -28,6 +29,7 @@ SPACES = {
 }
 
 
+Variant = Callable[..., Filtered]
 VARIANTS = pytest.mark.parametrize("variant", [GPNAS, GPNASPlus])
 
 
@@ -75,7 +77,7 @@ def test_the_child_with_the_lowest_prediction_is_trained() -> None:
 
 
 @VARIANTS
-def test_no_graph_is_trained_twice(variant: type[Filtered]) -> None:
+def test_no_graph_is_trained_twice(variant: Variant) -> None:
     algorithm = variant(problem(), Streams(np.arange(3), "t"), predictor="none")
     after = np.stack(trained(algorithm, 120, np.arange(3)))[20:]
     for s in range(3):
@@ -90,6 +92,7 @@ def test_configurations_with_the_same_graph_are_one() -> None:
     assert len(np.unique(known.places(codes))) == 1
     known.add(np.array([1]), codes[:1])
     assert known.has(np.array([0, 1]), np.stack([codes, codes])).tolist() == [[False] * 5, [True] * 5]
+    assert SPACE.graphs is not None
     adjacency, operators = SPACE.graphs.of(every := np.stack(np.unravel_index(np.arange(15625), [5] * 6), axis=1))
     graphs = np.concatenate([adjacency.reshape(15625, -1), operators], axis=1)
     assert len(np.unique(known.places(every))) == len(np.unique(graphs, axis=0)) == 9445
@@ -145,7 +148,7 @@ def test_a_seed_alone_is_the_seed_among_others(search: Any) -> None:
 
 @VARIANTS
 @pytest.mark.parametrize(("bench", "workers"), [("fcnet/protein", 3), ("nb201/cifar100", 4)])
-def test_it_runs_on_other_spaces_and_with_workers(bench: str, workers: int, variant: type[Filtered]) -> None:
+def test_it_runs_on_other_spaces_and_with_workers(bench: str, workers: int, variant: Variant) -> None:
     table = registry.benchmark(bench)
     run = simulate(table, variant, seeds=np.arange(4), rules=Rules(evals=60, workers=workers, log="all"))
     assert run.evaluations.tolist() == [60] * 4
@@ -153,7 +156,7 @@ def test_it_runs_on_other_spaces_and_with_workers(bench: str, workers: int, vari
 
 @VARIANTS
 @pytest.mark.parametrize("name", SPACES)
-def test_every_space_of_graphs_is_searched(name: str, variant: type[Filtered]) -> None:
+def test_every_space_of_graphs_is_searched(name: str, variant: Variant) -> None:
     if name == "nb101/c" and variant is GPNAS:
         with pytest.raises(HarnessError, match="a density takes at most 256"):
             variant(problem(SPACES[name]), Streams(np.arange(3), "t"))
@@ -167,7 +170,7 @@ def test_every_space_of_graphs_is_searched(name: str, variant: type[Filtered]) -
 
 
 @VARIANTS
-def test_fidelities_are_used_and_the_predictor_learns_from_all(variant: type[Filtered]) -> None:
+def test_fidelities_are_used_and_the_predictor_learns_from_all(variant: Variant) -> None:
     table = synthetic_table(2)
     run = simulate(table, partial(variant, startup=10), seeds=np.arange(4), rules=Rules(evals=80, log="all"))
     assert set(run.fidelity.tolist()) == {0, 1, 2}
@@ -179,7 +182,7 @@ def test_a_graph_predictor_needs_graphs() -> None:
 
 
 @VARIANTS
-def test_it_beats_random_search_early(variant: type[Filtered]) -> None:
+def test_it_beats_random_search_early(variant: Variant) -> None:
     """At 60 evaluations, 24 seeds: far below random search's 7e-3 on the mean regret."""
     table = registry.benchmark("nb201/cifar10")
     run = simulate(table, variant, seeds=np.arange(24), rules=Rules(evals=60))

@@ -80,10 +80,10 @@ def test_parents_are_of_the_largest_fidelity_that_has_enough() -> None:
     algorithm = GPNASPlus(problem((20, 200)), Streams(SEEDS, "t"), predictor="none", parents=2, eta=10)
     algorithm.halving = Nothing()  # type: ignore[assignment]
     small, large = random_codes(4)[:2], random_codes(4)[2:]
-    told(algorithm, small, np.zeros(2), 0)
-    told(algorithm, large[:1], np.ones(1), 1)
+    told(algorithm, small, np.array([0, 0]), 0)
+    told(algorithm, large[:1], np.array([1]), 1)
     assert _near(algorithm, small)
-    told(algorithm, large[1:], np.ones(1), 1)
+    told(algorithm, large[1:], np.array([1]), 1)
     assert _near(algorithm, large)
 
 

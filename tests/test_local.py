@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import Answer
 
 from harness import HarnessError, Rules, registry
 from harness.studies.store import read
@@ -71,7 +72,7 @@ def planned(spec: str, **given: object) -> Study:
 
 
 @pytest.mark.parametrize("processes", [1, 2])
-def test_a_class_or_function_of_a_file_runs(harness: Callable[..., object], mine: Path, processes: int) -> None:
+def test_a_class_or_function_of_a_file_runs(harness: Callable[..., Answer], mine: Path, processes: int) -> None:
     names = "OneSeed", "Batched", "by_calling"
     specs = ",".join(f"{mine}:{name}" for name in names)
     answer = harness(
@@ -99,7 +100,7 @@ def test_the_source_is_part_of_the_identity(mine: Path) -> None:
     assert planned(f"{mine}:OneSeed").id not in (before, edited)
 
 
-def test_parameters_are_named_after_the_whole_name(harness: Callable[..., object], mine: Path) -> None:
+def test_parameters_are_named_after_the_whole_name(harness: Callable[..., Answer], mine: Path) -> None:
     answer = harness(
         "run",
         "--algo",

@@ -21,6 +21,7 @@ from harness.testing import synthetic_table
 
 torch = pytest.importorskip("torch")
 from harness.train import networks  # noqa: E402
+from harness.train.skeleton import DropPath  # noqa: E402
 
 BEST = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_3x3~1|nor_conv_1x1~2|"
 SOURCE = {"cifar10": "cifar10", "cifar100": "cifar100", "imagenet16-120": "imagenet"}
@@ -125,9 +126,8 @@ def test_cells_of_nb101_are_read_and_written_in_every_encoding() -> None:
             written += 1
             again = Architecture("nb101", write(*cell_of(architecture.text)))
             assert again == architecture == Architecture.parse(architecture.text)
-            assert parameter_counts(*(x[None] for x in cell_of(architecture.text))) == parameter_counts(
-                adjacency[i : i + 1], ops[i : i + 1]
-            )
+            edges, labels = cell_of(architecture.text)
+            assert parameter_counts(edges[None], labels[None]) == parameter_counts(adjacency[i : i + 1], ops[i : i + 1])
         assert written > 3
 
 
@@ -163,7 +163,7 @@ def test_edges_that_do_not_reach_the_output_change_nothing() -> None:
     rng = np.random.default_rng(3)
     for codes in [*rng.integers(5, size=(40, 6)).tolist(), [0] * 6, [3, 3, 3, 0, 0, 0], [0, 0, 3, 0, 0, 3]]:
         torch.manual_seed(0)
-        cell = networks.Cell(tuple(codes), 4, networks.DropPath())
+        cell: Any = networks.Cell(tuple(codes), 4, DropPath())
         cell.names = [nasbench201.OPERATORS[code] for code in codes]
         x = torch.randn(5, 4, 6, 6)
         torch.testing.assert_close(cell(x), plain_cell(cell, x))
@@ -181,7 +181,7 @@ def test_the_auxiliary_head_and_the_large_stem() -> None:
 
 def test_drop_path_keeps_the_mean_and_drops_whole_images() -> None:
     torch.manual_seed(0)
-    drop = networks.DropPath()
+    drop = DropPath()
     x = torch.ones(4000, 2, 3, 3)
     assert drop(x) is x
     drop.rate = 0.25

@@ -164,7 +164,7 @@ def test_crossover_takes_at_least_one_dimension_and_a_bound_holds() -> None:
     target, mutant = np.zeros((500, 4)), np.full((500, 4), 1.5)
     for kind in ("bin", "exp"):
         for probability in (0.0, 0.5, 1.0):
-            trial = crossed(kind, probability, target, mutant, draws[:, :5])  # type: ignore[arg-type]
+            trial = crossed(kind, probability, target, mutant, draws[:, :5])
             taken = (trial != target).sum(axis=1)
             assert taken.min() >= 1
             assert set(taken) == {0.0: {1}, 0.5: {1, 2, 3, 4}, 1.0: {4}}[probability]

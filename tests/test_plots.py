@@ -50,7 +50,9 @@ def test_drawn_lines_are_steps_on_log_axes() -> None:
     (axis,) = figure.axes
     assert (axis.get_xscale(), axis.get_yscale()) == ("log", "log")
     assert (axis.get_xlabel(), axis.get_ylabel()) == ("estimated wall-clock time [s]", "validation regret")
-    assert [text.get_text() for text in axis.get_legend().get_texts()] == ["rs", "re"]
+    legend = axis.get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == ["rs", "re"]
     for line, result in zip(axis.lines, results, strict=True):
         times, mean, _ = curve(result, "val")
         assert line.get_drawstyle() == "steps-post"
@@ -59,7 +61,7 @@ def test_drawn_lines_are_steps_on_log_axes() -> None:
     assert axis.lines[0].get_color() != axis.lines[1].get_color()
     assert len(axis.collections) == 2
     assert axis.get_title() == "made-up numbers, for tests only"
-    assert axis.get_legend().get_title().get_text() == "mean ±2 SEM, 20 runs"
+    assert legend.get_title().get_text() == "mean ±2 SEM, 20 runs"
     assert figure.get_size_inches()[0] == pytest.approx(3.4)
 
 

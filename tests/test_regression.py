@@ -298,7 +298,7 @@ def test_the_pytest_plugin_fails_a_worse_algorithm(
         def __init__(self, problem: Any, streams: Any, *, population: int = 100, sample: int = 10) -> None:
             from algorithms.random_search import RandomSearch
 
-            first = RandomSearch(problem, streams).ask(np.arange(len(problem.seeds)), np.zeros(0))
+            first = RandomSearch(problem, streams).ask(np.arange(len(problem.seeds)), np.zeros(0, dtype=np.int64))
             self.codes, self.full = first.codes, problem.full
 
         def ask(self, seeds: Any, worker: Any) -> Any:

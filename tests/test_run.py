@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,39 @@ def test_an_interrupted_study_goes_on(tmp_path: Path, monkeypatch: pytest.Monkey
     go(tmp_path / "cut")
     go(tmp_path / "whole")
     equal(tmp_path / "cut", tmp_path / "whole")
+
+
+def test_other_ranges_of_seeds_compute_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On disk and in memory; the file is that of a run of all seeds, but where seeds were taken out of others."""
+    monkeypatch.setattr("harness.studies.study.SHARD", 30)
+    plan, made = studies()[1], list[range]()
+
+    def count(job: Study, shard: range, heard: Heard) -> Outcome:
+        made.append(shard)
+        return evaluate(job, shard, heard)
+
+    def seeds(first: int, stop: int) -> Study:
+        return replace(plan, first=first, stop=stop, rules=Rules(evals=15))
+
+    for store in (ResultStore(tmp_path / "many"), Memory(STUDIES)):
+        run([seeds(5, 45), replace(seeds(0, 60), rules=Rules(evals=9))], store, evaluate)
+        for asked, left in [
+            ((0, 60), [range(5), range(45, 60)]),
+            ((2, 40), []),
+            ((50, 80), [range(60, 80)]),
+            ((0, 100), [range(80, 90), range(90, 100)]),
+        ]:
+            made.clear()
+            run([seeds(*asked)], store, count)
+            assert made == left
+        alone = evaluate(seeds(0, 60))
+        assert_same(store.get(seeds(0, 60)).trajectory, alone.trajectory)
+        part, whole = store.get(seeds(2, 40)), evaluate(seeds(2, 40))
+        assert not part.trajectory.pace.size
+        assert_same(replace(part.trajectory, pace=whole.trajectory.pace), whole.trajectory)
+        assert part.study == whole.study
+    names = [p.name for p in (tmp_path / "many").iterdir()]
+    assert len(names) == 6, names
 
 
 def assert_group_ends(group: int) -> None:

@@ -150,7 +150,7 @@ def test_what_is_no_architecture_is_refused(written: str) -> None:
 
 def test_parameters_and_multiply_adds_by_hand() -> None:
     """C = 8, one cell per stage, images 3 x 16 x 16, 10 classes."""
-    network = networks.build(Architecture.parse(ONE), shape(), colours=3, classes=10)
+    network: Any = networks.build(Architecture.parse(ONE), shape(), colours=3, classes=10)
     widths = (8, 16, 32)
     stem, end = 3 * 9 * 8 + 2 * 8, 2 * 32 + 32 * 10 + 10
     normal = sum(2 * 3 * w * w + 2 * 2 * w for w in widths)
@@ -169,7 +169,7 @@ def test_every_operator_keeps_the_image_and_learns() -> None:
     used = "".join(valid)
     assert all(f".{name}" in used for name in gpnas_cell.OPERATORS)
     for t in valid[:20]:
-        network = networks.build(Architecture.parse(t), shape(channels=4), colours=1, classes=10)
+        network: Any = networks.build(Architecture.parse(t), shape(channels=4), colours=1, classes=10)
         x = torch.randn(4, 1, 8, 8)
         assert network.stages[0](network.stem(x)).shape == (4, 4, 8, 8)
         network(x).square().sum().backward()
@@ -178,21 +178,16 @@ def test_every_operator_keeps_the_image_and_learns() -> None:
 
 def test_a_cell_is_what_its_text_says() -> None:
     """Two vertices in a row and one beside them; batch normalisation at rest divides by the root of 1 + eps."""
-    cell = networks.build(
-        Architecture.parse("gpnas-cell:relu.identity,tanh.identity,elu.identity;0-1,0-2,1-3:relu.identity;0-1"),
-        shape(),
-        colours=1,
-        classes=2,
-    ).stages[0][0]
+    text = "gpnas-cell:relu.identity,tanh.identity,elu.identity;0-1,0-2,1-3:relu.identity;0-1"
+    network: Any = networks.build(Architecture.parse(text), shape(), colours=1, classes=2)
+    cell = network.stages[0][0]
     x = torch.randn(3, 8, 5, 5)
     scale = (1 + 1e-5) ** -0.5
     expected = {}
     for name, f in (("relu", torch.relu), ("tanh", torch.tanh), ("elu", torch.nn.functional.elu)):
         expected[name] = lambda y, f=f: f(y) * scale
     found = cell.eval()(x)
-    labels, edges = gpnas_cell.cells_of(
-        Architecture.parse("gpnas-cell:relu.identity,tanh.identity,elu.identity;0-1,0-2,1-3:relu.identity;0-1").text
-    )[0]
+    labels, edges = gpnas_cell.cells_of(Architecture.parse(text).text)[0]
     nodes = [x]
     for v, label in enumerate(labels, start=1):
         nodes.append(expected[label.split(".")[0]](sum(nodes[i] for i, j in edges if j == v)))
@@ -215,7 +210,7 @@ def test_initialisations_have_the_same_variance_and_other_shapes() -> None:
 
 
 def test_drop_path_the_auxiliary_head_and_the_large_stem() -> None:
-    network = networks.build(Architecture.parse(ONE), shape(auxiliary=0.4), colours=3, classes=10)
+    network: Any = networks.build(Architecture.parse(ONE), shape(auxiliary=0.4), colours=3, classes=10)
     logits, side = network(torch.randn(4, 3, 16, 16))
     assert logits.shape == side.shape == (4, 10)
     cell = network.stages[0][0]
@@ -232,7 +227,7 @@ def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """200 of scikit-learn's digits to train and to validate, 200 to test."""
     path, digits = tmp_path_factory.mktemp("images") / "few.npz", image_files.read("digits", None)
     parts = {"train": digits.train, "test": digits.test}
-    arrays = {f"{axis}_{part}": parts[part][i][:200] for part in parts for i, axis in enumerate("xy")}
+    arrays: dict[str, Any] = {f"{axis}_{part}": parts[part][i][:200] for part in parts for i, axis in enumerate("xy")}
     np.savez(path, **arrays)
     return path
 
@@ -251,7 +246,7 @@ def job(t: str = SMALL, seed: int = 5) -> Job:
     return Job(Architecture.parse(t), found.name, found.checksum, TINY, seed)
 
 
-def same(a: Curve, b: Curve) -> None:
+def same(a: Curve | HarnessError, b: Curve) -> None:
     for name in (n for n in Curve.COLUMNS if n != "seconds"):
         np.testing.assert_array_equal(getattr(a, name), getattr(b, name), err_msg=name)
 
@@ -265,10 +260,10 @@ def test_a_pool_trains_as_the_loop_does(tmp_path: Path) -> None:
         trains.submit(0, job(), until=1)
         trains.submit(1, job(seed=6), until=2)
         ended = sorted((trains.next() for _ in range(2)), key=lambda e: e.slot)
-        curves = [e.outcome for e in ended]
-        assert all(isinstance(curve, Curve) for curve in curves)
-        same(curves[0], whole.first(1))
-        assert len(curves[1].lr) == 2
+        first, second = (e.outcome for e in ended)
+        same(first, whole.first(1))
+        assert isinstance(second, Curve)
+        assert len(second.lr) == 2
         assert not list(tmp_path.glob("*.parquet"))
         assert results.checkpoint_path(tmp_path, job()).exists()
         trains.submit(0, job())
@@ -279,7 +274,9 @@ def test_a_pool_trains_as_the_loop_does(tmp_path: Path) -> None:
         trains.submit(0, job(), until=1)
         same(trains.next().outcome, whole.first(1))
         trains.submit(1, long)
-        os.kill(trains._processes[1][0].pid, signal.SIGKILL)
+        pid = trains._processes[1][0].pid
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
         lost = trains.next().outcome
         assert isinstance(lost, HarnessError)
         assert "seed 9, on cpu was killed by SIGKILL" in lost.message

@@ -15,8 +15,8 @@ from conftest import ROOT
 from harness import HarnessError, Rules, registry, simulate
 from harness.analysis.comparable import comparable, completed
 from harness.params import resolve
-from harness.studies.outcome import Outcome
-from harness.studies.selection import Selection, pooled, seed_range, spans, within
+from harness.studies.outcome import Outcome, within
+from harness.studies.selection import Selection, gathered, pooled, seed_range, spans
 from harness.studies.study import Study
 from harness.testing import synthetic_table
 
@@ -126,6 +126,20 @@ def test_the_commands_select(harness: Callable[..., Any], tmp_path: Path) -> Non
     assert " 5 " in shown.out
     harness("compare", "results", "--algo", "rx").refuses("unknown algorithm among the results 'rx'", "did you mean")
     harness("show", "nb201", "--algo", "re").refuses("there are no results at nb201", "harness run")
+
+
+def test_machines_that_run_a_range_each_are_joined(harness: Callable[..., Any], tmp_path: Path) -> None:
+    for i in range(4):
+        words = ("--algo", "rs,re", "--bench", "nb201", "--seeds", f"{5 * i}:{5 * i + 5}", "--evals", 20)
+        assert harness("run", *words, "--processes", 1, "--out", f"m{i}").status == 0
+    folders = sorted(p.name for p in tmp_path.glob("m*/"))
+    answer = harness("compare", *folders)
+    assert "20 seeds" in answer.out
+    assert "note" not in answer.err
+    assert harness("plot", *folders, "-o", "joined.png").status == 0
+    assert harness("export", "curves", *folders, "-o", "c.csv").status == 0
+    (rs, re_) = gathered(map(Path, folders), Selection())
+    assert spans(rs.trajectory.seeds) == spans(re_.trajectory.seeds) == "0:20"
 
 
 README = re.search(r"## Use\n\n```sh\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)

@@ -44,7 +44,8 @@ def test_runs_log_what_nothing_before_dominates(algorithm: str, rule: str, objec
     means = TABLE.minimised(objectives, TABLE.loss_at(len(TABLE.fidelities) - 1))
     whole = Front.of(TABLE, objectives, len(TABLE.fidelities) - 1)
     for seed in range(4):
-        held_, fidelity = [], -1
+        held_: list[tuple[Any, Any]] = []
+        fidelity = -1
         for e in np.flatnonzero(run.seed == seed):
             if not np.isfinite(run.loss[e]):
                 assert not run.incumbent[e]

@@ -25,12 +25,16 @@ def supernet(space: str = "nb201", **changed: Any) -> CellSuperNetwork:
     return CellSuperNetwork(published(space).space, RECIPE, colours=1, classes=10, **changed)
 
 
+def stages(net: CellSuperNetwork) -> Any:
+    return net.net.stages
+
+
 def built(net: CellSuperNetwork, codes: list[int]) -> nn.Module:
     """The network of a cell, with the super-network's weights."""
-    network = networks.build(Architecture.at("nb201", np.array(codes)), RECIPE, colours=1, classes=10)
+    network: Any = networks.build(Architecture.at("nb201", np.array(codes)), RECIPE, colours=1, classes=10)
     fixed = {name: value for name, value in net.net.state_dict().items() if not name.startswith("stages")}
     network.load_state_dict(fixed, strict=False)
-    for stage, shared in zip(network.stages, net.net.stages, strict=True):  # type: ignore[call-overload]
+    for stage, shared in zip(network.stages, stages(net), strict=True):
         for cell, mixed in zip(stage, shared, strict=True):
             for edge, operator in enumerate(cell.operators):
                 if f"{edge}_{codes[edge]}" in mixed.convolutions:
@@ -102,14 +106,14 @@ def test_a_mixture_is_the_weighted_sum_of_its_operators() -> None:
 def test_only_what_reaches_the_output_is_computed() -> None:
     net = supernet().train()
     net(torch.randn(8, 1, 8, 8), net.path(np.array([3, 2, 3, 3, 0, 0]))).sum().backward()
-    cell = net.net.stages[0][0]
+    cell = stages(net)[0][0]
     assert {name for name, conv in cell.convolutions.items() if conv.weight.grad is not None} == {"3_3"}
 
 
 def test_partial_channels_pass_by_and_are_shuffled() -> None:
     net = supernet(partial=4).train()
-    assert {m.weight.shape[0] for m in net.net.stages[0][0].convolutions.values()} == {1}
+    assert {m.weight.shape[0] for m in stages(net)[0][0].convolutions.values()} == {1}
     skips = Choice(np.eye(5, dtype=np.bool_)[[1, 0, 0, 0, 1, 0]], None, torch.ones(6))
-    cell, x = net.net.stages[0][0], torch.arange(4.0).reshape(1, 4, 1, 1).expand(2, 4, 3, 3)
+    cell, x = stages(net)[0][0], torch.arange(4.0).reshape(1, 4, 1, 1).expand(2, 4, 3, 3)
     net.now.choice = skips
     assert cell(x)[0, :, 0, 0].tolist() == [0.0, 1.0, 2.0, 3.0]

@@ -34,7 +34,7 @@ def without_seconds(rows: list[Any]) -> list[Any]:
 
 @pytest.mark.parametrize("method", ["darts", "gdas", "fairnas", "pc-darts"])
 def test_a_stopped_search_goes_on_bit_for_bit(method: str, tmp_path: Path) -> None:
-    given = {"population": 4, "generations": 1} if method == "fairnas" else {}
+    given: dict[str, Any] = {"population": 4, "generations": 1} if method == "fairnas" else {}
     of, path = search(method, **given), tmp_path / "one.pt"
     whole, _ = share(of, IMAGES, PLACE)
     stopped, stop = SharedRun(of, IMAGES, PLACE, Watch()), threading.Event()

@@ -68,6 +68,7 @@ tables = st.builds(
     repeats=st.integers(1, 3),
     missing=st.sampled_from([0.0, 0.3]),
     levels=st.sampled_from([0, 2, 5]),
+    diverged=st.sampled_from([0.0, 0.3]),
 ).filter(lambda table: np.isfinite(table.loss).any(axis=(0, 2)).all())
 
 
@@ -133,7 +134,7 @@ def test_lowest_is_the_least_a_seed_can_observe() -> None:
     for number in range(20):
         table = synthetic_table(number, levels=number % 3, fidelities=(1, 3))
         for noise in ("sampled", "mean"):
-            seen = Observations(table, np.arange(3), noise)  # type: ignore[arg-type]
+            seen = Observations(table, np.arange(3), noise)
             for rule, considered in (("largest", [1]), ("any", [0, 1])):
                 lowest = seen.lowest(rule)  # type: ignore[arg-type]
                 for seed in range(3):
@@ -203,7 +204,7 @@ def test_jobs_outside_of_the_problem_are_refused(kind: str) -> None:
 def test_a_clock_that_stands_still_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("harness.simulation._STALL_STEPS", 256)
     table = synthetic_table(0, sizes=(2, 2), fidelities=(1,), missing=0.0)
-    table.loss[:-1] = np.nan
+    table.loss[:-1] = table.cost[:-1] = np.nan
 
     class OnlyInvalid(Erratic):
         def ask(self, seeds: Any, worker: Any) -> Jobs:
@@ -270,9 +271,9 @@ def test_what_a_table_does_not_have_is_refused() -> None:
     separate = replace(table, facts=replace(table.facts, separate=True))
     with pytest.raises(HarnessError, match="separate trainings"):
         simulate(separate, Erratic, seeds=np.arange(1), rules=Rules(evals=1, continuation=True))
-    for name in ("max_fidelity", "report_fidelity"):
+    for rules in (Rules(evals=1, max_fidelity=2), Rules(evals=1, report_fidelity=2)):
         with pytest.raises(HarnessError, match=r"no fidelity 2.*1, 3, 9"):
-            simulate(table, Erratic, seeds=np.arange(1), rules=Rules(evals=1, **{name: 2}))
+            simulate(table, Erratic, seeds=np.arange(1), rules=rules)
 
 
 class _OneRandom:

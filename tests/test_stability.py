@@ -99,7 +99,7 @@ def test_a_space_as_a_whole_has_no_patterns() -> None:
 def test_rankings_ascend_and_end_with_what_has_no_rank(nb201: Patterns) -> None:
     fares = nb201.measured()
     for by in ("mean", "spread", "best"):
-        ordered = getattr(fares, by)[ranking(fares, by)]  # type: ignore[arg-type]
+        ordered = getattr(fares, by)[ranking(fares, by)]
         there = np.isfinite(ordered)
         assert (np.diff(ordered[there]) >= 0).all()
         assert there[: there.sum()].all()

@@ -133,7 +133,8 @@ def test_the_interval_of_a_speed_up_covers_it() -> None:
         generator = rng(trial)
         times, other = generator.exponential(1.0, 100), generator.exponential(3.0, 100)
         times[times > 8.0] = other[other > 8.0] = math.inf
-        estimate = s.speed_up(*((t, np.full(100, 8.0)) for t in (times, other)), rng(trial + 9000), 0.9, 500)
+        spent = np.full(100, 8.0)
+        estimate = s.speed_up((times, spent), (other, spent), rng(trial + 9000), 0.9, 500)
         assert estimate.low <= estimate.value <= estimate.high
         hits += estimate.low <= 3.0 <= estimate.high
     assert_coverage(hits, 0.9, bias=0.02)

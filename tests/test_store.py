@@ -82,13 +82,14 @@ def test_shards_join_to_the_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_identity_is_everything_that_changes_numbers() -> None:
     base = outcome().study
-    others = [replace(base, **{k: "x"}) for k in ("benchmark", "table", "algorithm", "source")]
+    changes: list[dict[str, Any]] = [{k: "x"} for k in ("benchmark", "table", "algorithm", "source")]
+    others = [replace(base, **change) for change in changes]
     others += [replace(base, first=1), replace(base, stop=7), replace(base, engine=2), replace(base, params={"a": 1})]
-    for name, value in [
-        ("workers", 2), ("budget", 61.0), ("evals", 5), ("overhead", 1.0), ("noise", "mean"), ("incumbent", "any"),
-        ("log", "incumbents"),
-    ]:  # fmt: skip
-        others.append(replace(base, rules=replace(base.rules, **{name: value})))
+    rules: dict[str, Any] = {
+        "workers": 2, "budget": 61.0, "evals": 5, "overhead": 1.0, "noise": "mean", "incumbent": "any",
+        "log": "incumbents",
+    }  # fmt: skip
+    others += [replace(base, rules=replace(base.rules, **{name: value})) for name, value in rules.items()]
     assert len({s.id for s in [base, *others]}) == len(others) + 1
     for study in [base, *others]:
         assert Study.from_json(json.loads(json.dumps(study.to_json()))).id == study.id

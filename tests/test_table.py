@@ -62,6 +62,21 @@ def test_gaps_between_repeats_and_unordered_fidelities_are_refused() -> None:
         replace(table, cost=-table.cost)
 
 
+def test_a_training_without_a_loss_is_one_at_its_cost() -> None:
+    table = synthetic_table(3)
+    free = replace(table, loss=np.where(table.tried, table.loss, np.nan), source="a")
+    lost = table.loss.copy()
+    lost[-1, 0] = np.nan
+    charged = replace(table, loss=lost, source="a")
+    assert charged.checksum != free.checksum
+    assert charged.tried.sum() == free.tried.sum()
+    assert charged.repeats[-1, 0] == 0
+    cost = table.cost.copy()
+    cost[0, 0] = [np.nan, np.nan, 3.0]
+    with pytest.raises(ValueError, match="come first"):
+        replace(table, loss=np.where(np.isnan(cost), np.nan, lost), cost=cost)
+
+
 def test_what_was_not_trained_is_not_seen() -> None:
     table = synthetic_table(3)
     seen = table.up_to(3)

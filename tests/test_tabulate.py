@@ -187,7 +187,8 @@ def test_the_file_says_how_it_was_made(harness: Harness, here: None) -> None:
 
 
 def test_it_goes_on_and_makes_nothing_twice(harness: Harness, here: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    count, proceed = [], Here.next
+    count: list[int] = []
+    proceed = Here.next
 
     def interrupted(pool: Here) -> Ended:
         if len(count) == 2:
@@ -202,7 +203,12 @@ def test_it_goes_on_and_makes_nothing_twice(harness: Harness, here: None, monkey
         "interrupted: 2 of 6 trainings are done; the same command goes on from them."
     )
     assert not Path("tables/few.parquet").exists()
-    monkeypatch.setattr(Here, "next", lambda pool: (count.append(1), proceed(pool))[1])
+
+    def counted(pool: Here) -> Ended:
+        count.append(1)
+        return proceed(pool)
+
+    monkeypatch.setattr(Here, "next", counted)
     assert harness(*COMMAND).status == 0
     assert len(count) == 6
     whole = Path("tables/few.parquet").read_bytes()

@@ -21,12 +21,12 @@ import scipy
 from harness import HarnessError, registry
 from harness.spaces.architecture import Architecture
 from harness.statistics import kendall
-from harness.train import incumbents, recipes, results, validation
+from harness.train import recipes, results, validation
 from harness.train.image_files import Arrays
 from harness.train.results import Curve, Job, Origin, Training
 
 torch = pytest.importorskip("torch")
-from harness.train import checkpoint, devices, images, loop, optimizers  # noqa: E402
+from harness.train import checkpoint, devices, images, loop, networks, optimizers  # noqa: E402
 
 Harness = Callable[..., Any]
 CPU = torch.device("cpu")
@@ -41,7 +41,8 @@ def image_set(recipe: recipes.Recipe = TINY, count: int = 200) -> images.ImageSe
     from harness.train.image_files import read
 
     whole = read("digits", None)
-    few = Arrays("digits", *((x[:count], y[:count]) for x, y in (whole.train, whole.test)), 10)
+    (x, y), (x_test, y_test) = whole.train, whole.test
+    few = Arrays("digits", (x[:count], y[:count]), (x_test[:count], y_test[:count]), 10)
     return images.of_arrays(few, recipe, CPU)
 
 
@@ -80,7 +81,7 @@ class StopIn(loop.Watch):
             os.kill(os.getpid(), signal.SIGINT)
 
 
-FEATURES = {
+FEATURES: dict[str, dict[str, Any]] = {
     "plain": {},
     "auxiliary and drop-path": {"auxiliary": 0.4, "drop_path": 0.3, "label_smoothing": 0.1, "clip": 1.0},
     "rmsprop": {"optimizer": "rmsprop", "lr": 0.02},
@@ -139,7 +140,7 @@ def test_a_loss_that_is_not_finite_ends_the_training() -> None:
 def test_too_little_memory_is_answered_with_smaller_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Parts of 8 images are what one would get from batches of 8 whose gradients are added up."""
     recipe, heard, sizes = replace(TINY, epochs=1), [], []
-    build = loop.build
+    build = networks.build
 
     def small(*arguments: Any, **named: Any) -> Any:
         network = build(*arguments, **named)
@@ -382,6 +383,13 @@ def test_from_a_study_to_a_validated_table(harness: Harness) -> None:
     assert again.out == answer.out
     said = harness("validate", "results")
     assert "nb201/cifar10 against digits, 1 epoch (a transfer" in said.out
+    assert harness("validate", "results", "--bench", "nb201", "--algo", "rs", "--seeds", "0:6").out == said.out
+    one = shown[0]["row"]
+    few = (
+        json.loads(harness("validate", "results", "--seeds", "0:1", "--json").out)["trainings"] if one in found else []
+    )
+    assert {row["row"] for row in few} <= {one}
+    harness("validate", "results", "--bench", "nb201/cifar100").refuses("unknown benchmark among the results", "nb201")
     data = json.loads(harness("validate", "results", "--json").out)
     assert sorted(row["row"] for row in data["trainings"]) == sorted(found)
     (agreement,) = data["agreements"]
@@ -507,7 +515,7 @@ def test_studies_without_architectures_are_refused(harness: Harness) -> None:
 def test_a_study_of_another_table_is_refused(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     harness("run", "--algo", "rs", "--bench", "nb201", "--seeds", "2", "--budget", "5e4")
     other = replace(registry.benchmark("nb201"), source="another")
-    monkeypatch.setattr(incumbents.registry, "benchmark", lambda name: other)
+    monkeypatch.setattr(registry, "benchmark", lambda name: other)
     answer = harness("train", "results", *QUICK)
     assert answer.status == 2
     assert "nb201/cifar10 is not the table that study" in answer.err

@@ -132,7 +132,7 @@ def test_half_extracted_data_say_what_is_there(tmp_path: Path) -> None:
 
 def test_npz_files(tmp_path: Path) -> None:
     path = tmp_path / "mine.npz"
-    good = {
+    good: dict[str, Any] = {
         "x_train": RNG.integers(256, size=(40, 8, 8, 3), dtype=np.uint8),
         "y_train": np.arange(40) % 4,
         "x_test": RNG.integers(256, size=(8, 8, 8, 3), dtype=np.uint8),

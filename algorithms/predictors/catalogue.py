@@ -69,6 +69,34 @@ def paths(
     return PathPredictor(problem, streams, width=width, target=target, device=device)
 
 
+def naswot(problem: Problem, streams: Streams) -> Predictor:
+    """No model: the training-free score naswot (Mellor et al. 2021), scaled to the losses seen."""
+    from algorithms.predictors.scores import ByScore
+
+    return ByScore(problem, "naswot")
+
+
+def synflow(problem: Problem, streams: Streams) -> Predictor:
+    """No model: the training-free score synflow (Tanaka et al. 2020), scaled to the losses seen."""
+    from algorithms.predictors.scores import ByScore
+
+    return ByScore(problem, "synflow")
+
+
+def logsynflow(problem: Problem, streams: Streams) -> Predictor:
+    """No model: the training-free score logsynflow (Cavagnero et al. 2023), scaled to the losses seen."""
+    from algorithms.predictors.scores import ByScore
+
+    return ByScore(problem, "logsynflow")
+
+
+def regions(problem: Problem, streams: Streams) -> Predictor:
+    """No model: the number of linear regions (Xiong et al. 2020), scaled to the losses seen."""
+    from algorithms.predictors.scores import ByScore
+
+    return ByScore(problem, "regions")
+
+
 def ridge(
     problem: Problem,
     streams: Streams,

@@ -91,6 +91,7 @@ def random_search(table: Table, rules: Rules, kind: Kind, end: float) -> tuple[F
     last = min(last, math.inf if rules.evals is None else rules.evals)
     draws = np.unique(np.geomspace(1, max(1.0, last), _GRID).astype(np.int64))
     times = (draws / rules.workers + (1 - variation) / 2) * mean
+    loss = np.where(np.isnan(loss) & np.isfinite(cost), np.inf, loss)
     return times, expected_best(loss, share, regrets(table, rules, kind), draws)
 
 
@@ -118,12 +119,13 @@ def expected_best(loss: Floats, share: Floats, value: Floats, draws: Ints) -> Fl
     """Expected `value` Float[N] of the row with the lowest observed loss after `draws` Int[G], Float[G].
 
     Each draw is row i with chance `share` Float[N]; a row shows the one of its repeats, `loss` Float[N, R] with NaN
-    where there is none, that its first draw chose. The expectation is over what found anything at all. Repeats with
-    equal losses count by their chances, and so do those next to each other that make a thousandth of what is as good.
+    where there is none and inf where it has no loss, that its first draw chose. The expectation is over what found
+    anything at all. Repeats with equal losses count by their chances, and so do those next to each other that make a
+    thousandth of what is as good.
     """
     ordered = np.sort(np.where(share[:, None] > 0, loss, np.nan), axis=1)
     row, better = np.nonzero(np.isfinite(ordered))
-    repeats = np.isfinite(ordered).sum(axis=1)[row]
+    repeats = (~np.isnan(ordered)).sum(axis=1)[row]
     _, rank = np.unique(ordered[row, better], return_inverse=True)
     weight = share[row] / repeats
     reached = np.log(np.bincount(rank, weight).cumsum())

@@ -12,8 +12,8 @@ from harness.analysis.comparison import by_benchmark
 from harness.arrays import Ints
 from harness.errors import HarnessError
 from harness.rules import Rules
-from harness.studies.outcome import Outcome
-from harness.studies.selection import spans, within
+from harness.studies.outcome import Outcome, within
+from harness.studies.selection import spans
 
 _RULES = tuple(rule.name for rule in fields(Rules) if rule.name != "log")
 _LEAST = 2

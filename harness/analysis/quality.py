@@ -23,6 +23,7 @@ from harness.params import changed, label, resolve
 from harness.predictor import Seen, predicted
 from harness.rng import Streams
 from harness.rules import Noise
+from harness.scoring import Scoring
 from harness.studies.evaluate import versions
 from harness.studies.outcome import Reference
 from harness.studies.records import identity
@@ -69,11 +70,12 @@ class QualityStudy:
                 f"{table.name} has no {max(sizes):,} configurations to train on and {int(1 / TOP)} more to judge by.",
                 f"take at most {most:,}: --train 20,50,{most}" if most > 50 else "take a larger table.",
             )
-        one = np.array([seeds.start])
+        one, scoring = np.array([seeds.start]), Scoring(table, 1)
         with Blaming(lambda: "as it was planned", registry.origin(registry.PREDICTORS, predictor)):
-            factory(Problem(table.space, table.fidelities, one, 1, math.inf), Streams(one, "plan"), **params)
+            factory(_problem(table, one, scoring), Streams(one, "plan"), **params)
         source = folder_source(factory)
-        return cls(table.name, table.checksum, predictor, params, source, seeds.start, seeds.stop, tuple(sizes), noise)
+        checksum = table.checksum_with((), scoring.asked)
+        return cls(table.name, checksum, predictor, params, source, seeds.start, seeds.stop, tuple(sizes), noise)
 
     @cached_property
     def id(self) -> str:
@@ -144,7 +146,7 @@ def evaluate(study: QualityStudy, shard: range, progress: Callable[[float], None
     measures = {name: np.full(shape, np.nan) for name in MEASURES}
     skipped = np.zeros(shape, dtype=np.int64)
     factory = registry.predictor(study.predictor)
-    problem = Problem(table.space, table.fidelities, seeds, 1, math.inf)
+    problem = _problem(table, seeds, Scoring(table, len(seeds)))
     percent = 100.0 if is_error_rate(table) else 1.0
     work = np.cumsum([0, *(_work(size) for size in study.sizes)])
     for k, (size, (done, _)) in enumerate(zip(study.sizes, pairwise(work), strict=True)):
@@ -167,6 +169,11 @@ def evaluate(study: QualityStudy, shard: range, progress: Callable[[float], None
     wall = time.perf_counter() - began
     unit = "percentage points²" if percent == 100.0 else "loss²"
     return Quality(study, Reference.of(table), unit, seeds, measures, skipped, wall, versions())
+
+
+def _problem(table: Table, seeds: Ints, scoring: Scoring) -> Problem:
+    """What predictors know of the table; nobody pays for scores."""
+    return Problem(table.space, table.fidelities, seeds, 1, math.inf, score=scoring.score)
 
 
 def _at(size: int, seeds: Ints) -> str:

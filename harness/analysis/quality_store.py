@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -64,6 +64,11 @@ class QualityForm(Sharded[QualityStudy, Quality]):
             sum(part.wall_seconds for part in parts),
             parts[-1].versions,
         )
+
+    def portion(self, job: QualityStudy, result: Quality, seeds: range) -> Quality:
+        kept = np.isin(result.seeds, seeds)
+        measures = {name: values[kept] for name, values in result.measures.items()}
+        return replace(result, study=job, seeds=result.seeds[kept], measures=measures, skipped=result.skipped[kept])
 
     def pack(self, result: Quality) -> tuple[str, Columns, Footer]:
         sizes = result.study.sizes

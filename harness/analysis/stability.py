@@ -21,6 +21,7 @@ from harness.graphs import classes
 from harness.observations import Observations
 from harness.predictor import PredictorFactory, Seen
 from harness.rng import Streams
+from harness.scoring import Scoring
 from harness.space import Split
 from harness.table import Table
 
@@ -125,7 +126,9 @@ def predicted(found: Patterns, factory: PredictorFactory, train: int, seeds: Int
         chosen = found.rows[streams.uniform(len(found.rows), where).argsort(axis=1, kind="stable")[:, :train]]
         observations = Observations(table, some, "sampled")
         loss = observations.loss[observations.draw(np.repeat(where, train), chosen.ravel(), full)]
-        model = factory(Problem(table.space, table.fidelities, some, 1, np.inf), streams.child("predictor"))
+        scores = Scoring(table, len(some))
+        problem = Problem(table.space, table.fidelities, some, 1, np.inf, score=scores.score)
+        model = factory(problem, streams.child("predictor"))
         count = np.full(len(some), train)
         model.fit(Seen(table.codes[chosen], np.full(chosen.shape, full), loss.reshape(chosen.shape), count), where)
         fares = [found.fares(losses) for losses in model.predict(table.codes[found.rows], where)]

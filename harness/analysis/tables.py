@@ -11,7 +11,7 @@ import numpy as np
 
 from harness.arrays import Floats, Ints
 from harness.rng import Streams
-from harness.table import Objective, Optimum, Table
+from harness.table import Objective, Optimum, Score, Table
 
 ENUMERATED = 1 << 21
 """The largest space of which every configuration is looked up."""
@@ -41,6 +41,7 @@ def described(table: Table) -> dict[str, Any]:
             table.primary: f"{table.facts.loss}, less is better",
             **{name: _objective(objective) for name, objective in table.objectives.items()},
         },
+        "scores": {name: _score(score) for name, score in table.scores.items()},
         "optimum": asdict(best),
         "optimum_configuration": table.space.to_dict(table.codes[best.row]),
         "optimum_of_single_trainings": asdict(_single(table, table.loss[:, -1], table.facts.loss)),
@@ -62,6 +63,10 @@ def described(table: Table) -> dict[str, Any]:
 def _objective(objective: Objective) -> str:
     unit = f" ({objective.unit})" if objective.unit else ""
     return f"{objective.words}{unit}, {'more' if objective.more else 'less'} is better"
+
+
+def _score(score: Score) -> str:
+    return f"{score.words}, no training, more is better; {np.median(score.seconds):.2g} s in the median"
 
 
 def _listed(values: Any) -> str:

@@ -6,6 +6,7 @@ or three times per dataset. `nb201` has these trainings; `nb201-mf` the separate
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -15,7 +16,7 @@ from harness.benchmarks import Family, published
 from harness.benchmarks.embedded import arrays
 from harness.benchmarks.published import column
 from harness.spaces.nasbench201 import SPACE
-from harness.table import Facts, Objective, Table
+from harness.table import Facts, Objective, Score, Table
 
 _SOURCE = {"cifar10": "cifar10", "cifar100": "cifar100", "imagenet16-120": "imagenet"}
 _SPLITS = {
@@ -41,6 +42,26 @@ LATENCIES = {
     f"latency.{device}": Objective(f"latency on {device}, as HELP has it", "ms", column("nb201", f"latency.{device}"))
     for device in DEVICES
 }
+
+
+SCORES = {
+    "naswot": ("naswot", "kernel of the activation patterns of a batch (Mellor et al. 2021)"),
+    "synflow": ("synflow", "synaptic flow (Tanaka et al. 2020; Abdelfattah et al. 2021)"),
+    "logsynflow": ("logsynflow", "synaptic flow with the logarithm of the gradients (Cavagnero et al. 2023)"),
+    "regions": ("nregions", "linear regions of the input that activations tell apart (Xiong et al. 2020)"),
+}
+"""Training-free scores as FreeREA has them: the columns, and what they are."""
+
+
+def _score(column: str, dataset: str) -> Callable[[], tuple[Floats, Floats]]:
+    """Reads the scores and seconds when they are asked for."""
+    names = [f"{column}.{dataset}", f"{column}_seconds.{dataset}"]
+
+    def read() -> tuple[Floats, Floats]:
+        found = published.columns("nb201", names)
+        return found[names[0]], found[names[1]]
+
+    return read
 
 
 def _facts(dataset: str) -> Facts:
@@ -93,6 +114,11 @@ def load(dataset: str) -> Table:
                 "latency on the server that trained the networks", "s per batch", lambda: columns["latency"]
             ),
             **LATENCIES,
+        },
+        scores={
+            name: Score(f"{words}, as FreeREA has it", _score(column, dataset))
+            for name, (column, words) in SCORES.items()
+            if (name, dataset) != ("regions", "imagenet16-120")  # FreeREA has none
         },
         test_apart=True,
     )

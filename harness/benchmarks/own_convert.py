@@ -197,9 +197,12 @@ def converted(description: Description, columns: Columns) -> Converted:
 def _counted(description: Description, arrays: Mapping[str, Any], parameters: Sequence[Mapping[str, Any]]) -> str:
     """What a user is told of an imported table."""
     there, space = len(arrays["codes"]), math.prod(len(p["values"]) for p in parameters)
-    absent = int(np.isnan(arrays["loss"]).all(axis=2).sum())
+    lost = np.isnan(arrays["loss"]).all(axis=2)
+    charged = int((lost & np.isfinite(arrays["cost"]).any(axis=2)).sum())
     known = f"{space:,}" if space < 1e15 else f"{space:.1e}"
-    words = f"{there:,} of {known} configurations, {absent:,} of their entries without a loss"
+    words = f"{there:,} of {known} configurations, {int(lost.sum()):,} of their entries without a loss"
+    if charged:
+        words += f" ({charged:,} at the cost that {'it' if charged == 1 else 'they'} had)"
     if description.values.get("sampled"):
         return f"{words}; a proposal is answered by the nearest of them"
     of = description.values.get("space")
@@ -373,10 +376,12 @@ def _check_curves(description: Description, columns: Columns, curves: Mapping[st
             )
     cost = curves["cost"][1]
     if cost is not None:
-        bad = np.argwhere(np.isfinite(loss) & ~(cost >= 0))
+        bad = np.argwhere((np.isfinite(loss) & np.isnan(cost)) | (cost < 0))
         if len(bad):
-            name = _name(description, columns, "cost", int(bad[0, 1]))
-            raise columns.error(name, int(bad[0, 0]), "is not a number of seconds, though there is a loss")
+            line, at = (int(i) for i in bad[0])
+            name = _name(description, columns, "cost", at)
+            there = ", though there is a loss" if np.isnan(cost[line, at]) else ""
+            raise columns.error(name, line, f"is not a number of seconds{there}")
 
 
 def _name(description: Description, columns: Columns, section: str, fidelity: int) -> str:
@@ -413,13 +418,17 @@ def _check_entries(description: Description, columns: Columns, places: _Places, 
 
 
 def ordered(loss: Floats, cost: Floats, test: Floats | None) -> dict[str, Floats]:
-    """The metrics with the repeats that exist first, each in its place along the fidelities where that is possible."""
+    """The metrics with the repeats that exist first, each in its place along the fidelities where that is possible.
+
+    Those with a cost and no loss come next.
+    """
     found = {"loss": loss, "cost": cost} | ({} if test is None else {"test": test})
     if loss.shape[2] == 1:
         return found
     order = np.broadcast_to(repeats_in_order(loss), loss.shape)
+    absent = np.isnan(loss) * (1 + np.isnan(cost))
     order = np.take_along_axis(
-        order, np.argsort(np.isnan(np.take_along_axis(loss, order, axis=2)), axis=2, kind="stable"), axis=2
+        order, np.argsort(np.take_along_axis(absent, order, axis=2), axis=2, kind="stable"), axis=2
     )
     return {key: np.take_along_axis(full, order[:, -full.shape[1] :], axis=2) for key, full in found.items()}
 

@@ -91,7 +91,7 @@ def plan(recorded: Study, seeds: int | None) -> Study:
             "save a study of more --seeds.",
         )
     table = registry.benchmark(recorded.benchmark)
-    checksum = table.checksum_with(recorded.rules.numbers)
+    checksum = recorded.checksum_of(table)
     if checksum != recorded.table:
         raise HarnessError(
             f"the baseline study {recorded.id} is of another version of the table {recorded.benchmark}: its checksum "

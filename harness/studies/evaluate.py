@@ -44,7 +44,7 @@ def evaluate(
             trajectory = drive(function, where, seeds=seeds, rules=study.rules, progress=progress)
         else:
             made = partial(factory, **study.params)
-            trajectory = simulate(where, made, seeds=seeds, rules=study.rules, progress=progress)
+            trajectory = simulate(where, made, seeds=seeds, rules=study.rules, progress=progress, scores=study.scores)
     except HarnessError as error:
         subject = f"{registry.origin(registry.ALGORITHMS, study.algorithm)} on {study.benchmark}"
         if isinstance(error, PluginError):

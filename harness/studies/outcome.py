@@ -205,7 +205,7 @@ class Outcome:
         """`val_loss` or `test_loss` Float[E] as they count: the worst of the table where the training has no loss."""
         worst = self.reference.worst if kind == "val" else self.reference.test_worst
         loss = self.val_loss if kind == "val" else self.test_loss
-        lost = np.isnan(self.val_loss) & (self.trajectory.row >= 0)
+        lost = ~np.isfinite(self.val_loss) & (self.trajectory.row >= 0)
         return loss if worst is None else np.where(lost, worst, loss)
 
     def regrets(self, kind: Kind) -> Floats:
@@ -231,6 +231,30 @@ class Outcome:
         at = self.trajectory.at(times)
         padded = np.append(column.astype(np.float64), np.nan)
         return padded[at]
+
+
+def within(outcome: Outcome, seeds: range | Ints) -> Outcome | None:
+    """The outcome of those of its seeds that are among `seeds`; None if there are none."""
+    run = outcome.trajectory
+    kept = np.isin(run.seeds, np.asarray(seeds))
+    if kept.all():
+        return outcome
+    if not kept.any():
+        return None
+    entries = kept[run.seed]
+    return replace(
+        outcome,
+        study=of_seeds(outcome.study, run.seeds[kept]),
+        trajectory=run.part(kept),
+        val_loss=outcome.val_loss[entries],
+        test_loss=outcome.test_loss[entries],
+        wall_seconds=outcome.wall_seconds * float(kept.mean()),
+    )
+
+
+def of_seeds(study: Study, seeds: Ints) -> Study:
+    """The study of ascending seeds."""
+    return replace(study, first=int(seeds[0]), stop=int(seeds[-1]) + 1)
 
 
 def reported(outcomes: Sequence[Outcome], benchmark: str | None) -> list[Outcome]:
@@ -282,6 +306,10 @@ def summary(outcome: Outcome, time: float | None = None) -> dict[str, Any]:
     def number(value: Any) -> float | None:
         return float(value) if np.isfinite(value) else None
 
+    def quartiles(kind: Kind) -> dict[str, float | None]:
+        found = np.quantile(outcome.regret(kind, at)[:, 0], [0.5, 0.25, 0.75])
+        return {f"{kind}_regret_{name}": number(x) for name, x in zip(("median", "q25", "q75"), found, strict=True)}
+
     val, val_sem = (m[0] for m in moments(outcome.regret("val", at)))
     test, test_sem = (m[0] for m in moments(outcome.regret("test", at)))
     study, run = outcome.study, outcome.trajectory
@@ -306,8 +334,10 @@ def summary(outcome: Outcome, time: float | None = None) -> dict[str, Any]:
         "val_regret_sem": number(val_sem),
         "val_loss_mean": number(outcome.loss("val", at).mean()),
         "val_optimum": outcome.reference.optimum,
+        **quartiles("val"),
         "test_regret_mean": number(test),
         "test_regret_sem": number(test_sem),
+        **quartiles("test"),
         "test_loss_mean": number(outcome.loss("test", at).mean()),
         "seeds_without_loss": int((outcome.pick(np.isnan(outcome.val_loss), at) == 1).sum()),
         "evaluations_mean": number(run.evaluations_by(time)),

@@ -6,6 +6,7 @@ which is verified on read as are the checksums of the pages; files of earlier ve
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
@@ -54,6 +55,9 @@ class Job(Protocol):
     def shards(self) -> list[range]:
         """The seeds in the portions that are computed and stored together."""
 
+    def to_json(self) -> dict[str, Any]:
+        """What it is identified by, its seeds as `first` and `stop`."""
+
 
 R = TypeVar("R")
 J = TypeVar("J", bound=Job)
@@ -64,6 +68,11 @@ Asked_contra = TypeVar("Asked_contra", bound=Job, contravariant=True)
 def identity(data: Mapping[str, Any]) -> str:
     """Twelve hexadecimal digits of the hash of the canonical JSON."""
     return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def kin(data: Mapping[str, Any]) -> dict[str, Any]:
+    """What jobs that differ in seeds only have in common, of their `to_json`."""
+    return {name: value for name, value in data.items() if name not in ("first", "stop")}
 
 
 def file_name(*parts: str) -> str:
@@ -135,6 +144,11 @@ class Form(ABC, Generic[K_contra, R]):
                 raise HarnessError(f"{path} calls itself {id_}, but holds {found}.", self.again)
         return result
 
+    def said(self, path: Path) -> Footer:
+        """The footer of `path` alone. Raises HarnessError if it is of another kind or version, or broken."""
+        with reading(path, self.what, self.again):
+            return self._said(path, pq.read_schema(path).metadata or {})
+
     def protected(self, path: Path) -> bool:
         """Whether the file at `path`, which `read` takes, has a digest; those of earlier versions have none."""
         return _DIGEST in json.loads(pq.read_schema(path).metadata[self.key])
@@ -194,9 +208,30 @@ class Sharded(Form[J, R]):
     def join(self, job: J, parts: Sequence[R]) -> R:
         """The result of a job out of those of its shards, in their order."""
 
+    @abstractmethod
+    def portion(self, job: J, result: R, seeds: range) -> R:
+        """Those of the seeds of a result of a job that differs in seeds only, as of this job."""
+
     def shard(self, result: R) -> range:
         seeds = self.seeds(result)
         return range(int(seeds[0]), int(seeds[-1]) + 1)
+
+    def taken(self, job: J, results: Iterable[R], stored: Iterable[range]) -> Iterator[R]:
+        """Portions for a job that has the shards `stored`, out of `results` of jobs that differ in seeds only.
+
+        Each seed is taken once, if it can be out of a result that is taken whole, as counts over its seeds are then
+        known.
+        """
+        left = _left(job.shards, stored)
+        spans = sorted(((self.shard(result), result) for result in results), key=lambda pair: -len(pair[0]))
+        for whole_only in (True, False):
+            for span, result in spans:
+                free = _joined(_overlaps(left, span))
+                if not free or (whole_only and free != [span]):
+                    continue
+                for seeds in free:
+                    yield self.portion(job, result, seeds)
+                left = _left(left, free)
 
 
 class Store(Protocol[Asked_contra, R]):
@@ -205,7 +240,10 @@ class Store(Protocol[Asked_contra, R]):
     def complete(self, job: Asked_contra) -> bool: ...
 
     def missing(self, job: Asked_contra) -> list[range]:
-        """The shards of a job that are not stored yet, or cannot be read."""
+        """The shards of a job, or parts of them, that are not stored yet, or cannot be read.
+
+        Seeds that a finished job has which differs in seeds only are taken over from it.
+        """
 
     def add(self, result: R) -> None:
         """Keep the result of one shard."""
@@ -249,7 +287,11 @@ class Folder(Generic[J, R]):
         return self.path(job).exists()
 
     def missing(self, job: J) -> list[range]:
-        return [shard for shard in job.shards if not self._whole(self._shard(job, shard))]
+        stored = [*self._stored(job)]
+        for result in self.form.taken(job, self._kin(job), stored):
+            self.add(result)
+            stored.append(self.form.shard(result))
+        return _left(job.shards, stored)
 
     def add(self, result: R) -> None:
         self.form.write(result, self._shard(self.form.job(result), self.form.shard(result)))
@@ -257,7 +299,7 @@ class Folder(Generic[J, R]):
     def finish(self, job: J) -> None:
         """Join the shards of a job into its file, unless another process has, and remove them."""
         if not self.complete(job):
-            parts = [self.form.read(self._shard(job, shard)) for shard in job.shards]
+            parts = [self.form.read(path) for _, path in sorted(self._stored(job).items(), key=_first)]
             self.form.write(self.form.join(job, parts), self.path(job))
         shutil.rmtree(self._unfinished(job.id), ignore_errors=True)
         with suppress(OSError):
@@ -282,14 +324,21 @@ class Folder(Generic[J, R]):
     def _shard(self, job: J, seeds: range) -> Path:
         return self._unfinished(job.id) / f"{seeds.start}-{seeds.stop}.parquet"
 
-    def _whole(self, shard: Path) -> bool:
-        if not shard.exists():
-            return False
-        try:
-            self.form.read(shard)
-        except HarnessError:
-            return False
-        return True
+    def _stored(self, job: J) -> dict[range, Path]:
+        """The files of shards, or parts of them, that can be read."""
+        found = {}
+        for path in self._unfinished(job.id).glob("*.parquet"):
+            with suppress(HarnessError):
+                found[self.form.shard(self.form.read(path))] = path
+        return found
+
+    def _kin(self, job: J) -> Iterator[R]:
+        """The results of finished jobs that differ from this one in seeds only."""
+        same = kin(json.loads(json.dumps(job.to_json())))
+        for path in sorted(self.folder.glob(f"{glob.escape(self.path(job).name.removesuffix(f'{job.id}.parquet'))}*")):
+            with suppress(HarnessError):
+                if kin(self.form.said(path)[self.form.marks]) == same:
+                    yield self.form.read(path)
 
     def _sweep(self) -> None:
         """Remove temporary files, and shards of jobs that were finished, unless another process is at it."""
@@ -318,7 +367,11 @@ class Memory(Generic[J, R]):
         return job.id in self.results
 
     def missing(self, job: J) -> list[range]:
-        return [shard for shard in job.shards if shard not in self._parts.get(job.id, {})]
+        same = kin(job.to_json())
+        known = (result for result in self.results.values() if kin(self.form.job(result).to_json()) == same)
+        for result in self.form.taken(job, known, self._parts.get(job.id, {})):
+            self.add(result)
+        return _left(job.shards, self._parts.get(job.id, {}))
 
     def add(self, result: R) -> None:
         self._parts.setdefault(self.form.job(result).id, {})[self.form.shard(result)] = result
@@ -326,13 +379,46 @@ class Memory(Generic[J, R]):
     def finish(self, job: J) -> None:
         if not self.complete(job):
             parts = self._parts.pop(job.id)
-            self.results[job.id] = self.form.join(job, [parts[shard] for shard in job.shards])
+            self.results[job.id] = self.form.join(job, [part for _, part in sorted(parts.items(), key=_first)])
 
     def get(self, job: J) -> R:
         return self.results[job.id]
 
     def held(self, job: J) -> AbstractContextManager[bool]:
         return nullcontext(True)
+
+
+def _first(stored: tuple[range, object]) -> int:
+    return stored[0].start
+
+
+def _overlaps(ranges: Iterable[range], span: range) -> list[range]:
+    """What of the ranges is within `span`."""
+    cut = (range(max(part.start, span.start), min(part.stop, span.stop)) for part in ranges)
+    return [part for part in cut if part]
+
+
+def _joined(ranges: Iterable[range]) -> list[range]:
+    """Ascending ranges, those that follow upon each other as one."""
+    found: list[range] = []
+    for part in ranges:
+        if found and found[-1].stop == part.start:
+            found[-1] = range(found[-1].start, part.stop)
+        else:
+            found.append(part)
+    return found
+
+
+def _left(ranges: Iterable[range], stored: Iterable[range]) -> list[range]:
+    """What of ascending ranges none of the `stored` has."""
+    left = [*ranges]
+    for gone in stored:
+        sides = (
+            (range(part.start, min(part.stop, gone.start)), range(max(part.start, gone.stop), part.stop))
+            for part in left
+        )
+        left = [side for pair in sides for side in pair if side]
+    return left
 
 
 def find(paths: Iterable[Path], inside: Iterable[str], none: HarnessError, makes: str) -> list[Path]:

@@ -7,16 +7,19 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from harness import registry
 from harness.arrays import Ints
 from harness.errors import HarnessError, unknown
-from harness.studies.outcome import Outcome
+from harness.studies.outcome import Outcome, of_seeds, within
+from harness.studies.records import kin
 from harness.studies.store import find, read
-from harness.studies.study import Study
 from harness.trajectory import Trajectory
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -36,14 +39,21 @@ class Selection:
         given = {"algo": ",".join(self.algo), "bench": ",".join(self.bench), "seeds": seeds, "budget": budget}
         return [word for name, value in given.items() if value for word in (f"--{name}", value)]
 
+    @property
+    def studies(self) -> bool:
+        """Whether it tells studies of one benchmark apart."""
+        return bool(self.algo) or self.seeds is not None or self.budget is not None
+
+    def on_benchmarks(self, items: list[T], benchmark: Callable[[T], str]) -> list[T]:
+        """The items on the benchmarks that are meant. Raises HarnessError for one that none is on."""
+        short = {full: name for name, full in registry.families().items()} if self.bench else {}
+        return _matching("benchmark", self.bench, items, lambda x: (benchmark(x), short.get(benchmark(x), "")))
+
     def of(self, outcomes: Iterable[Outcome]) -> list[Outcome]:
         """The outcomes that are meant, those of one study joined. Raises HarnessError for what is not among them."""
         found = pooled(outcomes)
         found = _matching("algorithm", self.algo, found, lambda o: (o.study.algorithm, o.label))
-        short = {full: name for name, full in registry.families().items()} if self.bench else {}
-        found = _matching(
-            "benchmark", self.bench, found, lambda o: (o.study.benchmark, short.get(o.study.benchmark, ""))
-        )
+        found = self.on_benchmarks(found, lambda o: o.study.benchmark)
         if self.budget is not None:
             budgets = sorted({o.study.rules.budget for o in found})
             found = [o for o in found if o.study.rules.budget == self.budget]
@@ -85,13 +95,11 @@ def seed_range(given: int | str | range) -> range:
     return seeds
 
 
-def _matching(
-    kind: str, patterns: Sequence[str], outcomes: list[Outcome], names: Callable[[Outcome], tuple[str, ...]]
-) -> list[Outcome]:
+def _matching(kind: str, patterns: Sequence[str], outcomes: list[T], names: Callable[[T], tuple[str, ...]]) -> list[T]:
     """The outcomes with a name that matches one of the `patterns`, in the order of these."""
     if not patterns:
         return outcomes
-    found: dict[int, Outcome] = {}
+    found: dict[int, T] = {}
     for pattern in patterns:
         matches = [o for o in outcomes if any(fnmatchcase(n, pattern) or n == pattern for n in names(o))]
         if not matches:
@@ -107,30 +115,16 @@ def gathered(paths: Iterable[Path], selection: Selection) -> list[Outcome]:
 
 def spans(seeds: Ints) -> str:
     """`0:500`, or `0:17,20:30`."""
-    breaks = np.flatnonzero(np.diff(seeds) != 1) + 1
-    return ",".join(f"{part[0]}:{part[-1] + 1}" for part in np.split(seeds, breaks))
+    return ",".join(f"{part[0]}:{part[-1] + 1}" for part in _unbroken(seeds))
 
 
-def within(outcome: Outcome, seeds: range | Ints) -> Outcome | None:
-    """The outcome of those of its seeds that are among `seeds`; None if there are none."""
-    run = outcome.trajectory
-    kept = np.isin(run.seeds, np.asarray(seeds))
-    if kept.all():
-        return outcome
-    if not kept.any():
-        return None
-    entries = kept[run.seed]
-    return replace(
-        outcome,
-        study=_of_seeds(outcome.study, run.seeds[kept]),
-        trajectory=run.part(kept),
-        val_loss=outcome.val_loss[entries],
-        test_loss=outcome.test_loss[entries],
-    )
+def unbroken(outcome: Outcome) -> list[Outcome]:
+    """The outcomes of the ranges of its seeds that have no gap."""
+    return [part for seeds in _unbroken(outcome.trajectory.seeds) if (part := within(outcome, seeds)) is not None]
 
 
-def _of_seeds(study: Study, seeds: Ints) -> Study:
-    return replace(study, first=int(seeds[0]), stop=int(seeds[-1]) + 1)
+def _unbroken(seeds: Ints) -> list[Ints]:
+    return np.split(seeds, np.flatnonzero(np.diff(seeds) != 1) + 1)
 
 
 def pooled(outcomes: Iterable[Outcome]) -> list[Outcome]:
@@ -140,8 +134,7 @@ def pooled(outcomes: Iterable[Outcome]) -> list[Outcome]:
     """
     groups: dict[str, list[Outcome]] = {}
     for outcome in outcomes:
-        data = outcome.study.to_json()
-        key = json.dumps({k: v for k, v in data.items() if k not in ("first", "stop")}, sort_keys=True)
+        key = json.dumps(kin(outcome.study.to_json()), sort_keys=True)
         groups.setdefault(key, []).append(outcome)
     return [_joined(group) for group in groups.values()]
 
@@ -165,7 +158,7 @@ def _joined(outcomes: Sequence[Outcome]) -> Outcome:
     per_seed = {name: getattr(run, name)[by_seed] for name in Trajectory.PER_SEED}
     return replace(
         parts[0],
-        study=_of_seeds(parts[0].study, per_seed["seeds"]),
+        study=of_seeds(parts[0].study, per_seed["seeds"]),
         trajectory=Trajectory(**{**columns, "seed": place[order]}, **per_seed, pace=run.pace),
         val_loss=np.concatenate([part.val_loss for part in parts])[order],
         test_loss=np.concatenate([part.test_loss for part in parts])[order],

@@ -7,7 +7,7 @@ the footer, under the key `nas_harness`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from harness.arrays import Ints
 from harness.errors import HarnessError
-from harness.studies.outcome import Outcome, Reference
+from harness.studies.outcome import Outcome, Reference, within
 from harness.studies.records import UNFINISHED, Columns, Folder, Footer, Sharded, file_name
 from harness.studies.study import Study
 from harness.trajectory import Trajectory
@@ -84,6 +84,11 @@ class StudyForm(Sharded[Study, Outcome]):
             versions=parts[-1].versions,
         )
 
+    def portion(self, job: Study, result: Outcome, seeds: range) -> Outcome:
+        part = within(result, seeds)
+        assert part is not None
+        return replace(part, study=job)
+
     def pack(self, result: Outcome) -> tuple[str, Columns, Footer]:
         run = result.trajectory
         steps = np.flatnonzero(np.diff(run.pace, prepend=0))
@@ -113,13 +118,14 @@ class StudyForm(Sharded[Study, Outcome]):
         study = Study.from_json(footer["study"])
         per_seed = {name: np.array(values) for name, values in footer["per_seed"].items()}
         reference: Reference = footer["reference"]
+        steps, counts = footer["pace"]
         plain = ("time", "evaluation", "row", "repeat", "loss", "incumbent")
         trajectory = Trajectory(
             **{name: columns[name] for name in plain},
             **per_seed,
             seed=_positions("seed", columns["seed"], per_seed["seeds"]),
             fidelity=_positions("fidelity", columns["fidelity"], np.array(reference.fidelities)),
-            pace=Trajectory.unpacked_pace(*footer["pace"]),
+            pace=Trajectory.unpacked_pace(steps, counts, per_seed["evaluations"]),
         )
         rest = (columns["val_loss"], columns["test_loss"], footer["wall_seconds"], footer["versions"])
         return study.id, Outcome(study, reference, trajectory, *rest)

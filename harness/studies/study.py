@@ -24,6 +24,7 @@ from harness.local import Local
 from harness.params import changed, label, resolve
 from harness.rng import Streams
 from harness.rules import Rules
+from harness.scoring import Scoring
 from harness.studies.records import identity
 from harness.table import Table
 
@@ -39,7 +40,8 @@ class Study:
     """One algorithm on one benchmark under fixed rules, for the seeds `first` up to but not including `stop`.
 
     `table` is the checksum of the benchmark's numbers and `source` that of the files that define the
-    algorithm: a study of an algorithm that was edited since is another study.
+    algorithm: a study of an algorithm that was edited since is another study. `scores` are the training-free ones that
+    the algorithm asks for.
     """
 
     benchmark: str
@@ -51,6 +53,7 @@ class Study:
     stop: int
     rules: Rules
     engine: int = ENGINE
+    scores: tuple[str, ...] = ()
 
     @classmethod
     def plan(
@@ -71,16 +74,18 @@ class Study:
         factory = registry.algorithm(algorithm)
         shard_of(algorithm)
         params = resolve(algorithm, factory, given)
-        one = np.array([first])
+        one, scoring = np.array([first]), Scoring(seen, 1)
         _check_length(algorithm, factory, params, seen, rules)
         if getattr(factory, "drives", False):
             _check_workers(algorithm, rules)
         else:
-            factory(rules.problem(seen, one), Streams(one, "plan"), **params)
+            factory(rules.problem(seen, one, scoring), Streams(one, "plan"), **params)
         source = source_of(factory, *getattr(factory, "parts", lambda **_: ())(**params))
         if isinstance(factory, Local):  # its defaults are in its source, and it may not be there to be asked for them
             params = changed(params, lambda: factory)
-        return cls(table.name, table.checksum_with(rules.numbers), algorithm, params, source, first, stop, rules)
+        scores = tuple(sorted(scoring.asked))
+        checksum = table.checksum_with(rules.numbers, scores)
+        return cls(table.name, checksum, algorithm, params, source, first, stop, rules, scores=scores)
 
     @cached_property
     def id(self) -> str:
@@ -100,9 +105,13 @@ class Study:
     def load_table(self) -> Table:
         """The table that was searched. Raises HarnessError if the benchmark has other numbers now."""
         table = registry.benchmark(self.benchmark)
-        if table.checksum_with(self.rules.numbers) != self.table:
+        if self.checksum_of(table) != self.table:
             raise HarnessError(f"study {self.id} is of another version of the table {self.benchmark}.", "run it again.")
         return table
+
+    def checksum_of(self, table: Table) -> str:
+        """Of the numbers of a table that the study depends on."""
+        return table.checksum_with(self.rules.numbers, self.scores)
 
     @property
     def seeds(self) -> Ints:
@@ -119,7 +128,8 @@ class Study:
         rules = {name: value for name, value in asdict(self.rules).items() if value or name not in later}
         rules["budget"] = None if math.isinf(self.rules.budget) else self.rules.budget
         rest = {k: getattr(self, k) for k in ("benchmark", "table", "algorithm", "source", "first", "stop", "engine")}
-        return {**rest, "params": dict(self.params), "rules": rules}
+        scores = {"scores": list(self.scores)} if self.scores else {}
+        return {**rest, **scores, "params": dict(self.params), "rules": rules}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Study:

@@ -112,7 +112,7 @@ def synchronized(network: nn.Module, place: Place) -> nn.Module:
     if place.world == 1:
         return network
     if place.device.type == "cuda":
-        return nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
+        return nn.SyncBatchNorm.convert_sync_batchnorm(network)
     for module in network.modules():
         if type(module) is nn.BatchNorm2d:
             module.__class__ = _SharedBatchNorm

@@ -31,11 +31,9 @@ def best(outcomes: Sequence[Outcome], top: int, tell: Callable[[str], None] = la
     for outcome in outcomes:
         name = outcome.study.benchmark
         table = tables.setdefault(name, registry.benchmark(name))
-        if table.checksum_with(outcome.study.rules.numbers) != outcome.study.table:
+        if outcome.study.checksum_of(table) != outcome.study.table:
             raise HarnessError(f"{name} is not the table that study {outcome.study.id} searched.", "run it again.")
-        last = outcome.trajectory.at(np.array([np.inf]))[:, 0]
-        found = outcome.trajectory.row[last[last >= 0]]
-        rows.setdefault(name, set()).update(found[found >= 0].tolist())
+        rows.setdefault(name, set()).update(ends(outcome))
     chosen: dict[Architecture, Origin | None] = {}
     for name, candidates in rows.items():
         sorted_rows = np.array(sorted(candidates), dtype=np.int64)
@@ -45,6 +43,13 @@ def best(outcomes: Sequence[Outcome], top: int, tell: Callable[[str], None] = la
     if not chosen:
         raise HarnessError("no seed of these studies has an incumbent.", "give them a larger --budget.")
     return list(chosen.items())
+
+
+def ends(outcome: Outcome) -> set[int]:
+    """The rows of the incumbents that the seeds of a study ended with."""
+    last = outcome.trajectory.at(np.array([np.inf]))[:, 0]
+    found = outcome.trajectory.row[last[last >= 0]]
+    return {*found[found >= 0].tolist()}
 
 
 def _of_architectures(outcomes: Sequence[Outcome], tell: Callable[[str], None]) -> list[Outcome]:

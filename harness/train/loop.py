@@ -247,7 +247,7 @@ class Run:
             logits, *side = out if isinstance(out, tuple) else (out,)
             loss = _loss(logits, answers, recipe.label_smoothing)
             whole = loss + sum(recipe.auxiliary * _loss(s, answers, recipe.label_smoothing) for s in side)
-            self.scaler.scale(whole * (self.place.world / size)).backward()  # type: ignore[no-untyped-call]
+            self.scaler.scale(whole * (self.place.world / size)).backward()
             hits = (logits.detach().argmax(1) == answers).sum()
             sums += torch.stack([loss.detach().double(), hits.double(), hits.new_tensor(len(part)).double()])
         return sums

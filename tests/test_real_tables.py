@@ -1,0 +1,59 @@
+"""Kinds of fault that real tables show: what is in a table's cells, its clock, its rungs and its names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from harness import Rules, registry, simulate
+
+Run = Callable[..., Any]
+
+
+@pytest.fixture
+def bring(harness: Run, data_folder: Path) -> Callable[..., str]:
+    """`bring(csv, toml)` imports a table of one's own, `own/t` unless its TOML says otherwise; what was printed."""
+
+    def imported(csv: str, toml: str = "") -> str:
+        Path("t.csv").write_text(csv, encoding="utf-8")
+        Path("t.toml").write_text(f'name = "t"\ncitation = "none"\nfile = "t.csv"\n{toml}', encoding="utf-8")
+        answer = harness("data", "import", "t.toml")
+        assert answer.status == 0, answer.err
+        return str(answer.out)
+
+    return imported
+
+
+PARAMETERS = '[parameters]\nx = "integer"\n[validation]\ncolumn = "v"\n'
+COST = '[cost]\ncolumn = "s"\n'
+
+
+def test_a_training_that_diverged_costs_what_it_took(bring: Callable[..., str]) -> None:
+    lines = [f"{x},{'' if x % 2 else 0.1 + x / 100},100" for x in range(40)]
+    said = bring("x,v,s\n" + "\n".join(lines), PARAMETERS + COST)
+    assert "20 of their entries without a loss (20 at the cost that they had)" in said
+    rules = Rules(budget=1000.0, log="all")
+    run = simulate(registry.benchmark("own/t"), registry.algorithm("rs"), seeds=np.arange(50), rules=rules)
+    assert (run.evaluations == 10).all()
+    assert 0.4 < np.isinf(run.loss).mean() < 0.6
+
+
+def test_a_repeat_that_diverged_is_drawn_as_often_as_others(bring: Callable[..., str]) -> None:
+    bring("x,r,v,s\n1,1,,7\n1,2,.5,9\n1,3,.6,9\n1,4,,\n", PARAMETERS + COST + '[repeat]\ncolumn = "r"\n')
+    table = registry.benchmark("own/t")
+    np.testing.assert_array_equal(table.cost[0, 0], [9, 9, 7, np.nan])
+    run = simulate(table, registry.algorithm("rs"), seeds=np.arange(900), rules=Rules(evals=1, log="all"))
+    assert np.bincount(run.repeat).tolist() == pytest.approx([300, 300, 300], abs=60)
+    assert {*run.time[np.isinf(run.loss)]} == {7.0}
+
+
+def test_seconds_below_zero_are_refused_beside_no_loss_too(harness: Run, data_folder: Path) -> None:
+    Path("t.csv").write_text("x,v,s\n1,.5,3\n2,,-1\n")
+    Path("t.toml").write_text('name = "t"\ncitation = "none"\nfile = "t.csv"\n' + PARAMETERS + COST)
+    answer = harness("data", "import", "t.toml")
+    assert answer.status == 2
+    assert "column 's', row 2: '-1' is not a number of seconds." in answer.err
