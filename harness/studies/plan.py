@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from harness import registry
+from harness.arrays import Ints
+from harness.params import resolve
 from harness.rules import Rules
 from harness.studies.study import Study
 
@@ -34,8 +37,18 @@ def plan(
         length = budget if budget is not None else table.facts.budget if evals is None else math.inf
         ruled = Rules(budget=length, evals=evals, **rules)
         studies += [Study.plan(table, n, given.get(n, {}), seeds.start, seeds.stop, ruled) for n in algorithms]
-        for name in algorithms:
-            note = getattr(registry.algorithm(name), "note", lambda _: "")(ruled.seen(table).fidelities)
-            if note:
-                tell(f"note: {name} on {table.name}: {note}.")
+        for study in studies[-len(algorithms) :]:
+            if note := _note(study, ruled.seen(table).fidelities):
+                tell(f"note: {study.algorithm} on {table.name}: {note}.")
     return studies
+
+
+def _note(study: Study, fidelities: Ints) -> str:
+    """What the algorithm of `study` says of a table with these `fidelities`, with the parameters that it asks for."""
+    factory = registry.algorithm(study.algorithm)
+    note: Callable[..., str] | None = getattr(factory, "note", None)
+    if note is None:
+        return ""
+    params = resolve(study.algorithm, factory, study.params)
+    asked = inspect.signature(note).parameters
+    return note(fidelities, **{name: value for name, value in params.items() if name in asked})
