@@ -49,7 +49,10 @@ def searches(
     for text in constraints:
         lookup.bounds(text)
     given = parameters(param, methods, example="darts.order=second")
-    name = recipe or next(r for r in (f"sharing-{images}", f"sharing-{published(space).kind}") if r in recipes.names())
+    kind = published(space).kind
+    name = recipe or next(
+        r for r in (f"sharing-{images}-{kind}", f"sharing-{images}", f"sharing-{kind}") if r in recipes.names()
+    )
     used = recipes.chosen(name, space, images, epochs)
     where = devices.device_of(device)
     place = devices.Place(where, devices.precision_of("auto", where), deterministic=where.type == "cpu")
@@ -121,10 +124,11 @@ def _searched(search: SharedSearch, images: ImageSet, place: Place, out: Path) -
     checkpoints.save(log.weights_path(out, search), search, {"network": run.network.state_dict()})
     if run.method.lookup is not None:
         lookup.write(lookup.path(out, search), search, run.method.lookup)
-    log.write(target, log.Log(search, rows))
+    found = log.Log(search, rows)
+    log.write(target, found)
     checkpoint.unlink(missing_ok=True)
     for last in filter(None, (rows[-1].derived, rows[-1].without)):
-        if log.collapsed(last):
+        if log.collapsed(found, last):
             click.echo(
                 f"note: {search.method}, seed {search.seed}, collapsed to skip connections: {last.text}", err=True
             )
@@ -160,7 +164,7 @@ def _rows(logs: list[Log], outcomes: list[Any]) -> list[dict[str, Any]]:
                     "scoring_seconds": sum(row.scoring for row in log.rows),
                     "travelled": float(logging.travelled(log).mean()),
                     "skips": logging.skips(log, log.rows[-1]),
-                    "collapsed": logging.collapsed(derived),
+                    "collapsed": logging.collapsed(log, derived),
                 }
             )
     return found
