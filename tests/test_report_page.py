@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_report import HOSTILE, OUTCOMES, TRAININGS, TRANSFERS, by_file, hostile, made, payload, quality
+from test_report import HOSTILE, TRAININGS, TRANSFERS, by_file, hostile, made, payload, quality, studied
 
-from harness import Rules, registry, simulate
+from harness import Rules, registry
+from harness.studies.evaluate import evaluate
 from harness.studies.outcome import Outcome
 from harness.studies.study import Study
 
@@ -86,9 +87,8 @@ def outcomes() -> list[Outcome]:
     found = []
     for name in ("rs", "re", "ls"):
         study = Study.plan(table, name, {}, 0, 20, rules)
-        run = simulate(table, registry.algorithm(name), seeds=study.seeds, rules=rules)
-        found.append(Outcome.of(study, table, run, 1.0, {}))
-    return [*OUTCOMES, *found]
+        found.append(evaluate(study, table=table))
+    return [*studied(), *found]
 
 
 @pytest.fixture(scope="module")
@@ -200,7 +200,7 @@ def test_test_regret_is_shown_where_there_is_any(browser: Browser, path: Path, o
     assert browser.lines() != validation
     assert browser.lines("ranks") != ranks
     shown = [float(text) for text in browser.texts("#regret-chart tbody td:nth-child(2)")]
-    expected = [o.regret("test", np.array([800.0])).mean() for o in OUTCOMES[:3]]
+    expected = [o.regret("test", np.array([800.0])).mean() for o in studied()[:3]]
     assert shown == pytest.approx(expected, rel=0.006)
     browser.run("const s = document.getElementById('benchmark'); s.value = 2; s.dispatchEvent(new Event('change'))")
     assert browser.one("#regret-caption").text == "NAS-Bench-201, cifar10: mean test regret of 20 runs"

@@ -15,6 +15,7 @@ from conftest import Answer
 from harness import HarnessError, Rules, registry, simulate
 from harness.pareto import dominated, front, hypervolume
 from harness.plots import draw
+from harness.studies.evaluate import evaluate
 from harness.studies.fronts import Front, held
 from harness.studies.outcome import Outcome, summary
 from harness.studies.store import find, read
@@ -29,8 +30,7 @@ BOTH = ("loss", "size")
 def outcome(algorithm: str = "rs", seeds: int = 4, **rules: Any) -> Outcome:
     settings = Rules(**{"evals": 60, "objectives": BOTH, **rules})
     study = Study.plan(TABLE, algorithm, {}, 0, seeds, settings)
-    run = simulate(TABLE, registry.algorithm(algorithm), seeds=study.seeds, rules=settings)
-    return Outcome.of(study, TABLE, run, 1.0, {})
+    return evaluate(study, table=TABLE)
 
 
 @pytest.mark.parametrize("algorithm", ["rs", "mo-re", "nsga2", "hb"])
@@ -113,12 +113,12 @@ def test_one_objective_has_the_ids_and_the_numbers_that_it_had() -> None:
 def test_a_constraint_is_kept_by_incumbents_and_by_the_optimum() -> None:
     rules = Rules(evals=40, constraints=("size<=4", "speed>=3"))
     study = Study.plan(TABLE, "re", {}, 0, 6, rules)
-    run = simulate(TABLE, registry.algorithm("re"), seeds=study.seeds, rules=replace(rules, log="all"))
+    found = evaluate(replace(study, rules=replace(rules, log="all")), table=TABLE)
+    run = found.trajectory
     size, speed = TABLE.objective("size").values, TABLE.objective("speed").values
     feasible = (size <= 4) & (speed >= 3)
     np.testing.assert_array_equal(np.isfinite(run.loss), feasible[run.row] & (TABLE.repeats[run.row, run.fidelity] > 0))
     assert feasible[run.row[run.incumbent]].all()
-    found = Outcome.of(study, TABLE, run, 1.0, {})
     assert found.reference.optimum == np.nanmin(TABLE.mean_loss[feasible, -1])
     free = simulate(TABLE, registry.algorithm("rs"), seeds=study.seeds, rules=Rules(evals=40, log="all"))
     bound = simulate(TABLE, registry.algorithm("rs"), seeds=study.seeds, rules=replace(rules, log="all"))
