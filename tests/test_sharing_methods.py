@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from harness.sharing.costs import multiply_adds
 from harness.sharing.method import Choice, Step
+from harness.sharing.operator_costs import multiply_adds
 from harness.sharing.search import SharedRun, SharedSearch, share
 from harness.train import recipes
 from harness.train.devices import Place

@@ -14,8 +14,8 @@ import torch
 
 from algorithms.sharing.alphas import Alphas
 from harness import Param
-from harness.sharing.costs import multiply_adds
 from harness.sharing.method import Choice, Setting, Step
+from harness.sharing.operator_costs import multiply_adds
 
 
 class Proxyless(Alphas):

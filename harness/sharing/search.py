@@ -243,12 +243,16 @@ class SharedRun(Run):
             images, answers = held()
             with self.autocast():
                 logits = self.forward(images, choice)
-            return float((logits.argmax(1) == answers).float().mean())
+            return float((logits.argmax(1) == answers).double().mean())
 
         self.method.update(Step(epoch, loss, accuracy, self.optimizer, inner))
 
     def passes(self) -> Sequence[tuple[Any, ...]]:
         return [(choice,) for choice in self.method.choices()]
+
+    def _update(self, x: Tensor, labels: Tensor, size: int) -> None:
+        super()._update(x, labels, size)
+        self.method.after()
 
     def validation(self) -> tuple[Tensor, Tensor]:
         """The batch of held-out images that belongs to this step, augmented as training images are."""
@@ -275,7 +279,8 @@ class SharedRun(Run):
         scoring = self.clock() - began
         self.spent += trained + scoring
         distribution = tuple(map(tuple, self.method.distribution().tolist()))
-        row = Row(epoch, self.spent, scoring, loss / count, hits / count, derived, without, distribution)
+        mean_loss, mean_hits = (loss / count, hits / count) if count else (math.nan, math.nan)
+        row = Row(epoch, self.spent, scoring, mean_loss, mean_hits, derived, without, distribution)
         self.log.append(row)
         self.rows.append([row.seconds])
         self._begin()
