@@ -78,7 +78,11 @@ def command(
         click.echo("\n".join(comparison.sentences(found)))
     else:
         click.echo(comparison_table.FORMATS[form](found))
-    for line in [*(found.notes if form == "table" else ()), *comparison.remarks(outcomes)]:
+    for line in [
+        *(found.notes if form == "table" else ()),
+        *comparison.peculiarities(outcomes),
+        *comparison.remarks(outcomes),
+    ]:
         click.echo(f"note: {line}", err=True)
 
 

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from harness import toml
 from harness.analysis.bounds import BOUNDS
+from harness.analysis.comparison import peculiarities
 from harness.errors import HarnessError, unknown
 from harness.plots.cells import cell_figure
 from harness.plots.contrasts import critical_difference_figure, speed_up_figure, violin_figure
@@ -85,7 +86,10 @@ def draw(outcomes: Sequence[Any], settings: Mapping[str, Any]) -> Figure:
             raise HarnessError(f"the figure '{name}' needs {setting}.", "see docs/figures.md.")
     if name != "prediction":
         outcomes = reported(outcomes, on)
-    return function(outcomes, **arguments)
+    figure = function(outcomes, **arguments)
+    if name != "prediction" and (told := peculiarities(outcomes)):
+        figure.supxlabel("\n".join(told), fontsize=5, color="#555555")
+    return figure
 
 
 def _check(setting: str, value: Any) -> None:

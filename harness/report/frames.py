@@ -168,7 +168,7 @@ def write(frame: pd.DataFrame, path: Path) -> None:
 
 def configurations(table: Table, rows: Any) -> pd.DataFrame:
     """Configurations at `rows` (None or NaN for none) by parameter, and the text of those that are architectures."""
-    found = [None if row is None or np.isnan(row) else int(row) for row in rows]
+    found = [None if row is None or np.isnan(row) or row < 0 else int(row) for row in rows]
     texts = _architectures(table, {row for row in found if row is not None})
     known = {row: {**table.space.to_dict(table.codes[row]), **texts.get(row, {})} for row in found if row is not None}
     columns = [*(p.name for p in table.space.parameters), *(["architecture"] if texts else [])]

@@ -197,7 +197,9 @@ def facts(rows: Iterable[tuple[str, str]]) -> Grid:
 
 def listing(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Grid:
     """A plain table of texts."""
-    grid = Grid(*columns, box=box.SIMPLE_HEAD)
+    grid = Grid(box=box.SIMPLE_HEAD)
+    for name in columns:
+        grid.add_column(name, overflow="fold")
     for row in rows:
         grid.add_row(*row)
     return grid

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from harness import registry
+from harness.arrays import Ints
 from harness.rules import Rules
 from harness.studies.study import Study
 
@@ -35,7 +38,23 @@ def plan(
         ruled = Rules(budget=length, evals=evals, **rules)
         studies += [Study.plan(table, n, given.get(n, {}), seeds.start, seeds.stop, ruled) for n in algorithms]
         for name in algorithms:
-            note = getattr(registry.algorithm(name), "note", lambda _: "")(ruled.seen(table).fidelities)
-            if note:
-                tell(f"note: {name} on {table.name}: {note}.")
+            if told := note(name, ruled.seen(table).fidelities):
+                tell(f"note: {name} on {table.name}: {told}.")
     return studies
+
+
+_ALONE = re.compile(r"\b(On a table with one fidelity,? .+?)\.( |$)")
+
+
+def note(algorithm: str, fidelities: Ints) -> str:
+    """What a user should know of an algorithm on a table with these `fidelities`; empty if there is nothing.
+
+    It is what its `note` says or, on one fidelity, the sentence of its description that begins with "On a table with
+    one fidelity".
+    """
+    factory = registry.algorithm(algorithm)
+    if hasattr(factory, "note"):
+        return str(factory.note(fidelities))
+    described = " ".join((inspect.getdoc(factory) or "").split())
+    found = _ALONE.search(described) if len(fidelities) == 1 else None
+    return f"o{found[1][1:]}" if found else ""
