@@ -141,8 +141,8 @@ def test_speed_ups_are_sentences_with_intervals() -> None:
     assert [(s.target, s.first, s.second) for s in found.speed_ups] == [
         (target, name, "re") for target in (reached, never) for name in ("rs", "ls")
     ]
-    times = [(time_to(o, "val", reached), time_spent(o)) for o in OUTCOMES[:2]]
-    assert found.speed_ups[0].ratio == speed_up(*times, np.random.default_rng(0))
+    rs, re = ((time_to(o, "val", reached), time_spent(o)) for o in OUTCOMES[:2])
+    assert found.speed_ups[0].ratio == speed_up(rs, re, np.random.default_rng(0))
     said = sentences(found)[-4:]
     assert all(" sooner than " in text and "95 % interval" in text for text in said[:2])
     assert said[2] == "On synthetic/3, neither rs nor re reaches a validation regret of -1 in 40 runs."
