@@ -109,7 +109,7 @@ def test_a_median_is_shown_and_drawn_with_quartiles() -> None:
     assert f"{tables.number(told[1])} [{told[0]:.1e}, {told[2]:.1e}]" in [*grid.columns[3].cells]
     assert "median [quartiles] over seeds" in str(lines[0])
     axis = draw(OUTCOMES[:1], {"statistic": "median"}).axes[0]
-    assert axis.lines[0].get_ydata()[-1] == pytest.approx(told[1])
+    assert np.asarray(axis.lines[0].get_ydata())[-1] == pytest.approx(told[1])
     with pytest.raises(HarnessError, match="the band 'sem' is one of means"):
         draw(OUTCOMES[:1], {"statistic": "median", "band": "sem"})
 

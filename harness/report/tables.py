@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import math
+import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 from rich import box
 from rich.console import Console, RenderableType
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    Task,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.progress_bar import ProgressBar
 from rich.table import Table as Grid
 from rich.text import Text
 
@@ -18,35 +30,98 @@ from harness.studies.outcome import Kind, Outcome
 from harness.studies.selection import spans
 
 _ABSENT = "–"
+SECONDS_BETWEEN_LINES = 10.0
+"""Without a terminal."""
 
 
 @contextmanager
 def progress(
     studies: Sequence[Any], present: set[str], *, quiet: bool = False
 ) -> Iterator[Callable[[Any, float], None]]:
-    """A bar for every study on stderr; yields the function that moves them. `present` are ids found complete."""
+    """A bar for every study on stderr; yields the function that moves them. `present` are ids found complete.
+
+    The time of a bar begins when its study does.
+    """
     with bars(quiet=quiet) as shown:
         tasks = {
             study.id: shown.add_task(
-                f"{study.benchmark} {study.label}", total=1.0, note="already there" if study.id in present else ""
+                f"{study.benchmark} {study.label}",
+                start=False,
+                total=1.0,
+                note="already there" if study.id in present else "",
             )
             for study in studies
         }
-        yield lambda study, share: shown.update(tasks[study.id], completed=share)
+
+        def move(study: Any, share: float) -> None:
+            task = shown.tasks[shown.task_ids.index(tasks[study.id])]
+            if not task.started:
+                shown.start_task(task.id)
+            shown.update(task.id, completed=share, evaluations=getattr(share, "evaluations", 0))
+
+        yield move
 
 
 def bars(*, quiet: bool = False) -> Progress:
-    """Bars on stderr with the time left, each with a field `note`; none at all where `quiet`."""
-    return Progress(
+    """Bars on stderr with the time left, each with a field `note`; none at all where `quiet`.
+
+    Without a terminal a line every ten seconds, and the bars at the end.
+    """
+    shown = console(stderr=True)
+    kind = Progress if shown.is_terminal or shown.is_jupyter else _Lines
+    return kind(
         TextColumn("{task.description}"),
-        BarColumn(),
+        _Bar(),
         TaskProgressColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
-        console=console(stderr=True),
+        console=shown,
         disable=quiet,
     )
+
+
+class _Bar(BarColumn):
+    """A bar that does not move before its work begins."""
+
+    def render(self, task: Task) -> ProgressBar:
+        bar = super().render(task)
+        bar.pulse = False
+        return bar
+
+
+class _Lines(Progress):
+    """Tells how far things are in a line now and then."""
+
+    def start(self) -> None:
+        super().start()
+        if not self.disable:
+            self._over = threading.Event()
+            threading.Thread(target=self._tell, daemon=True).start()
+
+    def stop(self) -> None:
+        if not self.disable:
+            self._over.set()
+        super().stop()
+
+    def _tell(self) -> None:
+        while not self._over.wait(SECONDS_BETWEEN_LINES):
+            if told := self.told():
+                print(told, file=sys.stderr, flush=True)
+
+    def told(self) -> str:
+        """`62 % of 6, 81,234 evaluations, 0:01:10 left; fcnet/naval re: 80 %`; nothing before anything began."""
+        tasks = [task for task in self.tasks if task.started]
+        if not tasks:
+            return ""
+        share = sum(min(task.percentage, 100.0) for task in self.tasks) / len(self.tasks)
+        took = max(task.get_time() - (task.start_time or 0.0) for task in tasks)
+        made = sum(task.fields.get("evaluations", 0) for task in tasks)
+        told = [f"{share:.0f} % of {len(self.tasks)}", *([f"{made:,} evaluations"] if made else [])]
+        if share:
+            told.append(f"{timedelta(seconds=round(took * (100.0 - share) / share))} left")
+        at_work = [f"{task.description}: {task.percentage:.0f} %" for task in tasks if not task.finished]
+        return "; ".join([", ".join(told), *at_work])
 
 
 def console(*, stderr: bool = False) -> Console:
