@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from algorithms.brackets import rungs
+from algorithms.brackets import lone, rungs
 from algorithms.hyperband import Eta, Largest, Smallest
 from harness import Bools, Floats, Ints, Jobs, Problem, Results, Streams
 
@@ -123,8 +123,8 @@ class ASHA:
     """Asynchronous successive halving: a worker promotes where it can, from the highest rung down, and never waits.
 
     A result may go on to the next rung once it is among the best 1/eta of the results of its own. Where there is
-    none, a configuration is drawn uniformly for the lowest rung. Invalid configurations never go on. On a table with
-    one fidelity it is random search.
+    none, a configuration is drawn uniformly for the lowest rung. Invalid configurations never go on. Where there is one
+    rung it is random search.
     """
 
     def __init__(
@@ -139,8 +139,13 @@ class ASHA:
         seeds = len(problem.seeds)
         self.problem = problem
         self.streams = streams
-        self.fidelities = rungs(problem, eta, min_fidelity, max_fidelity)
+        self.fidelities = rungs(problem.fidelities, eta, min_fidelity, max_fidelity)
         self.rungs = [Rung(seeds, eta, problem.space.sizes) for _ in self.fidelities[1:]]
+
+    @staticmethod
+    def note(fidelities: Ints, *, eta: int, min_fidelity: int, max_fidelity: int) -> str:
+        """What a user should know where there is nothing to halve."""
+        return lone(fidelities, eta, min_fidelity, max_fidelity, "random search")
 
     def ask(self, seeds: Ints, worker: Ints) -> Jobs:
         space = self.problem.space

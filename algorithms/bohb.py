@@ -6,7 +6,7 @@ from typing import Annotated
 
 import numpy as np
 
-from algorithms.brackets import Halving, rungs, sizes
+from algorithms.brackets import Halving, lone, rungs, sizes
 from algorithms.density import ProductKDE
 from algorithms.hyperband import Eta, Lanes, Largest, Smallest
 from harness import Ints, Jobs, Param, Problem, Results, Streams
@@ -16,8 +16,7 @@ class BOHB:
     """BOHB: Hyperband's brackets, filled by kernel densities of the good and the bad configurations.
 
     New configurations come from the model of the largest fidelity that has one, but for a random share. Only results
-    that have been told count. On a table with one fidelity there is nothing to halve: it is the model-based search
-    alone.
+    that have been told count. Where there is one rung there is nothing to halve: it is the model-based search alone.
     """
 
     shard = 250
@@ -43,7 +42,7 @@ class BOHB:
         self.draws = streams.child("candidates")
         self.random_fraction = random_fraction
         self.shape = (candidates, 1 + problem.space.dimensions)
-        used = rungs(problem, eta, min_fidelity, max_fidelity)
+        used = rungs(problem.fidelities, eta, min_fidelity, max_fidelity)
         self.halving = Halving(problem, used, sizes(len(used), eta), self.propose, lanes=brackets)
         self.models = {
             fidelity: ProductKDE(
@@ -58,9 +57,9 @@ class BOHB:
         }
 
     @staticmethod
-    def note(fidelities: Ints) -> str:
-        """What a user should know about BOHB on a table with these fidelities."""
-        return "the table has one fidelity, so this is BOHB's model-based search alone" if len(fidelities) == 1 else ""
+    def note(fidelities: Ints, *, eta: int, min_fidelity: int, max_fidelity: int) -> str:
+        """What a user should know where there is nothing to halve."""
+        return lone(fidelities, eta, min_fidelity, max_fidelity, "BOHB's model-based search alone")
 
     def propose(self, seeds: Ints, fidelity: Ints) -> Ints:
         """New configurations, Int[n, d], whatever the fidelity they begin at."""

@@ -21,16 +21,16 @@ _MOST = 1 << 16
 """Configurations in the largest rung."""
 
 
-def rungs(problem: Problem, eta: int, smallest: int, largest: int) -> Ints:
-    """The fidelities (indices, ascending) that halving by `eta` uses, Int[K].
+def rungs(fidelities: Ints, eta: int, smallest: int, largest: int) -> Ints:
+    """Those of the problem's `fidelities` Int[F] (indices, ascending) that halving by `eta` uses, Int[K].
 
     These are the `largest` / eta^k that are not below `smallest`, each rounded to the nearest that the problem has
     (of two equally near to the smaller) and taken once. 0 stands for the problem's smallest above 0 and its largest:
     nothing is a power of eta away from a fidelity of 0. Raises HarnessError for a fidelity that the problem does not
     have, or a range without any.
     """
-    first = int(np.searchsorted(problem.fidelities, 0, side="right"))
-    available = problem.fidelities[first:].tolist()
+    first = int(np.searchsorted(fidelities, 0, side="right"))
+    available = fidelities[first:].tolist()
     if not available:
         raise HarnessError("successive halving needs a fidelity above 0.", "the table has none; take rs or re.")
     for value in (smallest, largest):
@@ -46,6 +46,17 @@ def rungs(problem: Problem, eta: int, smallest: int, largest: int) -> Ints:
         found.add(min(within, key=lambda i: abs(available[i] * power - high)))
         power *= eta
     return first + np.array(sorted(found), dtype=np.int64)
+
+
+def lone(fidelities: Ints, eta: int, smallest: int, largest: int, what: str) -> str:
+    """A note where halving has a single rung, so that the algorithm is `what` is said; else nothing."""
+    used = fidelities[rungs(fidelities, eta, smallest, largest)]
+    if len(used) > 1:
+        return ""
+    if len(fidelities) == 1:
+        return f"the table has one fidelity, so this is {what}"
+    within = f"none of the table's is {eta} times below {used[0]}"
+    return f"halving by {eta} has a single rung ({within}), so this is {what}"
 
 
 def sizes(rungs: int, eta: int) -> Ints:
@@ -158,7 +169,7 @@ class Halving:
     """
 
     def __init__(self, problem: Problem, rungs: Ints, sizes: Ints, propose: Proposer, *, lanes: int = 1) -> None:
-        lanes = problem.workers if len(rungs) == 1 else lanes
+        lanes = problem.workers if len(rungs) == 1 else min(lanes, problem.workers)
         shape = (len(problem.seeds), lanes, int(sizes.max()))
         self.rungs = rungs
         self.propose = propose

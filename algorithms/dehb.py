@@ -8,7 +8,7 @@ from typing import Annotated
 
 import numpy as np
 
-from algorithms.brackets import Brackets, Turn, rungs, sizes
+from algorithms.brackets import Brackets, Turn, lone, rungs, sizes
 from algorithms.differential_evolution import Boundary, bounded, crossed, decoded, distinct, mutants
 from algorithms.hyperband import Eta, Largest, Smallest
 from harness import Floats, Ints, Jobs, Param, Problem, Results, Streams
@@ -27,7 +27,7 @@ class DEHB:
     population yet. A result enters the population at once. A worker that finds every open bracket waiting for
     results opens another, so none ever waits.
 
-    On a table with one fidelity this is asynchronous differential evolution with a population of 20.
+    Where there is one rung this is asynchronous differential evolution with a population of 20.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class DEHB:
         self.factor = mutation_factor
         self.probability = crossover_probability
         self.boundary: Boundary = boundary
-        self.rungs = rungs(problem, eta, min_fidelity, max_fidelity)
+        self.rungs = rungs(problem.fidelities, eta, min_fidelity, max_fidelity)
         self.sizes = sizes(len(self.rungs), eta) if len(self.rungs) > 1 else np.array([[_POPULATION]])
         seeds, workers, d = len(problem.seeds), problem.workers, problem.space.dimensions
         self.brackets = Brackets(self.sizes, seeds, workers, lanes=workers)
@@ -62,6 +62,11 @@ class DEHB:
         self.queued = np.zeros((seeds, workers), dtype=np.int64)
         self.trial = np.zeros((seeds, workers, d))
         self.target = np.zeros((seeds, workers), dtype=np.int64)
+
+    @staticmethod
+    def note(fidelities: Ints, *, eta: int, min_fidelity: int, max_fidelity: int) -> str:
+        """What a user should know where there is nothing to halve."""
+        return lone(fidelities, eta, min_fidelity, max_fidelity, "asynchronous differential evolution alone")
 
     def ask(self, seeds: Ints, worker: Ints) -> Jobs:
         turn, _ = self.brackets.ask(seeds, worker)

@@ -54,7 +54,7 @@ class Filtered(ABC):
         self.predictor = self._made(predictor, streams.child("predictor"), target=target, device=device)
         self.next_fit = np.full(seeds, startup)
         self.skipped = 0
-        self.fidelities = rungs(problem, eta, min_fidelity, max_fidelity)
+        self.fidelities = rungs(problem.fidelities, eta, min_fidelity, max_fidelity)
         self.halving = Halving(problem, self.fidelities, sizes(len(self.fidelities), eta), self.propose, lanes=brackets)
 
     @abstractmethod

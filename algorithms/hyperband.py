@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from algorithms.brackets import Halving, rungs, sizes
+from algorithms.brackets import Halving, lone, rungs, sizes
 from harness import Ints, Jobs, Param, Problem, Results, Streams
 
 Eta = Annotated[int, Param("one configuration in eta goes on to a fidelity eta times as large", low=2)]
@@ -20,8 +20,8 @@ class Hyperband:
     """Hyperband: brackets of successive halving that trade many configurations for large first fidelities.
 
     The brackets are those of the package `hpbandster`, over and over. Rungs are synchronous; with `brackets` as large
-    as the number of workers no worker ever waits, as in `hpbandster`. On a table with one fidelity every bracket is
-    a single configuration, and Hyperband is random search.
+    as the number of workers no worker ever waits, as in `hpbandster`. Where there is one rung every bracket is a single
+    configuration, and Hyperband is random search.
     """
 
     aggressive_only = False
@@ -38,9 +38,14 @@ class Hyperband:
     ) -> None:
         self.problem = problem
         self.streams = streams
-        used = rungs(problem, eta, min_fidelity, max_fidelity)
+        used = rungs(problem.fidelities, eta, min_fidelity, max_fidelity)
         plan = sizes(len(used), eta)[: 1 if self.aggressive_only else None]
         self.halving = Halving(problem, used, plan, self.propose, lanes=brackets)
+
+    @staticmethod
+    def note(fidelities: Ints, *, eta: int, min_fidelity: int, max_fidelity: int) -> str:
+        """What a user should know where there is nothing to halve."""
+        return lone(fidelities, eta, min_fidelity, max_fidelity, "random search")
 
     def propose(self, seeds: Ints, fidelity: Ints) -> Ints:
         space = self.problem.space
@@ -56,7 +61,7 @@ class Hyperband:
 class SuccessiveHalving(Hyperband):
     """Successive halving: Hyperband's most aggressive bracket, over and over.
 
-    On a table with one fidelity it is random search.
+    Where there is one rung it is random search.
     """
 
     aggressive_only = True

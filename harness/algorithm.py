@@ -9,7 +9,7 @@ from typing import Any, Concatenate, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 
-from harness.arrays import Bools, Floats, Ints, fixed
+from harness.arrays import Bools, Floats, Ints, fixed, shown
 from harness.errors import Blaming, HarnessError, PluginError
 from harness.rng import Streams
 from harness.space import SearchSpace
@@ -140,12 +140,42 @@ class Algorithm(Protocol):
 Factory: TypeAlias = Callable[Concatenate[Problem, Streams, ...], Algorithm]
 """What the entry points of `nas_harness.algorithms` name; its keyword-only arguments are its parameters.
 
-It may have attributes: `shard`, the number of seeds to step together; `note(fidelities Int[F]) -> str`, what
-`harness run` says to a user of a table with these fidelities, or nothing; `evaluations(**params) -> int`, how many
-configurations a whole run trains, where that is a matter of its parameters; and `parts(**params)`, other plugins
-that it is made of, whose source is part of a study's identity. One for
+It may have attributes: `shard`, the number of seeds to step together; `note(fidelities Int[F], **params) -> str`, what
+`harness run` says to a user of a table with these fidelities, or nothing, of which parameters it takes those that it
+names; `evaluations(**params) -> int`, how many configurations a whole run trains, where that is a matter of its
+parameters; and `parts(**params)`, other plugins that it is made of, whose source is part of a study's identity. One for
 several objectives has `several`.
 """
+
+
+def start(factory: Factory, problem: Problem, streams: Streams, **params: Any) -> Algorithm:
+    """The algorithm that `factory` makes for `problem`, in which parameters of a single value are no dimensions."""
+    space = problem.space.varying
+    if space is problem.space:
+        return factory(problem, streams, **params)
+
+    def score(name: str) -> Scored:
+        whole = problem.score(name)
+        return lambda codes, where: whole(problem.space.whole(codes), where)
+
+    seen = replace(problem, space=space, score=score)
+    return _Varying(factory(seen, streams, **params), problem.space, seen)
+
+
+class _Varying:
+    """An algorithm that knows the varying parameters of `space` only, before those who know all of them."""
+
+    def __init__(self, algorithm: Algorithm, space: SearchSpace, seen: Problem) -> None:
+        self.algorithm = algorithm
+        self.space = space
+        self.seen = seen
+
+    def ask(self, seeds: Ints, worker: Ints) -> Jobs:
+        jobs = checked(self.algorithm.ask(seeds, worker), len(seeds), self.seen)
+        return jobs._replace(codes=self.space.whole(jobs.codes))
+
+    def tell(self, results: Results) -> None:
+        self.algorithm.tell(results._replace(codes=shown(results.codes[:, self.space.dimensional])))
 
 
 class Library(Protocol):

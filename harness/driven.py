@@ -177,7 +177,7 @@ class Objective:
         if fidelity is None and budget is not None:
             fidelity = round(budget)
         if not self.over:
-            self.simulator.submit(config, fidelity)
+            self.simulator.submit(self._whole(config), fidelity)
             result = self.simulator.wait()
             if result is not None:
                 return result.loss
@@ -204,7 +204,19 @@ class Objective:
 
     @property
     def space(self) -> SearchSpace:
+        """The space without parameters of a single value."""
+        return self._every.varying
+
+    @property
+    def _every(self) -> SearchSpace:
         return self.simulator.table.space
+
+    def _whole(self, config: Any) -> Config:
+        """A configuration with the parameters of a single value."""
+        if isinstance(config, Mapping):
+            return {p.name: p.values[0] for p in self._every.parameters if len(p.values) == 1} | {**config}
+        whole: list[float] = self._every.whole(codes_of(self.space, config)).tolist()
+        return whole
 
     @property
     def fidelities(self) -> list[int]:

@@ -11,7 +11,7 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
-from harness.algorithm import Factory, Jobs, Problem, Results, checked, seeds_of
+from harness.algorithm import Factory, Jobs, Problem, Results, checked, seeds_of, start
 from harness.arrays import Bools, Floats, Ints, shown
 from harness.errors import Blaming, PluginError
 from harness.observations import Checkpoints, Observations
@@ -310,7 +310,7 @@ def simulate(
     """
     simulation = Simulation(table, seeds=seeds, rules=rules, progress=progress, scores=scores)
     with Blaming(lambda: f"as it was made for {seeds_of(seeds)}"):
-        algorithm = factory(simulation.problem, Streams(seeds, "algorithm"))
+        algorithm = start(factory, simulation.problem, Streams(seeds, "algorithm"))
     blaming = Blaming(lambda: f"in {'ask' if isinstance(said, Ask) else 'tell'} for {seeds_of(seeds[said.seeds])}")
     steps = simulation.steps()
     answer: Jobs | None = None

@@ -80,6 +80,30 @@ class SearchSpace:
     def _mutable(self) -> Ints:
         return fixed(np.flatnonzero(self.sizes > 1))
 
+    @cached_property
+    def varying(self) -> SearchSpace:
+        """The space without its parameters of a single value, which are no dimensions; it keeps one at least."""
+        kept = self.dimensional
+        if len(kept) == self.dimensions:
+            return self
+        view, graphs, split = self.graphs, None, None
+        if view is not None:
+            graphs = replace(view, of=lambda codes: view.of(self.whole(codes)))
+        if self.split is not None:
+            split = _varying(self.split, self)
+        return SearchSpace(tuple(self.parameters[i] for i in kept), graphs, split)
+
+    @cached_property
+    def dimensional(self) -> Ints:
+        """The positions of the parameters that `varying` keeps, ascending, Int[k]."""
+        return self._mutable if self._mutable.size else fixed(np.zeros(1, dtype=np.int64))
+
+    def whole(self, codes: Ints) -> Ints:
+        """Codes Int[..., d] of this space out of those of the `varying` one, Int[..., k]."""
+        every = np.zeros((*codes.shape[:-1], self.dimensions), dtype=np.int64)
+        every[..., self.dimensional] = codes
+        return every
+
     def sample(self, draws: Floats) -> Ints:
         """Uniform configurations Int[n, d] out of uniform `draws` Float[n, d]."""
         return (draws * self.sizes).astype(np.int64)
@@ -223,6 +247,20 @@ def _subsplit(split: Split, seen: Ints, up: Translation, down: Translation) -> S
         if plain.min() == plain.max() >= 0 and none.min() == none.max() >= 0:
             drop = int(plain[0]), int(none[0])
     return Split(connections, operators, apart, join, drop)
+
+
+def _varying(split: Split, space: SearchSpace) -> Split:
+    """The `split` of `space` without the parameters of a single value of both, for its `varying` codes."""
+    one, other = split.connections, split.operators
+
+    def apart(codes: Ints) -> tuple[Ints, Ints]:
+        connections, operators = split.apart(space.whole(codes))
+        return connections[..., one.dimensional], operators[..., other.dimensional]
+
+    def join(connections: Ints, operators: Ints) -> Ints:
+        return split.join(one.whole(connections), other.whole(operators))[..., space.dimensional]
+
+    return Split(one.varying, other.varying, apart, join, split.drop)
 
 
 def _translations(kept: Sequence[Ints]) -> tuple[Translation, Translation]:

@@ -322,6 +322,8 @@ class Table:
         digest = hashlib.sha256(repr([(p.name, *p.values) for p in self.space.parameters]).encode())
         if (self.tried & np.isnan(self.loss)).any():
             digest.update(b"trainings without a loss cost what they took")
+        if self.space.varying is not self.space:
+            digest.update(b"parameters of a single value are no dimensions")
         if self.source:
             digest.update(f"{self.name} {self.fidelities.tolist()} {self.source}".encode())
             return digest.hexdigest()

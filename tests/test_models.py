@@ -75,7 +75,7 @@ def test_run_says_that_bohb_has_nothing_to_halve(harness: Any) -> None:
     assert answer.status == 0
     assert answer.err.count("note: bohb on nb201/cifar10: the table has one fidelity") == 1
     assert "note: tpe" not in answer.err
-    assert BOHB.note(np.array([4, 12])) == ""
+    assert BOHB.note(np.array([4, 12]), eta=3, min_fidelity=0, max_fidelity=0) == ""
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from harness import Rules, registry, simulate
+from harness.studies.plan import plan
 
 Run = Callable[..., Any]
 
@@ -57,3 +58,23 @@ def test_seconds_below_zero_are_refused_beside_no_loss_too(harness: Run, data_fo
     answer = harness("data", "import", "t.toml")
     assert answer.status == 2
     assert "column 's', row 2: '-1' is not a number of seconds." in answer.err
+
+
+HIGH = "x,e,v\n" + "\n".join(f"{x},{e},{x / e}" for x in range(5) for e in (80, 120, 200)) + "\n"
+LONG = '[fidelity]\ncolumn = "e"\n'
+
+
+def test_halving_with_a_single_rung_says_what_it_is(harness: Run, bring: Callable[..., str]) -> None:
+    bring(HIGH, PARAMETERS + LONG)
+
+    def said(**given: Any) -> list[str]:
+        told: list[str] = []
+        plan(["rs", "hb", "sh", "asha", "bohb", "dehb"], ["own/t"], range(2), given, told.append, evals=3)
+        return told
+
+    halving = "on own/t: halving by 3 has a single rung (none of the table's is 3 times below 200), so this is"
+    rest = ["random search"] * 3 + ["BOHB's model-based search alone", "asynchronous differential evolution alone"]
+    names = ["hb", "sh", "asha", "bohb", "dehb"]
+    assert said() == [f"note: {a} {halving} {b}." for a, b in zip(names, rest, strict=True)]
+    assert len(said(hb={"eta": 2}, dehb={"eta": 2})) == 3
+    assert len(said(hb={"eta": 2, "min_fidelity": 200})) == 5

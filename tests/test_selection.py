@@ -22,7 +22,6 @@ from harness.params import resolve
 from harness.plots import draw
 from harness.studies.evaluate import evaluate
 from harness.studies.outcome import Outcome, within
-from harness.studies.plan import note
 from harness.studies.run import run
 from harness.studies.selection import Selection, gathered, pooled, seed_range, spans
 from harness.studies.store import ResultStore
@@ -138,20 +137,10 @@ def test_the_commands_select(harness: Callable[..., Any], tmp_path: Path) -> Non
 
 
 def test_what_an_algorithm_is_on_one_fidelity_is_said() -> None:
-    one, several = np.array([200]), np.array([1, 3, 9])
-    for name, said in (
-        ("hb", "Hyperband is random search"),
-        ("sh", "it is random search"),
-        ("asha", "on a table with one fidelity it is random search"),
-        ("dehb", "differential evolution"),
-        ("bohb", "model-based search alone"),
-    ):
-        assert said in note(name, one), name
-        assert not note(name, several), name
-    assert not note("re", one)
     made = [outcome(name, max_fidelity=1) for name in ("rs", "hb")]
     (told,) = peculiarities(made)
-    assert told.startswith("hb on synthetic/3: on a table with one fidelity every bracket is")
+    assert told.startswith("hb on synthetic/3: ")
+    assert "random search" in told
     assert told in [text.get_text() for text in draw(made, {}).texts]
     assert not peculiarities([outcome("hb")])
     assert len(draw([outcome("hb")], {}).texts) < len(draw(made, {}).texts)

@@ -74,7 +74,7 @@ class _DEHB:
     def __init__(self, problem: Problem, seed: int, eta: int, configspace: bool) -> None:
         library("dehb", "dehb")
         optimizers = library("dehb.optimizers.dehb", "dehb")
-        used = rungs(problem, eta, 0, 0)
+        used = rungs(problem.fidelities, eta, 0, 0)
         if len(used) == 1:
             raise HarnessError("dehb needs at least two fidelities to halve between.", "use dehb-de-lib, its DE.")
         self.problem = problem

@@ -57,7 +57,7 @@ class _Brackets:
         self.job = library("hpbandster.core.dispatcher", "hpbandster").Job
         hyperband = library("hpbandster.optimizers.hyperband", "hpbandster").HyperBand
         make = getattr(library(f"{_GENERATORS}.{module}", "hpbandster"), name)
-        used = rungs(problem, eta, 0, 0)
+        used = rungs(problem.fidelities, eta, 0, 0)
         budgets = problem.fidelities[used].astype(np.float64)
         self.problem = problem
         self.index = dict(zip(budgets.tolist(), used.tolist(), strict=True))

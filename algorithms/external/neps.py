@@ -39,7 +39,7 @@ class _Optimizer:
             else neps.Integer(0, len(p.values) - 1)
             for name, p in zip(self.names, problem.space.parameters, strict=True)
         }
-        self.used = rungs(problem, _ETA, 0, 0) if _halves(found) else np.array([problem.full])
+        self.used = rungs(problem.fidelities, _ETA, 0, 0) if _halves(found) else np.array([problem.full])
         if _halves(found):
             space[_FIDELITY] = neps.IntegerFidelity(1, _ETA ** (len(self.used) - 1))
         made = type("Space", (neps.PipelineSpace,), space)()

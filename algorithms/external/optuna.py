@@ -94,7 +94,7 @@ class _Study:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self.problem = problem
         self.pruned = optuna.trial.TrialState.PRUNED
-        self.used = rungs(problem, 3, 0, 0) if pruner else np.array([problem.full])
+        self.used = rungs(problem.fidelities, 3, 0, 0) if pruner else np.array([problem.full])
         top = {"max_resource": 3 ** (len(self.used) - 1)} if pruner == "HyperbandPruner" else {}
         made = getattr(optuna.pruners, pruner)(**_PRUNERS[pruner], **top) if pruner else None
         self.waiting: list[tuple[Ints, Any, int]] = []

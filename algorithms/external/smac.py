@@ -43,7 +43,7 @@ class _Facade:
     ) -> None:
         smac, self.problem = library("smac", "smac"), problem
         self.value = library("smac.runhistory", "smac").TrialValue
-        used = rungs(problem, _ETA, 0, 0) if _halves(facade) else np.array([problem.full])
+        used = rungs(problem.fidelities, _ETA, 0, 0) if _halves(facade) else np.array([problem.full])
         self.used, number = used, seed(generator)
         with tempfile.TemporaryDirectory() as folder:
             scenario = smac.Scenario(

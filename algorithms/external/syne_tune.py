@@ -45,7 +45,7 @@ class _Scheduler:
         self.trial = library("syne_tune.backend.trial_status", "syne-tune").Trial
         self.go_on = library("syne_tune.optimizer.scheduler", "syne-tune").SchedulerDecision.CONTINUE
         self.names = [f"x{j:04d}" for j in range(problem.space.dimensions)]
-        self.used = rungs(problem, _ETA, 0, 0) if _stops(found) else np.array([problem.full])
+        self.used = rungs(problem.fidelities, _ETA, 0, 0) if _stops(found) else np.array([problem.full])
         space = {
             name: spaces.choice([*range(n)]) if p.kind == "categorical" else spaces.randint(0, n - 1)
             for name, p, n in zip(self.names, problem.space.parameters, problem.space.sizes.tolist(), strict=True)

@@ -149,9 +149,9 @@ def completed(outcomes: Sequence[Outcome]) -> Comparable:
 def drawable(outcomes: Sequence[Outcome], settings: Mapping[str, Any]) -> Comparable:
     """Those of the outcomes that a figure of these `settings` can show together, and what was left out."""
     figure = settings.get("figure", "regret")
-    paired = figure in ("ranks", "speed-up") or settings.get("blocks") == "seeds"
+    paired = figure in ("ranks", "standing", "speed-up") or settings.get("blocks") == "seeds"
     kept, told = comparable(outcomes, paired=paired)
-    if figure in ("ranks", "speed-up", "critical-difference"):
+    if figure in ("ranks", "standing", "speed-up", "critical-difference"):
         kept, incomplete = completed(kept)
         told += incomplete
     return kept, told

@@ -90,7 +90,7 @@ def peculiarities(outcomes: Iterable[Outcome]) -> list[str]:
     for study, reference in ((o.study, o.reference) for o in outcomes):
         most = study.rules.max_fidelity or reference.fidelities[-1]
         with suppress(HarnessError):  # the algorithm may not be installed here
-            told = note(study.algorithm, np.array([f for f in reference.fidelities if f <= most]))
+            told = note(study, np.array([f for f in reference.fidelities if f <= most]))
             said |= {f"{study.algorithm} on {study.benchmark}: {told}.": None} if told else {}
     return [*said]
 

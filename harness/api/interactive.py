@@ -11,7 +11,7 @@ import numpy as np
 
 from harness import algorithm as form
 from harness import registry
-from harness.algorithm import Problem
+from harness.algorithm import Problem, start
 from harness.analysis.tables import described
 from harness.api.results import Results
 from harness.arrays import Ints
@@ -231,7 +231,8 @@ class Optimizer:
         self.algorithm = name
         self.space = space if isinstance(space, SearchSpace) else space_of(space)
         self.problem = Problem(self.space, np.array(sorted(fidelities)), np.array([seed]), workers, budget)
-        self._made = factory(self.problem, Streams(self.problem.seeds, "algorithm"), **resolve(name, factory, params))
+        streams = Streams(self.problem.seeds, "algorithm")
+        self._made = start(factory, self.problem, streams, **resolve(name, factory, params))
         self._idle = [*range(workers)]
         self._out: dict[int, tuple[Trial, Ints, int]] = {}
 

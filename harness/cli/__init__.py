@@ -15,6 +15,7 @@ from typing import NoReturn
 import click
 
 from harness import __version__
+from harness.cli import plain
 from harness.errors import CRASH, HarnessError, unknown
 from harness.files import FULL
 
@@ -94,7 +95,10 @@ def main() -> NoReturn:
     """Entry point of the console script."""
     if isinstance(getattr(sys.stdout, "buffer", None), io.RawIOBase):
         # unbuffered, a disk that fills up cuts what is printed without a word: a raw file writes what it can
-        sys.stdout = open(sys.stdout.fileno(), "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+        sys.stdout = open(sys.stdout.fileno(), "w", encoding=sys.stdout.encoding, closefd=False)  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and not stream.encoding.lower().startswith("utf"):
+            stream.reconfigure(errors=plain.HANDLER)
     sys.exit(_status())
 
 

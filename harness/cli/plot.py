@@ -22,6 +22,7 @@ _FIGURES = (
     "critical-difference",
     "speed-up",
     "violin",
+    "standing",
     "cells",
     "prediction",
 )

@@ -11,13 +11,12 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
 
 from harness.analysis.bounds import Bound, floor, oracle, random_search
 from harness.analysis.comparison import Statistic, selected
 from harness.arrays import Floats
 from harness.errors import HarnessError
-from harness.plots.style import STYLE, Width, legend, panels, styles
+from harness.plots.style import COLOURS, STYLE, Width, legend, log_ticks, outer_labels, panels, styles, titled
 from harness.statistics import simultaneous_band
 from harness.studies.outcome import Kind, Outcome, moments
 
@@ -90,7 +89,8 @@ def regret_figure(
             lines = _bounds(same, shown, bounds)
             _panel(axis, [(o, {**looks[o.label], "label": o.label}) for o in same], shown, shown_band, lines)
             letter = f"({string.ascii_lowercase[i]}) " if kind == "both" else ""
-            axis.set_title(f"{letter}{same[0].reference.title}")
+            titled(axis, f"{letter}{same[0].reference.title}")
+        outer_labels(axes)
         what = {
             "sem": "mean ±2 SEM",
             "simultaneous": "mean and simultaneous\n95 % band",
@@ -105,13 +105,14 @@ def regression_figure(pairs: Sequence[tuple[Outcome, Outcome]]) -> Figure:
     """Validation regret of each pair (baseline, now) of outcomes of one algorithm, a panel for each pair."""
     looks: tuple[dict[str, Any], ...] = (
         {"color": "#444444", "linestyle": "--", "zorder": 3, "label": "baseline"},
-        {"color": "#D55E00", "label": "now"},
+        {"color": COLOURS[0], "label": "now"},
     )
     with mpl.rc_context(STYLE):
         figure, axes = panels(len(pairs))
         for axis, pair in zip(axes, pairs, strict=True):
             _panel(axis, list(zip(pair, looks, strict=True)), "val", "sem")
-            axis.set_title(f"{pair[0].label} on {pair[0].study.benchmark}")
+            titled(axis, f"{pair[0].label} on {pair[0].study.benchmark}")
+        outer_labels(axes)
         legend(figure, f"mean ±2 SEM, {_runs([outcome for pair in pairs for outcome in pair])} runs")
     return figure
 
@@ -185,6 +186,7 @@ def _panel(
     axis.set_yscale("log", nonpositive="clip")
     if math.isfinite(lowest):
         axis.set_ylim(lowest / 2, highest * 1.5)
+    log_ticks(axis.yaxis)
     log_time(axis, start, max(outcome.end for outcome, _ in drawn))
     several = any(outcome.study.rules.objectives for outcome, _ in drawn)
     axis.set_ylabel(f"hypervolume regret{', test errors' * (kind == 'test')}" if several else REGRET_LABEL[kind])
@@ -194,6 +196,5 @@ def log_time(axis: Axes, start: float, end: float) -> None:
     """Make the x axis simulated seconds on a log scale."""
     axis.set_xscale("log")
     axis.set_xlim(start, end)
-    axis.xaxis.set_minor_locator(LogLocator(subs="auto"))
-    axis.xaxis.set_minor_formatter(NullFormatter())
+    log_ticks(axis.xaxis)
     axis.set_xlabel(TIME_LABEL)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -11,7 +12,7 @@ from datetime import timedelta
 from typing import Any
 
 from rich import box
-from rich.console import Console, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.progress import (
     BarColumn,
     Progress,
@@ -22,7 +23,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.progress_bar import ProgressBar
-from rich.table import Table as Grid
+from rich.table import Column, Table
 from rich.text import Text
 
 from harness.analysis.comparison import Statistic, remarks
@@ -125,9 +126,38 @@ class _Lines(Progress):
 
 
 def console(*, stderr: bool = False) -> Console:
-    """The terminal or, where output goes elsewhere, 140 columns."""
+    """The terminal or, where output goes elsewhere, as many columns as COLUMNS says or else 140."""
     found = Console(stderr=stderr, markup=False, highlight=False)
-    return found if found.is_terminal else Console(stderr=stderr, markup=False, highlight=False, width=140)
+    if found.is_terminal:
+        return found
+    columns = os.environ.get("COLUMNS", "")
+    width = int(columns) if columns.isdigit() and int(columns) else 140
+    return Console(stderr=stderr, markup=False, highlight=False, width=width)
+
+
+class Grid(Table):
+    """A table or, where its words do not fit side by side, a block of lines for each row."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        needed = sum(_least(column) + 2 for column in self.columns)
+        if not self.show_header or needed <= options.max_width:
+            yield from super().__rich_console__(console, options)
+            return
+        heads = [column.header for column in self.columns]
+        for row in zip(*(column.cells for column in self.columns), strict=True):
+            block = Table(box=None, show_header=False, padding=(0, 1, 0, 0))
+            block.add_column(style="bold", overflow="fold")
+            block.add_column(overflow="fold")
+            for head, cell in zip(heads, row, strict=True):
+                block.add_row(head, cell)
+            yield block
+            yield ""
+
+
+def _least(column: Column) -> int:
+    """The width of the longest word of a column; what is longer than 24 may be broken."""
+    words = (word for cell in (column.header, *column.cells) for word in str(cell).split())
+    return min(max((len(word) for word in words), default=0), 24)
 
 
 def summaries(
@@ -149,7 +179,9 @@ def summaries(
     kept = {name: cells for name, cells in columns.items() if name != "test regret" or set(cells) != {_ABSENT}}
     grid = Grid(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in kept:
-        grid.add_column(name, justify="left" if name in ("benchmark", "algorithm") else "right")
+        grid.add_column(
+            name, justify="left" if name in ("benchmark", "algorithm") else "right", no_wrap="regret" not in name
+        )
     for cells in zip(*kept.values(), strict=True):
         grid.add_row(*cells)
     yield grid

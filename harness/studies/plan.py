@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import inspect
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from harness import registry
 from harness.arrays import Ints
+from harness.params import resolve
 from harness.rules import Rules
 from harness.studies.study import Study
 
@@ -37,24 +37,18 @@ def plan(
         length = budget if budget is not None else table.facts.budget if evals is None else math.inf
         ruled = Rules(budget=length, evals=evals, **rules)
         studies += [Study.plan(table, n, given.get(n, {}), seeds.start, seeds.stop, ruled) for n in algorithms]
-        for name in algorithms:
-            if told := note(name, ruled.seen(table).fidelities):
-                tell(f"note: {name} on {table.name}: {told}.")
+        for study in studies[-len(algorithms) :]:
+            if told := note(study, ruled.seen(table).fidelities):
+                tell(f"note: {study.algorithm} on {table.name}: {told}.")
     return studies
 
 
-_ALONE = re.compile(r"\b(On a table with one fidelity,? .+?)\.( |$)")
-
-
-def note(algorithm: str, fidelities: Ints) -> str:
-    """What a user should know of an algorithm on a table with these `fidelities`; empty if there is nothing.
-
-    It is what its `note` says or, on one fidelity, the sentence of its description that begins with "On a table with
-    one fidelity".
-    """
-    factory = registry.algorithm(algorithm)
-    if hasattr(factory, "note"):
-        return str(factory.note(fidelities))
-    described = " ".join((inspect.getdoc(factory) or "").split())
-    found = _ALONE.search(described) if len(fidelities) == 1 else None
-    return f"o{found[1][1:]}" if found else ""
+def note(study: Study, fidelities: Ints) -> str:
+    """What the algorithm of `study` says of a table with these `fidelities`, with the parameters that it asks for."""
+    factory = registry.algorithm(study.algorithm)
+    said: Callable[..., str] | None = getattr(factory, "note", None)
+    if said is None:
+        return ""
+    params = resolve(study.algorithm, factory, study.params)
+    asked = inspect.signature(said).parameters
+    return said(fidelities, **{name: value for name, value in params.items() if name in asked})

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from harness import registry
-from harness.algorithm import Factory
+from harness.algorithm import Factory, start
 from harness.arrays import Ints
 from harness.errors import Blaming, HarnessError
 from harness.fields import fit
@@ -79,7 +79,7 @@ class Study:
         if getattr(factory, "drives", False):
             _check_workers(algorithm, rules)
         else:
-            factory(rules.problem(seen, one, scoring), Streams(one, "plan"), **params)
+            start(factory, rules.problem(seen, one, scoring), Streams(one, "plan"), **params)
         source = source_of(factory, *getattr(factory, "parts", lambda **_: ())(**params))
         if isinstance(factory, Local):  # its defaults are in its source, and it may not be there to be asked for them
             params = changed(params, lambda: factory)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from harness import registry
-from harness.algorithm import Algorithm, Factory, Problem
+from harness.algorithm import Algorithm, Factory, Problem, start
 from harness.arrays import Ints
 from harness.errors import HarnessError
 from harness.params import resolve
@@ -120,7 +120,7 @@ class Search:
         factory: Factory = registry.algorithm(self.algorithm)
         seeds = np.array([self.seed])
         problem = Problem(self.codes, np.array(self.epochs), seeds, self.workers, math.inf)
-        return factory(problem, Streams(seeds, "algorithm"), **self.params)
+        return start(factory, problem, Streams(seeds, "algorithm"), **self.params)
 
     @property
     def codes(self) -> SearchSpace:
