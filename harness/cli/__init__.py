@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import errno
 import io
+import os
 import sys
 import traceback
+from contextlib import suppress
 from importlib import import_module
 from typing import NoReturn
 
@@ -96,6 +98,10 @@ def main() -> NoReturn:
     if isinstance(getattr(sys.stdout, "buffer", None), io.RawIOBase):
         # unbuffered, a disk that fills up cuts what is printed without a word: a raw file writes what it can
         sys.stdout = open(sys.stdout.fileno(), "w", encoding=sys.stdout.encoding, closefd=False)  # noqa: SIM115
+    if "_HARNESS_COMPLETE" in os.environ:  # the shell asks, by click's own protocol
+        with suppress(HarnessError):
+            group.main(obj=[])
+        sys.exit(1)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and not stream.encoding.lower().startswith("utf"):
             stream.reconfigure(errors=plain.HANDLER)

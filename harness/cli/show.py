@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.options import Numbers, OneOf, data_folder, selects
+from harness.cli.options import NameOrPath, Numbers, OneOf, data_folder, selects
 from harness.errors import HarnessError, unknown
 from harness.files import json_text
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @click.command("show", short_help="Show a benchmark, an algorithm, or results.")
-@click.argument("what", nargs=-1, required=True, metavar="BENCH|BENCH:ROW|ALGO|RESULTS...")
+@click.argument("what", nargs=-1, required=True, type=NameOrPath(), metavar="BENCH|BENCH:ROW|ALGO|RESULTS...")
 @click.option("--at", type=Numbers(), help="Simulated times in seconds, e.g. 1e5,1e6. [default: the end]")
 @click.option(
     "--on", metavar="BENCH", help="Report what was found on another table of the same space, e.g. nb201/cifar100."
