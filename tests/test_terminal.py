@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from harness import registry, spaces
 from harness.cli import data, group
 from harness.cli.plain import HANDLER, plain
 from harness.report import tables
@@ -44,6 +46,9 @@ def completed(*words: str) -> list[str]:
         (("compare", "results", "--algo", "nsg"), ["nsga2"]),
         (("show", "nb201-mf/cifar100"), ["nb201-mf/cifar100"]),
         (("show", "resu"), ["resu"]),
+        (("search", "--space", "gpn"), ["gpnas-cell"]),
+        (("search", "--method", "darts,gd"), ["darts,gdas"]),
+        (("list", "sp"), ["spaces"]),
     ],
 )
 def test_the_shell_completes_names_and_parameters(words: tuple[str, ...], found: list[str]) -> None:
@@ -142,3 +147,18 @@ def test_regress_draws_the_seeds_that_it_tests(harness: Harness, monkeypatch: py
     harness("regress", "--baseline", "base", "--seeds", 3, "--figure", "f.png", "--processes", 1)
     ((old, new),) = drawn
     assert old.trajectory.seeds.tolist() == new.trajectory.seeds.tolist() == [0, 1, 2]
+
+
+def test_methods_and_spaces_are_listed(harness: Harness) -> None:
+    listed = json.loads(harness("list", "--json").out)
+    assert [row["name"] for row in listed["methods"]] == registry.method_names()
+    assert [row["name"] for row in listed["spaces"]] == spaces.names()
+    assert all(row["title"] and "broken" not in row["title"] for kind in ("methods", "spaces") for row in listed[kind])
+    (cell,) = [row for row in listed["spaces"] if row["name"] == "nb201"]
+    assert (cell["configurations"], cell["super-network"]) == ("15,625", "yes")
+    assert "darts" in harness("list", "methods").out
+    assert "15,625" in harness("list", "spaces").out
+    harness("list", "spacs").refuses("unknown value of what 'spacs'", "did you mean spaces?")
+    harness("search", "--space", "xyz", "--data", "digits", "--evals", 1).refuses(
+        "unknown search space 'xyz'", "harness list spaces"
+    )

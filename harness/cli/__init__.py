@@ -24,7 +24,7 @@ from harness.files import FULL
 # The submodule `list` takes the builtin's name in this namespace as soon as it is imported.
 COMMANDS = {
     "run": "Run algorithms on benchmarks on a simulated clock.",
-    "list": "List benchmarks, algorithms and predictors.",
+    "list": "List algorithms, predictors, methods, spaces and benchmarks.",
     "show": "Show a benchmark, an algorithm, or results.",
     "plot": "Plot regret over simulated time.",
     "stability": "Rank the connections of architectures over all operators.",

@@ -40,7 +40,16 @@ def _named(kind: str) -> list[str]:
 
     if kind == "benchmarks":
         return [*registry.families(), *registry.benchmark_facts()]
-    return {"algorithms": registry.algorithm_names, "predictors": registry.predictor_names}.get(kind, list)()
+    if kind == "spaces":
+        from harness import spaces
+
+        return spaces.names()
+    find = {
+        "algorithms": registry.algorithm_names,
+        "predictors": registry.predictor_names,
+        "methods": registry.method_names,
+    }
+    return find.get(kind, list)()
 
 
 class Assignment(click.ParamType[str]):
@@ -62,6 +71,18 @@ class Assignment(click.ParamType[str]):
                 for parameter, said in declared(find(name)).items():
                     found.append(CompletionItem(f"{name}.{parameter}=", help=said.param.doc))
         return [item for item in found if item.value.startswith(incomplete)]
+
+
+class Name(click.ParamType[str]):
+    """One name of a `kind` of plugins, which the shell completes."""
+
+    name = "text"
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        return [CompletionItem(name) for name in _named(self.kind) if name.startswith(incomplete)]
 
 
 class NameOrPath(click.ParamType[str]):
