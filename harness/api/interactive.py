@@ -232,7 +232,7 @@ class Optimizer:
         self.space = space if isinstance(space, SearchSpace) else space_of(space)
         self.problem = Problem(self.space, np.array(sorted(fidelities)), np.array([seed]), workers, budget)
         streams = Streams(self.problem.seeds, "algorithm")
-        self._made = start(factory, self.problem, streams, **resolve(name, factory, params))
+        self._made = start(factory, self.problem, streams, **resolve(name, factory, params, self.space))
         self._idle = [*range(workers)]
         self._out: dict[int, tuple[Trial, Ints, int]] = {}
 
