@@ -73,7 +73,9 @@ def test_a_command_is_one(line: str, data_folder: Path, monkeypatch: pytest.Monk
     for name in given.get("bench") or ():
         if not name.startswith(("own/", "mine")) and isinstance(given["bench"], list | tuple):
             assert registry.expand([name])
-    assert not {*(given.get("predictor") or ())} - {*registry.predictor_names()}
+    named = given.get("predictor") or ()
+    for name in [named] if isinstance(named, str) else named:
+        registry.predictor(name)
     assert not {*(given.get("method") or ())} - {*registry.method_names()}
     assert given.get("space") is None or given["space"] in spaces.names()
     if given.get("param") and not any(":" in name for name in algorithms):

@@ -39,6 +39,7 @@ COMMANDS = {
     "train": "Train architectures for real, those that studies found.",
     "tabulate": "Train cells of a space, and write a new tabular benchmark.",
     "search": "Search for an architecture by training for real.",
+    "correlate": "Hold super-networks against the table: Kendall's tau.",
     "validate": "Hold the table's accuracies against trained ones.",
     "regress": "Tell whether an algorithm became worse than its baseline.",
 }
