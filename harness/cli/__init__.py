@@ -24,6 +24,7 @@ from harness.files import FULL
 # The submodule `list` takes the builtin's name in this namespace as soon as it is imported.
 COMMANDS = {
     "run": "Run algorithms on benchmarks on a simulated clock.",
+    "grid": "Run a whole evaluation out of one file, with its figures and page.",
     "list": "List algorithms, predictors, methods, spaces and benchmarks.",
     "show": "Show a benchmark, an algorithm, or results.",
     "plot": "Plot regret over simulated time.",
