@@ -38,6 +38,12 @@ if TYPE_CHECKING:
     show_default=True,
     help="Of batch normalisation where a method scores architectures.",
 )
+@click.option(
+    "--constraint",
+    multiple=True,
+    metavar="MEASURE<=BOUND",
+    help="Of --method gcn also the best under this, such as macs<=400e6 or macs<=4e8,params<=5e6; repeatable.",
+)
 @click.option("--param", multiple=True, metavar="ALGO.NAME=VALUE", help="Parameter of the algorithm; repeatable.")
 @click.option("--budget", type=float, help="Seconds of searching.")
 @click.option("--evals", type=int, help="Trainings of the search, each to one of its fidelities.")
@@ -62,6 +68,7 @@ def command(
     method: list[str] | None,
     seeds: int,
     statistics: str,
+    constraint: tuple[str, ...],
     param: tuple[str, ...],
     budget: float | None,
     evals: int | None,
@@ -87,7 +94,7 @@ def command(
         raise HarnessError(f"the seed cannot be negative, got {seed}.")
     if method is not None:
         every = range(seed, seed + seeds)
-        about = (images, data_root, recipe, epochs, device, every, statistics, out)
+        about = (images, data_root, recipe, epochs, device, every, statistics, out, [*constraint])
         searches(space, method, param, *about, as_json=as_json)
         return
     from harness.cli.run import parameters
