@@ -125,5 +125,6 @@ def truth(table: Table, rows: Ints, kind: str) -> Floats:
     """Accuracies of the table, mean over repeats at the largest fidelity, Float[n]."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
-        mean = table.mean_loss if kind == "val" or table.mean_test is None else table.mean_test
-    return 1.0 - mean[rows, -1]
+        tested = None if kind == "val" else table.test_at(len(table.fidelities) - 1)
+        mean = table.mean_loss[:, -1] if tested is None else tested
+    return 1.0 - mean[rows]
