@@ -8,13 +8,15 @@ from collections.abc import Callable
 from xml.etree.ElementTree import Element
 
 from harness.analysis.comparable import completed
-from harness.analysis.comparison import Comparison, Duel, remarks, sentences
+from harness.analysis.comparison import Comparison, Duel, peculiarities, remarks, sentences
+from harness.numbers import number
 from harness.report import commands
 from harness.report import comparison as comparison_table
 from harness.report.cells import cells
 from harness.report.markup import Node, element, table
 from harness.report.predictors import predictors
 from harness.report.section import Report, Section, against, listing, paragraph, strip
+from harness.report.shared import shared
 from harness.report.trained import trained
 from harness.studies.outcome import Kind, Outcome, summary
 
@@ -99,7 +101,8 @@ def tests(report: Report) -> Section:
             body.append(_duels(found, KINDS[kind]))
         at = f" --at {','.join(map(repr, report.at))}" if report.at else ""
         again.append(f"harness compare {report.results} --kind {kind}{at} --alpha {found.alpha:g}")
-    said = remarks(report.outcomes)
+    said = [*peculiarities(report.outcomes), *remarks(report.outcomes)]
+    said += [note for found in report.comparisons.values() for note in found.notes]
     if "test" not in report.comparisons and any(
         outcome.reference.test_optimum is not None for outcome in report.outcomes
     ):
@@ -121,7 +124,7 @@ def _means(found: Comparison, what: str) -> Element:
 
 def _duels(found: Comparison, what: str) -> Element:
     def row(duel: Duel) -> list[Node]:
-        means = (f"{mean:.2e}" for mean in duel.centres)
+        means = map(number, duel.centres)
         chance = "{:.2f} [{:.2f}, {:.2f}]".format(*duel.improvement)
         return [duel.benchmark, f"{duel.first} and {duel.second}", f"{duel.time:.4g}", *means, chance, f"{duel.p:.2g}"]
 
@@ -171,7 +174,7 @@ def provenance(report: Report) -> Section:
         "algorithm's code, parameters, seeds and rules. Evaluations are means over seeds; a seed ends early when "
         "nothing can improve its incumbent. The page holds all of this in full as JSON, in the element “data”."
     )
-    ran = "\n".join(commands.run(outcome.study) for outcome in report.outcomes)
+    ran = "\n".join(commands.runs([outcome.study for outcome in report.outcomes]))
     again = [
         paragraph("To run these studies again; the same code on the same table gives the same ids and numbers:"),
         element("pre", ran),
@@ -188,6 +191,7 @@ SECTIONS: tuple[Callable[[Report], Section | None], ...] = (
     cells,
     trained,
     predictors,
+    shared,
     benchmarks,
     provenance,
 )
