@@ -29,7 +29,7 @@ from harness.spaces import names, published
 from harness.spaces.architecture import Architecture
 from harness.train import incumbents, results
 from harness.train.images import ImageSet
-from harness.train.pool import Pool
+from harness.train.pool import Trainers
 from harness.train.results import Job, Training
 
 KEY = b"nas_harness_tabulate"
@@ -128,7 +128,7 @@ def _digest(jobs: Sequence[Job]) -> str:
     return hashlib.sha256(" ".join(sorted(job.id for job in jobs)).encode()).hexdigest()[:12]
 
 
-def train(jobs: Sequence[Job], pool: Pool, folder: Path, told: Callable[[Training, int], None]) -> list[Training]:
+def train(jobs: Sequence[Job], pool: Trainers, folder: Path, told: Callable[[Training, int], None]) -> list[Training]:
     """The trainings of `jobs`, out of their files in `folder` or made by `pool`.
 
     `told` hears of each and of how many are there. Raises HarnessError if one cannot be made or written.
