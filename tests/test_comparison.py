@@ -6,6 +6,8 @@ import csv
 import io
 import itertools
 import json
+import math
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
@@ -19,6 +21,7 @@ from scipy import stats
 from harness import HarnessError, Rules
 from harness.analysis.comparison import Comparison, compare, sentences
 from harness.analysis.measures import log_areas, time_spent, time_to
+from harness.numbers import quartiles
 from harness.plots import draw
 from harness.report import tables
 from harness.report.comparison import FORMATS
@@ -111,7 +114,7 @@ def test_a_median_is_shown_and_drawn_with_quartiles() -> None:
     assert told == pytest.approx(np.percentile(regret, [25, 50, 75]))
     grid, *lines = tables.summaries(studied()[:1], [row], "median")
     assert isinstance(grid, Grid)
-    assert f"{tables.number(told[1])} [{told[0]:.1e}, {told[2]:.1e}]" in [*grid.columns[3].cells]
+    assert f"{quartiles(told[1], told[0], told[2])}" in [*grid.columns[3].cells]
     assert "median [quartiles] over seeds" in str(lines[0])
     axis = draw(studied()[:1], {"statistic": "median"}).axes[0]
     assert np.asarray(axis.lines[0].get_ydata())[-1] == pytest.approx(told[1])
@@ -193,8 +196,17 @@ def test_formats_hold_the_same_numbers() -> None:
     top = sum(cell["top"] for _, _, cell in cells)
     markdown, latex = FORMATS["markdown"](found), FORMATS["latex"](found)
     assert markdown.count("**") == 2 * top
-    assert latex.count("\\mathbf") == top
-    assert latex.count("\\\\\n") == 3
+    assert latex.count("\\mathbf") == len(found.rows)
+    assert latex.count("\\underline") == top - len(found.rows)
+    assert latex.count("\\\\\n") == 3 + len(NAMES)
+    row, names = found.rows[0], [*found.rows[0].cells]
+    exponent = math.floor(math.log10(min(cell.mean for cell in row.cells.values())))
+    assert f"$\\times 10^{{{exponent}}}$" in latex.split("\\midrule")[0]
+    for name in names:
+        line = next(line for line in latex.splitlines() if line.startswith(f"{name} & "))
+        mean, sem = map(float, re.findall(r"[\d.]+", line.split(" & ")[1])[:2])
+        assert mean == pytest.approx(row.cells[name].mean / 10**exponent, abs=0.005)
+        assert sem == pytest.approx(row.cells[name].sem / 10**exponent, abs=0.005)
     for rule in ("toprule", "midrule", "bottomrule"):
         assert latex.count(f"\\{rule}") == 1
 
@@ -208,7 +220,7 @@ def test_latex_escapes_names() -> None:
 def test_a_benchmark_may_lack_an_algorithm() -> None:
     found = compare(studied()[:5], "val")
     assert "| – |" in FORMATS["markdown"](found)
-    assert " & -- \\\\" in FORMATS["latex"](found)
+    assert " & --" in FORMATS["latex"](found)
 
 
 def refused(outcomes: list[Outcome], message: str, **settings: Any) -> None:

@@ -39,7 +39,7 @@ NAMES = ("rs", "re", "ls")
 SETTINGS: dict[str, dict[str, Any]] = {
     "regret": {}, "ranks": {}, "ecdf-regret": {"at": 300.0}, "ecdf-time": {"targets": [0.3, 0.1]},
     "critical-difference": {"blocks": "seeds"}, "speed-up": {"targets": [0.3], "against": "rs"},
-    "violin": {}, "cells": {},
+    "violin": {}, "standing": {}, "cells": {},
 }  # fmt: skip
 
 
@@ -197,12 +197,59 @@ def test_cells_show_the_most_frequent_incumbent(cells: list[Outcome], monkeypatc
         draw(studied()[:3], {"figure": "cells"})
 
 
+def test_the_numbers_of_a_figure_stand_beside_it(tmp_path: Path) -> None:
+    source = provenance(studied(), {"figure": "regret"})
+    save(draw(studied(), {}), tmp_path / "a.png", source)
+    numbers = json.loads((tmp_path / "a.json").read_text())["numbers"]
+    times, mean, sem = curve(studied()[1], "val")
+    same = [row for row in numbers if (row["panel"], row["series"]) == ("synthetic/3", "re")]
+    np.testing.assert_allclose([row["x"] for row in same], times, rtol=1e-5)
+    np.testing.assert_allclose([row["y"] for row in same], mean, rtol=1e-5)
+    np.testing.assert_allclose([row["high"] for row in same], mean + 2 * sem, rtol=1e-5)
+    save(draw(studied(), {}), tmp_path / "a.png", source)
+    (tmp_path / "a.json").write_text('{"figure": {}, "numbers": []}')
+    with pytest.raises(HarnessError, match="is no provenance of a figure"):
+        save(draw(studied(), {}), tmp_path / "a.png", source)
+
+
+def test_names_and_order_are_those_that_are_asked_for() -> None:
+    own = styles(["rs", "re", "ls"])
+    names = {"re": "evolution", "synthetic/4": "Another"}
+    figure = draw(studied(), {"names": names, "order": ["ls", "synthetic/4", "re"]})
+    assert figure.axes[0].get_title() == "Another"
+    assert [label for label, *_ in lines(figure)] == ["ls", "evolution", "rs"]
+    assert figure.axes[0].lines[1].get_color() == own["re"]["color"]
+    against = draw(studied(), {"figure": "speed-up", "targets": [0.3], "against": "re", "names": names})
+    assert against.axes[0].get_xlabel() == "times sooner than evolution"
+    with pytest.raises(HarnessError, match="unknown algorithm or benchmark in the figure 'r'"):
+        draw(studied(), {"order": ["r"]})
+    with pytest.raises(HarnessError, match="names is a table"):
+        draw(studied(), {"names": "re"})
+    with pytest.raises(HarnessError, match="several studies of ls"):
+        draw(studied(), {"names": {"re": "ls"}})
+
+
+def test_regret_over_evaluations_is_that_after_each() -> None:
+    figure = draw(studied(), {"x": "evaluations"})
+    assert figure.axes[0].get_xlabel() == "evaluations"
+    for (label, x, y), o in zip(lines(figure), studied()[:3], strict=True):
+        assert label == o.label
+        run, (_, regret) = o.trajectory, (o.label, o.regrets("val"))
+        for i in (0, len(x) // 2, len(x) - 1):
+            held = [regret[(run.seed == s) & run.incumbent & (run.evaluation <= x[i])][-1] for s in range(30)]
+            assert y[i] == pytest.approx(np.mean(held))
+    with pytest.raises(HarnessError, match="bounds are drawn over time"):
+        draw(studied(), {"x": "evaluations", "bounds": ["floor"]})
+
+
 def titled(outcomes: list[Outcome], title: str) -> list[Outcome]:
     return [replace(o, reference=replace(o.reference, title=title)) for o in outcomes]
 
 
 @pytest.mark.parametrize("width", [None, "column", "page"])
-@pytest.mark.parametrize("figure", [figure for figure in FIGURES if figure not in ("cells", "critical-difference")])
+@pytest.mark.parametrize(
+    "figure", [figure for figure in FIGURES if figure not in ("cells", "critical-difference", "attainment")]
+)
 @pytest.mark.parametrize("benchmarks", [1, 2])
 def test_no_text_is_cut_or_covers_another(figure: str, width: str | None, benchmarks: int) -> None:
     outcomes = titled(studied(), "Cells of three operators on digits, learning curves of 12 epochs")
@@ -257,14 +304,16 @@ def test_a_violin_has_the_ticks_of_a_log_axis() -> None:
 
 
 @pytest.mark.parametrize("width", ["column", "page"])
-@pytest.mark.parametrize("figure", FIGURES)
+@pytest.mark.parametrize("figure", [figure for figure in FIGURES if figure != "attainment"])
 def test_every_figure_is_as_wide_as_it_should_be(figure: str, width: str, cells: list[Outcome], tmp_path: Path) -> None:
     outcomes = cells if figure == "cells" else studied()
     drawn = draw(outcomes, {"figure": figure, "width": width, **SETTINGS[figure]})
     save(drawn, tmp_path / "a.png", provenance(outcomes, {"figure": figure}))
     with Image.open(tmp_path / "a.png") as image:
         assert image.width == pytest.approx({"column": 3.4, "page": 7.0}[width] * 300, abs=1)
-        assert json.loads(image.info["Description"]) == json.loads((tmp_path / "a.json").read_text())
+        beside = json.loads((tmp_path / "a.json").read_text())
+        assert all({"panel", "series"} < row.keys() for row in beside.pop("numbers"))
+        assert json.loads(image.info["Description"]) == beside
 
 
 @pytest.mark.parametrize("ending", ["pdf", "svg", "png"])
@@ -273,6 +322,7 @@ def test_the_provenance_of_a_figure_is_in_it_and_beside_it(ending: str, tmp_path
     path = tmp_path / f"a.{ending}"
     save(draw(studied()[:2], {}), path, source)
     beside = json.loads((tmp_path / "a.json").read_text())
+    assert len(beside.pop("numbers")) > 10
     assert beside == json.loads(json.dumps(source))
     assert [study["id"] for study in beside["studies"]] == [o.study.id for o in studied()[:2]]
     assert beside["studies"][0]["table"] == studied()[0].study.table
@@ -422,7 +472,7 @@ def test_settings_that_cannot_be_are_refused(settings: dict[str, Any], message: 
         draw(studied(), settings)
 
 
-@pytest.mark.parametrize("figure", [name for name in FIGURES if name != "cells"])
+@pytest.mark.parametrize("figure", [name for name in FIGURES if name not in ("cells", "attainment")])
 def test_figures_refuse_mixtures(figure: str) -> None:
     mixed = [*studied()[:2], outcome("ls", noise="mean")]
     with pytest.raises(HarnessError, match=r"cannot be compared: rules\.noise is sampled in one and mean in the other"):
@@ -475,7 +525,7 @@ def test_the_figures_of_the_project_are_valid() -> None:
     files = {load(file)["figure"]: load(file) for file in sorted((ROOT / "plots").glob("*.toml"))}
     assert {*files} == {*FIGURES, "prediction"}
     for figure, settings in files.items():
-        if figure not in ("cells", "prediction"):
+        if figure not in ("attainment", "cells", "prediction"):
             assert draw(studied(), settings).axes
 
 

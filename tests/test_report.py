@@ -23,11 +23,13 @@ from test_imported import store_sample
 from harness import HarnessError, Rules, registry
 from harness.analysis.comparison import compare, sentences
 from harness.analysis.quality import MEASURES, Quality, QualityStudy, summary
+from harness.numbers import mean_sem
 from harness.plots import draw
 from harness.plots.cells import incumbents
 from harness.plots.profiles import average_ranks
 from harness.plots.style import COLOURS, styles
 from harness.report import page as page_module
+from harness.report.commands import runs
 from harness.report.curves import times
 from harness.report.page import page
 from harness.spaces.architecture import Architecture
@@ -215,7 +217,7 @@ def test_tests_are_those_of_compare() -> None:
             assert sentence in parsed.inside["tests"]
         for row in found.rows:
             for cell in row.cells.values():
-                assert f"{cell.mean:.2e} ± {cell.sem:.1e}" in parsed.inside["tests"]
+                assert mean_sem(cell.mean, cell.sem) in parsed.inside["tests"]
     assert "harness compare results --kind test --at 200.0,800.0 --alpha 0.01" in parsed.inside["tests"]
 
 
@@ -359,7 +361,7 @@ def test_predictors_have_a_section() -> None:
     inside = parsed.inside["predictors"]
     for one in found:
         for record in summary(one):
-            assert f"{record['spearman_mean']:.3g} ± {record['spearman_sem']:.1g}" in inside
+            assert mean_sem(record["spearman_mean"], record["spearman_sem"]) in inside
     assert "harness plot results --figure prediction --measure spearman -o prediction.pdf" in inside
     (drawn,) = [a for tag, a in parsed.tags if tag == "svg" and a.get("class") == "still"]
     assert str(drawn["aria-label"]).startswith("Spearman's rank correlation on NAS-Bench-201, cifar10: ridge, forest.")
@@ -418,6 +420,20 @@ def test_the_commands_of_a_page_make_its_studies_again(options: list[str], harne
     again = Path(harness(*words, "--out", "again", "--processes", "1").out.strip())
     assert again.name == path.name
     np.testing.assert_array_equal(read(again).trajectory.time, read(path).trajectory.time)
+
+
+def test_few_commands_run_many_studies(harness: Harness, tmp_path: Path) -> None:
+    options = ("--seeds", "2", "--evals", "5", "--processes", "1")
+    first = harness("run", "--algo", "rs,re", "--bench", "nb201/cifar10*", *options).out.split()
+    first += harness("run", "--algo", "re", "--bench", "nb201/cifar10", "--param", "re.sample=2", *options).out.split()
+    several = ("--objectives", "error,latency.raspi4", "--constraint", "params<=1")
+    first += harness("run", "--algo", "rs", "--bench", "nb201/cifar10", *several, *options).out.split()
+    made_again = []
+    commands = runs([read(Path(path)).study for path in first])
+    for command in commands:
+        made_again += harness(*shlex.split(command)[1:], "--out", "again", "--processes", "1").out.split()
+    assert len(commands) == 3
+    assert {Path(path).name for path in made_again} == {Path(path).name for path in first}
 
 
 def test_the_numbers_of_a_page_are_those_of_the_commands(harness: Harness, tmp_path: Path) -> None:

@@ -339,10 +339,50 @@ def test_paper_gets_every_test_and_no_controls(browser: Browser, path: Path) -> 
     printed = browser.driver.execute_cdp_cmd("Page.printToPDF", {})["data"]
     assert printed.startswith("JVBERi0")  # %PDF-
     assert browser.one("details").get_property("open")
+    assert browser.count(".printed") == 0
+    browser.run("dispatchEvent(new Event('beforeprint'))")
+    titles = [one["title"] for one in payload(path.read_text())["benchmarks"]]
+    captions = browser.texts("#regret-chart figcaption")
+    assert len(captions) == len(titles) > 1
+    assert all(caption.startswith(title) for caption, title in zip(captions, titles, strict=True))
+    assert browser.count("#regret-chart .plot .line") == sum(
+        len(x["curves"]) for x in payload(path.read_text())["benchmarks"]
+    )
+    browser.run("dispatchEvent(new Event('afterprint'))")
+    assert browser.count("#regret-chart figure") == 1
     browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
     assert not browser.one(".controls").is_displayed()
     assert browser.one("#regret-chart .plot").is_displayed()
     browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+
+
+def test_choices_live_in_the_address(browser: Browser, path: Path) -> None:
+    browser.open(path)
+    assert browser.run("return location.hash") == ""
+    browser.run("const s = document.getElementById('benchmark'); s.value = 1; s.dispatchEvent(new Event('change'))")
+    browser.choose("x", "linear")
+    browser.one("#regret-0").click()
+    address = browser.run("return location.href")
+    lines, caption = browser.lines(), browser.texts("#regret-chart figcaption")
+    browser.driver.get("about:blank")
+    browser.driver.get(address)
+    assert browser.lines() == lines
+    assert browser.texts("#regret-chart figcaption") == caption
+    assert browser.one("input[name=x][value=linear]").is_selected()
+    assert not browser.one("#regret-0").is_selected()
+    browser.driver.get("about:blank")
+    browser.driver.get(f"{path.as_uri()}#regret?benchmark=none&x=odd&hide=nobody")
+    assert browser.texts("#regret-chart figcaption") != []
+    assert browser.complaints() == []
+
+
+@pytest.mark.parametrize("width", [360, 900, 1200])
+def test_a_table_that_is_too_wide_shows_that_it_scrolls(browser: Browser, path: Path, width: int) -> None:
+    browser.open(path, width=width)
+    shades = "return [...document.querySelectorAll('.scroll')].map((e) => getComputedStyle(e).backgroundImage)"
+    assert all(image.count("linear-gradient") == 4 for image in browser.run(shades))
+    wide = "return [...document.querySelectorAll('table')].filter((t) => !t.closest('.scroll')).length"
+    assert browser.run(wide) == 0
 
 
 def test_hostile_names_stay_text(browser: Browser, tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ def outcome(algorithm: str = "rs", seeds: int = 4, **rules: Any) -> Outcome:
     return evaluate(study, table=TABLE)
 
 
-@pytest.mark.parametrize("algorithm", ["rs", "mo-re", "nsga2", "hb"])
+@pytest.mark.parametrize("algorithm", ["rs", "mo-re", "nsga2", "motpe", "moasha", "hb"])
 @pytest.mark.parametrize("rule", ["largest", "any"])
 @pytest.mark.parametrize("objectives", [BOTH, ("speed", "loss", "size")])
 def test_runs_log_what_nothing_before_dominates(algorithm: str, rule: str, objectives: tuple[str, ...]) -> None:
@@ -175,3 +175,25 @@ def test_an_outcome_says_what_its_regret_is_of() -> None:
     assert found.reference.loss == "1 - hypervolume of loss, size"
     assert found.reference.optimum_row == -1
     assert summary(found)["val_optimum"] == found.reference.optimum
+
+
+@pytest.mark.parametrize("time", [60.0, 400.0])
+def test_an_attainment_figure_counts_the_runs(monkeypatch: pytest.MonkeyPatch, time: float) -> None:
+    monkeypatch.setattr(registry, "benchmark", lambda name: TABLE)
+    found = outcome("mo-re", seeds=5, evals=None, budget=400.0)
+    figure = draw([found], {"figure": "attainment", "at": time})
+    numbers = [row for row in figure.numbers if row["series"] == "mo-re"]  # type: ignore[attr-defined]
+    points = TABLE.minimised(BOTH, TABLE.loss_at(len(TABLE.fidelities) - 1))
+    fronts = [points[rows] for rows in held(TABLE, found.study.rules, found.trajectory, time)]
+    for row in numbers:
+        x = row["x"] * (1 + 1e-5)
+        best = sorted(min((y for first, y in front_ if first <= x), default=np.inf) for front_ in fronts)
+        assert [row["low"], row["y"], row["high"]] == pytest.approx([best[1], best[2], best[3]], rel=1e-4)
+    drawn = [row for row in figure.numbers if row["series"] == "true front"]  # type: ignore[attr-defined]
+    assert len(drawn) == len(front(points))
+
+
+@pytest.mark.parametrize("objectives", [("speed", "loss", "size"), ()])
+def test_an_attainment_figure_is_of_two_objectives(objectives: tuple[str, ...]) -> None:
+    with pytest.raises(HarnessError, match="an attainment figure is of two objectives, and study"):
+        draw([outcome(objectives=objectives)], {"figure": "attainment"})

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.option(
     "--space",
     required=True,
-    help="gpnas-cell, nb201, mobilenet, mobilenet/proxyless, mobilenet/macro, nb101, 1shot1/1, ...",
+    help="gpnas-cell, nb201, darts, mobilenet, mobilenet/proxyless, mobilenet/macro, nb101, 1shot1/1, ...",
 )
 @click.option("--data", "images", required=True, help="digits, cifar10, cifar100, imagenet16-120, a .npz, or a folder.")
 @click.option("--data-root", type=click.Path(path_type=Path), help="Folder with the official files of the images.")

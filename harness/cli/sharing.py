@@ -125,11 +125,13 @@ def _searched(search: SharedSearch, images: ImageSet, place: Place, out: Path) -
 def _rows(logs: list[Log], outcomes: list[Any]) -> list[dict[str, Any]]:
     """A row for each seed and hand-off of none."""
     from harness.sharing import log as logging
+    from harness.spaces import published
 
     found = []
     for i, log in enumerate(logs):
         last = [row for row in log.rows if row.derived][-1]
-        for none, derived in ((True, last.derived), (False, last.without)):
+        ends = [(True, last.derived), (False, last.without)]
+        for none, derived in ends[: 1 + published(log.search.space).may_choose_none]:
             assert derived is not None
             regrets = [
                 o.regret("val", o.trajectory.ended[[i]])[i, 0] for o in outcomes if o.study.params["none"] == none

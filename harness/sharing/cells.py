@@ -14,7 +14,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from harness.arrays import Bools, Floats, Ints
 from harness.sharing.method import Choice, SuperNetwork
-from harness.sharing.passes import Norm, Pass, grouped, share
+from harness.sharing.passes import Norm, Pass, grouped, share, shuffled
 from harness.space import SearchSpace
 from harness.spaces.nasbench201 import EDGES
 from harness.train.networks import Reduction
@@ -64,7 +64,7 @@ class MixedCell(nn.Module):
             for edge, j in used:
                 out = mixed[edge]
                 if self.partial > 1:
-                    out = _shuffled(torch.cat([out, h[:, self.width :]], 1), self.partial)
+                    out = shuffled(torch.cat([out, h[:, self.width :]], 1), self.partial)
                 if choice.edges is not None:
                     out = out * choice.edges[edge]
                 before = nodes[j]
@@ -184,7 +184,7 @@ class MixedCell(nn.Module):
                 else:
                     h = _plain(self.names[o], h)
                 if self.partial > 1:
-                    h = _shuffled(torch.cat([h, whole[:, self.width :]], 1), self.partial)
+                    h = shuffled(torch.cat([h, whole[:, self.width :]], 1), self.partial)
                 parts.append(grouped(h, len(rows)))
         return key, torch.cat(parts) if parts else None
 
@@ -205,11 +205,6 @@ class MixedCell(nn.Module):
 
 def _plain(name: str, x: Tensor) -> Tensor:
     return F.avg_pool2d(x, 3, 1, 1, count_include_pad=False) if name == "avg_pool_3x3" else x
-
-
-def _shuffled(x: Tensor, groups: int) -> Tensor:
-    """The channels of `x` with those of the groups taken in turn."""
-    return x.reshape(len(x), groups, -1, *x.shape[2:]).transpose(1, 2).flatten(1, 2)
 
 
 class CellSuperNetwork(SuperNetwork):

@@ -263,7 +263,7 @@ class SharedRun(Run):
         began = self.clock()
         if not self.diverged and (last or epoch % self.method.every == 0):
             derived = without = self._derived(epoch, none=True)
-            if any("none" in p.values for p in self.setting.net.space.parameters):
+            if published(self.search.space).may_choose_none:
                 without = self._derived(epoch, none=False)
         scoring = self.clock() - began
         self.spent += trained + scoring

@@ -135,7 +135,7 @@ class Outcome:
     configuration and where the table has none. `wall_seconds` is the time that the simulation took, and `cpu_seconds`
     that of its processors, both summed over processes, the latter NaN in files of earlier versions; `versions` of what
     made it. `elsewhere` names the table whose losses these are where it is not the one that was searched. `name` is
-    what figures and tables call it, if not its study's label.
+    what figures and tables call it, if not its study's label, and `alias` what is shown in place of that.
     """
 
     study: Study
@@ -148,10 +148,16 @@ class Outcome:
     cpu_seconds: float = math.nan
     elsewhere: str = ""
     name: str = ""
+    alias: str = ""
 
     @property
     def label(self) -> str:
         """What figures and tables call it."""
+        return self.alias or self.own_label
+
+    @property
+    def own_label(self) -> str:
+        """What it is called where nothing else is to be shown in place of that."""
         return self.name or self.study.label
 
     @classmethod
