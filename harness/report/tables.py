@@ -26,9 +26,12 @@ _MANY = 200
 
 @contextmanager
 def progress(
-    studies: Sequence[Any], present: set[str], *, quiet: bool = False
+    studies: Sequence[Any], present: set[str], *, quiet: bool = False, status: Callable[[], str] = str
 ) -> Iterator[Callable[[Any, float], None]]:
-    """A bar for every study on stderr; yields the function that moves them. `present` are ids found complete."""
+    """A bar for every study on stderr; yields the function that moves them. `present` are ids found complete.
+
+    Beside a bar that moves stands the `status` of whoever is at work.
+    """
     with bars(quiet=quiet) as shown:
         tasks = {
             study.id: shown.add_task(
@@ -36,7 +39,12 @@ def progress(
             )
             for study in studies
         }
-        yield lambda study, share: shown.update(tasks[study.id], completed=share)
+
+        def move(study: Any, share: float) -> None:
+            done = {} if share < 1 else {"note": "already there" if study.id in present else ""}
+            shown.update(tasks[study.id], completed=share, **({"note": status()} | done))
+
+        yield move
 
 
 def bars(*, quiet: bool = False) -> Progress:

@@ -120,9 +120,10 @@ class Session:
     which those of other callers with the same keys do not notice.
     """
 
-    def __init__(self, cluster: Cluster, heard: Callable[[dict[str, Any]], None] | None = None) -> None:
-        """`heard` is told what tasks `say` on the topic of the session."""
-        self.cluster, self.heard = cluster, heard
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
+        self.heard: Callable[[dict[str, Any]], None] = lambda said: None
+        """Is told what tasks `say` on the topic of this session."""
         self.topic = f"nas-harness-{uuid.uuid4().hex}"
         self.threads = self.workers = 0
         self._asked: dict[str, _Asked] = {}
@@ -138,9 +139,7 @@ class Session:
             self._where = stack.enter_context(_scheduler(self.cluster.address))
             stack.callback(self._close)
             self._client = self._connected()
-            self.cluster.tell(
-                f"cluster: {self._client.scheduler.address}, dashboard at {self._client.dashboard_link}"
-            )
+            self.cluster.tell(f"cluster: {self._client.scheduler.address}, dashboard at {self._client.dashboard_link}")
             self._look()
             self._stack = stack.pop_all()
         return self
@@ -166,19 +165,28 @@ class Session:
                 continue
         return self._ready.popleft()
 
-    def run(self, function: Callable[..., Any], *given: Any) -> dict[str, Any]:
-        """What a function returns on each worker, by the worker's name."""
-        found = self._client.run(function, *given)
+    def cancel(self) -> None:
+        """Wait for none of the tasks any more."""
+        self._client.cancel([asked.future for asked in self._asked.values()])
+        self._asked.clear()
+
+    def run(self, function: Callable[..., Any], *given: Any, having: str = "") -> dict[str, Any]:
+        """What a function returns on each worker, or on those `having` a resource, by the worker's name."""
+        found = self._client.run(function, *given, workers=self.having(having) if having else None)
         names = self._names()
         return {names[address]: value for address, value in found.items()}
+
+    def having(self, resource: str) -> list[str]:
+        """The addresses of workers that have a resource."""
+        there = self._client.scheduler_info(n_workers=-1)["workers"]
+        return [address for address, worker in there.items() if resource in worker["resources"]]
 
     def wait_for(self, resource: str) -> int:
         """How many workers have a resource, once there are any."""
         told = False
         while True:
-            there = self._client.scheduler_info(n_workers=-1)["workers"].values()
-            if count := sum(resource in worker["resources"] for worker in there):
-                return count
+            if found := self.having(resource):
+                return len(found)
             if not told:
                 self.cluster.tell(
                     f"no worker at {self.cluster.address} has a {resource}; waiting for the first: "
@@ -247,9 +255,7 @@ class Session:
                 f"no scheduler answers at {self.cluster.address}: {str(error).splitlines()[0]}.",
                 "start one: dask scheduler; dask worker tcp://host:8786",
             ) from None
-        if self.heard is not None:
-            heard = self.heard
-            client.subscribe_topic(self.topic, lambda event: heard(event[1]))
+        client.subscribe_topic(self.topic, lambda event: self.heard(event[1]))
         return client
 
     def _reconnect(self) -> None:
@@ -288,7 +294,9 @@ class Session:
         """Workers by address, as their owners know them."""
         found = self._client.scheduler_info(n_workers=-1)["workers"]
         named = {at: str(worker["name"]) for at, worker in found.items()}
-        return _Names({at: at if name in (at, "") or name.isdecimal() else f"{name} ({at})" for at, name in named.items()})
+        return _Names(
+            {at: at if name in (at, "") or name.isdecimal() else f"{name} ({at})" for at, name in named.items()}
+        )
 
     def _check(self, workers: list[str]) -> None:
         """Raises HarnessError for a worker of another version; where bits may differ, that is told."""
@@ -312,7 +320,9 @@ class Session:
             unlike = [name for name in ("numpy", "processor") if theirs[name] != ours[name]]
             if unlike:
                 told = " and ".join(f"the {name} {theirs[name]} ({ours[name]} here)" for name in unlike)
-                self.cluster.tell(f"note: the worker {names[at]} has {told}: last bits may differ where networks train.")
+                self.cluster.tell(
+                    f"note: the worker {names[at]} has {told}: last bits may differ where networks train."
+                )
         self._checked.update(workers)
 
 

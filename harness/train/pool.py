@@ -1,6 +1,6 @@
 """Trainings on several devices at once, one process per device, or several where it is named more than once.
 
-`Devices` is what hands out trainings: `Here` to the devices of this machine, `harness.train.cluster` to those of others.
+`Devices` hand out trainings: `Here` to the devices of this machine, `harness.train.cluster` to those of others.
 """
 
 from __future__ import annotations
