@@ -116,7 +116,7 @@ class _Asked(NamedTuple):
 class Session:
     """Tasks in flight on a cluster, by key. Where the scheduler was away, what was in flight is asked for again.
 
-    `threads` and `workers` count those that there are, at least one each. When it is left, its tasks are cancelled,
+    `threads` and `workers` count those that there are. When it is left, its tasks are cancelled,
     which those of other callers with the same keys do not notice.
     """
 
@@ -132,6 +132,7 @@ class Session:
         self._stack = ExitStack()
         self._checked: set[str] = set()
         self._next_look = 0.0
+        self._lost = False
 
     def __enter__(self) -> Self:
         """Raises HarnessError if nothing answers, or a worker has another version."""
@@ -167,7 +168,8 @@ class Session:
 
     def cancel(self) -> None:
         """Wait for none of the tasks any more."""
-        self._client.cancel([asked.future for asked in self._asked.values()])
+        with suppress(Exception):  # there may be nobody to tell
+            self._client.cancel([asked.future for asked in self._asked.values() if asked.future is not None])
         self._asked.clear()
 
     def run(self, function: Callable[..., Any], *given: Any, having: str = "") -> dict[str, Any]:
@@ -198,9 +200,16 @@ class Session:
     def _ask(self, key: str, asked: _Asked) -> None:
         again = f"-{asked.times}" if asked.times else ""
         client: Any = self._client
-        future = client.submit(
-            asked.call, *asked.given, key=f"nas-harness-{key}{again}", pure=True, resources=asked.resources
-        )
+        self._asked[key] = asked._replace(future=None)
+        try:
+            future = client.submit(
+                asked.call, *asked.given, key=f"nas-harness-{key}{again}", pure=True, resources=asked.resources
+            )
+        except Exception:
+            if client.status == "running":
+                raise
+            self._lost, self._next_look = True, 0.0
+            return
         self._asked[key] = asked._replace(future=future)
         future.add_done_callback(lambda done: self._ended.put((key, done)))
 
@@ -227,23 +236,30 @@ class Session:
 
     def _look(self) -> None:
         """See, now and then, to it that the scheduler is there, and what workers it has."""
-        if time.monotonic() < self._next_look:
-            return
-        if self._client.status != "running":
-            self._reconnect()
+        while time.monotonic() >= self._next_look:
+            if self._lost or self._client.status != "running":
+                self._reconnect()
+            try:
+                self._see()
+            except OSError:
+                self._lost = True
+            else:
+                self._next_look = time.monotonic() + 2 * _SECONDS_BETWEEN_LOOKS
+
+    def _see(self) -> None:
+        """Count and check workers, waiting for the first. Raises OSError if the scheduler does not answer."""
         here = self._client.nthreads()
         if not here:
             self.cluster.tell(
                 f"the scheduler at {self.cluster.address} has no workers; waiting for the first: dask worker "
                 f"{self._client.scheduler.address}"
             )
-            while not here and self._client.status == "running":
+            while not here:
                 time.sleep(_SECONDS_BETWEEN_QUESTIONS)
                 here = self._client.nthreads()
         if new := here.keys() - self._checked:
             self._check([*new])
-        self.threads, self.workers = max(sum(here.values()), 1), max(len(here), 1)
-        self._next_look = time.monotonic() + 2 * _SECONDS_BETWEEN_LOOKS
+        self.threads, self.workers = sum(here.values()), len(here)
 
     def _connected(self) -> Any:
         """A client of the scheduler. Raises OSError if it does not answer."""
@@ -266,6 +282,7 @@ class Session:
         )
         until = time.monotonic() + _SECONDS_AWAY
         self._close()
+        self._lost = False
         while True:
             try:
                 self._client = self._connected()
@@ -284,9 +301,9 @@ class Session:
     def _close(self) -> None:
         if not hasattr(self, "_client"):
             return
-        with suppress(Exception):  # there may be nobody to tell
-            if self._client.status == "running":
-                self._client.cancel([asked.future for asked in self._asked.values()])
+        if self._client.status == "running" and not self._lost:
+            with suppress(Exception):  # there may be nobody to tell
+                self._client.cancel([asked.future for asked in self._asked.values() if asked.future is not None])
         with suppress(Exception):
             self._client.close(timeout=_SECONDS_TO_CONNECT)
 
