@@ -103,6 +103,10 @@ class Cancelled(Exception):  # noqa: N818
     """Nobody waits for the result of this task any more."""
 
 
+class _Lost:
+    """In place of a result that the scheduler does not know of any more."""
+
+
 class _Asked(NamedTuple):
     """A task in flight."""
 
@@ -228,7 +232,9 @@ class Session:
         for key, done in ended:
             asked = self._asked[key]
             value = values[done.key] if done.key in values else _value(done)
-            if isinstance(value, Failed) and isinstance(value.error, Cancelled):
+            if isinstance(value, _Lost):
+                self._lost, self._next_look = True, 0.0
+            elif isinstance(value, Failed) and isinstance(value.error, Cancelled):
                 self._ask(key, asked._replace(times=asked.times + 1))
             else:
                 del self._asked[key]
@@ -237,7 +243,7 @@ class Session:
     def _look(self) -> None:
         """See, now and then, to it that the scheduler is there, and what workers it has."""
         while time.monotonic() >= self._next_look:
-            if self._lost or self._client.status != "running":
+            if self._lost or self._client.status != "running" or self._client.scheduler_comm is not self._line:
                 self._reconnect()
             try:
                 self._see()
@@ -271,6 +277,7 @@ class Session:
                 f"no scheduler answers at {self.cluster.address}: {str(error).splitlines()[0]}.",
                 "start one: dask scheduler; dask worker tcp://host:8786",
             ) from None
+        self._line = client.scheduler_comm
         client.subscribe_topic(self.topic, lambda event: self.heard(event[1]))
         return client
 
@@ -376,8 +383,8 @@ def _value(future: Any) -> Any:
         return future.result(timeout=_SECONDS_TO_CONNECT)
     except KilledWorker as error:
         return Killed(error.allowed_failures + 1, str(error.last_worker.address if error.last_worker else "unknown"))
-    except (FutureCancelledError, TimeoutError, OSError):  # the scheduler was away
-        return Failed(Cancelled())
+    except (FutureCancelledError, TimeoutError, OSError):  # the scheduler is away, or was
+        return _Lost()
     except Exception as error:
         return Failed(error)
 
