@@ -94,7 +94,8 @@ class Rules:
 
     def problem(self, table: Table, seeds: Ints, scoring: Scoring) -> Problem:
         """What algorithms know of runs on a table that is `seen`."""
-        return Problem(table.space, table.fidelities, seeds, self.workers, self.budget, self.objectives, scoring.score)
+        about = (self.workers, self.budget, self.objectives, scoring.score, table.ratios)
+        return Problem(table.space, table.fidelities, seeds, *about)
 
     def feasible(self, table: Table) -> Table:
         """`table` with infinite losses where a constraint is broken. Raises HarnessError if that is everywhere."""

@@ -127,7 +127,7 @@ def predicted(found: Patterns, factory: PredictorFactory, train: int, seeds: Int
         observations = Observations(table, some, "sampled")
         loss = observations.loss[observations.draw(np.repeat(where, train), chosen.ravel(), full)]
         scores = Scoring(table, len(some))
-        problem = Problem(table.space, table.fidelities, some, 1, np.inf, score=scores.score)
+        problem = Problem(table.space, table.fidelities, some, 1, np.inf, score=scores.score, ratios=table.ratios)
         model = factory(problem, streams.child("predictor"))
         count = np.full(len(some), train)
         model.fit(Seen(table.codes[chosen], np.full(chosen.shape, full), loss.reshape(chosen.shape), count), where)

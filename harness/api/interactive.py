@@ -230,7 +230,8 @@ class Optimizer:
         factory = registry.algorithm(name)
         self.algorithm = name
         self.space = space if isinstance(space, SearchSpace) else space_of(space)
-        self.problem = Problem(self.space, np.array(sorted(fidelities)), np.array([seed]), workers, budget)
+        levels, seeds = np.array(sorted(fidelities)), np.array([seed])
+        self.problem = Problem(self.space, levels, seeds, workers, budget, ratios=False)
         streams = Streams(self.problem.seeds, "algorithm")
         self._made = start(factory, self.problem, streams, **resolve(name, factory, params))
         self._idle = [*range(workers)]

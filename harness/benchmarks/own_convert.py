@@ -458,4 +458,5 @@ def _facts(description: Description, arrays: Mapping[str, Any], scale: int) -> F
         images=values.get("images", ""),
         test=words("test") if "test" in values else "",
         separate=values.get("fidelity", {}).get("separate", False),
+        ratios=False,
     )

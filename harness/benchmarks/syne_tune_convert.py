@@ -211,6 +211,7 @@ def _table(
         splits="those of the numbers' authors"
         + ("; a sample of its space: a proposal is answered by the nearest configuration that was trained" * sampled),
         test=(f"{folder.test}, negated" if sign < 0 else folder.test) if folder.test else "",
+        ratios=False,
     )
     absent = int(np.isnan(arrays["loss"]).all(axis=2).sum())
     counted = f"{len(codes):,} of {space:.4g} configurations, {absent:,} of their entries without a loss"
