@@ -12,13 +12,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rich.table import Table as Grid
 from scipy import stats
 
 from harness import HarnessError, Rules, registry, simulate
 from harness.analysis.comparison import Comparison, compare, sentences
+from harness.analysis.measures import log_areas, time_spent, time_to
+from harness.plots import draw
+from harness.report import tables
 from harness.report.comparison import FORMATS
-from harness.statistics import holm
-from harness.studies.outcome import Outcome
+from harness.statistics import holm, speed_up
+from harness.studies.outcome import Outcome, summary
 from harness.studies.study import Study
 from harness.testing import synthetic_table
 
@@ -64,31 +68,112 @@ def test_cells_and_tests_are_those_of_scipy() -> None:
     assert {c.top for c in cells} == {True, False}
 
 
-def test_duels_are_of_all_pairs_at_the_last_time() -> None:
+def test_duels_are_of_all_pairs_at_every_time() -> None:
     found = compare(OUTCOMES, "test", at=(200.0, 800.0))
-    assert [(d.benchmark, d.first, d.second) for d in found.duels] == [
-        (f"synthetic/{table}", a, b) for table in (3, 4) for a, b in itertools.combinations(NAMES, 2)
+    assert [(d.benchmark, d.time, d.first, d.second) for d in found.duels] == [
+        (f"synthetic/{table}", time, a, b)
+        for table in (3, 4)
+        for time in (200.0, 800.0)
+        for a, b in itertools.combinations(NAMES, 2)
     ]
-    duel = found.duels[0]
+    duel = found.duels[3]
     a, b = (o.regret("test", np.array([800.0]))[:, 0] for o in OUTCOMES[:2])
-    assert duel.means == pytest.approx((a.mean(), b.mean()))
+    assert duel.centres == pytest.approx((a.mean(), b.mean()))
     assert duel.improvement.value == pytest.approx(stats.mannwhitneyu(b, a).statistic / 1600)
     assert duel.improvement.low < duel.improvement.value < duel.improvement.high
 
 
+def test_medians_are_told_with_quartiles() -> None:
+    found = compare(OUTCOMES, "val", statistic="median")
+    for row in found.rows:
+        for name, cell in row.cells.items():
+            (of_row,) = [o for o in OUTCOMES if (o.study.benchmark, o.label) == (row.benchmark, name)]
+            regret = of_row.regret("val", np.array([row.time]))[:, 0]
+            assert (cell.low, cell.median, cell.high) == pytest.approx(np.percentile(regret, [25, 50, 75]))
+        assert row.cells[min(row.cells, key=lambda n: row.cells[n].median)].worse is None
+    assert found.duels[0].centres[0] == found.rows[0].cells["rs"].median
+    for form in ("markdown", "latex"):
+        text = FORMATS[form](found)
+        assert "median [quartiles]" in text
+        assert "±" not in text.split("Bold")[1]
+    assert "in the median of 40 seeds" in sentences(compare(OUTCOMES[:2], "val", statistic="median"))[0]
+
+
+def test_a_median_is_shown_and_drawn_with_quartiles() -> None:
+    row = summary(OUTCOMES[0])
+    regret = OUTCOMES[0].regret("val", np.array([800.0]))[:, 0]
+    told = [row[f"val_regret_{name}"] for name in ("q25", "median", "q75")]
+    assert told == pytest.approx(np.percentile(regret, [25, 50, 75]))
+    grid, *lines = tables.summaries(OUTCOMES[:1], [row], "median")
+    assert isinstance(grid, Grid)
+    assert f"{tables.number(told[1])} [{told[0]:.1e}, {told[2]:.1e}]" in [*grid.columns[3].cells]
+    assert "median [quartiles] over seeds" in str(lines[0])
+    axis = draw(OUTCOMES[:1], {"statistic": "median"}).axes[0]
+    assert axis.lines[0].get_ydata()[-1] == pytest.approx(told[1])
+    with pytest.raises(HarnessError, match="the band 'sem' is one of means"):
+        draw(OUTCOMES[:1], {"statistic": "median", "band": "sem"})
+
+
+def test_all_of_time_is_judged_by_areas() -> None:
+    found = compare(OUTCOMES, "val")
+    assert [(a.benchmark, a.first, a.second) for a in found.areas] == [
+        (f"synthetic/{table}", a, b) for table in (3, 4) for a, b in itertools.combinations(NAMES, 2)
+    ]
+    area = found.areas[0]
+    rs, re = log_areas(OUTCOMES[:2], "val", area.start, area.end)
+    assert area.ratio.value == pytest.approx(10 ** (rs - re).mean())
+    assert area.start == max(o.first_times().max() for o in OUTCOMES[:3])
+    raw = [
+        stats.wilcoxon(a - b, zero_method="pratt").pvalue
+        for same in (OUTCOMES[:3], OUTCOMES[3:])
+        for a, b in itertools.combinations(log_areas(same, "val", max(o.first_times().max() for o in same), 800.0), 2)
+    ]
+    assert [a.p for a in found.areas] == pytest.approx(holm(np.array(raw)).tolist())
+    assert any("over log time" in text and "[" not in text for text in sentences(found))
+    one = sentences(compare(OUTCOMES[:2], "val"))[1]
+    assert one.startswith(f"On synthetic/3 over log time from {area.start:.4g} to 800 s, ")
+
+
+def test_speed_ups_are_sentences_with_intervals() -> None:
+    regrets = np.concatenate([o.regret("val", np.array([800.0])) for o in OUTCOMES[:3]])
+    reached, never = float(np.quantile(regrets, 0.8)), -1.0
+    found = compare(OUTCOMES[:3], "val", targets=[reached, never], against="re")
+    assert [(s.target, s.first, s.second) for s in found.speed_ups] == [
+        (target, name, "re") for target in (reached, never) for name in ("rs", "ls")
+    ]
+    times = [(time_to(o, "val", reached), time_spent(o)) for o in OUTCOMES[:2]]
+    assert found.speed_ups[0].ratio == speed_up(*times, np.random.default_rng(0))
+    said = sentences(found)[-4:]
+    assert all(" sooner than " in text and "95 % interval" in text for text in said[:2])
+    assert said[2] == "On synthetic/3, neither rs nor re reaches a validation regret of -1 in 40 runs."
+    first = dict.fromkeys(o.label for o in OUTCOMES)
+    assert {s.second for s in compare(OUTCOMES, "val", targets=[1.0]).speed_ups} == {next(iter(first))}
+    with pytest.raises(HarnessError, match="to hold the others against 'rx'"):
+        compare(OUTCOMES[:3], "val", targets=[1.0], against="rx")
+
+
+def test_that_nothing_is_left_to_tell_apart_is_said() -> None:
+    assert not compare(OUTCOMES[:3], "val", at=(200.0,)).notes
+    ended = [replace(o, trajectory=replace(o.trajectory, finished=np.ones(40, np.bool_))) for o in OUTCOMES[:3]]
+    (note,) = compare(ended, "val").notes
+    assert "on synthetic/3 at 800 s, runs of rs (100%), re (100%), ls (100%) have observed the lowest loss" in note
+    assert note in FORMATS["markdown"](compare(ended, "val"))
+
+
 def test_sentences_name_the_better_first() -> None:
-    (one,) = sentences(compare([OUTCOMES[0], OUTCOMES[2]], "val"))
+    (one, _) = sentences(compare([OUTCOMES[0], OUTCOMES[2]], "val"))
     assert one.startswith("On synthetic/3 at 800 s, ls has a lower validation regret than rs: ")
     assert "in the mean of 40 seeds, and a run of ls is better with probability 0." in one
     assert sentences(compare([OUTCOMES[2], OUTCOMES[0]], "val"))[0][:60] == one[:60]
     many = sentences(compare(OUTCOMES, "val"))
-    assert len(many) == 3
-    assert many[1].startswith("ls has a lower validation regret than rs on 1 of 2 benchmarks, a higher one on 0")
+    assert len(many) == 6
+    assert many[2].startswith("ls has a lower validation regret than rs on 1 of 2 benchmarks, a higher one on 0")
     same = replace(OUTCOMES[0], study=replace(OUTCOMES[0].study, algorithm="twin"))
-    (twins,) = sentences(compare([OUTCOMES[0], same], "val"))
+    (twins, over) = sentences(compare([OUTCOMES[0], same], "val"))
     assert "rs is not told apart from twin" in twins
     assert "with probability 0.50" in twins
     assert "p = 1," in twins
+    assert "1 times [1, 1] as much in the geometric mean" in over
 
 
 def test_formats_hold_the_same_numbers() -> None:

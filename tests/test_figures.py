@@ -12,6 +12,7 @@ import sys
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from PIL import Image
 from harness import HarnessError, Rules, registry, simulate
 from harness.analysis.measures import floor, log_areas, time_spent, time_to
 from harness.plots import FIGURES, curve, draw, load, provenance, regression_figure, save
-from harness.plots.style import COLOURS, styles
+from harness.plots.style import COLOURS, LogTicks, styles
 from harness.statistics import nemenyi_distance, ranks, simultaneous_band, speed_up
 from harness.studies.outcome import Outcome
 from harness.studies.store import ResultStore, write
@@ -162,10 +163,9 @@ def test_speed_ups_are_labelled_with_their_intervals() -> None:
         shown = [float(number) for number in text.replace("x", "").replace("[", "").replace("]", "").split()[:1]]
         assert shown[0] == pytest.approx(estimate.value, rel=0.06)
     never = draw(OUTCOMES, {"figure": "speed-up", "targets": [1e-300], "against": "rs"})
-    assert {t.get_text() for axis in never.axes for t in axis.texts} <= {
-        "neither arrives", "never arrives", "other never arrives",
-        *(t.get_text() for axis in never.axes for t in axis.texts if "x [" in t.get_text()),
-    }  # fmt: skip
+    words = r"neither arrives|never arrives|other never arrives|[\d.]+x( \[[\d.]+, ([\d.]+|∞)\])?"
+    for axis in never.axes:
+        assert all(re.fullmatch(words, text.get_text()) for text in axis.texts)
 
 
 def test_a_critical_difference_diagram_says_what_it_ranks() -> None:
@@ -193,6 +193,61 @@ def test_cells_show_the_most_frequent_incumbent(cells: list[Outcome], monkeypatc
     monkeypatch.setattr(registry, "benchmark", lambda name: synthetic_table(3, sizes=(5, 5, 5, 5), missing=0.0))
     with pytest.raises(HarnessError, match="the configurations of synthetic/test are no graphs to draw"):
         draw(OUTCOMES[:3], {"figure": "cells"})
+
+
+def titled(outcomes: list[Outcome], title: str) -> list[Outcome]:
+    return [replace(o, reference=replace(o.reference, title=title)) for o in outcomes]
+
+
+@pytest.mark.parametrize("width", [None, "column", "page"])
+@pytest.mark.parametrize("figure", [figure for figure in FIGURES if figure not in ("cells", "critical-difference")])
+@pytest.mark.parametrize("benchmarks", [1, 2])
+def test_no_text_is_cut_or_covers_another(figure: str, width: str | None, benchmarks: int) -> None:
+    outcomes = titled(OUTCOMES, "Cells of three operators on digits, learning curves of 12 epochs")
+    wide = {} if width is None else {"width": width}
+    drawn = draw(outcomes[: 3 * benchmarks], {"figure": figure, **wide, **SETTINGS[figure]})
+    drawn.draw_without_rendering()
+    titles = [axis.title.get_window_extent() for axis in drawn.axes]
+    for box in [*titles, *(text.get_window_extent() for axis in drawn.axes for text in axis.texts)]:
+        assert box.x0 >= 0
+        assert box.x1 <= drawn.bbox.x1
+    for one, other in combinations(titles, 2):
+        assert not one.overlaps(other)
+
+
+def test_four_panels_stand_two_by_two_and_say_once_what_their_axes_are() -> None:
+    outcomes = [replace(o, study=replace(o.study, benchmark=f"{o.study.benchmark}{i}")) for o in OUTCOMES for i in "ab"]
+    drawn = draw(outcomes, {})
+    assert drawn.axes[0].get_subplotspec().get_gridspec().get_geometry() == (2, 2)
+    assert [axis.yaxis.label.get_visible() for axis in drawn.axes] == [True, False, True, False]
+    assert [axis.xaxis.label.get_visible() for axis in drawn.axes] == [False, False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "ticks"),
+    [
+        (1e-6, 1.0, [1e-6, 1e-4, 1e-2, 1.0]),
+        (2e-4, 0.2, [1e-3, 1e-2, 1e-1]),
+        (2e-3, 0.04, [3e-3, 1e-2, 3e-2]),
+        (0.012, 0.09, [0.02, 0.05, 0.03]),
+        (0.041, 0.049, None),
+    ],
+)
+def test_a_log_axis_has_three_ticks_or_more(low: float, high: float, ticks: list[float] | None) -> None:
+    found = LogTicks().tick_values(low, high)
+    assert len(found) >= 3
+    assert all(low <= tick <= high for tick in found)
+    if ticks is not None:
+        assert {*np.round(ticks, 12)} <= {*np.round(found, 12)}
+
+
+def test_a_violin_has_the_ticks_of_a_log_axis() -> None:
+    axis = draw(OUTCOMES, {"figure": "violin"}).axes[0]
+    assert axis.get_yscale() == "log"
+    values = OUTCOMES[0].regret("val", np.array([800.0]))
+    drawn = axis.collections[0].get_paths()[0].vertices[:, 1]
+    assert drawn.max() == pytest.approx(values.max())
+    assert drawn.min() == pytest.approx(max(values.min(), floor(OUTCOMES[:3], "val")))
 
 
 @pytest.mark.parametrize("width", ["column", "page"])

@@ -389,8 +389,8 @@ def test_colours_are_those_of_the_figures_and_readable_in_the_dark(text: str) ->
 
     paper = re.findall(r"--paper: (#\w{6})", report._file("page.css"))[1]
     assert luminance(paper) < 0.02
-    assert len(set(report._ON_DARK)) == len(COLOURS)
-    for colour in report._ON_DARK:
+    assert len(set(report.ON_DARK)) == len(COLOURS)
+    for colour in report.ON_DARK:
         assert (luminance(colour) + 0.05) / (luminance(paper) + 0.05) > 5
 
 

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from harness.analysis.comparison import common_end, compare, require_paired, selected
+from harness.analysis.comparison import common_end, require_paired, rows, selected
 from harness.analysis.measures import log_areas, regret_after, time_spent, time_to
 from harness.arrays import Floats
 from harness.errors import HarnessError, unknown
@@ -118,7 +118,7 @@ def _anytime(benchmark: str, same: Mapping[str, Outcome], kind: Kind, name: str,
         what = f"{kind} regret of {rival} over that of {name}, geometric means over log time"
         found.append(Finding(benchmark, what, estimate, 1.0, judge(estimate, 1.0)))
     stamps = sorted({*(10.0 ** np.arange(math.ceil(math.log10(start)), math.log10(end))).tolist(), end})
-    for row in compare([*same.values()], kind, at=stamps, alpha=ALPHA).rows:
+    for row in rows([*same.values()], kind, at=stamps, alpha=ALPHA):
         regrets = {label: o.regret(kind, np.array([row.time]))[:, 0] for label, o in same.items()}
         best = min(rivals, key=lambda label: row.cells[label].mean)
         estimate = _ratio(regrets[best], regrets[name], weights)
@@ -186,7 +186,7 @@ def _evaluations_ratio(own: Outcome, other: Outcome, kind: Kind, confidence: flo
 
 
 def _variants(benchmark: str, variants: Sequence[Outcome], kind: Kind) -> list[Finding]:
-    (row,) = compare(variants, kind, alpha=ALPHA).rows
+    (row,) = rows(variants, kind, alpha=ALPHA)
     weights = bootstrap_weights(row.seeds, np.random.default_rng(0), _REPLICATES)
     found = []
     for o in variants:

@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Literal, TypeVar
 
 import numpy as np
 
+from harness.analysis.measures import log_areas, time_spent, time_to
 from harness.arrays import Floats
-from harness.errors import HarnessError
+from harness.errors import HarnessError, unknown
 from harness.rules import Rules
-from harness.statistics import Estimate, bootstrap_weights, holm, improvement_intervals, paired_wilcoxon
+from harness.statistics import (
+    Estimate,
+    bootstrap_weights,
+    holm,
+    improvement_intervals,
+    mean_interval,
+    paired_wilcoxon,
+    speed_up,
+)
 from harness.studies.outcome import Kind, Outcome, moments
 
+Statistic = Literal["mean", "median"]
+
+_SATURATED = 0.95
+"""The share of an algorithm's runs on the floor of single observations from which on it cannot be told from another."""
+
 _SHARED = ("table", *(f"rules.{rule.name}" for rule in fields(Rules) if rule.name != "log"))
+
+
+P = TypeVar("P", "Duel", "Area")
 
 
 def by_benchmark(outcomes: Iterable[Outcome]) -> dict[str, list[Outcome]]:
@@ -135,7 +154,7 @@ def require_paired(outcomes: Sequence[Outcome], least: int = 2) -> None:
 
 @dataclass(frozen=True)
 class Cell:
-    """Regret of one algorithm: mean and standard error over seeds.
+    """Regret of one algorithm: mean and standard error over seeds, median and quartiles (`low`, `high`).
 
     `worse` is p of its runs being worse than those of the best algorithm of the row, None for the best itself; `top`
     says that it is the best or not significantly worse.
@@ -143,6 +162,9 @@ class Cell:
 
     mean: float
     sem: float
+    median: float
+    low: float
+    high: float
     worse: float | None = None
     top: bool = True
 
@@ -159,47 +181,119 @@ class Row:
 
 @dataclass(frozen=True)
 class Duel:
-    """Two algorithms on one benchmark at its last time: chance that a run of `first` is better, and p of a tie."""
+    """Two algorithms on one benchmark at one time: chance that a run of `first` is better, and p of a tie.
+
+    `centres` are the means, or medians, of their regrets.
+    """
 
     benchmark: str
     time: float
     seeds: int
     first: str
     second: str
-    means: tuple[float, float]
+    centres: tuple[float, float]
     improvement: Estimate
     p: float
 
 
 @dataclass(frozen=True)
+class Area:
+    """Two algorithms on one benchmark over all of log time from `start`, when every run has a result, to `end`.
+
+    `ratio` is of the regret of `first` over that of `second`, as geometric means over log time and seeds: the areas
+    under their log-regret curves. p is of a tie.
+    """
+
+    benchmark: str
+    start: float
+    end: float
+    seeds: int
+    first: str
+    second: str
+    ratio: Estimate
+    p: float
+
+
+@dataclass(frozen=True)
+class SpeedUp:
+    """How many times sooner than `second` an algorithm reaches a regret of `target`, by `statistics.speed_up`."""
+
+    benchmark: str
+    target: float
+    seeds: int
+    first: str
+    second: str
+    ratio: Estimate
+
+
+@dataclass(frozen=True)
 class Comparison:
-    """Every row and every duel of some studies, with p-values that Holm corrected over the rows and over the duels."""
+    """Every row, duel, area and speed-up of some studies; Holm corrected p over the rows, the duels, and the areas.
+
+    `notes` say at which times there is nothing left to tell apart.
+    """
 
     kind: Kind
     alpha: float
     rows: tuple[Row, ...]
     duels: tuple[Duel, ...]
+    areas: tuple[Area, ...] = ()
+    speed_ups: tuple[SpeedUp, ...] = ()
+    statistic: Statistic = "mean"
+    notes: tuple[str, ...] = ()
 
 
-def compare(outcomes: Sequence[Outcome], kind: Kind, *, at: Sequence[float] = (), alpha: float = 0.05) -> Comparison:
-    """Compare the studies of each benchmark at simulated times `at` (default: the end).
+def compare(
+    outcomes: Sequence[Outcome],
+    kind: Kind,
+    *,
+    at: Sequence[float] = (),
+    alpha: float = 0.05,
+    statistic: Statistic = "mean",
+    targets: Sequence[float] = (),
+    against: str | None = None,
+) -> Comparison:
+    """Compare the studies of each benchmark at simulated times `at` (default: the end), and over all of log time.
 
-    Wilcoxon's signed-rank test by seed: one-sided against the best mean of a row, two-sided in duels. Raises
-    HarnessError if studies cannot be compared or paired, or a seed has no result at a time.
+    Wilcoxon's signed-rank test by seed: one-sided against the best mean, or median, of a row, two-sided in duels and
+    of areas. How much sooner regrets of `targets` are reached is told of each algorithm `against` one, by default the
+    first. Raises HarnessError if studies cannot be compared or paired, or a seed has no result at a time.
     """
-    rows, duels = [], []
+    table = rows(outcomes, kind, at=at, alpha=alpha, statistic=statistic)
+    duels, areas, speed_ups, notes = list[Duel](), list[Area](), list[SpeedUp](), list[str]()
+    for benchmark, same in selected(outcomes, kind).items():
+        labels = [o.label for o in same]
+        weights = bootstrap_weights(len(same[0].trajectory.seeds), np.random.default_rng(0))
+        for row in (row for row in table if row.benchmark == benchmark):
+            regrets = np.array([regret_at(o, kind, [row.time])[:, 0] for o in same])
+            for (a, b), chance in improvement_intervals(regrets, weights).items():
+                duels.append(_duel(row, (labels[a], labels[b]), regrets[[a, b]], chance, statistic))
+            notes += [note] if (note := _saturated(same, row)) else []
+        areas += _areas(benchmark, same, kind)
+        speed_ups += _speed_ups(benchmark, same, kind, targets, against)
+    pairs = _corrected(duels), _corrected(areas)
+    return Comparison(kind, alpha, table, *pairs, tuple(speed_ups), statistic, tuple(notes))
+
+
+def rows(
+    outcomes: Sequence[Outcome],
+    kind: Kind,
+    *,
+    at: Sequence[float] = (),
+    alpha: float = 0.05,
+    statistic: Statistic = "mean",
+) -> tuple[Row, ...]:
+    """The table of `compare` alone."""
+    found = []
     for benchmark, same in selected(outcomes, kind).items():
         require_paired(same)
-        labels, seeds = [o.label for o in same], len(same[0].trajectory.seeds)
         times = sorted(set(at)) or [common_end(same)]
         regrets = np.array([regret_at(o, kind, times) for o in same])
-        weights = bootstrap_weights(seeds, np.random.default_rng(0))
-        for i, time in enumerate(times):
-            rows.append(Row(benchmark, time, seeds, _cells(labels, regrets[:, :, i])))
-        where = Row(benchmark, times[-1], seeds, {})
-        for (a, b), chance in improvement_intervals(regrets[:, :, -1], weights).items():
-            duels.append(_duel(where, (labels[a], labels[b]), regrets[[a, b], :, -1], chance))
-    return Comparison(kind, alpha, _marked(rows, alpha), _corrected(duels))
+        labels, seeds = [o.label for o in same], len(same[0].trajectory.seeds)
+        found += [
+            Row(benchmark, time, seeds, _cells(labels, regrets[:, :, i], statistic)) for i, time in enumerate(times)
+        ]
+    return _marked(found, alpha)
 
 
 def regret_at(outcome: Outcome, kind: Kind, times: Sequence[float]) -> Floats:
@@ -217,21 +311,66 @@ def regret_at(outcome: Outcome, kind: Kind, times: Sequence[float]) -> Floats:
     return regret
 
 
-def _cells(labels: Sequence[str], regrets: Floats) -> dict[str, Cell]:
+def _cells(labels: Sequence[str], regrets: Floats, statistic: Statistic) -> dict[str, Cell]:
     """Cells of the `labels` out of `regrets` Float[A, S]."""
-    means, sems = moments(regrets.T)
-    best = int(means.argmin())
+    numbers = np.array([*moments(regrets.T), *np.quantile(regrets, [0.5, 0.25, 0.75], axis=1)])
+    best = int(numbers[0 if statistic == "mean" else 2].argmin())
     worse = [None if i == best else paired_wilcoxon(r - regrets[best], "greater") for i, r in enumerate(regrets)]
     return {
-        label: Cell(float(mean), float(sem), p) for label, mean, sem, p in zip(labels, means, sems, worse, strict=True)
+        label: Cell(mean, sem, median, low, high, p)
+        for label, (mean, sem, median, low, high), p in zip(labels, numbers.T.tolist(), worse, strict=True)
     }
 
 
-def _duel(where: Row, labels: tuple[str, str], regrets: Floats, chance: Estimate) -> Duel:
+def _duel(where: Row, labels: tuple[str, str], regrets: Floats, chance: Estimate, statistic: Statistic) -> Duel:
     """Duel of two algorithms with `regrets` Float[2, S]; its p is not corrected yet."""
-    means = (float(regrets[0].mean()), float(regrets[1].mean()))
+    first, second = (getattr(where.cells[label], statistic) for label in labels)
     p = paired_wilcoxon(regrets[0] - regrets[1])
-    return Duel(where.benchmark, where.time, where.seeds, *labels, means, chance, p)
+    return Duel(where.benchmark, where.time, where.seeds, *labels, (first, second), chance, p)
+
+
+def _areas(benchmark: str, same: Sequence[Outcome], kind: Kind) -> Iterator[Area]:
+    """Areas of every pair, whose p is not corrected yet; none where time is too short for a curve."""
+    start, end = max(float(o.first_times().max()) for o in same), common_end(same)
+    if not start < end:
+        return
+    found = log_areas(same, kind, start, end)
+    for i, first in enumerate(same):
+        for j in range(i + 1, len(same)):
+            differences = found[i] - found[j]
+            ratio = Estimate(*(float(10.0**x) for x in mean_interval(differences)))
+            names = first.label, same[j].label
+            yield Area(benchmark, start, end, len(differences), *names, ratio, paired_wilcoxon(differences))
+
+
+def _speed_ups(
+    benchmark: str, same: Sequence[Outcome], kind: Kind, targets: Sequence[float], against: str | None
+) -> Iterator[SpeedUp]:
+    labels = {o.label: o for o in same}
+    second = same[0].label if against is None else against
+    if targets and second not in labels:
+        raise unknown(f"algorithm on {benchmark} to hold the others against", second, labels)
+    for target in targets:
+        other = time_to(labels[second], kind, target), time_spent(labels[second])
+        for label, outcome in labels.items():
+            if label != second:
+                own = time_to(outcome, kind, target), time_spent(outcome)
+                ratio = speed_up(own, other, np.random.default_rng(0))
+                yield SpeedUp(benchmark, target, len(other[0]), label, second, ratio)
+
+
+def _saturated(same: Sequence[Outcome], row: Row) -> str:
+    """That at the time of a row nothing is left to tell several algorithms apart; empty if there is."""
+    benchmark, time = row.benchmark, row.time
+    shares = {o.label: float((o.trajectory.finished & (o.trajectory.ended <= time)).mean()) for o in same}
+    there = {label: share for label, share in shares.items() if share >= _SATURATED}
+    if len(there) < 2:
+        return ""
+    named = ", ".join(f"{label} ({share:.0%})" for label, share in there.items())
+    return (
+        f"on {benchmark} at {time:.4g} s, runs of {named} have observed the lowest loss there is and sit on the floor "
+        f"of single observations, where regrets differ by chance only: judge these by earlier times, --at, or areas."
+    )
 
 
 def _marked(rows: Sequence[Row], alpha: float) -> tuple[Row, ...]:
@@ -247,57 +386,130 @@ def _marked(rows: Sequence[Row], alpha: float) -> tuple[Row, ...]:
     return tuple(replace(row, cells={label: marked(cell) for label, cell in row.cells.items()}) for row in rows)
 
 
-def _corrected(duels: Sequence[Duel]) -> tuple[Duel, ...]:
-    p = holm(np.array([duel.p for duel in duels]))
-    return tuple(replace(duel, p=float(x)) for duel, x in zip(duels, p, strict=True))
+def _corrected(pairs: Sequence[P]) -> tuple[P, ...]:
+    p = holm(np.array([pair.p for pair in pairs]))
+    return tuple(replace(pair, p=float(x)) for pair, x in zip(pairs, p, strict=True))
 
 
 def sentences(comparison: Comparison) -> list[str]:
-    """One sentence for each pair of algorithms, to quote."""
-    pairs: dict[tuple[str, str], list[Duel]] = {}
+    """Sentences to quote: on each pair of algorithms at each time, and over all of time; then on speed-ups."""
+    times: dict[str, list[float]] = {}
+    for row in comparison.rows:
+        times.setdefault(row.benchmark, []).append(row.time)
+    pairs: dict[tuple[str, str, int], list[Duel]] = {}
     for duel in comparison.duels:
-        pairs.setdefault((duel.first, duel.second), []).append(duel)
-    regret = "validation regret" if comparison.kind == "val" else "test regret"
-    return [
-        _on_one(duels[0], regret, comparison.alpha) if len(duels) == 1 else _on_many(duels, regret, comparison.alpha)
-        for duels in pairs.values()
-    ]
+        pairs.setdefault((duel.first, duel.second, times[duel.benchmark].index(duel.time)), []).append(duel)
+    over: dict[tuple[str, str], list[Area]] = {}
+    for area in comparison.areas:
+        over.setdefault((area.first, area.second), []).append(area)
+    said = []
+    for first, second in dict.fromkeys(pair[:2] for pair in pairs):
+        for key, duels in pairs.items():
+            if key[:2] == (first, second):
+                said.append((_on_one if len(duels) == 1 else _on_many)(duels, comparison))
+        if areas := over.get((first, second)):
+            said.append(_over_time(areas, comparison))
+    return [*said, *(_sooner(found, _regret(comparison)) for found in comparison.speed_ups)]
+
+
+def _regret(comparison: Comparison) -> str:
+    return "validation regret" if comparison.kind == "val" else "test regret"
 
 
 _TEST = "Wilcoxon signed-rank test paired by seed, Holm-corrected"
 
 
-def _on_one(duel: Duel, regret: str, alpha: float) -> str:
-    ahead, behind, means, chance = duel.first, duel.second, duel.means, duel.improvement
+def _on_one(duels: Sequence[Duel], comparison: Comparison) -> str:
+    (duel,), regret, alpha = duels, _regret(comparison), comparison.alpha
+    ahead, behind, centres, chance = duel.first, duel.second, duel.centres, duel.improvement
     if chance.value < 0.5:
-        ahead, behind, means = behind, ahead, (means[1], means[0])
+        ahead, behind, centres = behind, ahead, (centres[1], centres[0])
         chance = Estimate(1 - chance.value, 1 - chance.high, 1 - chance.low)
     where = f"On {duel.benchmark} at {duel.time:.4g} s"
     told = f"has a lower {regret} than {behind}" if duel.p < alpha else f"is not told apart from {behind} in {regret}"
     return (
-        f"{where}, {ahead} {told}: {means[0]:.3g} against {means[1]:.3g} in the mean of {duel.seeds} seeds, and a run "
-        f"of {ahead} is better with probability {chance.value:.2f} [{chance.low:.2f}, {chance.high:.2f}] "
-        f"({_p(duel.p)}, {_TEST})."
+        f"{where}, {ahead} {told}: {centres[0]:.3g} against {centres[1]:.3g} in the {comparison.statistic} of "
+        f"{duel.seeds} seeds, and a run of {ahead} is better with probability {chance.value:.2f} "
+        f"[{chance.low:.2f}, {chance.high:.2f}] ({_p(duel.p)}, {_TEST})."
     )
 
 
-def _on_many(duels: Sequence[Duel], regret: str, alpha: float) -> str:
-    first, second = duels[0].first, duels[0].second
-    ahead = sum(d.p < alpha and d.improvement.value > 0.5 for d in duels)
-    behind = sum(d.p < alpha and d.improvement.value < 0.5 for d in duels)
-    if behind > ahead:
-        first, second, ahead, behind = second, first, behind, ahead
+def _on_many(duels: Sequence[Duel], comparison: Comparison) -> str:
+    alpha = comparison.alpha
+    first, _, ahead, behind = _counted(duels, [d.improvement.value > 0.5 for d in duels], alpha)
     chances = [d.improvement.value if d.first == first else 1 - d.improvement.value for d in duels]
     evidence = (
         f"a run of {first} is better with probability {min(chances):.2f} to {max(chances):.2f} "
         f"({_span([d.seeds for d in duels])} seeds, at {_span([d.time for d in duels])} s, {_TEST} over benchmarks, "
         f"alpha {alpha:g})."
     )
+    return f"{_on_how_many(duels, ahead, behind, first, _regret(comparison))}; {evidence}"
+
+
+def _counted(pairs: Sequence[Duel] | Sequence[Area], better: Sequence[bool], alpha: float) -> tuple[str, str, int, int]:
+    """Of a pair the one that is better on more benchmarks, the other, and on how many each is told to be."""
+    told = [pair.p < alpha for pair in pairs]
+    ahead = sum(t and b for t, b in zip(told, better, strict=True))
+    behind = sum(told) - ahead
+    first, second = pairs[0].first, pairs[0].second
+    return (second, first, behind, ahead) if behind > ahead else (first, second, ahead, behind)
+
+
+def _on_how_many(pairs: Sequence[Duel] | Sequence[Area], ahead: int, behind: int, first: str, regret: str) -> str:
+    second = pairs[0].second if first == pairs[0].first else pairs[0].first
     if not ahead:
-        return f"{first} and {second} are not told apart in {regret} on any of {len(duels)} benchmarks; {evidence}"
+        return f"{first} and {second} are not told apart in {regret} on any of {len(pairs)} benchmarks"
     return (
-        f"{first} has a lower {regret} than {second} on {ahead} of {len(duels)} benchmarks, a higher one on {behind}, "
-        f"and is not told apart on {len(duels) - ahead - behind}; {evidence}"
+        f"{first} has a lower {regret} than {second} on {ahead} of {len(pairs)} benchmarks, a higher one on {behind}, "
+        f"and is not told apart on {len(pairs) - ahead - behind}"
+    )
+
+
+def _over_time(areas: Sequence[Area], comparison: Comparison) -> str:
+    alpha, regret = comparison.alpha, _regret(comparison)
+    if len(areas) == 1:
+        (area,) = areas
+        first, second, ratio = area.first, area.second, area.ratio
+        if ratio.value > 1:
+            first, second, ratio = second, first, _inverse(ratio)
+        told = (
+            f"has a lower {regret} than {second}" if area.p < alpha else f"is not told apart from {second} in {regret}"
+        )
+        return (
+            f"On {area.benchmark} over log time from {area.start:.4g} to {area.end:.4g} s, {first} {told}: "
+            f"{ratio.value:.3g} times [{ratio.low:.3g}, {ratio.high:.3g}] as much in the geometric mean over time and "
+            f"{area.seeds} seeds ({_p(area.p)}, {_TEST}, of areas under log-regret curves)."
+        )
+    first, second, ahead, behind = _counted(areas, [a.ratio.value < 1 for a in areas], alpha)
+    ratios = [a.ratio.value if a.first == first else 1 / a.ratio.value for a in areas]
+    told = _on_how_many(areas, ahead, behind, first, f"{regret} over log time")
+    return (
+        f"{told}; it is {min(ratios):.3g} to {max(ratios):.3g} times that of {second} in geometric means over time and "
+        f"seeds ({_TEST} over benchmarks, of areas under log-regret curves, alpha {alpha:g})."
+    )
+
+
+def _inverse(ratio: Estimate) -> Estimate:
+    def inverted(value: float) -> float:
+        return math.inf if value == 0 else 1 / value
+
+    return Estimate(*map(inverted, (ratio.value, ratio.high, ratio.low)))
+
+
+def _sooner(found: SpeedUp, regret: str) -> str:
+    first, second, ratio = found.first, found.second, found.ratio
+    where, what = f"On {found.benchmark}", f"a {regret} of {found.target:g}"
+    if math.isnan(ratio.value):
+        return f"{where}, neither {first} nor {second} reaches {what} in {found.seeds} runs."
+    if ratio.value < 1:
+        first, second, ratio = second, first, _inverse(ratio)
+    if math.isinf(ratio.value):
+        return f"{where}, {first} reaches {what}, and {second} never does in {found.seeds} runs."
+    ends = "" if math.isnan(ratio.low) else f" [{ratio.low:.3g}, {ratio.high:.3g}]"
+    interval = "95 % interval of the bootstrap" if ends else "too few for an interval"
+    return (
+        f"{where}, {first} reaches {what} {ratio.value:.3g} times{ends} sooner than {second} (ratio of expected times "
+        f"of {found.seeds} runs, {interval})."
     )
 
 

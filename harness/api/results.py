@@ -108,9 +108,12 @@ class Results:
 
         return draw(self.outcomes, {"figure": figure, **settings})
 
-    def compare(self, *, kind: Kind = "val", at: Sequence[float] = (), alpha: float = 0.05) -> Verdict:
-        """A table of regrets with tests paired by seed, and sentences to quote."""
-        return Verdict(comparison.compare(self.outcomes, kind, at=at, alpha=alpha))
+    def compare(self, *, kind: Kind = "val", **settings: Any) -> Verdict:
+        """A table of regrets with tests paired by seed, and sentences to quote.
+
+        `settings` are those of `harness compare`: `at`, `alpha`, `statistic="median"`, `targets` and `against`.
+        """
+        return Verdict(comparison.compare(self.outcomes, kind, **settings))
 
     def report(self, path: str | Path = "report.html", *, at: Sequence[float] = (), alpha: float = 0.05) -> Path:
         """Write the page that `harness report` writes; its path."""
@@ -146,8 +149,13 @@ class Verdict:
 
     @property
     def sentences(self) -> list[str]:
-        """One for each pair of algorithms."""
+        """On each pair of algorithms at each time, and over all of time; then speed-ups."""
         return comparison.sentences(self.comparison)
+
+    @property
+    def notes(self) -> list[str]:
+        """At which times there is nothing left to tell apart."""
+        return [*self.comparison.notes]
 
     def table(self, form: str = "markdown") -> str:
         """As markdown, latex, csv or json."""
@@ -171,7 +179,7 @@ class Verdict:
         from harness.report.markup import element, html  # noqa: PLC0415
 
         return self.frame().to_html(index=False, float_format="{:.3g}".format, border=0) + html(
-            element("p", sentence) for sentence in self.sentences
+            element("p", sentence) for sentence in [*self.sentences, *self.notes]
         )
 
 

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli.options import Numbers, OneOf, Share, selects
+from harness.errors import HarnessError
 
 if TYPE_CHECKING:
     from rich.table import Table as Grid
 
-    from harness.analysis.comparison import Comparison
+    from harness.analysis.comparison import Comparison, Statistic
+    from harness.studies.outcome import Kind
     from harness.studies.selection import Selection
 
 
@@ -23,6 +25,15 @@ if TYPE_CHECKING:
     "--kind", type=OneOf(["val", "test"]), default="val", show_default=True, help="Validation or test regret."
 )
 @click.option("--at", type=Numbers(), help="Simulated times in seconds, e.g. 1e5,1e6. [default: the end]")
+@click.option(
+    "--statistic",
+    type=OneOf(["mean", "median"]),
+    default="mean",
+    show_default=True,
+    help="Show means with standard errors, or medians with quartiles.",
+)
+@click.option("--targets", type=Numbers(), help="Also say how much sooner these regrets are reached, e.g. 1e-2,1e-3.")
+@click.option("--against", help="The algorithm that --targets hold the others against. [default: the first]")
 @click.option("--alpha", type=Share(), default="0.05", show_default=True, help="Level of significance.")
 @click.option(
     "--format",
@@ -34,12 +45,21 @@ if TYPE_CHECKING:
 )
 @selects
 def command(
-    results: tuple[Path, ...], selection: Selection, kind: str, at: list[float] | None, alpha: float, form: str
+    results: tuple[Path, ...],
+    selection: Selection,
+    kind: Kind,
+    at: list[float] | None,
+    statistic: Statistic,
+    targets: list[float] | None,
+    against: str | None,
+    alpha: float,
+    form: str,
 ) -> None:
     """Compare the studies in RESULTS, files or folders, by their regret on each benchmark.
 
-    Tests are paired by seed and corrected by Holm; bold are the best and those not significantly worse. What cannot be
-    compared with the others is left out, and said.
+    Tests are paired by seed and corrected by Holm; bold are the best and those not significantly worse. A sentence on
+    each pair tells of each time, and one of all of time: the area under the log-regret curve. What cannot be compared
+    with the others is left out, and said.
     """
     from harness.analysis import comparison
     from harness.analysis.comparable import comparable, told_by
@@ -48,13 +68,17 @@ def command(
     from harness.studies.selection import gathered
 
     outcomes = told_by(comparable(gathered(results, selection), paired=True), functools.partial(click.echo, err=True))
-    found = comparison.compare(outcomes, kind, at=at or (), alpha=alpha)  # type: ignore[arg-type]
+    if against is not None and not targets:
+        raise HarnessError("--against is for --targets.", "name regrets to reach: --targets 1e-2,1e-3")
+    found = comparison.compare(
+        outcomes, kind, at=at or (), alpha=alpha, statistic=statistic, targets=targets or (), against=against
+    )
     if form == "table":
         tables.console(stderr=True).print(_grid(found), comparison_table.note(found), sep="\n")
         click.echo("\n".join(comparison.sentences(found)))
     else:
         click.echo(comparison_table.FORMATS[form](found))
-    for line in comparison.remarks(outcomes):
+    for line in [*(found.notes if form == "table" else ()), *comparison.remarks(outcomes)]:
         click.echo(f"note: {line}", err=True)
 
 
@@ -71,7 +95,7 @@ def _grid(found: Comparison) -> Grid:
     grid.add_column("benchmark")
     for name in ("time (s)", *columns):
         grid.add_column(name, justify="right")
-    texts = comparison_table.grid(found, comparison_table.plain, "–")
+    texts = comparison_table.grid(found, functools.partial(comparison_table.plain, statistic=found.statistic), "–")
     for row, cells in zip(found.rows, texts, strict=True):
         top = ["bold" if name in row.cells and row.cells[name].top else "" for name in columns]
         grid.add_row(*cells[:2], *(Text(cell, style=style) for cell, style in zip(cells[2:], top, strict=True)))

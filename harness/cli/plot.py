@@ -37,7 +37,10 @@ _MEASURES = ("mse", "spearman", "kendall", "regret", "precision")
     "--kind", type=OneOf(["val", "test", "both"]), help="Validation or test regret, or both in regret. [default: val]"
 )
 @click.option("--width", type=OneOf(["column", "page"]), help="One column or two. [default: as its panels need]")
-@click.option("--band", type=OneOf(["sem", "simultaneous"]), help="Band of regret. [default: sem]")
+@click.option(
+    "--statistic", type=OneOf(["mean", "median"]), help="Mean, or median with quartiles, in regret. [default: mean]"
+)
+@click.option("--band", type=OneOf(["sem", "simultaneous"]), help="Band of mean regret. [default: sem]")
 @click.option(
     "--bound",
     "bounds",

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.options import Numbers, data_folder, selects
+from harness.cli.options import Numbers, OneOf, data_folder, selects
 from harness.errors import HarnessError, unknown
 from harness.files import json_text
 
 if TYPE_CHECKING:
+    from harness.analysis.comparison import Statistic
     from harness.studies.outcome import Outcome
     from harness.studies.selection import Selection
 
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 @click.option(
     "--on", metavar="BENCH", help="Report what was found on another table of the same space, e.g. nb201/cifar100."
 )
+@click.option(
+    "--statistic", type=OneOf(["mean", "median"]), default="mean", show_default=True, help="Median: with quartiles."
+)
 @click.option("--per-seed", is_flag=True, help="One row per seed: its incumbent, and when it was found.")
 @data_folder
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -33,6 +37,7 @@ def command(
     selection: Selection,
     at: list[float] | None,
     on: str | None,
+    statistic: Statistic,
     per_seed: bool,
     as_json: bool,
 ) -> None:
@@ -44,7 +49,7 @@ def command(
     console = tables.console()
     paths = [Path(name) for name in what]
     if all(path.exists() for path in paths):
-        _results(console, gathered(paths, selection), at, on, per_seed, as_json)
+        _results(console, gathered(paths, selection), at, on, statistic, per_seed, as_json)
         return
     if at or on or per_seed or selection.words or len(what) > 1:
         missing = next(str(path) for path in paths if not path.exists())
@@ -62,7 +67,13 @@ def command(
 
 
 def _results(
-    console: Any, found: list[Outcome], at: list[float] | None, on: str | None, per_seed: bool, as_json: bool
+    console: Any,
+    found: list[Outcome],
+    at: list[float] | None,
+    on: str | None,
+    statistic: Statistic,
+    per_seed: bool,
+    as_json: bool,
 ) -> None:
     from harness.report import tables
     from harness.studies.outcome import per_seed_rows, reported, summary
@@ -89,7 +100,7 @@ def _results(
         )
         console.print(tables.listing(columns, [[_cell(row[c]) for c in columns] for row in rows]))
     else:
-        console.print(*tables.summaries(outcomes, rows), sep="\n")
+        console.print(*tables.summaries(outcomes, rows, statistic), sep="\n")
 
 
 def _cell(value: object) -> str:

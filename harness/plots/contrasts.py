@@ -10,7 +10,6 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from harness.analysis.comparison import common_end, complete, regret_at, require_paired, selected
 from harness.analysis.measures import floor, time_spent, time_to
@@ -18,7 +17,7 @@ from harness.arrays import Floats
 from harness.errors import HarnessError, unknown
 from harness.plots.profiles import zero_note
 from harness.plots.regret import REGRET_LABEL
-from harness.plots.style import STYLE, Width, panels, styles
+from harness.plots.style import STYLE, Width, log_ticks, outer_labels, panels, styles, titled
 from harness.statistics import Estimate, cliques, friedman, nemenyi_distance, ranks, speed_up
 from harness.studies.outcome import Kind, Outcome
 
@@ -54,7 +53,7 @@ def critical_difference_figure(
         rows = (len(labels) + 1) // 2
         figure, (axis,) = panels(1, width, 1.0 + 0.22 * rows)
         _diagram(axis, average, [labels[i] for i in np.argsort(average, kind="stable")], distance)
-        axis.set_title(title, fontsize=7)
+        titled(axis, title)
     return figure
 
 
@@ -117,35 +116,50 @@ def speed_up_figure(
         for axis, same in zip(axes, groups.values(), strict=True):
             require_paired(same)
             _speed_ups(axis, {o.label: o for o in same}, kind, targets, against, rivals)
-            axis.set_title(same[0].reference.title)
+            titled(axis, same[0].reference.title)
+            place = axis.get_subplotspec()
+            axis.tick_params(labelleft=place is None or place.is_first_col())
+        outer_labels(axes)
     return figure
 
 
 def _speed_ups(
     axis: Axes, same: dict[str, Outcome], kind: Kind, targets: Sequence[float], against: str, rivals: Sequence[str]
 ) -> None:
-    looks, names = styles(same), []
+    looks, names, open_ended = styles(same), [], []
     for row, (label, target) in enumerate((label, target) for label in rivals for target in targets):
         times, other = ((time_to(same[name], kind, target), time_spent(same[name])) for name in (label, against))
         estimate = speed_up(times, other, np.random.default_rng(0))
         names.append(f"{label} to {target:g}")
+        colour, low, high = looks[label]["color"], estimate.low, estimate.high
         if 0 < estimate.value < math.inf:
-            whole = math.isfinite(estimate.high) and estimate.low > 0
-            error = [[estimate.value - estimate.low], [estimate.high - estimate.value]] if whole else None
-            colour = looks[label]["color"]
+            whole = math.isfinite(high) and low > 0
+            error = [[estimate.value - low], [high - estimate.value]] if whole else None
             axis.errorbar([estimate.value], [row], xerr=error, fmt="o", color=colour, markersize=3, capsize=2)
-        axis.text(1.02, row, _times(estimate), transform=axis.get_yaxis_transform(), va="center", fontsize=6)
+        if estimate.value in (0, math.inf) or high == math.inf:
+            open_ended.append((row, estimate, colour))
+        axis.text(1.04, row, _times(estimate), transform=axis.get_yaxis_transform(), va="center", fontsize=6)
     axis.axvline(1.0, color="black", linewidth=0.8)
     axis.set_xscale("log")
     axis.margins(x=0.15)
     ends = np.array([*axis.get_xlim(), 0.9, 1.1])
     axis.set_xlim(ends.min(), ends.max())
-    axis.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    axis.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
-    axis.xaxis.set_minor_formatter(NullFormatter())
+    for row, estimate, colour in open_ended:
+        _arrow(axis, row, estimate, colour)
+    log_ticks(axis.xaxis, powers=False)
     axis.set_yticks(range(len(names)), names)
     axis.set_ylim(len(names) - 0.5, -0.5)
     axis.set_xlabel(f"times sooner than {against}")
+
+
+def _arrow(axis: Axes, row: int, estimate: Estimate, colour: str) -> None:
+    """What goes on beyond an edge: a ratio that is 0 or infinite, or an interval without an upper end."""
+    edge, marker = (1, ">") if estimate.value else (0, "<")
+    axis.plot(edge, row, marker, color=colour, markersize=3, clip_on=False, transform=axis.get_yaxis_transform())
+    start = estimate.low if estimate.value else estimate.high
+    if math.isfinite(start) and start > 0:
+        axis.plot([start, axis.get_xlim()[edge]], [row, row], color=colour)
+        axis.plot(start, row, "|", color=colour, markersize=4)
 
 
 def _times(estimate: Estimate) -> str:
@@ -156,13 +170,11 @@ def _times(estimate: Estimate) -> str:
     if estimate.value == 0:
         return "never arrives"
     low, high = (_short(end) for end in estimate[1:])
-    return f"{_short(estimate.value)}x [{low}, {high}]"
+    return f"{_short(estimate.value)}x" + f" [{low}, {high}]" * (not math.isnan(estimate.low))
 
 
 def _short(ratio: float) -> str:
     """Two significant digits, and `3.0` rather than `3`."""
-    if math.isnan(ratio):
-        return "–"
     if math.isinf(ratio):
         return "∞"
     return f"{ratio:.0f}" if ratio >= 9.95 else f"{ratio:.1f}" if ratio >= 0.995 else f"{ratio:.2g}"
@@ -176,7 +188,8 @@ def violin_figure(outcomes: Sequence[Outcome], kind: Kind, width: Width | None, 
         for axis, same in zip(axes, groups.values(), strict=True):
             time = common_end(same) if at is None else at
             _violins(axis, same, kind, time)
-            axis.set_title(same[0].reference.title)
+            titled(axis, same[0].reference.title)
+        outer_labels(axes)
     return figure
 
 
@@ -189,11 +202,15 @@ def _violins(axis: Axes, same: Sequence[Outcome], kind: Kind, time: float) -> No
     bodies: Any = parts["bodies"]
     for body, outcome in zip(bodies, same, strict=True):
         body.set(facecolor=looks[outcome.label]["color"], alpha=0.5, linewidth=0)
-    low, middle, high = np.array([np.quantile(values, [0.25, 0.5, 0.75]) for values in logs]).T
+        (path,) = body.get_paths()
+        path.vertices[:, 1] = 10.0 ** path.vertices[:, 1]
+    low, middle, high = 10.0 ** np.array([np.quantile(values, [0.25, 0.5, 0.75]) for values in logs]).T
     axis.vlines(places, low, high, color="black", linewidth=2.5)
     axis.scatter(places, middle, color="white", edgecolor="black", linewidth=0.6, s=10, zorder=3)
-    axis.yaxis.set_major_locator(MaxNLocator(integer=True))
-    axis.yaxis.set_major_formatter(FuncFormatter(lambda x, _: f"$10^{{{x:g}}}$"))
+    every = 10.0 ** np.concatenate(logs)
+    axis.set_yscale("log")
+    axis.set_ylim(every.min() / 1.5, every.max() * 1.5)
+    log_ticks(axis.yaxis)
     axis.set_xticks(places, [o.label for o in same])
     axis.set_xlabel(zero_note(regrets, least).strip())
     axis.set_ylabel(f"{REGRET_LABEL[kind]} at {time:.4g} s")

@@ -17,7 +17,7 @@ from harness.graphs import ABSENT, FIRST_OPERATOR, INPUT, OUTPUT, GraphView
 from harness.plots.style import COLOURS
 from harness.space import SearchSpace
 
-GREY = "#777777"
+GREY, PLAIN = "#777777", "#222222"
 _INK = "#444444"
 
 _ARC = 0.45
@@ -98,7 +98,7 @@ def cell(space: SearchSpace, codes: Ints, *, plain: bool = False) -> Drawing:
     if plain:
         present = space.graphs.of(codes[None]).operators[0, 1:-1] != ABSENT
         names = [name if there else "none" for name, there in zip(names, present, strict=True)]
-        looks = {name: Look(GREY, "--") if name == "skip_connect" else Look("#222222", "-") for name in looks}
+        looks = {name: Look(GREY, "--") if name == "skip_connect" else Look(PLAIN, "-") for name in looks}
     drawn = zip(layout.edges, layout.bends, names, strict=True)
     x, y = zip(*layout.places, strict=True)
     return Drawing(

@@ -14,7 +14,7 @@ from harness.analysis.comparison import common_end, complete, regret_at, require
 from harness.analysis.measures import floor, time_to
 from harness.arrays import Floats
 from harness.plots.regret import REGRET_LABEL, TIME_LABEL, everywhere, log_time
-from harness.plots.style import STYLE, Width, legend, panels, styles
+from harness.plots.style import STYLE, Width, legend, log_ticks, outer_labels, panels, styles, titled
 from harness.statistics import bootstrap_weights, percentiles, ranks
 from harness.studies.outcome import Kind, Outcome
 
@@ -72,7 +72,7 @@ def rank_figure(outcomes: Sequence[Outcome], kind: Kind, width: Width | None) ->
         axis.set_ylabel(f"average rank, {REGRET_LABEL[kind]}")
         axis.set_ylim(0.8, len(labels) + 0.2)
         axis.set_yticks(range(1, len(labels) + 1))
-        axis.set_title(f"{benchmarks} benchmark{'s' if benchmarks > 1 else ''}, band of 95 % of resamples")
+        titled(axis, f"{benchmarks} benchmark{'s' if benchmarks > 1 else ''}, band of 95 % of resamples")
         legend(figure, above=True)
     return figure
 
@@ -102,6 +102,7 @@ def regret_ecdf_figure(outcomes: Sequence[Outcome], kind: Kind, width: Width | N
                 [least, *reached, highest * 1.2], [0, *share[1:], share[-1]], where="post", label=label, **looks[label]
             )
         axis.set_xscale("log")
+        log_ticks(axis.xaxis)
         axis.set_xlabel(f"{REGRET_LABEL[kind]} at {time:.4g} s{zero_note(found.values(), least)}")
         axis.set_ylabel("share of runs")
 
@@ -148,6 +149,7 @@ def _shares(groups: Mapping[str, Sequence[Outcome]], width: Width | None, draw: 
         for axis, same in zip(axes, groups.values(), strict=True):
             draw(axis, same, looks)
             axis.set_ylim(0, 1.02)
-            axis.set_title(same[0].reference.title)
+            titled(axis, same[0].reference.title)
+        outer_labels(axes)
         legend(figure, title)
     return figure

@@ -11,7 +11,7 @@ from matplotlib.ticker import NullLocator
 
 from harness.analysis.quality import Quality, summary
 from harness.errors import HarnessError
-from harness.plots.style import STYLE, Width, legend, panels, styles
+from harness.plots.style import STYLE, Width, legend, log_ticks, outer_labels, panels, styles, titled
 
 LABELS = {
     "mse": "MSE",
@@ -58,8 +58,11 @@ def quality_figure(qualities: Sequence[Quality], measure: str = "spearman", widt
             axis.xaxis.set_minor_locator(NullLocator())
             if measure in _LOG:
                 axis.set_yscale("log", nonpositive="clip")
+                log_ticks(axis.yaxis)
             unit = f" ({same[0].unit})" if measure == "mse" else ""
-            axis.set(xlabel="training configurations", ylabel=LABELS[measure] + unit, title=same[0].reference.title)
+            axis.set(xlabel="training configurations", ylabel=LABELS[measure] + unit)
+            titled(axis, same[0].reference.title)
+        outer_labels(axes)
         seeds = sorted({len(quality.seeds) for quality in qualities})
         legend(figure, f"mean ±2 SEM, {' to '.join(map(str, dict.fromkeys((seeds[0], seeds[-1]))))} samples")
     return figure

@@ -11,17 +11,17 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
 
 from harness.analysis.bounds import Bound, floor, oracle, random_search
-from harness.analysis.comparison import selected
+from harness.analysis.comparison import Statistic, selected
 from harness.arrays import Floats
 from harness.errors import HarnessError
-from harness.plots.style import STYLE, Width, legend, panels, styles
+from harness.plots.style import COLOURS, STYLE, Width, legend, log_ticks, outer_labels, panels, styles, titled
 from harness.statistics import simultaneous_band
 from harness.studies.outcome import Kind, Outcome, moments
 
 Band = Literal["sem", "simultaneous"]
+_Shown = Literal["sem", "simultaneous", "quartiles"]
 
 _MAX_STAMPS = 2000
 TIME_LABEL = "estimated wall-clock time [s]"
@@ -65,16 +65,21 @@ def regret_figure(
     kind: Kind | Literal["both"],
     width: Width | None = None,
     *,
-    band: Band = "sem",
+    statistic: Statistic = "mean",
+    band: Band | None = None,
     bounds: Sequence[Bound] = (),
 ) -> Figure:
     """Regret over simulated time, one panel per benchmark; of `both` kinds, those of test below, lettered.
 
-    The `band` is of two standard errors at each time, or holds the whole mean curve with 95 % confidence. `bounds` are
-    drawn too: the oracle, the expectation of random search, and the floor that the noise of observations sets.
+    The `band` of a mean is of two standard errors at each time, or holds the whole curve with 95 % confidence; that of
+    a median is between the quartiles. `bounds` are drawn too: the oracle, the expectation of random search, and the
+    floor that the noise of observations sets.
 
     Raises HarnessError if no outcome has this kind of regret, or some cannot be compared.
     """
+    if statistic == "median" and band is not None:
+        raise HarnessError(f"the band '{band}' is one of means.", "leave it out: that of a median is of quartiles.")
+    shown_band: _Shown = "quartiles" if statistic == "median" else band or "sem"
     kinds: tuple[Kind, ...] = ("val", "test") if kind == "both" else (kind,)
     groups = [(k, same) for k in kinds for same in selected(outcomes, k).values()]
     looks = styles(o.label for _, same in groups for o in same)
@@ -82,12 +87,17 @@ def regret_figure(
         figure, axes = panels(len(groups), width)
         for i, (axis, (shown, same)) in enumerate(zip(axes, groups, strict=True)):
             lines = _bounds(same, shown, bounds)
-            _panel(axis, [(o, {**looks[o.label], "label": o.label}) for o in same], shown, band, lines)
+            _panel(axis, [(o, {**looks[o.label], "label": o.label}) for o in same], shown, shown_band, lines)
             letter = f"({string.ascii_lowercase[i]}) " if kind == "both" else ""
-            axis.set_title(f"{letter}{same[0].reference.title}")
-        what = {"sem": "±2 SEM", "simultaneous": "and simultaneous\n95 % band"}[band]
+            titled(axis, f"{letter}{same[0].reference.title}")
+        outer_labels(axes)
+        what = {
+            "sem": "mean ±2 SEM",
+            "simultaneous": "mean and simultaneous\n95 % band",
+            "quartiles": "median and quartiles",
+        }[shown_band]
         runs = _runs([o for _, same in groups for o in same])
-        legend(figure, f"mean {what}, {runs} runs", above=bool(bounds))
+        legend(figure, f"{what}, {runs} runs", above=bool(bounds))
     return figure
 
 
@@ -95,13 +105,14 @@ def regression_figure(pairs: Sequence[tuple[Outcome, Outcome]]) -> Figure:
     """Validation regret of each pair (baseline, now) of outcomes of one algorithm, a panel for each pair."""
     looks: tuple[dict[str, Any], ...] = (
         {"color": "#444444", "linestyle": "--", "zorder": 3, "label": "baseline"},
-        {"color": "#D55E00", "label": "now"},
+        {"color": COLOURS[0], "label": "now"},
     )
     with mpl.rc_context(STYLE):
         figure, axes = panels(len(pairs))
         for axis, pair in zip(axes, pairs, strict=True):
             _panel(axis, list(zip(pair, looks, strict=True)), "val", "sem")
-            axis.set_title(f"{pair[0].label} on {pair[0].study.benchmark}")
+            titled(axis, f"{pair[0].label} on {pair[0].study.benchmark}")
+        outer_labels(axes)
         legend(figure, f"mean ±2 SEM, {_runs([outcome for pair in pairs for outcome in pair])} runs")
     return figure
 
@@ -149,7 +160,7 @@ def _bounds(same: Sequence[Outcome], kind: Kind, names: Sequence[Bound]) -> list
 
 
 def _panel(
-    axis: Axes, drawn: Sequence[tuple[Outcome, dict[str, Any]]], kind: Kind, band: Band, bounds: Sequence[_Line] = ()
+    axis: Axes, drawn: Sequence[tuple[Outcome, dict[str, Any]]], kind: Kind, band: _Shown, bounds: Sequence[_Line] = ()
 ) -> None:
     lowest, highest, start = math.inf, 0.0, math.inf
     for times, mean, look in bounds:
@@ -158,9 +169,11 @@ def _panel(
         lowest, highest = min(lowest, mean[shown].min(initial=math.inf)), max(highest, mean[shown].max(initial=0.0))
     for outcome, look in drawn:
         times, mean, sem = curve(outcome, kind)
+        low, high = mean - 2 * sem, mean + 2 * sem
+        if band == "quartiles":
+            low, mean, high = np.quantile(outcome.regret(kind, times), [0.25, 0.5, 0.75], axis=0)
         axis.step(times, mean, where="post", **look)
-        if np.isfinite(sem).all():
-            low, high = mean - 2 * sem, mean + 2 * sem
+        if np.isfinite(low).all():
             if band == "simultaneous":
                 low, high = simultaneous_band(outcome.regret(kind, times), np.random.default_rng(0))
             highest = max(highest, high.max())
@@ -173,6 +186,7 @@ def _panel(
     axis.set_yscale("log", nonpositive="clip")
     if math.isfinite(lowest):
         axis.set_ylim(lowest / 2, highest * 1.5)
+    log_ticks(axis.yaxis)
     log_time(axis, start, max(outcome.end for outcome, _ in drawn))
     several = any(outcome.study.rules.objectives for outcome, _ in drawn)
     axis.set_ylabel(f"hypervolume regret{', test errors' * (kind == 'test')}" if several else REGRET_LABEL[kind])
@@ -182,6 +196,5 @@ def log_time(axis: Axes, start: float, end: float) -> None:
     """Make the x axis simulated seconds on a log scale."""
     axis.set_xscale("log")
     axis.set_xlim(start, end)
-    axis.xaxis.set_minor_locator(LogLocator(subs="auto"))
-    axis.xaxis.set_minor_formatter(NullFormatter())
+    log_ticks(axis.xaxis)
     axis.set_xlabel(TIME_LABEL)

@@ -35,6 +35,7 @@ _WORDS: dict[str, tuple[str, ...]] = {
     "kind": ("val", "test"),
     "width": ("column", "page"),
     "band": ("sem", "simultaneous"),
+    "statistic": ("mean", "median"),
     "blocks": ("benchmarks", "seeds"),
 }
 

@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 
 from harness.analysis.stability import By, Fares, Patterns, ranking
 from harness.errors import HarnessError
-from harness.plots.drawing import cell
-from harness.plots.graphs import paint
+from harness.plots.drawing import GREY, PLAIN, Look, cell
+from harness.plots.graphs import handles, paint
 from harness.plots.style import STYLE, panels
 from harness.table import Table
 
@@ -31,12 +31,16 @@ def stability_figure(found: Patterns, by: By, top: int, seen: Fares | None = Non
     with mpl.rc_context(STYLE):
         figure, axes = panels(len(order), height=1.6)
         for rank, (axis, pattern) in enumerate(zip(axes, order.tolist(), strict=True), start=1):
-            paint(axis, cell(found.table.space, found.table.codes[found.shown[pattern]], plain=True))
+            drawn = cell(found.table.space, found.table.codes[found.shown[pattern]], plain=True)
+            paint(axis, drawn)
             count = found.count[pattern]
             lines = [f"{rank}. {count:,} architecture{'s' if count > 1 else ''}", _fares(measured, pattern)]
             if seen is not None:
                 lines.append(f"predicted {_fares(seen, pattern)}")
             axis.set_title("\n".join(lines), fontsize=6.5)
+        if drawn.strong:
+            entries = handles({"any operator": Look(PLAIN, "-"), "skip connection": Look(GREY, "--")})
+            figure.legend([*entries.values()], [*entries], loc="outside lower center", ncols=2, frameon=False)
         figure.suptitle(f"{found.table.facts.title}, {found.table.facts.loss}", fontsize=8)
     return figure
 

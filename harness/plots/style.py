@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import shutil
+import textwrap
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -14,9 +16,11 @@ from typing import Any, Literal
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_pgf import LatexError
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, Locator, LogFormatterSciNotation, LogLocator, MaxNLocator, NullFormatter
 
 from harness import __version__
 from harness.analysis.quality import Quality
@@ -26,8 +30,10 @@ from harness.studies.outcome import Outcome
 
 Width = Literal["column", "page"]
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999933")
-"""Distinguishable with any colour vision (Okabe and Ito, "Color universal design", 2008), its yellow made olive."""
+COLOURS = ("#1170F8", "#903B00", "#0D6E58", "#EC1E8A", "#CFA789", "#2EBDDF", "#000000", "#7B9400")
+"""Distinguishable with any colour vision: each two differ by 17 or more (CIEDE2000), also as deuteranopia, protanopia
+and tritanopia are simulated by Machado, Oliveira and Fernandes, "A physiologically-based model for simulation of color
+vision deficiency", IEEE TVCG 15, 2009."""
 
 DASHES = ("-", (0, (5, 1.2)), (0, (1.2, 1.2)), (0, (5, 1.2, 1.2, 1.2)))
 FORMATS = ("pdf", "svg", "png", "pgf")
@@ -37,6 +43,7 @@ STYLE: dict[Any, Any] = {
     "axes.labelsize": 8,
     "axes.titlesize": 7.5,
     "legend.fontsize": 7,
+    "legend.handlelength": 3.4,  # two periods of the longest dashes
     "xtick.labelsize": 7,
     "ytick.labelsize": 7,
     "axes.linewidth": 0.6,
@@ -53,6 +60,9 @@ STYLE: dict[Any, Any] = {
     "savefig.dpi": 300,
 }
 COLUMN_INCHES, PAGE_INCHES = 3.4, 7.0
+_AXIS_INCHES, _EM = 0.55, 0.58
+"""What the labels of an axis take of a panel's width, and the mean width of a letter, in sizes of the font."""
+
 _INSIDE = 5
 """Entries of a legend that have room inside a panel."""
 
@@ -84,8 +94,11 @@ def styles(labels: Iterable[str]) -> dict[str, dict[str, Any]]:
 
 
 def panels(count: int, width: Width | None = None, height: float = 2.5) -> tuple[Figure, Sequence[Axes]]:
-    """A figure of `count` axes, up to three in a row. Without a `width` it is as wide as its panels need."""
-    columns = min(3, count) if width != "column" else 1
+    """A figure of `count` axes, up to three in a row, four as two by two.
+
+    Without a `width` it is as wide as its panels need.
+    """
+    columns = 1 if width == "column" else 2 if count == 4 else min(3, count)
     rows = -(-count // columns)
     natural = COLUMN_INCHES if columns == 1 else 2.3 * columns + 1.2
     inches = {None: natural, "column": COLUMN_INCHES, "page": PAGE_INCHES}[width]
@@ -93,8 +106,67 @@ def panels(count: int, width: Width | None = None, height: float = 2.5) -> tuple
     FigureCanvasAgg(figure)
     axes: list[Axes] = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
     for axis in axes[count:]:
-        axis.set_axis_off()
+        axis.remove()
     return figure, axes[:count]
+
+
+def titled(axis: Axes, title: str) -> None:
+    """Give a panel its title, in as many lines as its width needs."""
+    place, figure = axis.get_subplotspec(), axis.get_figure(root=True)
+    assert place is not None
+    assert figure is not None
+    columns = place.get_gridspec().ncols
+    inches = figure.get_figwidth() if columns == 1 else min(2.3, figure.get_figwidth() / columns)
+    letters = int((inches - _AXIS_INCHES) / (_EM * STYLE["axes.titlesize"] / 72))
+    axis.set_title("\n".join(line for part in title.split("\n") for line in textwrap.wrap(part, letters)))
+
+
+def outer_labels(axes: Sequence[Axes]) -> None:
+    """Leave out the labels of axes that a panel has in common with that to its left, or with that below."""
+    for axis in axes:
+        place = axis.get_subplotspec()
+        assert place is not None
+        for other in axes:
+            beside = other.get_subplotspec()
+            assert beside is not None
+            left = beside.rowspan == place.rowspan and beside.colspan.start == place.colspan.start - 1
+            below = beside.colspan == place.colspan and beside.rowspan.start == place.rowspan.start + 1
+            if left and axis.get_ylabel() == other.get_ylabel():
+                axis.yaxis.label.set_visible(False)
+            if below and axis.get_xlabel() == other.get_xlabel():
+                axis.xaxis.label.set_visible(False)
+
+
+class LogTicks(Locator):
+    """The roundest ticks of a log axis of which three or more are in sight."""
+
+    def __call__(self) -> Any:
+        assert self.axis is not None
+        return self.tick_values(*self.axis.get_view_interval())
+
+    def tick_values(self, vmin: float, vmax: float) -> Any:
+        """Powers of ten, or their multiples, or numbers that are evenly spread."""
+        low, high = sorted((vmin, vmax))
+        if low <= 0 or not math.isfinite(high):
+            return []
+        decades = np.arange(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+        for step, factors in ((2, (1,)), (1, (1,)), (1, (1, 3)), (1, (1, 2, 5)), (1, range(1, 10))):
+            every = 10.0 ** decades[decades % (step * max(1, len(decades) // 8)) == 0]
+            ticks = np.multiply.outer(every, factors).ravel()
+            seen = ticks[(ticks >= low * (1 - 1e-9)) & (ticks <= high * (1 + 1e-9))]
+            if len(seen) >= (5 if step > 1 else 3):
+                return seen
+        ticks = np.asarray(MaxNLocator(4).tick_values(low, high))
+        return ticks[(ticks >= low) & (ticks <= high)]
+
+
+def log_ticks(axis: Axis, *, powers: bool = True) -> None:
+    """Ticks of a log axis: three or more, as `powers` of ten or as plain numbers."""
+    axis.set_major_locator(LogTicks())
+    axis.set_minor_locator(LogLocator(subs="auto"))
+    axis.set_minor_formatter(NullFormatter())
+    sci = LogFormatterSciNotation(labelOnlyBase=False, minor_thresholds=(math.inf, math.inf))
+    axis.set_major_formatter(sci if powers else FuncFormatter(lambda x, _: f"{x:g}"))
 
 
 def legend(figure: Figure, title: str = "", *, above: bool = False) -> None:

@@ -25,8 +25,9 @@ from harness.train.results import Training
 
 __all__ = ["page"]
 
-_ON_DARK = ("#4FA3E0", "#F07F2E", "#2CC295", "#E39BC5", "#EDB13C", "#7CC8F2", "#F2F2F2", "#C5C55A")
-"""The colours of figures, made lighter: each has a contrast of 5 or more on the dark background."""
+ON_DARK = ("#7A8DF8", "#FD5601", "#15A264", "#C7769E", "#FFB6A3", "#57D3EE", "#F2F2F2", "#E9E159")
+"""The colours of figures, made lighter: each has a contrast of 5 or more on the dark background, and each two differ by
+13 or more (CIEDE2000) with any colour vision."""
 
 
 def page(
@@ -101,7 +102,7 @@ def _palette() -> str:
     def classes(colours: Sequence[str]) -> str:
         return "".join(f".c{i}{{--own:{colour}}}" for i, colour in enumerate(colours))
 
-    return f"{classes(COLOURS)}\n@media screen and (prefers-color-scheme:dark){{{classes(_ON_DARK)}}}\n"
+    return f"{classes(COLOURS)}\n@media screen and (prefers-color-scheme:dark){{{classes(ON_DARK)}}}\n"
 
 
 def _hash(text: str) -> str:

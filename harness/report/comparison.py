@@ -7,7 +7,7 @@ import io
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
-from harness.analysis.comparison import Cell, Comparison, sentences
+from harness.analysis.comparison import Cell, Comparison, Statistic, sentences
 from harness.files import json_text
 
 Format = Callable[[Comparison], str]
@@ -27,16 +27,20 @@ def grid(comparison: Comparison, text: Callable[[Cell], str], absent: str) -> li
     ]
 
 
-def plain(cell: Cell) -> str:
-    """`3.59e-04 ± 2.3e-05`."""
+def plain(cell: Cell, statistic: Statistic = "mean") -> str:
+    """`3.59e-04 ± 2.3e-05`, or median and quartiles."""
+    if statistic == "median":
+        return f"{cell.median:.2e} [{cell.low:.1e}, {cell.high:.1e}]"
     return f"{cell.mean:.2e} ± {cell.sem:.1e}"
 
 
 def note(comparison: Comparison) -> str:
     """What the numbers are, and which of them are bold."""
     what = "Validation" if comparison.kind == "val" else "Test"
+    shown = "mean ± SEM" if comparison.statistic == "mean" else "median [quartiles]"
     return (
-        f"{what} regret, mean ± SEM over seeds. Bold: the lowest mean, and those whose runs are not significantly "
+        f"{what} regret, {shown} over seeds. Bold: the lowest {comparison.statistic}, and those whose runs are not "
+        f"significantly "
         f"worse (one-sided Wilcoxon signed-rank test paired by seed, Holm-corrected over the table, alpha "
         f"{comparison.alpha:g})."
     )
@@ -45,10 +49,16 @@ def note(comparison: Comparison) -> str:
 def markdown(comparison: Comparison) -> str:
     """A table, its note, and the sentences."""
     head = ["benchmark", "time (s)", *labels(comparison)]
-    rows = grid(comparison, lambda cell: f"**{plain(cell)}**" if cell.top else plain(cell), "–")
+
+    def text(cell: Cell) -> str:
+        shown = plain(cell, comparison.statistic)
+        return f"**{shown}**" if cell.top else shown
+
+    rows = grid(comparison, text, "–")
     lines = [_bar(head), _bar(["---", "---:", *("---:" for _ in head[2:])]), *map(_bar, rows)]
     said = sentences(comparison)
-    return "\n".join([*lines, "", note(comparison), *([""] if said else []), *(f"- {text}" for text in said)])
+    notes = [note(comparison), *(f"Note: {text}" for text in comparison.notes)]
+    return "\n".join([*lines, "", *notes, *([""] if said else []), *(f"- {text}" for text in said)])
 
 
 def _bar(cells: Sequence[str]) -> str:
@@ -64,6 +74,8 @@ def latex(comparison: Comparison) -> str:
 
     def text(cell: Cell) -> str:
         number = f"{power(cell.mean, 2)} \\pm {power(cell.sem, 1)}"
+        if comparison.statistic == "median":
+            number = f"{power(cell.median, 2)}\\;[{power(cell.low, 1)}, {power(cell.high, 1)}]"
         return f"$\\mathbf{{{number}}}$" if cell.top else f"${number}$"
 
     head = ["benchmark", "time (s)", *labels(comparison)]
@@ -83,18 +95,24 @@ def comma_separated(comparison: Comparison) -> str:
     """A line for each algorithm, benchmark and time."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["benchmark", "time", "seeds", "kind", "algorithm", "mean", "sem", "p_worse_than_best", "top"])
+    numbers = ("mean", "sem", "median", "low", "high")
+    quartiles = ("mean", "sem", "median", "q25", "q75")
+    writer.writerow(["benchmark", "time", "seeds", "kind", "algorithm", *quartiles, "p_worse_than_best", "top"])
     for row in comparison.rows:
         for label, cell in row.cells.items():
             where = (row.benchmark, row.time, row.seeds, comparison.kind, label)
-            writer.writerow([*where, cell.mean, cell.sem, "" if cell.worse is None else cell.worse, cell.top])
+            told = [getattr(cell, name) for name in numbers]
+            writer.writerow([*where, *told, "" if cell.worse is None else cell.worse, cell.top])
     return out.getvalue().rstrip("\n")
 
 
 def to_json(comparison: Comparison) -> str:
     """Rows, duels and sentences."""
     duels = [{**asdict(duel), "improvement": duel.improvement._asdict()} for duel in comparison.duels]
-    return json_text({**asdict(comparison), "duels": duels, "sentences": sentences(comparison)}, indent=1)
+    areas = [{**asdict(area), "ratio": area.ratio._asdict()} for area in comparison.areas]
+    sooner = [{**asdict(found), "ratio": found.ratio._asdict()} for found in comparison.speed_ups]
+    told = {"duels": duels, "areas": areas, "speed_ups": sooner, "sentences": sentences(comparison)}
+    return json_text({**asdict(comparison), **told}, indent=1)
 
 
 FORMATS: dict[str, Format] = {"markdown": markdown, "latex": latex, "csv": comma_separated, "json": to_json}

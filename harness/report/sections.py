@@ -121,7 +121,7 @@ def _means(found: Comparison, what: str) -> Element:
 
 def _duels(found: Comparison, what: str) -> Element:
     def row(duel: Duel) -> list[Node]:
-        means = (f"{mean:.2e}" for mean in duel.means)
+        means = (f"{mean:.2e}" for mean in duel.centres)
         chance = "{:.2f} [{:.2f}, {:.2f}]".format(*duel.improvement)
         return [duel.benchmark, f"{duel.first} and {duel.second}", f"{duel.time:.4g}", *means, chance, f"{duel.p:.2g}"]
 

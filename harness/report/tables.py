@@ -13,8 +13,8 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table as Grid
 from rich.text import Text
 
-from harness.analysis.comparison import remarks
-from harness.studies.outcome import Outcome
+from harness.analysis.comparison import Statistic, remarks
+from harness.studies.outcome import Kind, Outcome
 from harness.studies.selection import spans
 
 _ABSENT = "–"
@@ -55,14 +55,17 @@ def console(*, stderr: bool = False) -> Console:
     return found if found.is_terminal else Console(stderr=stderr, markup=False, highlight=False, width=140)
 
 
-def summaries(outcomes: Sequence[Outcome], rows: Sequence[dict[str, Any]]) -> Iterator[RenderableType]:
+def summaries(
+    outcomes: Sequence[Outcome], rows: Sequence[dict[str, Any]], statistic: Statistic = "mean"
+) -> Iterator[RenderableType]:
     """Summary `rows` of `outcomes` as a table, and what their regrets mean. Columns without a number are left out."""
+    shown = _regret_mean if statistic == "mean" else _regret_median
     columns = {
         "benchmark": [row["benchmark"] for row in rows],
         "algorithm": [_label(outcomes, row) for row in rows],
         "seeds": [_seeds(outcomes, row) for row in rows],
-        "val regret": [mean_sem(row["val_regret_mean"], row["val_regret_sem"]) for row in rows],
-        "test regret": [mean_sem(row["test_regret_mean"], row["test_regret_sem"]) for row in rows],
+        "val regret": [shown(row, "val") for row in rows],
+        "test regret": [shown(row, "test") for row in rows],
         "evals": [_ABSENT if (mean := row["evaluations_mean"]) is None else f"{mean:,.1f}" for row in rows],
         "time (s)": [f"{row['time']:.4g}" for row in rows],
         "wall (s)": [f"{row['wall_seconds']:.2f}" for row in rows],
@@ -75,7 +78,7 @@ def summaries(outcomes: Sequence[Outcome], rows: Sequence[dict[str, Any]]) -> It
     for cells in zip(*kept.values(), strict=True):
         grid.add_row(*cells)
     yield grid
-    for line in definitions(outcomes):
+    for line in definitions(outcomes, statistic):
         yield Text(line, style="dim")
     for line in remarks(outcomes):
         yield Text(f"note: {line}")
@@ -132,20 +135,29 @@ def _label(outcomes: Sequence[Outcome], row: dict[str, Any]) -> str:
     return next(outcome.label for outcome in outcomes if outcome.study.id == row["study"])
 
 
-def definitions(outcomes: Sequence[Outcome]) -> list[str]:
+def _regret_mean(row: dict[str, Any], kind: Kind) -> str:
+    return mean_sem(row[f"{kind}_regret_mean"], row[f"{kind}_regret_sem"])
+
+
+def _regret_median(row: dict[str, Any], kind: Kind) -> str:
+    """`3.59e-04 [2.1e-04, 4.0e-04]`."""
+    middle, low, high = (row[f"{kind}_regret_{name}"] for name in ("median", "q25", "q75"))
+    return _ABSENT if middle is None else f"{number(middle)} [{low:.1e}, {high:.1e}]"
+
+
+def definitions(outcomes: Sequence[Outcome], statistic: Statistic = "mean") -> list[str]:
     """How the numbers came about: a sentence for each set of rules, and one for each benchmark's optimum."""
-    rules = {_rules(outcome): None for outcome in outcomes}
+    rules = {_rules(outcome, statistic): None for outcome in outcomes}
     return [*rules, *{_optimum(outcome): None for outcome in outcomes}]
 
 
-def _rules(outcome: Outcome) -> str:
+def _rules(outcome: Outcome, statistic: Statistic) -> str:
     rules, unit = outcome.study.rules, outcome.reference.fidelity
     where = "any" if rules.incumbent == "any" else "the largest observed"
     trained = f"; nothing trained beyond {unit} {rules.max_fidelity}" if rules.max_fidelity else ""
     continued = "; continued trainings cost the difference" if rules.continuation else ""
-    return (
-        f"mean ± SEM over seeds; incumbent: best observed at {where} fidelity; noise: {rules.noise}{trained}{continued}"
-    )
+    shown = "mean ± SEM" if statistic == "mean" else "median [quartiles]"
+    return f"{shown} over seeds; incumbent: best observed at {where} fidelity; noise: {rules.noise}{trained}{continued}"
 
 
 def _optimum(outcome: Outcome) -> str:

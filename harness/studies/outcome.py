@@ -306,6 +306,10 @@ def summary(outcome: Outcome, time: float | None = None) -> dict[str, Any]:
     def number(value: Any) -> float | None:
         return float(value) if np.isfinite(value) else None
 
+    def quartiles(kind: Kind) -> dict[str, float | None]:
+        found = np.quantile(outcome.regret(kind, at)[:, 0], [0.5, 0.25, 0.75])
+        return {f"{kind}_regret_{name}": number(x) for name, x in zip(("median", "q25", "q75"), found, strict=True)}
+
     val, val_sem = (m[0] for m in moments(outcome.regret("val", at)))
     test, test_sem = (m[0] for m in moments(outcome.regret("test", at)))
     study, run = outcome.study, outcome.trajectory
@@ -330,8 +334,10 @@ def summary(outcome: Outcome, time: float | None = None) -> dict[str, Any]:
         "val_regret_sem": number(val_sem),
         "val_loss_mean": number(outcome.loss("val", at).mean()),
         "val_optimum": outcome.reference.optimum,
+        **quartiles("val"),
         "test_regret_mean": number(test),
         "test_regret_sem": number(test_sem),
+        **quartiles("test"),
         "test_loss_mean": number(outcome.loss("test", at).mean()),
         "seeds_without_loss": int((outcome.pick(np.isnan(outcome.val_loss), at) == 1).sum()),
         "evaluations_mean": number(run.evaluations_by(time)),

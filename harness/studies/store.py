@@ -118,13 +118,14 @@ class StudyForm(Sharded[Study, Outcome]):
         study = Study.from_json(footer["study"])
         per_seed = {name: np.array(values) for name, values in footer["per_seed"].items()}
         reference: Reference = footer["reference"]
+        steps, counts = footer["pace"]
         plain = ("time", "evaluation", "row", "repeat", "loss", "incumbent")
         trajectory = Trajectory(
             **{name: columns[name] for name in plain},
             **per_seed,
             seed=_positions("seed", columns["seed"], per_seed["seeds"]),
             fidelity=_positions("fidelity", columns["fidelity"], np.array(reference.fidelities)),
-            pace=Trajectory.unpacked_pace(*footer["pace"], told=per_seed["evaluations"]),
+            pace=Trajectory.unpacked_pace(steps, counts, per_seed["evaluations"]),
         )
         rest = (columns["val_loss"], columns["test_loss"], footer["wall_seconds"], footer["versions"])
         return study.id, Outcome(study, reference, trajectory, *rest)
