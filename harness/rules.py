@@ -90,6 +90,10 @@ class Rules:
                 f"{table.name} has no finite loss at {table.facts.fidelity} {seen.fidelities[-1]}.",
                 "no algorithm can find anything there.",
             )
+        if not self.overhead and not (seen.cost > 0).any():
+            raise HarnessError(
+                f"all trainings of {table.name} cost 0.", "charge each: --overhead 1 counts evaluations."
+            )
         return seen
 
     def problem(self, table: Table, seeds: Ints, scoring: Scoring) -> Problem:

@@ -25,7 +25,8 @@ class Facts:
     fidelity axis, and `budget` is the default length of a simulated run in seconds. `separate`: each fidelity is a
     training of its own, with its own schedule, so that none goes on from another. `images` names the image set of
     `harness train` that networks were trained on, where there is one. `ratios`: losses are errors of which 0 is the
-    least there can be, so that their logarithms mean something; else only their order does.
+    least there can be, so that their logarithms mean something; else only their order does. `unit`: of costs, and so of
+    simulated time; seconds unless there are none.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Facts:
     separate: bool = False
     images: str = ""
     ratios: bool = True
+    unit: str = "s"
 
 
 @dataclass(frozen=True, eq=False)

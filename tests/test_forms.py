@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from test_algorithms import SHORTER
 
-from harness import Problem, Rules, Streams, Table, per_seed, registry, simulate
+from harness import Problem, Rules, Table, per_seed, registry, simulate
 from harness.params import resolve
 from harness.space import Parameter, SearchSpace
 from harness.spaces import published

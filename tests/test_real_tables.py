@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from harness import Rules, registry, simulate
+from harness import HarnessError, Rules, registry, simulate
+from harness.plots.regret import regret_figure
 from harness.studies.plan import plan
+from harness.studies.store import find, read
 
 Run = Callable[..., Any]
 
@@ -78,3 +81,35 @@ def test_halving_with_a_single_rung_says_what_it_is(harness: Run, bring: Callabl
     assert said() == [f"note: {a} {halving} {b}." for a, b in zip(names, rest, strict=True)]
     assert len(said(hb={"eta": 2}, dehb={"eta": 2})) == 3
     assert len(said(hb={"eta": 2, "min_fidelity": 200})) == 5
+
+
+def test_seconds_that_are_all_0_are_no_clock(harness: Run, bring: Callable[..., str]) -> None:
+    bring("x,v,s\n1,.5,0\n2,.7,0\n3,.9,0\n", PARAMETERS + COST)
+    table = registry.benchmark("own/t")
+    assert (table.facts.unit, table.facts.budget) == ("evaluations", 200.0)
+    assert (table.cost == 1).all()
+    free = replace(table, cost=np.zeros_like(table.cost), source="free")
+    with pytest.raises(HarnessError, match="all trainings of own/t cost 0"):
+        simulate(free, registry.algorithm("rs"), seeds=np.arange(2), rules=Rules(evals=3))
+
+
+@pytest.mark.parametrize("cost", ["", COST])
+def test_without_seconds_a_training_costs_its_fidelity(cost: str, harness: Run, bring: Callable[..., str]) -> None:
+    lines = [f"{x},{e},{'' if (x, e) == (1, 9) else (x + 1) / e},0" for x in range(6) for e in (1, 3, 9)]
+    bring("x,e,v,s\n" + "\n".join(lines), PARAMETERS + LONG + 'name = "epochs"\n' + cost)
+    table = registry.benchmark("own/t")
+    np.testing.assert_array_equal(table.cost[..., 0], [[1, 3, 9]] * 6)
+    assert table.facts.cost == "epochs: the table has no seconds above 0"
+    run = harness("run", "--bench", "own/t", "--algo", "rs,hb", "--seeds", 6, "--budget", 50, "--processes", 1)
+    assert "time (epochs)" in run.err
+    assert "On own/t at 50 epochs" in harness("compare", "results").out
+    assert "| benchmark | time (epochs) |" in harness("compare", "results", "--format", "markdown").out
+    assert harness("report", "results", "-o", "page.html").status == 0
+    page = Path("page.html").read_text()
+    assert '"unit": "epochs"' in page or '"unit":"epochs"' in page
+    assert "to 50 epochs" in page
+    outcomes = [read(path) for path in find([Path("results")])]
+    axis = regret_figure(outcomes, "val").axes[0]
+    assert axis.get_xlabel() == "simulated time [epochs]"
+    with pytest.raises(HarnessError, match=r"ended at 50 epochs: it says nothing of 60 epochs"):
+        outcomes[0].require(60.0)

@@ -44,7 +44,7 @@ class Benchmark:
             f"fidelities ({facts.fidelity}): {_listed(self.fidelities)}",
             f"loss: {facts.loss}; optimum {best.value:.6g} at row {best.row}",
             *([f"test: {facts.test}"] if facts.test else []),
-            f"cost: {facts.cost}; default budget {facts.budget:g} s",
+            f"cost: {facts.cost}; default budget {facts.budget:g} {facts.unit}",
         ]
         return "\n".join(lines)
 

@@ -46,9 +46,14 @@ def note(comparison: Comparison) -> str:
     )
 
 
+def time_head(comparison: Comparison) -> str:
+    """The head of the column of times, with their unit."""
+    return f"time ({' or '.join(dict.fromkeys(row.unit for row in comparison.rows))})"
+
+
 def markdown(comparison: Comparison) -> str:
     """A table, its note, and the sentences."""
-    head = ["benchmark", "time (s)", *labels(comparison)]
+    head = ["benchmark", time_head(comparison), *labels(comparison)]
 
     def text(cell: Cell) -> str:
         shown = plain(cell, comparison.statistic)
@@ -78,7 +83,7 @@ def latex(comparison: Comparison) -> str:
             number = f"{power(cell.median, 2)}\\;[{power(cell.low, 1)}, {power(cell.high, 1)}]"
         return f"$\\mathbf{{{number}}}$" if cell.top else f"${number}$"
 
-    head = ["benchmark", "time (s)", *labels(comparison)]
+    head = ["benchmark", time_head(comparison), *labels(comparison)]
     rows = [[_escaped(row[0]), row[1], *row[2:]] for row in grid(comparison, text, "--")]
     body = [" & ".join(row) + r" \\" for row in rows]
     comments = [f"% {line}" for line in (note(comparison), *sentences(comparison))]

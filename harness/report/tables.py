@@ -14,7 +14,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from harness.analysis.comparison import Statistic, remarks
-from harness.studies.outcome import Kind, Outcome
+from harness.studies.outcome import Kind, Outcome, unit_of
 from harness.studies.selection import spans
 
 _ABSENT = "–"
@@ -67,7 +67,7 @@ def summaries(
         "val regret": [shown(row, "val") for row in rows],
         "test regret": [shown(row, "test") for row in rows],
         "evals": [_ABSENT if (mean := row["evaluations_mean"]) is None else f"{mean:,.1f}" for row in rows],
-        "time (s)": [f"{row['time']:.4g}" for row in rows],
+        f"time ({unit_of(outcomes)})": [f"{row['time']:.4g}" for row in rows],
         "wall (s)": [f"{row['wall_seconds']:.2f}" for row in rows],
     }
     columns = {**dict([*columns.items()][:2]), **_unlike(outcomes, rows), **dict([*columns.items()][2:])}
@@ -86,11 +86,11 @@ def summaries(
 
 def _unlike(outcomes: Sequence[Outcome], rows: Sequence[dict[str, Any]]) -> dict[str, list[str]]:
     """Columns of what is not at its default, or differs between rows; ids of studies that look alike otherwise."""
-    found = {}
-    for name, key, default in (("workers", "workers", 1), ("overhead (s)", "overhead", 0.0)):
+    found, unit = {}, unit_of(outcomes)
+    for name, key, default in (("workers", "workers", 1), (f"overhead ({unit})", "overhead", 0.0)):
         if {row[key] for row in rows} != {default}:
             found[name] = [f"{row[key]:g}" for row in rows]
-    for name, key in (("budget (s)", "budget"), ("evals limit", "evals")):
+    for name, key in ((f"budget ({unit})", "budget"), ("evals limit", "evals")):
         by_benchmark: dict[str, set[object]] = {}
         for row in rows:
             by_benchmark.setdefault(row["benchmark"], set()).add(row[key])
