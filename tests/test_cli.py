@@ -22,6 +22,7 @@ QUICK = ("--bench", "nb201", "--seeds", "6", "--budget", "5e4")
 FIELDS = {
     "benchmark", "algorithm", "study", "seeds", "workers", "budget", "noise", "incumbent", "time", "val_regret_mean",
     "val_regret_sem", "val_loss_mean", "test_regret_mean", "evaluations_mean", "finished_seeds", "wall_seconds",
+    "cpu_seconds",
 }  # fmt: skip
 
 

@@ -47,9 +47,8 @@ class Asks:
 
 def test_each_seed_pays_for_a_configuration_once() -> None:
     table = scored(repeats=1, fidelities=(1,))
-    run = simulate(
-        table, lambda p, s: Asks(p, s, table), seeds=np.arange(2), rules=Rules(evals=5, overhead=0.5, log="all")
-    )
+    factory = partial(Asks, table=table)
+    run = simulate(table, factory, seeds=np.arange(2), rules=Rules(evals=5, overhead=0.5, log="all"))
     seconds, clock = table.scores["free"].seconds, 0.0
     for n, time in enumerate(run.time[run.seed == 1]):
         new = seconds[:10].sum() if n == 0 else seconds[n + 9]

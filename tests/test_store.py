@@ -28,11 +28,11 @@ from harness.testing import assert_same, synthetic_table
 TABLE = synthetic_table(3)
 
 
-def outcome(first: int = 0, stop: int = 6, **rules: Any) -> Outcome:
+def outcome(first: int = 0, stop: int = 6, cpu: float = 1.25, **rules: Any) -> Outcome:
     settings = Rules(**{"budget": 60.0, "log": "all", **rules})
     study = Study.plan(TABLE, "rs", {}, 0, 6, settings)
     run = simulate(TABLE, registry.algorithm("rs"), seeds=np.arange(first, stop), rules=settings)
-    return Outcome.of(study, TABLE, run, 1.5, {"numpy": "2"})
+    return Outcome.of(study, TABLE, run, 1.5, {"numpy": "2"}, cpu)
 
 
 def same(a: Outcome, b: Outcome) -> None:
@@ -40,6 +40,7 @@ def same(a: Outcome, b: Outcome) -> None:
     np.testing.assert_array_equal(a.val_loss, b.val_loss)
     np.testing.assert_array_equal(a.test_loss, b.test_loss)
     assert (a.study, a.reference, a.wall_seconds, a.versions) == (b.study, b.reference, b.wall_seconds, b.versions)
+    assert a.cpu_seconds == b.cpu_seconds or (math.isnan(a.cpu_seconds) and math.isnan(b.cpu_seconds))
     assert a.study.id == b.study.id
 
 
@@ -47,6 +48,13 @@ def same(a: Outcome, b: Outcome) -> None:
 def test_what_is_read_is_what_was_written(tmp_path: Path, rules: dict[str, Any]) -> None:
     written = outcome(**rules)
     write(written, tmp_path / "a.parquet")
+    same(read(tmp_path / "a.parquet"), written)
+
+
+def test_a_file_of_an_earlier_version_has_no_seconds_of_processors(tmp_path: Path) -> None:
+    written = outcome(cpu=math.nan)
+    write(written, tmp_path / "a.parquet")
+    assert b"cpu_seconds" not in pq.read_schema(tmp_path / "a.parquet").metadata[b"nas_harness"]
     same(read(tmp_path / "a.parquet"), written)
 
 
@@ -76,7 +84,7 @@ def test_shards_join_to_the_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     store.finish(study)
     path = store.path(study)
     assert store.complete(study)
-    same(read(path), replace(whole, wall_seconds=3.0))
+    same(read(path), replace(whole, wall_seconds=3.0, cpu_seconds=2.5))
     assert [p.name for p in store.folder.iterdir()] == [path.name]
 
 

@@ -13,7 +13,7 @@ from harness.cli.options import Numbers, OneOf, data_folder, selects
 if TYPE_CHECKING:
     from harness.studies.selection import Selection
 
-_WHAT = ("curves", "summary", "trials", "incumbents", "ranks")
+_WHAT = ("curves", "summary", "trials", "incumbents", "ranks", "standing")
 
 
 @click.command("export", short_help="Write the numbers of results as CSV, Parquet or JSON.")
@@ -23,7 +23,9 @@ _WHAT = ("curves", "summary", "trials", "incumbents", "ranks")
 @click.option("--at", type=Numbers(), help="Simulated times in seconds of curves, summary and incumbents.")
 @click.option("--points", type=click.IntRange(2), default=200, show_default=True, help="Times of a curve.")
 @click.option("--mean", is_flag=True, help="Curves over seeds: mean, SEM, median and quartiles.")
-@click.option("--kind", type=OneOf(["val", "test"]), default="val", show_default=True, help="Regret of ranks.")
+@click.option(
+    "--kind", type=OneOf(["val", "test"]), default="val", show_default=True, help="Regret of ranks and standing."
+)
 @selects
 @data_folder
 def command(
@@ -36,7 +38,10 @@ def command(
     mean: bool,
     kind: str,
 ) -> None:
-    """Write curves, a summary, logged trials, incumbents or average ranks of RESULTS, one observation in a row.
+    """Write numbers of RESULTS, one observation in a row.
+
+    Curves, a summary, logged trials, incumbents, average ranks over time, or the standing at the end: ranks, and CPU
+    seconds an evaluation.
 
     Each seed has its own curve unless --mean. Incumbents have their configuration, a column for each parameter.
     """
@@ -57,6 +62,6 @@ def command(
     else:
         tell = partial(click.echo, err=True)
         some = told_by(completed(told_by(comparable(outcomes, paired=True), tell)), tell)
-        frame = frames.ranks(some, kind)  # type: ignore[arg-type]
+        frame = (frames.ranks if what == "ranks" else frames.standing)(some, kind)  # type: ignore[arg-type]
     frames.write(frame, output)
     click.echo(output)

@@ -22,6 +22,7 @@ _FIGURES = (
     "critical-difference",
     "speed-up",
     "violin",
+    "standing",
     "cells",
     "prediction",
 )
@@ -107,6 +108,7 @@ def _chosen(outcomes: list[Any], settings: dict[str, Any]) -> list[Any]:
     from harness.analysis.comparable import comparable, completed, told_by
 
     figure, tell = settings.get("figure", "regret"), partial(click.echo, err=True)
-    paired = figure in ("ranks", "speed-up") or settings.get("blocks") == "seeds"
+    paired = figure in ("ranks", "standing", "speed-up") or settings.get("blocks") == "seeds"
     found = told_by(comparable(outcomes, paired=paired), tell)
-    return told_by(completed(found), tell) if figure in ("ranks", "speed-up", "critical-difference") else found
+    whole = figure in ("ranks", "standing", "speed-up", "critical-difference")
+    return told_by(completed(found), tell) if whole else found

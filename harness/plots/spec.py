@@ -17,6 +17,7 @@ from harness.plots.contrasts import critical_difference_figure, speed_up_figure,
 from harness.plots.profiles import rank_figure, regret_ecdf_figure, time_ecdf_figure
 from harness.plots.quality import LABELS, quality_figure
 from harness.plots.regret import regret_figure
+from harness.plots.standing import standing_figure
 from harness.studies.outcome import reported
 
 FIGURES: dict[str, Callable[..., Figure]] = {
@@ -27,6 +28,7 @@ FIGURES: dict[str, Callable[..., Figure]] = {
     "critical-difference": critical_difference_figure,
     "speed-up": speed_up_figure,
     "violin": violin_figure,
+    "standing": standing_figure,
     "cells": cell_figure,
 }
 _ALL = {**FIGURES, "prediction": quality_figure}

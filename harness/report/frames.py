@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from harness.analysis.standing import standings
 from harness.arrays import Floats
 from harness.errors import HarnessError
 from harness.files import whole
@@ -143,6 +144,24 @@ def ranks(outcomes: Sequence[Outcome], kind: Kind = "val") -> pd.DataFrame:
         for label, rank, low, high in zip(found.labels, found.average.T, found.low.T, found.high.T, strict=True)
     ]
     return pd.concat(frames, ignore_index=True)
+
+
+def standing(outcomes: Sequence[Outcome], kind: Kind = "val") -> pd.DataFrame:
+    """`standings` at the end: algorithm, rank, low, high, evaluations, cpu_seconds, cpu_per_evaluation."""
+    return pd.DataFrame(
+        [
+            {
+                "algorithm": one.label,
+                "rank": one.rank.value,
+                "low": one.rank.low,
+                "high": one.rank.high,
+                "evaluations": one.evaluations,
+                "cpu_seconds": one.cpu_seconds,
+                "cpu_per_evaluation": one.cpu_per_evaluation,
+            }
+            for one in standings(outcomes, kind)
+        ]
+    )
 
 
 def file_format(path: Path) -> str:

@@ -37,7 +37,7 @@ def evaluate(
     where = registry.benchmark(study.benchmark) if table is None else table
     factory = registry.algorithm(study.algorithm) if factory is None else factory
     seeds = study.seeds if shard is None else np.array(shard)
-    began = time.perf_counter()
+    began, worked = time.perf_counter(), time.process_time()
     try:
         if isinstance(factory, Local) and factory.drives:
             function = partial(factory.__wrapped__, **study.params)
@@ -50,7 +50,8 @@ def evaluate(
         if isinstance(error, PluginError):
             raise error.of(subject) from error
         raise PluginError(f"gave up: {error.message}", error.hint, subject) from error
-    return Outcome.of(study, where, trajectory, time.perf_counter() - began, versions())
+    wall, cpu = time.perf_counter() - began, time.process_time() - worked
+    return Outcome.of(study, where, trajectory, wall, versions(), cpu)
 
 
 def versions() -> dict[str, str]:

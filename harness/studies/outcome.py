@@ -121,9 +121,10 @@ class Outcome:
     """The trajectory of a study, or of some of its seeds, with the true losses of the rows in it.
 
     `val_loss` and `test_loss` Float[E] are means over repeats at the reported fidelity, NaN for an invalid
-    configuration and where the table has none. `wall_seconds` is the time that the simulation took, summed over
-    processes; `versions` of what made it. `elsewhere` names the table whose losses these are where it is not the one
-    that was searched. `name` is what figures and tables call it, if not its study's label.
+    configuration and where the table has none. `wall_seconds` is the time that the simulation took, and `cpu_seconds`
+    that of its processors, both summed over processes, the latter NaN in files of earlier versions; `versions` of what
+    made it. `elsewhere` names the table whose losses these are where it is not the one that was searched. `name` is
+    what figures and tables call it, if not its study's label.
     """
 
     study: Study
@@ -133,6 +134,7 @@ class Outcome:
     test_loss: Floats
     wall_seconds: float
     versions: Mapping[str, str]
+    cpu_seconds: float = math.nan
     elsewhere: str = ""
     name: str = ""
 
@@ -143,10 +145,16 @@ class Outcome:
 
     @classmethod
     def of(
-        cls, study: Study, table: Table, trajectory: Trajectory, wall: float, versions: Mapping[str, str]
+        cls,
+        study: Study,
+        table: Table,
+        trajectory: Trajectory,
+        wall: float,
+        versions: Mapping[str, str],
+        cpu: float = math.nan,
     ) -> Outcome:
         val, test = _true(table, study.rules, trajectory, trajectory.row)
-        return cls(study, Reference.of(table, study.rules), trajectory, val, test, wall, versions)
+        return cls(study, Reference.of(table, study.rules), trajectory, val, test, wall, versions, cpu)
 
     def on(self, table: Table) -> Outcome:
         """The picks of the runs as `table` measures them, which may be another than the one that was searched.
@@ -357,6 +365,7 @@ def summary(outcome: Outcome, time: float | None = None) -> dict[str, Any]:
         "evaluations_mean": number(run.evaluations_by(time)),
         "finished_seeds": int(run.finished.sum()),
         "wall_seconds": outcome.wall_seconds,
+        "cpu_seconds": number(outcome.cpu_seconds),
     }
 
 

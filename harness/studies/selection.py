@@ -163,4 +163,5 @@ def _joined(outcomes: Sequence[Outcome]) -> Outcome:
         val_loss=np.concatenate([part.val_loss for part in parts])[order],
         test_loss=np.concatenate([part.test_loss for part in parts])[order],
         wall_seconds=sum(part.wall_seconds for part in parts),
+        cpu_seconds=sum(part.cpu_seconds for part in parts),
     )

@@ -6,6 +6,7 @@ the footer, under the key `nas_harness`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -33,7 +34,13 @@ class _PerSeed(TypedDict):
     finished: list[bool]
 
 
-class _Footer(TypedDict):
+class _Later(TypedDict, total=False):
+    """What files of earlier versions lack."""
+
+    cpu_seconds: float
+
+
+class _Footer(_Later):
     study: dict[str, Any]
     reference: Reference
     per_seed: _PerSeed
@@ -81,6 +88,7 @@ class StudyForm(Sharded[Study, Outcome]):
             val_loss=np.concatenate([part.val_loss for part in parts]),
             test_loss=np.concatenate([part.test_loss for part in parts]),
             wall_seconds=sum(part.wall_seconds for part in parts),
+            cpu_seconds=sum(part.cpu_seconds for part in parts),
             versions=parts[-1].versions,
         )
 
@@ -100,6 +108,8 @@ class StudyForm(Sharded[Study, Outcome]):
             "wall_seconds": result.wall_seconds,
             "versions": dict(result.versions),
         }
+        if not math.isnan(result.cpu_seconds):
+            footer["cpu_seconds"] = result.cpu_seconds
         columns = {
             "seed": run.seeds[run.seed],
             "time": run.time,
@@ -128,7 +138,7 @@ class StudyForm(Sharded[Study, Outcome]):
             pace=Trajectory.unpacked_pace(steps, counts, per_seed["evaluations"]),
         )
         rest = (columns["val_loss"], columns["test_loss"], footer["wall_seconds"], footer["versions"])
-        return study.id, Outcome(study, reference, trajectory, *rest)
+        return study.id, Outcome(study, reference, trajectory, *rest, footer.get("cpu_seconds", math.nan))
 
 
 def _positions(name: str, values: Any, known: Any) -> Any:
