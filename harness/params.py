@@ -7,6 +7,7 @@ import math
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from harness.errors import HarnessError, unknown
@@ -77,6 +78,10 @@ def declared(factory: Callable[..., Any]) -> dict[str, Declared]:
     """The parameters that a factory declares, by name."""
     call = inspect.unwrap(factory)
     call = call.__init__ if inspect.isclass(call) else call
+    return {**(_of_function(call) if inspect.isfunction(call) else _declared(call))}
+
+
+def _declared(call: Callable[..., Any]) -> dict[str, Declared]:
     hints = get_type_hints(call, include_extras=True)
     found = {}
     for name, argument in inspect.signature(call).parameters.items():
@@ -88,6 +93,9 @@ def declared(factory: Callable[..., Any]) -> dict[str, Declared]:
             param = next((note for note in notes if isinstance(note, Param)), param)
         found[name] = Declared(name, hint, argument.default, param)
     return found
+
+
+_of_function = lru_cache(_declared)
 
 
 def resolve(algorithm: str, factory: Callable[..., Any], given: Mapping[str, object]) -> dict[str, Any]:

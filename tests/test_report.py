@@ -19,15 +19,16 @@ import numpy as np
 import pytest
 from test_imported import store_sample
 
-from harness import HarnessError, Rules, registry, report, simulate
+from harness import HarnessError, Rules, registry, simulate
 from harness.analysis.comparison import compare, sentences
 from harness.analysis.quality import MEASURES, Quality, QualityStudy, summary
 from harness.plots import draw
 from harness.plots.cells import incumbents
 from harness.plots.profiles import average_ranks
 from harness.plots.style import COLOURS, styles
-from harness.report import page
+from harness.report import page as page_module
 from harness.report.curves import times
+from harness.report.page import page
 from harness.spaces.architecture import Architecture
 from harness.statistics import simultaneous_width
 from harness.studies.outcome import Outcome, Reference
@@ -387,10 +388,10 @@ def test_colours_are_those_of_the_figures_and_readable_in_the_dark(text: str) ->
         linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
         return float(np.dot([0.2126, 0.7152, 0.0722], linear))
 
-    paper = re.findall(r"--paper: (#\w{6})", report._file("page.css"))[1]
+    paper = re.findall(r"--paper: (#\w{6})", page_module._file("page.css"))[1]
     assert luminance(paper) < 0.02
-    assert len(set(report.ON_DARK)) == len(COLOURS)
-    for colour in report.ON_DARK:
+    assert len(set(page_module.ON_DARK)) == len(COLOURS)
+    for colour in page_module.ON_DARK:
         assert (luminance(colour) + 0.05) / (luminance(paper) + 0.05) > 5
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,8 @@ _WORDS: dict[str, tuple[str, ...]] = {
     "statistic": ("mean", "median"),
     "blocks": ("benchmarks", "seeds"),
 }
+_MOST = 100
+"""Studies of one benchmark in one figure."""
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -86,6 +89,12 @@ def draw(outcomes: Sequence[Any], settings: Mapping[str, Any]) -> Figure:
         if setting not in arguments and parameter.default is inspect.Parameter.empty:
             raise HarnessError(f"the figure '{name}' needs {setting}.", "see docs/figures.md.")
     if name != "prediction":
+        for benchmark, count in Counter(outcome.benchmark for outcome in outcomes).items():
+            if count > _MOST:
+                raise HarnessError(
+                    f"a figure cannot tell {count:,} studies on {benchmark} apart.",
+                    f"choose at most {_MOST} of a benchmark: --algo, --bench and --budget select, or name files.",
+                )
         outcomes = reported(outcomes, on)
     return function(outcomes, **arguments)
 

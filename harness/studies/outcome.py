@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -181,8 +182,10 @@ class Outcome:
 
     def renewed(self) -> Outcome:
         """With the test losses that its table has gained since the study was stored, if it has."""
+        if self.reference.test_optimum is not None:
+            return self
         facts = registry.benchmark_facts().get(self.study.benchmark)
-        if self.reference.test_optimum is not None or facts is None or not facts.test:
+        if facts is None or not facts.test:
             return self
         return self.on(self.study.load_table())
 
@@ -195,6 +198,21 @@ class Outcome:
     def benchmark(self) -> str:
         """What the losses are of: the benchmark, or another table that its picks are reported on."""
         return f"{self.elsewhere} of {self.study.benchmark}" if self.elsewhere else self.study.benchmark
+
+    @cached_property
+    def seeds(self) -> Ints:
+        """The seeds that ran, Int[S]."""
+        return self.trajectory.seeds
+
+    @cached_property
+    def summary_at_end(self) -> dict[str, Any]:
+        """`summary` at the end of the study."""
+        return _summary(self, self.end)
+
+    @cached_property
+    def seeds_without(self) -> dict[Kind, int]:
+        """How many seeds ever had an incumbent without this loss: its training has none, or it was not tested."""
+        return {"val": self._without("val"), "test": self._without("test")}
 
     @property
     def end(self) -> float:
@@ -238,8 +256,7 @@ class Outcome:
         """`loss` minus the optimum of the table, Float[S, G]."""
         return self.pick(self.regrets(kind), times)
 
-    def without(self, kind: Kind) -> int:
-        """How many seeds ever had an incumbent without this loss: its training has none, or it was not tested."""
+    def _without(self, kind: Kind) -> int:
         absent = np.isnan(self.val_loss if kind == "val" else self.losses("test")) & self.trajectory.incumbent
         return len(np.unique(self.trajectory.seed[absent]))
 
@@ -252,12 +269,12 @@ class Outcome:
 
 def within(outcome: Outcome, seeds: range | Ints) -> Outcome | None:
     """The outcome of those of its seeds that are among `seeds`; None if there are none."""
-    run = outcome.trajectory
-    kept = np.isin(run.seeds, np.asarray(seeds))
+    kept = np.isin(outcome.seeds, np.asarray(seeds))
     if kept.all():
         return outcome
     if not kept.any():
         return None
+    run = outcome.trajectory
     entries = kept[run.seed]
     return replace(
         outcome,
@@ -321,8 +338,13 @@ def moments(values: Floats) -> tuple[Floats, Floats]:
 
 def summary(outcome: Outcome, time: float | None = None) -> dict[str, Any]:
     """One JSON row: means over seeds at simulated `time` (default: the end). Absent numbers are None."""
-    time = outcome.end if time is None else time
+    if time is None:
+        return {**outcome.summary_at_end}
     outcome.require(time)
+    return _summary(outcome, time)
+
+
+def _summary(outcome: Outcome, time: float) -> dict[str, Any]:
     at = np.array([time])
 
     def number(value: Any) -> float | None:
