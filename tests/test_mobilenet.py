@@ -102,10 +102,11 @@ def supernet(space: str) -> ChainSuperNetwork:
 
 def built(net: ChainSuperNetwork, space: str, codes: Any) -> nn.Module:
     """The network of a chain, with the super-network's weights."""
-    network = networks.build(Architecture.at(space, codes), RECIPE, colours=1, classes=10).double()
+    network: Any = networks.build(Architecture.at(space, codes), RECIPE, colours=1, classes=10).double()
     weights = {name: value for name, value in net.net.state_dict().items() if not name.startswith("blocks")}
     network.load_state_dict(weights, strict=False)
-    for block, mixed, code in zip(network.blocks, net.net.blocks, codes, strict=True):  # type: ignore[call-overload]
+    supernet: Any = net.net
+    for block, mixed, code in zip(network.blocks, supernet.blocks, codes, strict=True):
         block.load_state_dict(mixed.operators[code].state_dict())
     return network.train()
 

@@ -48,7 +48,7 @@ def measured(outcomes: Sequence[Outcome], kind: Kind) -> dict[str, list[Outcome]
     """The outcomes that have this kind of regret, by benchmark. Raises HarnessError if there are none."""
     if not outcomes:
         raise HarnessError("there are no studies to compare.", "make some: harness run --algo rs,re --bench nb201")
-    found = [o for o in outcomes if kind == "val" or o.reference.test_optimum is not None]
+    found = [o for o in outcomes if o.reference.scale(kind).optimum is not None]
     if not found:
         names = ", ".join(by_benchmark(outcomes))
         raise HarnessError(f"there is no test metric in the table of {names}.", "use --kind val instead.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
@@ -17,10 +16,10 @@ from rich.text import Text
 
 from harness.analysis.comparison import Statistic, remarks
 from harness.arrays import Ints
+from harness.numbers import ABSENT, mean_sem, quartiles
 from harness.studies.outcome import Kind, Outcome, unit_of
 from harness.studies.selection import spans
 
-_ABSENT = "–"
 _MANY = 200
 """Rows beyond which a table is laid out without folding."""
 
@@ -73,12 +72,12 @@ def summaries(
         "seeds": [_seeds(seeds[row["study"]]) for row in rows],
         "val regret": [shown(row, "val") for row in rows],
         "test regret": [shown(row, "test") for row in rows],
-        "evals": [_ABSENT if (mean := row["evaluations_mean"]) is None else f"{mean:,.1f}" for row in rows],
+        "evals": [ABSENT if (mean := row["evaluations_mean"]) is None else f"{mean:,.1f}" for row in rows],
         f"time ({unit})": [f"{row['time']:.4g}" for row in rows],
         "wall (s)": [f"{row['wall_seconds']:.2f}" for row in rows],
     }
     columns = {**dict([*columns.items()][:2]), **_unlike(labels, rows, unit), **dict([*columns.items()][2:])}
-    kept = {name: cells for name, cells in columns.items() if name != "test regret" or set(cells) != {_ABSENT}}
+    kept = {name: cells for name, cells in columns.items() if name != "test regret" or set(cells) != {ABSENT}}
     if len(rows) > _MANY:
         yield _Lines(kept)
     else:
@@ -126,7 +125,7 @@ def _unlike(labels: Mapping[str, str], rows: Sequence[dict[str, Any]], unit: str
         for row in rows:
             by_benchmark.setdefault(row["benchmark"], set()).add(row[key])
         if any(len(values) > 1 for values in by_benchmark.values()):
-            found[name] = [_ABSENT if row[key] is None else f"{row[key]:.4g}" for row in rows]
+            found[name] = [ABSENT if row[key] is None else f"{row[key]:.4g}" for row in rows]
     seen = {(row["benchmark"], labels[row["study"]], row["study"]) for row in rows}
     if len(seen) > len({(benchmark, label) for benchmark, label, _ in seen}):
         found["study"] = [row["study"] for row in rows]
@@ -168,7 +167,7 @@ def _regret_mean(row: dict[str, Any], kind: Kind) -> str:
 def _regret_median(row: dict[str, Any], kind: Kind) -> str:
     """`3.59e-04 [2.1e-04, 4.0e-04]`."""
     middle, low, high = (row[f"{kind}_regret_{name}"] for name in ("median", "q25", "q75"))
-    return _ABSENT if middle is None else f"{number(middle)} [{low:.1e}, {high:.1e}]"
+    return ABSENT if middle is None else quartiles(middle, low, high)
 
 
 def definitions(outcomes: Sequence[Outcome], statistic: Statistic = "mean") -> list[str]:
@@ -195,20 +194,6 @@ def _optimum(outcome: Outcome) -> str:
         f"{outcome.benchmark}: val regret is against {reference.optimum:.6g}{reference.row} "
         f"({reference.optimum_definition}); {test}; {reference.splits}"
     )
-
-
-def mean_sem(mean: float | None, sem: float | None) -> str:
-    """`3.59e-04 ± 2.3e-05`; a dash where there is no number."""
-    if mean is None:
-        return _ABSENT
-    return number(mean) + (f" ± {sem:.1e}" if sem is not None else "")
-
-
-def number(value: float | None) -> str:
-    """Three or four significant digits; a dash where there is no number."""
-    if value is None or math.isnan(value):
-        return _ABSENT
-    return f"{value:.4g}" if value == 0 or 1e-2 <= abs(value) < 1e4 else f"{value:.2e}"
 
 
 def facts(rows: Iterable[tuple[str, str]]) -> Grid:

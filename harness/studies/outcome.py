@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -21,6 +21,14 @@ from harness.trajectory import Trajectory
 
 Kind = Literal["val", "test"]
 _PLAIN = Rules(evals=1)
+
+
+class Scale(NamedTuple):
+    """The optimum that regret is above, the worst that a lost training counts as, the least that is not zero."""
+
+    optimum: float | None
+    worst: float | None
+    least: float | None
 
 
 @dataclass(frozen=True)
@@ -47,6 +55,12 @@ class Reference:
     least: float | None = None
     test_least: float | None = None
     unit: str = "s"
+
+    def scale(self, kind: Kind) -> Scale:
+        """What validation or test regret is measured by."""
+        if kind == "val":
+            return Scale(self.optimum, self.worst, self.least)
+        return Scale(self.test_optimum, self.test_worst, self.test_least)
 
     @property
     def row(self) -> str:
@@ -125,7 +139,7 @@ class Outcome:
     configuration and where the table has none. `wall_seconds` is the time that the simulation took, and `cpu_seconds`
     that of its processors, both summed over processes, the latter NaN in files of earlier versions; `versions` of what
     made it. `elsewhere` names the table whose losses these are where it is not the one that was searched. `name` is
-    what figures and tables call it, if not its study's label.
+    what figures and tables call it, if not its study's label, and `alias` what is shown in place of that.
     """
 
     study: Study
@@ -138,10 +152,16 @@ class Outcome:
     cpu_seconds: float = math.nan
     elsewhere: str = ""
     name: str = ""
+    alias: str = ""
 
     @property
     def label(self) -> str:
         """What figures and tables call it."""
+        return self.alias or self.own_label
+
+    @property
+    def own_label(self) -> str:
+        """What it is called where nothing else is to be shown in place of that."""
         return self.name or self.study.label
 
     @classmethod
@@ -238,14 +258,14 @@ class Outcome:
 
     def losses(self, kind: Kind) -> Floats:
         """`val_loss` or `test_loss` Float[E] as they count: the worst of the table where the training has no loss."""
-        worst = self.reference.worst if kind == "val" else self.reference.test_worst
+        worst = self.reference.scale(kind).worst
         loss = self.val_loss if kind == "val" else self.test_loss
         lost = ~np.isfinite(self.val_loss) & (self.trajectory.row >= 0)
         return loss if worst is None else np.where(lost, worst, loss)
 
     def regrets(self, kind: Kind) -> Floats:
         """`losses` minus the optimum of the table, Float[E]; NaN where it has no test metric."""
-        optimum = self.reference.optimum if kind == "val" else self.reference.test_optimum
+        optimum = self.reference.scale(kind).optimum
         return self.losses(kind) - (np.nan if optimum is None else optimum)
 
     def loss(self, kind: Kind, times: Floats) -> Floats:

@@ -73,7 +73,7 @@ class Study:
         seen = rules.seen(table)
         factory = registry.algorithm(algorithm)
         shard_of(algorithm)
-        params = resolve(algorithm, factory, given)
+        params = resolve(algorithm, factory, given, seen.space)
         one, scoring = np.array([first]), Scoring(seen, 1)
         _check_length(algorithm, factory, params, seen, rules)
         if getattr(factory, "drives", False):
