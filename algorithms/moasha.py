@@ -109,7 +109,7 @@ class MOASHA:
         seeds = len(problem.seeds)
         self.problem = problem
         self.streams = streams
-        self.fidelities = rungs(problem, eta, min_fidelity, max_fidelity)
+        self.fidelities = rungs(problem.fidelities, eta, min_fidelity, max_fidelity)
         self.rungs = [Rung(seeds, eta, problem.space.sizes, len(problem.objectives)) for _ in self.fidelities[1:]]
 
     def ask(self, seeds: Ints, worker: Ints) -> Jobs:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from typing import Annotated
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from algorithms.sharing.darts import Darts
 from harness import Param
-from harness.sharing.method import Choice, Setting, Step
+from harness.arrays import Ints
+from harness.sharing.method import Choice, Score, Setting, Step
 
 
 class PartialDarts(Darts):
@@ -48,6 +50,10 @@ class PartialDarts(Darts):
         whole = super().mixture(weights)
         edges = self.edges()
         return Choice(whole.active, whole.weights, edges if weights is None else edges.detach())
+
+    def derive(self, score: Score, *, none: bool) -> Ints:
+        weights = self.distribution() * self.edges().detach().double().cpu().numpy()[:, None]
+        return self.net.architecture(weights if none else np.where(self.net.named("none"), -1.0, weights))
 
     def update(self, step: Step) -> None:
         if step.epoch >= self.warm * self.setting.epochs:

@@ -21,6 +21,7 @@ from harness.files import FULL
 # The submodule `list` takes the builtin's name in this namespace as soon as it is imported.
 COMMANDS = {
     "run": "Run algorithms on benchmarks on a simulated clock.",
+    "grid": "Run a whole evaluation out of one file, with its figures and page.",
     "list": "List benchmarks, algorithms and predictors.",
     "show": "Show a benchmark, an algorithm, or results.",
     "plot": "Plot regret over simulated time.",
@@ -36,6 +37,7 @@ COMMANDS = {
     "train": "Train architectures for real, those that studies found.",
     "tabulate": "Train cells of a space, and write a new tabular benchmark.",
     "search": "Search for an architecture by training for real.",
+    "correlate": "Hold super-networks against the table: Kendall's tau.",
     "validate": "Hold the table's accuracies against trained ones.",
     "regress": "Tell whether an algorithm became worse than its baseline.",
 }

@@ -26,6 +26,7 @@ _FIGURES = (
     "cells",
     "attainment",
     "prediction",
+    "operators",
 )
 
 _MEASURES = ("mse", "spearman", "kendall", "regret", "precision")
@@ -88,6 +89,9 @@ def command(results: tuple[Path, ...], selection: Selection, output: tuple[Path,
     settings |= {name: value for name, value in options.items() if value not in (None, ())}
     if not results:
         raise HarnessError("there are no results to draw.", 'name them: results = ["results"]')
+    if settings.get("figure") == "operators":
+        _draw_operators(results, output)
+        return
     predictions = settings.get("figure") == "prediction"
     if predictions and selection.words:
         raise HarnessError("the figure 'prediction' has no studies to select among.", "name the files to draw.")
@@ -116,3 +120,26 @@ def _chosen(outcomes: list[Any], settings: dict[str, Any]) -> list[Any]:
     found = told_by(comparable(outcomes, paired=paired), tell)
     whole = figure in ("ranks", "standing", "speed-up", "critical-difference")
     return told_by(completed(found), tell) if whole else found
+
+
+def _draw_operators(results: tuple[Path, ...], output: tuple[Path, ...]) -> None:
+    """What searches by weight sharing learned of the operators, which is no figure of studies."""
+    from dataclasses import asdict
+
+    from harness.plots.distribution import operators_figure
+    from harness.plots.style import save
+    from harness.sharing import course, log
+    from harness.studies.store import SEARCHES
+
+    found = [file for path in results for file in (sorted((path / SEARCHES).glob("*.parquet")) or [path])]
+    logs = [log.read(path) for path in found if not path.is_dir() and log.FORM.is_one(path)]
+    if not logs:
+        raise HarnessError(
+            f"there is no search by weight sharing in {', '.join(map(str, results))}.",
+            "make one: harness search --space digits201 --method darts --data digits",
+        )
+    figure = operators_figure(course.courses(logs))
+    beside = results[0] if results[0].is_dir() else results[0].parent
+    for path in output or (beside / "operators.pdf",):
+        save(figure, path, {"searches": [{"id": one.search.id, **asdict(one.search)} for one in logs]})
+        click.echo(path)

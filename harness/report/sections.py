@@ -16,6 +16,7 @@ from harness.report.cells import cells
 from harness.report.markup import Node, element, table
 from harness.report.predictors import predictors
 from harness.report.section import Report, Section, against, listing, paragraph, strip
+from harness.report.shared import shared
 from harness.report.trained import trained
 from harness.studies.outcome import Kind, Outcome, summary, unit_of
 
@@ -198,6 +199,7 @@ SECTIONS: tuple[Callable[[Report], Section | None], ...] = (
     cells,
     trained,
     predictors,
+    shared,
     benchmarks,
     provenance,
 )

@@ -58,3 +58,8 @@ def share(module: nn.Module, now: Pass) -> None:
 def grouped(x: Tensor, groups: int) -> Tensor:
     """Float[groups, n, ...] of Float[groups n, ...]."""
     return x.reshape(groups, -1, *x.shape[1:])
+
+
+def shuffled(x: Tensor, groups: int) -> Tensor:
+    """The channels of `x` with those of the groups taken in turn."""
+    return x.reshape(len(x), groups, -1, *x.shape[2:]).transpose(1, 2).flatten(1, 2)

@@ -51,6 +51,11 @@ class Published:
     decided: tuple[tuple[str, ...], ...] = ()
 
     @property
+    def may_choose_none(self) -> bool:
+        """Whether an architecture may have the operator none."""
+        return any("none" in p.values for p in self.space.parameters)
+
+    @property
     def decisions(self) -> tuple[tuple[str, ...], ...]:
         """Names of the operators among which the super-network chooses at each of its decisions."""
         return self.decided or tuple(tuple(map(str, p.values)) for p in self.space.parameters)
