@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,8 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from algorithms.external import library
 from harness import HarnessError, Rules, registry, simulate
+from harness.cli.train import _writer
 from harness.plots.regret import regret_figure
+from harness.studies.cluster import Cluster
 from harness.studies.plan import plan
 from harness.studies.store import find, read
 
@@ -113,3 +117,26 @@ def test_without_seconds_a_training_costs_its_fidelity(cost: str, harness: Run, 
     assert axis.get_xlabel() == "simulated time [epochs]"
     with pytest.raises(HarnessError, match=r"ended at 50 epochs: it says nothing of 60 epochs"):
         outcomes[0].require(60.0)
+
+
+@pytest.mark.parametrize(
+    "raised", ["RuntimeError('built for\\nanother ABI')", "OSError('libfoo.so: no')", "ImportError('x')"]
+)
+def test_a_package_that_fails_to_import_is_one_sentence(
+    harness: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, raised: str
+) -> None:
+    for package in ("optuna", "distributed", "tensorboard"):
+        monkeypatch.delitem(sys.modules, package, raising=False)
+        for name in [name for name in sys.modules if name.startswith((f"{package}.", "torch.utils.tensorboard"))]:
+            monkeypatch.delitem(sys.modules, name)
+        (tmp_path / f"{package}.py").write_text(f"raise {raised}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    for call in (
+        lambda: library("optuna", "optuna"),
+        lambda: Cluster("tcp://localhost:1", print),
+        lambda: _writer(tmp_path),
+    ):
+        with pytest.raises(HarnessError, match=r"cannot be imported: \S") as failed:
+            call()
+        assert "\n" not in failed.value.message
+        assert "pip install" in failed.value.hint
