@@ -5,18 +5,18 @@ architecture search", AAAI 2021).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 from scipy.special import ndtri
 
 from algorithms.batches import Batches
 from algorithms.gpnas_plus import Best
-from algorithms.predictors import made
-from algorithms.predictors.catalogue import Device, Target
 from algorithms.predictors.memory import Known
-from harness import Floats, Ints, Param, Problem, Results, Streams, registry
-from harness.predictor import PredictorFactory
+from harness import Floats, Ints, Param, Problem, Results, Streams
+from harness.predictor import MakePredictor, Uses
+
+NETWORK = Uses("their name; or auto: paths of graphs, else mlp", "auto", ("paths", "mlp"))
 
 
 class BANANAS(Batches):
@@ -32,32 +32,20 @@ class BANANAS(Batches):
         self,
         problem: Problem,
         streams: Streams,
+        predictor: Annotated[MakePredictor, NETWORK],
         *,
         random: Annotated[int, Param("configurations that are trained first", low=1)] = 10,
         batch: Annotated[int, Param("configurations that are trained between fits", low=1)] = 10,
         candidates: Annotated[int, Param("mutants to choose from", low=1)] = 100,
         parents: Annotated[int, Param("best results that mutants are made of", low=1)] = 10,
         ensemble: Annotated[int, Param("networks", low=2)] = 5,
-        predictor: Annotated[str, Param("their name; or auto: paths of graphs, else mlp")] = "auto",
-        target: Target = "log",
-        device: Device = "cpu",
     ) -> None:
         super().__init__(problem, streams)
         self.initial, self.size, self.candidates = random, batch, candidates
-        if predictor == "auto":
-            predictor = "mlp" if problem.space.graphs is None else "paths"
-        self.models = [
-            made(predictor, problem, streams.child(f"network {i}"), target=target, device=device)
-            for i in range(ensemble)
-        ]
+        self.models = [predictor(problem, streams.child(f"network {i}")) for i in range(ensemble)]
         self.best = Best(problem, streams.child("parents"), parents)
         self.known = Known(len(problem.seeds), problem.space)
         self.mutations, self.thompson = streams.child("mutations"), streams.child("thompson")
-
-    @staticmethod
-    def parts(*, predictor: str, **_: Any) -> tuple[PredictorFactory]:
-        """The plugin that makes the networks."""
-        return (registry.predictor("paths" if predictor == "auto" else predictor),)
 
     def tell(self, results: Results) -> None:
         full = results.fidelity == self.problem.full

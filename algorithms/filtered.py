@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import warnings
 from abc import ABC, abstractmethod
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 
 from algorithms.brackets import Halving, rungs, sizes
-from algorithms.predictors import made
 from algorithms.predictors.memory import History, Known
-from harness import Floats, Ints, Jobs, Param, Predictor, Problem, Results, Streams, registry
-from harness.predictor import PredictorFactory
+from harness import Floats, Ints, Jobs, Param, Problem, Results, Streams
+from harness.predictor import MakePredictor, Uses
 
-Filter = Annotated[str, Param("what filters children; none; or auto: gcn of graphs, else mlp")]
+FILTER = Uses("what filters children; none; or auto: gcn of graphs, else mlp", "auto", ("gcn", "mlp"), none=True)
 Startup = Annotated[int, Param("random configurations before the first children", low=1)]
 Growth = Annotated[float, Param("factor of results between fits of the predictor", 1.01)]
 
@@ -35,23 +34,21 @@ class Filtered(ABC):
         self,
         problem: Problem,
         streams: Streams,
+        predictor: MakePredictor | None,
         *,
-        predictor: str,
-        target: str,
         startup: int,
         growth: float,
         eta: int,
         min_fidelity: int,
         max_fidelity: int,
         brackets: int,
-        device: str,
     ) -> None:
         space, seeds = problem.space, len(problem.seeds)
         self.problem = problem
         self.startup, self.growth = startup, growth
         self.random = streams.child("random")
         self.history, self.known = History(seeds, space), Known(seeds, space)
-        self.predictor = self._made(predictor, streams.child("predictor"), target=target, device=device)
+        self.predictor = predictor and predictor(problem, streams.child("predictor"))
         self.next_fit = np.full(seeds, startup)
         self.skipped = 0
         self.fidelities = rungs(problem.fidelities, eta, min_fidelity, max_fidelity)
@@ -60,11 +57,6 @@ class Filtered(ABC):
     @abstractmethod
     def children(self, seeds: Ints) -> Ints:
         """Children Int[n, m, d] to choose from; of children that are predicted alike the first is taken."""
-
-    @staticmethod
-    def parts(*, predictor: str, **_: Any) -> tuple[PredictorFactory, ...]:
-        """The plugin that makes the predictor."""
-        return () if predictor == "none" else (registry.predictor("gcn" if predictor == "auto" else predictor),)
 
     def ask(self, seeds: Ints, worker: Ints) -> Jobs:
         return self.halving.ask(seeds, worker)
@@ -105,13 +97,6 @@ class Filtered(ABC):
             self.next_fit[due] = np.ceil(self.history.count[due] * self.growth)
             self._tell_skipped()
         return np.nan_to_num(self.predictor.predict(children, seeds), nan=np.finfo(np.float64).max)
-
-    def _made(self, name: str, streams: Streams, **given: str) -> Predictor | None:
-        if name == "none":
-            return None
-        if name == "auto":
-            name = "mlp" if self.problem.space.graphs is None else "gcn"
-        return made(name, self.problem, streams, **given)
 
     def _tell_skipped(self) -> None:
         total = int(np.sum(getattr(self.predictor, "skipped", 0)))

@@ -13,10 +13,10 @@ from typing import Annotated
 import numpy as np
 
 from algorithms.density import ProductKDE
-from algorithms.filtered import Filter, Filtered, Growth, Startup
+from algorithms.filtered import FILTER, Filtered, Growth, Startup
 from algorithms.hyperband import Eta, Lanes, Largest, Smallest
-from algorithms.predictors.catalogue import Device, Target
 from harness import Floats, Ints, Param, Problem, Results, Streams
+from harness.predictor import MakePredictor
 
 
 class GPNAS(Filtered):
@@ -32,9 +32,8 @@ class GPNAS(Filtered):
         self,
         problem: Problem,
         streams: Streams,
+        predictor: Annotated[MakePredictor | None, FILTER],
         *,
-        predictor: Filter = "auto",
-        target: Target = "log",
         alternate: Annotated[bool, Param("a density for connections and one for operators, else one")] = True,
         startup: Startup = 16,
         candidates: Annotated[int, Param("drawn from each good density", low=1)] = 16,
@@ -51,20 +50,17 @@ class GPNAS(Filtered):
         min_fidelity: Smallest = 0,
         max_fidelity: Largest = 0,
         brackets: Lanes = 1,
-        device: Device = "cpu",
     ) -> None:
         super().__init__(
             problem,
             streams,
-            predictor=predictor,
-            target=target,
+            predictor,
             startup=startup,
             growth=growth,
             eta=eta,
             min_fidelity=min_fidelity,
             max_fidelity=max_fidelity,
             brackets=brackets,
-            device=device,
         )
         space, seeds = problem.space, len(problem.seeds)
         self.random_fraction = random_fraction

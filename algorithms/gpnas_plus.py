@@ -6,16 +6,18 @@ architectures for neural architecture search", AAAI 2021), children are mutation
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 import numpy as np
 
-from algorithms.filtered import Filter, Filtered, Growth, Startup
+from algorithms.filtered import FILTER, Filtered, Growth, Startup
 from algorithms.hyperband import Eta, Lanes, Largest, Smallest
-from algorithms.predictors.catalogue import Device, Target
 from algorithms.predictors.scores import Ranked, Scored, Warm
 from harness import Bools, Floats, Ints, Param, Problem, Results, Streams
+from harness.predictor import MakePredictor
 
+CAPPED = replace(FILTER, settings={"target": "capped"})
 MOST = 6
 """Parameters that a child may differ in from its parent."""
 
@@ -34,9 +36,8 @@ class GPNASPlus(Filtered):
         self,
         problem: Problem,
         streams: Streams,
+        predictor: Annotated[MakePredictor | None, CAPPED],
         *,
-        predictor: Filter = "auto",
-        target: Target = "capped",
         startup: Startup = 16,
         children: Annotated[int, Param("mutants to choose from", low=1)] = 64,
         parents: Annotated[int, Param("best results that mutants are made of", low=1)] = 8,
@@ -47,20 +48,17 @@ class GPNASPlus(Filtered):
         brackets: Lanes = 1,
         warm: Warm = "none",
         scored: Scored = 1000,
-        device: Device = "cpu",
     ) -> None:
         super().__init__(
             problem,
             streams,
-            predictor=predictor,
-            target=target,
+            predictor,
             startup=startup,
             growth=growth,
             eta=eta,
             min_fidelity=min_fidelity,
             max_fidelity=max_fidelity,
             brackets=brackets,
-            device=device,
         )
         self.ranked = None if warm == "none" else Ranked(problem, streams.child("warm"), warm, scored)
         self.mutants = children

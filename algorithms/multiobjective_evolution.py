@@ -7,6 +7,7 @@ from typing import Annotated
 import numpy as np
 
 from harness import HarnessError, Ints, Jobs, Param, Problem, Results, Streams
+from harness.pareto import undominated
 
 
 class MultiObjectiveEvolution:
@@ -49,12 +50,7 @@ class MultiObjectiveEvolution:
         """One mutated configuration for each seed, Int[n, d]."""
         draws = self.evolution.uniform(self.sample + 3, seeds)
         rivals = (draws[:, : self.sample] * self.codes.shape[1]).astype(np.int64)
-        points = self.points[seeds[:, None], rivals]
-        nowhere, somewhere = np.ones((len(seeds), self.sample, self.sample), np.bool_), np.zeros((), np.bool_)
-        for objective in np.moveaxis(points, 2, 0):
-            nowhere &= objective[:, None] <= objective[:, :, None]
-            somewhere = somewhere | (objective[:, None] < objective[:, :, None])
-        free = ~(nowhere & somewhere).any(axis=2)
+        free = undominated(self.points[seeds[:, None], rivals])
         chosen = (draws[:, self.sample] * free.sum(axis=1)).astype(np.int64)
         rank = np.cumsum(free, axis=1) - 1
         winner = ((rank == chosen[:, None]) & free).argmax(axis=1)

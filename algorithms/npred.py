@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from algorithms.predictors import made
-from algorithms.predictors.catalogue import Device
 from algorithms.predictors.data import ENUMERATED
 from algorithms.predictors.memory import History, identities
 from algorithms.predictors.scores import Ranked, Scored, Warm
-from harness import Bools, Ints, Jobs, Param, Problem, Results, Streams, registry
-from harness.predictor import PredictorFactory
+from harness import Bools, Ints, Jobs, Param, Problem, Results, Streams
+from harness.predictor import MakePredictor, Uses
 
 
 class NPred:
@@ -31,23 +29,21 @@ class NPred:
         self,
         problem: Problem,
         streams: Streams,
+        predictor: Annotated[MakePredictor, Uses("its name; `harness list predictors`", "neural")],
         *,
         random: Annotated[int, Param("N, random configurations that are trained first", low=1)] = 172,
         top: Annotated[int, Param("K, best ones by prediction that are trained in each round", low=1)] = 100,
         rounds: Annotated[int, Param("fits, each followed by K trainings", low=1)] = 1,
         pool: Annotated[int, Param("random configurations to predict where not all can be", low=1)] = 15000,
-        predictor: Annotated[str, Param("its name; `harness list predictors`")] = "neural",
         warm: Warm = "none",
         scored: Scored = 1000,
-        schedule: Annotated[Literal["fast", "paper"], Param("how the predictor neural is trained")] = "fast",
-        device: Device = "cpu",
     ) -> None:
         space, seeds = problem.space, len(problem.seeds)
         self.problem = problem
         self.goals = random + top * np.arange(rounds + 1)
         self.pool = pool
         self.initial, self.pools = streams.child("initial"), streams.child("pool")
-        self.model = made(predictor, problem, streams.child("predictor"), schedule=schedule, device=device)
+        self.model = predictor(problem, streams.child("predictor"))
         self.warm = None if warm == "none" else Ranked(problem, streams.child("warm"), warm, scored)
         self.order = self._shuffled() if space.cardinality <= ENUMERATED else None
         self.history = History(seeds, space)
@@ -59,11 +55,6 @@ class NPred:
     def evaluations(*, random: int, top: int, rounds: int, **_: Any) -> int:
         """Configurations that a whole run trains."""
         return random + rounds * top
-
-    @staticmethod
-    def parts(*, predictor: str, **_: Any) -> tuple[PredictorFactory]:
-        """The plugin that makes the predictor."""
-        return (registry.predictor(predictor),)
 
     def ask(self, seeds: Ints, worker: Ints) -> Jobs:
         self._fit(seeds[self._may_fit(seeds)])

@@ -5,15 +5,14 @@ architecture search", ECCV 2018).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 
 from algorithms.batches import Batches
-from algorithms.predictors import made
 from algorithms.predictors.memory import Known
-from harness import Ints, Param, Problem, Streams, registry
-from harness.predictor import PredictorFactory
+from harness import Ints, Param, Problem, Streams
+from harness.predictor import MakePredictor, Uses
 
 
 class PNAS(Batches):
@@ -29,23 +28,18 @@ class PNAS(Batches):
         self,
         problem: Problem,
         streams: Streams,
+        predictor: Annotated[MakePredictor, Uses("their name; `harness list predictors`", "mlp")],
         *,
         random: Annotated[int, Param("configurations that are trained first", low=1)] = 16,
         beam: Annotated[int, Param("K, configurations that grow on", low=1)] = 16,
         ensemble: Annotated[int, Param("surrogates whose predictions are averaged", low=1)] = 5,
-        predictor: Annotated[str, Param("their name; `harness list predictors`")] = "mlp",
     ) -> None:
         super().__init__(problem, streams)
         self.initial, self.width = random, beam
-        self.models = [made(predictor, problem, streams.child(f"surrogate {i}")) for i in range(ensemble)]
+        self.models = [predictor(problem, streams.child(f"surrogate {i}")) for i in range(ensemble)]
         self.known = Known(len(problem.seeds), problem.space)
         self.level = np.zeros(len(problem.seeds), dtype=np.int64)
         self.beam: list[Ints] = [np.zeros((0, problem.space.dimensions), dtype=np.int64)] * len(problem.seeds)
-
-    @staticmethod
-    def parts(*, predictor: str, **_: Any) -> tuple[PredictorFactory]:
-        """The plugin that makes the surrogates."""
-        return (registry.predictor(predictor),)
 
     def batch(self, seeds: Ints) -> Sequence[Ints]:
         found = dict(zip(seeds.tolist(), self.sampled(seeds, self.initial), strict=True))

@@ -17,8 +17,9 @@ from tempfile import TemporaryDirectory
 
 from bench.regress_power import elsewhere
 from bench.speed import timed
-from harness import registry, simulate
+from harness import registry
 from harness.studies import baseline
+from harness.studies.evaluate import evaluate
 from harness.studies.outcome import Outcome
 from harness.studies.store import find, read
 
@@ -46,8 +47,8 @@ def told(what: str, *arguments: object, statuses: tuple[int, ...] = (0,)) -> str
 def changed(outcome: Outcome) -> Outcome:
     """The same study of code that drew other random numbers, as a baseline from before a rewrite has it."""
     study, table = outcome.study, outcome.study.load_table()
-    run = simulate(table, elsewhere(registry.algorithm(study.algorithm)), seeds=study.seeds, rules=study.rules)
-    return Outcome.of(replace(study, source="before the rewrite"), table, run, 0.0, outcome.versions)
+    factory = elsewhere(registry.algorithm(study.algorithm))
+    return evaluate(replace(study, source="before the rewrite"), table=table, factory=factory)
 
 
 def measure(results: Path, seeds: int, scratch: Path) -> None:

@@ -116,7 +116,10 @@ def _one_of(value: object, kind: Any, where: str, hint: str) -> Any:
 def _list(value: object, kind: Any, where: str, hint: str) -> Any:
     if not isinstance(value, list | tuple):
         raise _wrong(value, kind, where, hint)
-    return [fit(entry, get_args(kind)[0], f"{where}[{i}]", hint) for i, entry in enumerate(value)]
+    of = get_args(kind)[0]
+    if of in _WORDS and {*map(type, value)} <= {of}:
+        return [*value]
+    return [fit(entry, of, f"{where}[{i}]", hint) for i, entry in enumerate(value)]
 
 
 def _tuple(value: object, kind: Any, where: str, hint: str) -> Any:

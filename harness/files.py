@@ -66,7 +66,7 @@ def whole(
         if handle >= 0:
             with suppress(OSError):
                 temporary.unlink()
-            os.close(handle)
+            _closed(handle)
 
 
 def _claimed(path: Path) -> tuple[int, Path]:
@@ -74,9 +74,21 @@ def _claimed(path: Path) -> tuple[int, Path]:
     while True:
         temporary = path.with_name(f".{path.name[:180]}.{secrets.token_hex(8)}{_TEMPORARY}")
         handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-        _flock(handle, fcntl.LOCK_EX)
-        if os.fstat(handle).st_nlink:  # else it was swept before it was locked
-            return handle, temporary
+        try:
+            _flock(handle, fcntl.LOCK_EX)
+            if os.fstat(handle).st_nlink:  # else it was swept before it was locked
+                return handle, temporary
+        except OSError:
+            with suppress(OSError):
+                temporary.unlink()
+            _closed(handle)
+            raise
+        _closed(handle)
+
+
+def _closed(handle: int) -> None:
+    """Give a descriptor back, which an error of closing it does as well; what matters was put on the disk before."""
+    with suppress(OSError):
         os.close(handle)
 
 
@@ -89,7 +101,7 @@ def synced(folder: Path) -> None:
         if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EROFS):
             raise
     finally:
-        os.close(handle)
+        _closed(handle)
 
 
 def sweep(folder: Path) -> None:
@@ -110,7 +122,7 @@ def _sweep(path: Path) -> None:
             else:
                 path.unlink()
         finally:
-            os.close(handle)
+            _closed(handle)
 
 
 @contextmanager
@@ -118,14 +130,11 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[bool]:
     """Hold the lock `path`, a file beside what it guards; whether it is held: not if another holds it, without `wait`.
 
     The lock goes with the process that holds it, however that ends. Where the file system has no locks it counts as
-    held. The file is removed when it is left.
+    held. The file is removed when it is left. Raises HarnessError if it cannot be made.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     while True:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        held = False
+        held, handle = _try(path, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         try:
-            held = _flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
             if held and not _same(handle, path):
                 continue
             yield held
@@ -134,7 +143,22 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[bool]:
             if held and _same(handle, path):
                 with suppress(OSError):
                     path.unlink()
-            os.close(handle)
+            _closed(handle)
+
+
+def _try(path: Path, how: int) -> tuple[bool, int]:
+    """Whether the lock `path` is held now, and its descriptor. Raises HarnessError if it cannot be told."""
+    handle = -1
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        return _flock(handle, how), handle
+    except OSError as error:
+        if handle >= 0:
+            _closed(handle)
+        raise HarnessError(
+            f"cannot lock {path}: {error.strerror or error}.", "free some space, or choose another place."
+        ) from None
 
 
 def _same(handle: int, path: Path) -> bool:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import inspect
 import math
+import types
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from harness.errors import HarnessError, unknown
@@ -73,10 +75,22 @@ class Declared:
         return HarnessError(f"parameter '{self.name}' cannot be {given}.", f"it takes {self.expects}.")
 
 
-def declared(factory: Callable[..., Any]) -> dict[str, Declared]:
-    """The parameters that a factory declares, by name."""
+def declared(
+    factory: Callable[..., Any], given: Mapping[str, object] = types.MappingProxyType({}), space: Any = None
+) -> dict[str, Declared]:
+    """The parameters that a factory declares, by name.
+
+    Those of an algorithm that uses a predictor depend on what is `given`, and on the `space` that it is to search.
+    """
+    if (parameters := getattr(factory, "parameters", None)) is not None:
+        found: dict[str, Declared] = parameters(given, space)
+        return found
     call = inspect.unwrap(factory)
     call = call.__init__ if inspect.isclass(call) else call
+    return {**(_of_function(call) if inspect.isfunction(call) else _declared(call))}
+
+
+def _declared(call: Callable[..., Any]) -> dict[str, Declared]:
     hints = get_type_hints(call, include_extras=True)
     found = {}
     for name, argument in inspect.signature(call).parameters.items():
@@ -90,9 +104,14 @@ def declared(factory: Callable[..., Any]) -> dict[str, Declared]:
     return found
 
 
-def resolve(algorithm: str, factory: Callable[..., Any], given: Mapping[str, object]) -> dict[str, Any]:
-    """All parameters of a run: the `given` ones checked and typed, the others at their defaults."""
-    known = declared(factory)
+_of_function = lru_cache(_declared)
+
+
+def resolve(
+    algorithm: str, factory: Callable[..., Any], given: Mapping[str, object], space: Any = None
+) -> dict[str, Any]:
+    """All parameters of a run on `space`: the `given` ones checked and typed, the others at their defaults."""
+    known = declared(factory, given, space)
     for name in given:
         if name not in known:
             if not known:
@@ -104,7 +123,7 @@ def resolve(algorithm: str, factory: Callable[..., Any], given: Mapping[str, obj
 def changed(params: Mapping[str, Any], find: Callable[[], Any]) -> dict[str, Any]:
     """Those of `params` that are not at the defaults of the factory that `find` gives; all where it is gone."""
     try:
-        defaults = {name: d.default for name, d in declared(find()).items()}
+        defaults = {name: d.default for name, d in declared(find(), params).items()}
     except Exception:  # the plugin that made the study may not be installed, or be broken
         defaults = {}
     return {name: value for name, value in params.items() if name not in defaults or defaults[name] != value}

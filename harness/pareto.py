@@ -40,38 +40,21 @@ def ranks(points: Floats) -> Ints:
 
     Points with inf, which are no results, come in the last front of their set. Equal points share a front.
     """
-    if points.shape[2] == 2:
-        return _ranks_of_two(points)
-    n = points.shape[1]
-    nowhere = np.ones((len(points), n, n), dtype=np.bool_)
-    somewhere = np.zeros((len(points), n, n), dtype=np.bool_)
-    for objective in range(points.shape[2]):
-        one, other = points[:, :, None, objective], points[:, None, :, objective]
-        nowhere &= one <= other
-        somewhere |= one < other
-    beats = nowhere & somewhere
-    found = np.full(points.shape[:2], -1, dtype=np.int64)
-    level = 0
-    while (open_ := found < 0).any():
-        beaten = (beats & open_[:, :, None]).any(axis=1)
-        found[open_ & ~beaten] = level
-        level += 1
+    from harness import dominance
+
+    points = np.ascontiguousarray(points)
+    found = np.empty(points.shape[:2], dtype=np.int64)
+    dominance.ranks(points, np.lexsort(np.moveaxis(points, 2, 0)[::-1], axis=1), found)
     return found
 
 
-def _ranks_of_two(points: Floats) -> Ints:
-    """`ranks` of two objectives, in one pass in lexicographic order: of each front only its last point can dominate."""
-    order = np.lexsort((points[..., 1], points[..., 0]), axis=1)
-    along = np.take_along_axis(points, order[..., None], axis=1)
-    tails = np.full((*order.shape, 2), np.nan)
-    sets, found = np.arange(len(points)), np.empty_like(order)
-    for i in range(order.shape[1]):
-        point = along[:, i, None]
-        beaten = (tails[..., 1] < point[..., 1]) | ((tails[..., 1] == point[..., 1]) & (tails[..., 0] < point[..., 0]))
-        rank = beaten.sum(axis=1)
-        tails[sets, rank] = along[:, i]
-        found[sets, order[:, i]] = rank
-    return found
+def undominated(points: Floats) -> Bools:
+    """Which points of each set Float[S, n, k] no other of it dominates, Bool[S, n]."""
+    from harness import dominance
+
+    free = np.empty(points.shape[:2], dtype=np.bool_)
+    dominance.undominated(np.ascontiguousarray(points), free)
+    return free
 
 
 def crowding(points: Floats, rank: Ints) -> Floats:
@@ -79,24 +62,11 @@ def crowding(points: Floats, rank: Ints) -> Floats:
 
     The ends of a front have inf, and so has every point of an objective without a range.
     """
+    from harness import dominance
+
     distance = np.zeros(rank.shape)
-    for objective in range(points.shape[2]):
-        values = points[..., objective]
-        order = np.lexsort((values, rank), axis=1)
-        v, r = np.take_along_axis(values, order, axis=1), np.take_along_axis(rank, order, axis=1)
-        first = np.ones(r.shape, dtype=np.bool_)
-        first[:, 1:] = r[:, 1:] != r[:, :-1]
-        last = np.ones(r.shape, dtype=np.bool_)
-        last[:, :-1] = first[:, 1:]
-        position = np.arange(r.shape[1])
-        start = np.maximum.accumulate(np.where(first, position, 0), axis=1)
-        stop = np.minimum.accumulate(np.where(last, position, r.shape[1] - 1)[:, ::-1], axis=1)[:, ::-1]
-        with np.errstate(invalid="ignore", divide="ignore"):
-            span = np.take_along_axis(v, stop, axis=1) - np.take_along_axis(v, start, axis=1)
-            gap = np.zeros(v.shape)
-            gap[:, 1:-1] = (v[:, 2:] - v[:, :-2]) / span[:, 1:-1]
-        gap[first | last | ~(gap >= 0)] = np.inf
-        np.put_along_axis(distance, order, np.take_along_axis(distance, order, axis=1) + gap, axis=1)
+    for values in np.moveaxis(points, 2, 0):
+        dominance.crowding(values, rank, np.lexsort((values, rank), axis=1), distance)
     return distance
 
 
@@ -135,39 +105,24 @@ class Archive:
         """Float[k, S, capacity], inf where a place is free."""
         self.label = np.full((sets, 16), -1, dtype=np.int64)
         """What each point was added under, Int[S, capacity]; -1 where a place is free."""
+        self._used = np.zeros(sets, dtype=np.int64)
 
     def clear(self, where: Ints) -> None:
         """Forget the points of the sets at `where` Int[n]."""
         self.points[:, where] = np.inf
         self.label[where] = -1
+        self._used[where] = 0
 
     def add(self, where: Ints, points: Floats, label: Ints) -> Bools:
         """Add a point to each of the sets at `where` Int[n] that does not weakly dominate it; Bool[n] says which."""
-        new: Any = np.isfinite(points).all(axis=1)
-        new[new] = ~self._dominates(where[new], points[new])
-        if not new.any():
-            return new
-        at, point = where[new], points[new].T[:, :, None]
-        held, names = self.points[:, at], self.label[at]
-        over = (point <= held).all(axis=0)
-        held[:, over] = np.inf
-        names[over] = -1
-        if (names >= 0).all(axis=1).any():
-            room = ((0, 0), (0, names.shape[1]))
-            held = np.pad(held, ((0, 0), *room), constant_values=np.inf)
-            names = np.pad(names, room, constant_values=-1)
+        from harness import dominance
+
+        points, label = np.ascontiguousarray(points), np.ascontiguousarray(label)
+        joined, done = np.empty(len(where), dtype=np.bool_), 0
+        while True:
+            done = dominance.add(self.points, self.label, self._used, where, points, label, joined, done)
+            if done == len(where):
+                return joined
+            room = ((0, 0), (0, self.label.shape[1]))
             self.points = np.pad(self.points, ((0, 0), *room), constant_values=np.inf)
             self.label = np.pad(self.label, room, constant_values=-1)
-        free, row = (names < 0).argmax(axis=1), np.arange(len(at))
-        held[:, row, free], names[row, free] = point[:, :, 0], label[new]
-        self.points[:, at], self.label[at] = held, names
-        return new
-
-    def _dominates(self, where: Ints, points: Floats) -> Bools:
-        """Whether the set at each of `where` Int[n] weakly dominates its point, Bool[n]."""
-        every = len(where) == self.points.shape[1]
-        below = np.ones((len(where), self.points.shape[2]), dtype=np.bool_)
-        for objective, held in zip(points.T, self.points, strict=True):
-            below &= (held if every else held[where]) <= objective[:, None]
-        found: Any = below.any(axis=1)
-        return found

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, fields
-from typing import Concatenate, Protocol, TypeAlias
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from functools import cache, partial
+from typing import Annotated, Any, Concatenate, Protocol, TypeAlias, get_args, get_origin, get_type_hints
 
 import numpy as np
 
-from harness.algorithm import Problem
+from harness.algorithm import Algorithm, Factory, Problem
 from harness.arrays import Bools, Floats, Ints, shown
-from harness.errors import PluginError
+from harness.errors import PluginError, unknown
+from harness.params import Declared, Param, declared, resolve
 from harness.rng import Streams
+from harness.space import SearchSpace
 
 
 @dataclass(frozen=True)
@@ -27,8 +31,8 @@ class Seen:
     count: Ints
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            object.__setattr__(self, field.name, shown(getattr(self, field.name)))
+        for each in fields(self):
+            object.__setattr__(self, each.name, shown(getattr(self, each.name)))
 
     def of(self, which: slice | Bools | Ints) -> Seen:
         """Those of some of the seeds."""
@@ -74,3 +78,91 @@ def predicted(model: Predictor, codes: Ints, where: Ints) -> Floats:
 
 PredictorFactory: TypeAlias = Callable[Concatenate[Problem, Streams, ...], Predictor]
 """What the entry points of `nas_harness.predictors` name; its keyword-only arguments are its parameters."""
+
+MakePredictor: TypeAlias = Callable[[Problem, Streams], Predictor]
+"""A predictor with all its settings: what an algorithm that declares to use one (`Uses`) is handed."""
+
+
+@dataclass(frozen=True)
+class Uses:
+    """What `Annotated[MakePredictor, Uses(...)]` says of the third argument of an algorithm that uses a predictor.
+
+    For a user that argument is a parameter like others, whose value is the name of a predictor, `default` if none is
+    given, and the predictor's own parameters are the algorithm's, too. Of two names in `auto` the value "auto" is the
+    first on spaces of graphs, the second elsewhere; with `none` the value "none" hands over None. `settings` take the
+    place of the predictor's defaults where it has parameters of these names.
+    """
+
+    doc: str
+    default: str
+    auto: tuple[str, ...] = ()
+    none: bool = False
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def names(self, value: str, space: SearchSpace | None) -> tuple[str, ...]:
+        """The predictors that `value` may be, one where the space is known."""
+        if value == "none" and self.none:
+            return ()
+        if value != "auto" or not self.auto:
+            return (value,)
+        return self.auto if space is None else (self.auto[space.varying.graphs is None],)
+
+
+class Using:
+    """The factory of an algorithm `name` that is handed a predictor, which `find` finds by name."""
+
+    def __init__(
+        self,
+        name: str,
+        made: Callable[..., Algorithm],
+        argument: str,
+        uses: Uses,
+        find: Callable[[str], PredictorFactory],
+    ) -> None:
+        self.name, self.argument, self.uses, self.find = name, argument, uses, find
+        self.own = declared(made)
+        self.__wrapped__ = made
+        self.__doc__ = made.__doc__
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "__wrapped__":
+            raise AttributeError(name)
+        return getattr(self.__wrapped__, name)
+
+    def __call__(self, problem: Problem, streams: Streams, /, **params: Any) -> Algorithm:
+        known = resolve(self.name, self, params, problem.space)
+        own = {name: known.pop(name) for name in self.own}
+        make = None
+        for name in self.uses.names(known.pop(self.argument), problem.space):
+            make = partial(self.find(name), **known)
+        return self.__wrapped__(problem, streams, make, **own)
+
+    def parameters(self, given: Mapping[str, object], space: SearchSpace | None) -> dict[str, Declared]:
+        """Its own parameters and those of the predictor that is `given`. Raises HarnessError for any other."""
+        value = str(given.get(self.argument, self.uses.default))
+        known = {self.argument: Declared(self.argument, str, self.uses.default, Param(self.uses.doc)), **self.own}
+        for predictor in self.uses.names(value, space):
+            for name, one in declared(self.find(predictor)).items():
+                known.setdefault(name, replace(one, default=self.uses.settings.get(name, one.default)))
+        for name in given:
+            if name not in known:
+                raise unknown(f"parameter of '{self.name}' with {self.argument}={value}", name, known)
+        return known
+
+    def parts(self, **params: Any) -> tuple[PredictorFactory, ...]:
+        """The factory of the predictor."""
+        return tuple(map(self.find, self.uses.names(params[self.argument], None)[:1]))
+
+
+@cache
+def using(name: str, made: Factory, find: Callable[[str], PredictorFactory]) -> Factory:
+    """The algorithm `made` as a factory: where it uses a predictor it is handed the one that its parameters name."""
+    call = made.__init__ if inspect.isclass(made) else made
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    named = [p.name for p in inspect.signature(made).parameters.values() if p.kind in positional]
+    if len(named) < 3:
+        return made
+    hint = get_type_hints(call, include_extras=True).get(named[2])
+    notes = get_args(hint)[1:] if get_origin(hint) is Annotated else ()
+    uses = next((note for note in notes if isinstance(note, Uses)), None)
+    return made if uses is None else Using(name, made, named[2], uses, find)

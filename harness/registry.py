@@ -14,7 +14,7 @@ from harness import local
 from harness.algorithm import Factory, Library
 from harness.benchmarks import Family, Source, imported
 from harness.errors import Blaming, HarnessError, unknown
-from harness.predictor import PredictorFactory
+from harness.predictor import PredictorFactory, using
 from harness.table import Facts, Table
 
 ALGORITHMS = "nas_harness.algorithms"
@@ -59,8 +59,7 @@ def algorithm(name: str) -> Factory:
             f"the algorithm '{name}' is of a file or module that is not read here.",
             "give it where algorithms are named: --algo path/file.py:Class",
         )
-    factory: Factory = _plugin(ALGORITHMS, name)
-    return factory
+    return using(name, _plugin(ALGORITHMS, name), predictor)
 
 
 def library_names() -> list[str]:

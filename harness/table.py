@@ -202,11 +202,6 @@ class Table:
         """Seconds of one training, mean over repeats, Float[N, F]; NaN where absent."""
         return _mean(self.cost)
 
-    @cached_property
-    def mean_test(self) -> Floats | None:
-        """Test loss, mean over repeats, Float[N, F]; None where the table has no test metric."""
-        return None if self.test is None else _mean(self.test)
-
     def position(self, fidelity: int | None) -> int:
         """Index of a fidelity given by its value, the largest by default. Raises HarnessError if there is none."""
         if fidelity is None:

@@ -102,7 +102,8 @@ class AlgorithmContract:
 
     def factory(self) -> Factory:
         found = registry.algorithm(self.name)
-        return partial(found, **resolve(self.name, found, self.params))
+        typed = resolve(self.name, found, self.params)
+        return partial(found, **{name: typed[name] for name in self.params})
 
     def run(self, table: Table, seeds: list[int], **rules: Any) -> Trajectory:
         several = ("loss", "size") if getattr(registry.algorithm(self.name), "several", False) else ()

@@ -69,7 +69,9 @@ class Sure:
 
 
 def made(**params: Any) -> BANANAS:
-    search = BANANAS(Problem(SPACE, np.array([200]), SEEDS, 1, np.inf), Streams(SEEDS, "t"), **params)
+    search: Any = registry.algorithm("bananas")(
+        Problem(SPACE, np.array([200]), SEEDS, 1, np.inf), Streams(SEEDS, "t"), **params
+    )
     zeros = np.zeros(3, dtype=np.int64)
     for one in np.random.default_rng(0).integers(5, size=(40, 6)):
         codes = np.tile(one, (3, 1))
@@ -106,5 +108,5 @@ def test_it_beats_random_search(monkeypatch: pytest.MonkeyPatch) -> None:
         run = simulate(table, factory, seeds=np.arange(10), rules=rules)
         return run.loss.reshape(10, 60).min(axis=1) - table.optimum.value
 
-    gain = regret(registry.algorithm("rs")) - regret(partial(BANANAS, ensemble=2))
+    gain = regret(registry.algorithm("rs")) - regret(partial(registry.algorithm("bananas"), ensemble=2))
     assert gain.mean() > 2 * gain.std(ddof=1) / 10**0.5

@@ -17,6 +17,7 @@ from harness.analysis.bounds import BOUNDS, expected_best, floor, oracle, random
 from harness.observations import Observations
 from harness.plots import draw
 from harness.plots.regret import curve
+from harness.studies.evaluate import evaluate
 from harness.studies.outcome import Outcome
 from harness.studies.study import Study
 from harness.testing import synthetic_table
@@ -93,8 +94,7 @@ def test_simulated_random_search_has_the_expected_regret(noise: Any, kind: Any) 
 def test_simulated_random_search_has_it_at_the_expected_time(rules: dict[str, Any]) -> None:
     table = synthetic_table(4, sizes=(5, 5, 5, 5), missing=0.0) if "max_fidelity" in rules else TABLE
     study = Study.plan(table, "rs", {}, 0, 2000, Rules(budget=3000.0, **rules))
-    run = simulate(table, registry.algorithm("rs"), seeds=study.seeds, rules=study.rules)
-    result = Outcome.of(study, table, run, 1.0, {})
+    result = evaluate(study, table=table)
     times, expected = random_search(table, study.rules, "val", 3000.0)
     assert times[-1] == pytest.approx(3000.0, rel=0.02)
     start, mean, sem = curve(result, "val")
@@ -135,9 +135,10 @@ def test_without_noise_there_is_no_floor_and_the_oracle_is_perfect_on_validation
     rules = Rules(evals=1, noise="mean")
     assert (floor(TABLE, rules, "val", np.arange(9)) == 0).all()
     assert oracle(TABLE, rules, "val") == 0
-    assert TABLE.mean_test is not None
+    test = TABLE.test_at(len(TABLE.fidelities) - 1)
+    assert test is not None
     assert oracle(TABLE, rules, "test") > 0
-    assert oracle(TABLE, rules, "test") == TABLE.mean_test[TABLE.optimum.row, -1] - np.nanmin(TABLE.mean_test[:, -1])
+    assert oracle(TABLE, rules, "test") == test[TABLE.optimum.row] - np.nanmin(test)
 
 
 def test_the_late_regret_of_a_search_is_the_floor() -> None:
@@ -154,8 +155,7 @@ def test_the_late_regret_of_a_search_is_the_floor() -> None:
 
 def outcome() -> Outcome:
     study = replace(Study.plan(TABLE, "rs", {}, 0, 40, Rules(budget=2000.0)), benchmark="synthetic/3")
-    run = simulate(TABLE, registry.algorithm("rs"), seeds=study.seeds, rules=study.rules)
-    return Outcome.of(study, TABLE, run, 1.0, {})
+    return evaluate(study, table=TABLE)
 
 
 def test_figures_have_bounds(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from harness import statistics as s
 from harness.analysis.measures import log_areas, time_spent, time_to
 from harness.arrays import Floats
 from harness.rules import Rules
-from harness.simulation import simulate
+from harness.studies.evaluate import evaluate
 from harness.studies.outcome import Outcome
 from harness.studies.study import Study
 
@@ -28,8 +28,7 @@ def runs() -> dict[str, Outcome]:
     found = {}
     for name in ("rs", "re"):
         study = Study.plan(table, name, {}, 0, RUNS, rules)
-        trajectory = simulate(table, registry.algorithm(name), seeds=study.seeds, rules=rules)
-        found[name] = Outcome.of(study, table, trajectory, 0.0, {})
+        found[name] = evaluate(study, table=table)
     return found
 
 

@@ -12,6 +12,7 @@ import sys
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cache
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,12 @@ import pytest
 from conftest import ROOT
 from PIL import Image
 
-from harness import HarnessError, Rules, registry, simulate
+from harness import HarnessError, Rules, registry
 from harness.analysis.measures import floor, log_areas, time_spent, time_to
 from harness.plots import FIGURES, curve, draw, load, provenance, regression_figure, save
 from harness.plots.style import COLOURS, LogTicks, styles
 from harness.statistics import nemenyi_distance, ranks, simultaneous_band, speed_up
+from harness.studies.evaluate import evaluate
 from harness.studies.outcome import Outcome
 from harness.studies.store import ResultStore, write
 from harness.studies.study import Study
@@ -37,7 +39,7 @@ NAMES = ("rs", "re", "ls")
 SETTINGS: dict[str, dict[str, Any]] = {
     "regret": {}, "ranks": {}, "ecdf-regret": {"at": 300.0}, "ecdf-time": {"targets": [0.3, 0.1]},
     "critical-difference": {"blocks": "seeds"}, "speed-up": {"targets": [0.3], "against": "rs"},
-    "violin": {}, "cells": {},
+    "violin": {}, "standing": {}, "cells": {},
 }  # fmt: skip
 
 
@@ -45,11 +47,12 @@ def outcome(algorithm: str, table: int = 3, **rules: Any) -> Outcome:
     data = synthetic_table(table, sizes=(5, 5, 5, 5), missing=0.0)
     settings = Rules(**{"budget": 800.0, **rules})
     study = replace(Study.plan(data, algorithm, {}, 0, 30, settings), benchmark=f"synthetic/{table}")
-    run = simulate(data, registry.algorithm(algorithm), seeds=study.seeds, rules=settings)
-    return Outcome.of(study, data, run, 1.0, {})
+    return evaluate(study, table=data)
 
 
-OUTCOMES = [outcome(name, table) for table in (3, 4) for name in NAMES]
+@cache
+def studied() -> list[Outcome]:
+    return [outcome(name, table) for table in (3, 4) for name in NAMES]
 
 
 @pytest.fixture(scope="session")
@@ -58,8 +61,7 @@ def cells() -> list[Outcome]:
     found = []
     for name in ("rs", "re"):
         study = Study.plan(table, name, {}, 0, 10, rules)
-        run = simulate(table, registry.algorithm(name), seeds=study.seeds, rules=rules)
-        found.append(Outcome.of(study, table, run, 1.0, {}))
+        found.append(evaluate(study, table=table))
     return found
 
 
@@ -79,7 +81,7 @@ def lines(figure: Any, axis: int = 0) -> Iterator[tuple[str, np.ndarray, np.ndar
 
 
 def test_measures_are_those_of_the_curve() -> None:
-    result = OUTCOMES[1]
+    result = studied()[1]
     start = result.first_times().max()
     grid = np.geomspace(start, 800.0, 40_001)[:-1]
     logs = np.log10(np.maximum(result.regret("val", grid), floor([result], "val")))
@@ -92,7 +94,7 @@ def test_measures_are_those_of_the_curve() -> None:
 
 
 def test_a_simultaneous_band_is_wider_than_two_standard_errors() -> None:
-    result = OUTCOMES[2]
+    result = studied()[2]
     edges = []
     for band in ("sem", "simultaneous"):
         (drawn,) = draw([result], {"band": band}).axes[0].collections
@@ -105,11 +107,11 @@ def test_a_simultaneous_band_is_wider_than_two_standard_errors() -> None:
 
 
 def test_ranks_are_those_of_the_mean_curves() -> None:
-    for label, x, y in lines(draw(OUTCOMES, {"figure": "ranks"})):
+    for label, x, y in lines(draw(studied(), {"figure": "ranks"})):
         for i in (0, 50, -1):
             expected = []
             for table in (3, 4):
-                same = [o for o in OUTCOMES if o.study.benchmark == f"synthetic/{table}"]
+                same = [o for o in studied() if o.study.benchmark == f"synthetic/{table}"]
                 means = np.array([o.regret("val", x[[i]]).mean() for o in same])
                 expected.append(ranks(means)[NAMES.index(label)])
             assert y[i] == pytest.approx(np.mean(expected))
@@ -117,7 +119,7 @@ def test_ranks_are_those_of_the_mean_curves() -> None:
 
 def test_ranks_over_benchmarks_of_other_length_are_over_shares_of_the_budget() -> None:
     other = [outcome(name, 5, budget=1600.0) for name in NAMES]
-    figure = draw([*OUTCOMES, *other], {"figure": "ranks"})
+    figure = draw([*studied(), *other], {"figure": "ranks"})
     assert figure.axes[0].get_xlabel() == "share of the budget"
     assert next(lines(figure))[1][-1] == 1.0
 
@@ -133,9 +135,9 @@ def test_bands_that_reach_zero_leave_the_axis_to_the_curves() -> None:
 
 
 def test_an_ecdf_of_regret_counts_the_runs() -> None:
-    figure = draw(OUTCOMES, {"figure": "ecdf-regret", "at": 300.0, "kind": "test"})
+    figure = draw(studied(), {"figure": "ecdf-regret", "at": 300.0, "kind": "test"})
     drawn = {label: (x, y) for label, x, y in lines(figure, 1)}
-    for o in OUTCOMES[3:]:
+    for o in studied()[3:]:
         x, y = drawn[o.study.label]
         values = o.regret("test", np.array([300.0]))[:, 0]
         for threshold in (0.05, 0.1, 0.3):
@@ -144,9 +146,9 @@ def test_an_ecdf_of_regret_counts_the_runs() -> None:
 
 
 def test_an_ecdf_of_times_counts_runs_and_targets() -> None:
-    figure = draw(OUTCOMES, {"figure": "ecdf-time", "targets": [0.3, 0.05]})
+    figure = draw(studied(), {"figure": "ecdf-time", "targets": [0.3, 0.05]})
     drawn = {label: (x, y) for label, x, y in lines(figure)}
-    for o in OUTCOMES[:3]:
+    for o in studied()[:3]:
         x, y = drawn[o.study.label]
         for at in (50.0, 799.0):
             expected = np.mean([time_to(o, "val", target) <= at for target in (0.3, 0.05)])
@@ -155,29 +157,29 @@ def test_an_ecdf_of_times_counts_runs_and_targets() -> None:
 
 
 def test_speed_ups_are_labelled_with_their_intervals() -> None:
-    figure = draw(OUTCOMES, {"figure": "speed-up", "targets": [0.2], "against": "rs"})
-    times = {o.study.label: (time_to(o, "val", 0.2), time_spent(o)) for o in OUTCOMES[:3]}
+    figure = draw(studied(), {"figure": "speed-up", "targets": [0.2], "against": "rs"})
+    times = {o.study.label: (time_to(o, "val", 0.2), time_spent(o)) for o in studied()[:3]}
     texts = [text.get_text() for text in figure.axes[0].texts]
     for text, label in zip(texts, ("re", "ls"), strict=True):
         estimate = speed_up(times[label], times["rs"], np.random.default_rng(0))
         shown = [float(number) for number in text.replace("x", "").replace("[", "").replace("]", "").split()[:1]]
         assert shown[0] == pytest.approx(estimate.value, rel=0.06)
-    never = draw(OUTCOMES, {"figure": "speed-up", "targets": [1e-300], "against": "rs"})
+    never = draw(studied(), {"figure": "speed-up", "targets": [1e-300], "against": "rs"})
     words = r"neither arrives|never arrives|other never arrives|[\d.]+x( \[[\d.]+, ([\d.]+|∞)\])?"
     for axis in never.axes:
         assert all(re.fullmatch(words, text.get_text()) for text in axis.texts)
 
 
 def test_a_critical_difference_diagram_says_what_it_ranks() -> None:
-    figure = draw(OUTCOMES, {"figure": "critical-difference", "blocks": "seeds"})
-    scores = [[o.regret("val", np.array([800.0]))[:, 0] for o in OUTCOMES[i : i + 3]] for i in (0, 3)]
+    figure = draw(studied(), {"figure": "critical-difference", "blocks": "seeds"})
+    scores = [[o.regret("val", np.array([800.0]))[:, 0] for o in studied()[i : i + 3]] for i in (0, 3)]
     average = ranks(np.concatenate([np.stack(s, axis=1) for s in scores])).mean(axis=0)
     texts = " ".join(text.get_text() for text in figure.axes[0].texts)
     for name, rank in zip(NAMES, average, strict=True):
         assert f"{name}  {rank:.2f}" in texts or f"{rank:.2f}  {name}" in texts
     assert f"critical difference {nemenyi_distance(3, 60):.2f}" in texts
     assert figure.axes[0].get_title().startswith("60 seeds, Friedman p = ")
-    by_benchmark = draw(OUTCOMES, {"figure": "critical-difference"})
+    by_benchmark = draw(studied(), {"figure": "critical-difference"})
     assert by_benchmark.axes[0].get_title().startswith("2 benchmarks")
 
 
@@ -192,7 +194,52 @@ def test_cells_show_the_most_frequent_incumbent(cells: list[Outcome], monkeypatc
         assert len(axis.patches) in shown
     monkeypatch.setattr(registry, "benchmark", lambda name: synthetic_table(3, sizes=(5, 5, 5, 5), missing=0.0))
     with pytest.raises(HarnessError, match="the configurations of synthetic/test are no graphs to draw"):
-        draw(OUTCOMES[:3], {"figure": "cells"})
+        draw(studied()[:3], {"figure": "cells"})
+
+
+def test_the_numbers_of_a_figure_stand_beside_it(tmp_path: Path) -> None:
+    source = provenance(studied(), {"figure": "regret"})
+    save(draw(studied(), {}), tmp_path / "a.png", source)
+    numbers = json.loads((tmp_path / "a.json").read_text())["numbers"]
+    times, mean, sem = curve(studied()[1], "val")
+    same = [row for row in numbers if (row["panel"], row["series"]) == ("synthetic/3", "re")]
+    np.testing.assert_allclose([row["x"] for row in same], times, rtol=1e-5)
+    np.testing.assert_allclose([row["y"] for row in same], mean, rtol=1e-5)
+    np.testing.assert_allclose([row["high"] for row in same], mean + 2 * sem, rtol=1e-5)
+    save(draw(studied(), {}), tmp_path / "a.png", source)
+    (tmp_path / "a.json").write_text('{"figure": {}, "numbers": []}')
+    with pytest.raises(HarnessError, match="is no provenance of a figure"):
+        save(draw(studied(), {}), tmp_path / "a.png", source)
+
+
+def test_names_and_order_are_those_that_are_asked_for() -> None:
+    own = styles(["rs", "re", "ls"])
+    names = {"re": "evolution", "synthetic/4": "Another"}
+    figure = draw(studied(), {"names": names, "order": ["ls", "synthetic/4", "re"]})
+    assert figure.axes[0].get_title() == "Another"
+    assert [label for label, *_ in lines(figure)] == ["ls", "evolution", "rs"]
+    assert figure.axes[0].lines[1].get_color() == own["re"]["color"]
+    against = draw(studied(), {"figure": "speed-up", "targets": [0.3], "against": "re", "names": names})
+    assert against.axes[0].get_xlabel() == "times sooner than evolution"
+    with pytest.raises(HarnessError, match="unknown algorithm or benchmark in the figure 'r'"):
+        draw(studied(), {"order": ["r"]})
+    with pytest.raises(HarnessError, match="names is a table"):
+        draw(studied(), {"names": "re"})
+    with pytest.raises(HarnessError, match="several studies of ls"):
+        draw(studied(), {"names": {"re": "ls"}})
+
+
+def test_regret_over_evaluations_is_that_after_each() -> None:
+    figure = draw(studied(), {"x": "evaluations"})
+    assert figure.axes[0].get_xlabel() == "evaluations"
+    for (label, x, y), o in zip(lines(figure), studied()[:3], strict=True):
+        assert label == o.label
+        run, (_, regret) = o.trajectory, (o.label, o.regrets("val"))
+        for i in (0, len(x) // 2, len(x) - 1):
+            held = [regret[(run.seed == s) & run.incumbent & (run.evaluation <= x[i])][-1] for s in range(30)]
+            assert y[i] == pytest.approx(np.mean(held))
+    with pytest.raises(HarnessError, match="bounds are drawn over time"):
+        draw(studied(), {"x": "evaluations", "bounds": ["floor"]})
 
 
 def titled(outcomes: list[Outcome], title: str) -> list[Outcome]:
@@ -200,10 +247,12 @@ def titled(outcomes: list[Outcome], title: str) -> list[Outcome]:
 
 
 @pytest.mark.parametrize("width", [None, "column", "page"])
-@pytest.mark.parametrize("figure", [figure for figure in FIGURES if figure not in ("cells", "critical-difference")])
+@pytest.mark.parametrize(
+    "figure", [figure for figure in FIGURES if figure not in ("cells", "critical-difference", "attainment")]
+)
 @pytest.mark.parametrize("benchmarks", [1, 2])
 def test_no_text_is_cut_or_covers_another(figure: str, width: str | None, benchmarks: int) -> None:
-    outcomes = titled(OUTCOMES, "Cells of three operators on digits, learning curves of 12 epochs")
+    outcomes = titled(studied(), "Cells of three operators on digits, learning curves of 12 epochs")
     wide = {} if width is None else {"width": width}
     drawn = draw(outcomes[: 3 * benchmarks], {"figure": figure, **wide, **SETTINGS[figure]})
     drawn.draw_without_rendering()
@@ -216,9 +265,13 @@ def test_no_text_is_cut_or_covers_another(figure: str, width: str | None, benchm
 
 
 def test_four_panels_stand_two_by_two_and_say_once_what_their_axes_are() -> None:
-    outcomes = [replace(o, study=replace(o.study, benchmark=f"{o.study.benchmark}{i}")) for o in OUTCOMES for i in "ab"]
+    outcomes = [
+        replace(o, study=replace(o.study, benchmark=f"{o.study.benchmark}{i}")) for o in studied() for i in "ab"
+    ]
     drawn = draw(outcomes, {})
-    assert drawn.axes[0].get_subplotspec().get_gridspec().get_geometry() == (2, 2)
+    place = drawn.axes[0].get_subplotspec()
+    assert place is not None
+    assert place.get_gridspec().get_geometry() == (2, 2)
     assert [axis.yaxis.label.get_visible() for axis in drawn.axes] == [True, False, True, False]
     assert [axis.xaxis.label.get_visible() for axis in drawn.axes] == [False, False, True, True]
 
@@ -242,38 +295,41 @@ def test_a_log_axis_has_three_ticks_or_more(low: float, high: float, ticks: list
 
 
 def test_a_violin_has_the_ticks_of_a_log_axis() -> None:
-    axis = draw(OUTCOMES, {"figure": "violin"}).axes[0]
+    axis = draw(studied(), {"figure": "violin"}).axes[0]
     assert axis.get_yscale() == "log"
-    values = OUTCOMES[0].regret("val", np.array([800.0]))
-    drawn = axis.collections[0].get_paths()[0].vertices[:, 1]
+    values = studied()[0].regret("val", np.array([800.0]))
+    drawn = np.asarray(axis.collections[0].get_paths()[0].vertices)[:, 1]
     assert drawn.max() == pytest.approx(values.max())
-    assert drawn.min() == pytest.approx(max(values.min(), floor(OUTCOMES[:3], "val")))
+    assert drawn.min() == pytest.approx(max(values.min(), floor(studied()[:3], "val")))
 
 
 @pytest.mark.parametrize("width", ["column", "page"])
-@pytest.mark.parametrize("figure", FIGURES)
+@pytest.mark.parametrize("figure", [figure for figure in FIGURES if figure != "attainment"])
 def test_every_figure_is_as_wide_as_it_should_be(figure: str, width: str, cells: list[Outcome], tmp_path: Path) -> None:
-    outcomes = cells if figure == "cells" else OUTCOMES
+    outcomes = cells if figure == "cells" else studied()
     drawn = draw(outcomes, {"figure": figure, "width": width, **SETTINGS[figure]})
     save(drawn, tmp_path / "a.png", provenance(outcomes, {"figure": figure}))
     with Image.open(tmp_path / "a.png") as image:
         assert image.width == pytest.approx({"column": 3.4, "page": 7.0}[width] * 300, abs=1)
-        assert json.loads(image.info["Description"]) == json.loads((tmp_path / "a.json").read_text())
+        beside = json.loads((tmp_path / "a.json").read_text())
+        assert all({"panel", "series"} < row.keys() for row in beside.pop("numbers"))
+        assert json.loads(image.info["Description"]) == beside
 
 
 @pytest.mark.parametrize("ending", ["pdf", "svg", "png"])
 def test_the_provenance_of_a_figure_is_in_it_and_beside_it(ending: str, tmp_path: Path) -> None:
-    source = provenance(OUTCOMES[:2], {"figure": "regret"})
+    source = provenance(studied()[:2], {"figure": "regret"})
     path = tmp_path / f"a.{ending}"
-    save(draw(OUTCOMES[:2], {}), path, source)
+    save(draw(studied()[:2], {}), path, source)
     beside = json.loads((tmp_path / "a.json").read_text())
+    assert len(beside.pop("numbers")) > 10
     assert beside == json.loads(json.dumps(source))
-    assert [study["id"] for study in beside["studies"]] == [o.study.id for o in OUTCOMES[:2]]
-    assert beside["studies"][0]["table"] == OUTCOMES[0].study.table
+    assert [study["id"] for study in beside["studies"]] == [o.study.id for o in studied()[:2]]
+    assert beside["studies"][0]["table"] == studied()[0].study.table
     assert beside["studies"][0]["rules"]["incumbent"] == "largest"
-    assert OUTCOMES[0].study.id.encode() in path.read_bytes()
+    assert studied()[0].study.id.encode() in path.read_bytes()
     first = path.read_bytes()
-    save(draw(OUTCOMES[:2], {}), path, source)
+    save(draw(studied()[:2], {}), path, source)
     assert path.read_bytes() == first
 
 
@@ -281,9 +337,9 @@ def test_the_provenance_of_a_figure_is_in_it_and_beside_it(ending: str, tmp_path
 def test_a_pgf_figure_fits_into_a_document(figure: str, tmp_path: Path) -> None:
     if shutil.which("xelatex") is None:
         pytest.skip("there is no xelatex to measure the texts of a PGF figure")
-    save(draw(OUTCOMES, {"figure": figure, **SETTINGS[figure]}), tmp_path / "a.pgf", provenance(OUTCOMES))
+    save(draw(studied(), {"figure": figure, **SETTINGS[figure]}), tmp_path / "a.pgf", provenance(studied()))
     assert (tmp_path / "a.pgf").read_text().startswith("%% Creator: Matplotlib, PGF backend")
-    assert json.loads((tmp_path / "a.json").read_text())["studies"][0]["id"] == OUTCOMES[0].study.id
+    assert json.loads((tmp_path / "a.json").read_text())["studies"][0]["id"] == studied()[0].study.id
     document = r"\usepackage{pgf}\newcommand{\mathdefault}[1]{#1}\begin{document}\input{a.pgf}\end{document}"
     (tmp_path / "paper.tex").write_text(r"\documentclass{article}" + document)
     call = ["xelatex", "-interaction=batchmode", "-halt-on-error", "paper"]
@@ -296,7 +352,7 @@ def test_a_pgf_figure_without_latex_is_refused(tmp_path: Path, monkeypatch: pyte
     with pytest.raises(
         HarnessError, match="a PGF figure needs LaTeX to measure its texts, and there is none of xelatex"
     ):
-        save(draw(OUTCOMES[:1], {}), tmp_path / "a.pgf")
+        save(draw(studied()[:1], {}), tmp_path / "a.pgf")
     assert [*tmp_path.iterdir()] == []
 
 
@@ -384,7 +440,7 @@ def test_settings_of_one_algorithm_have_colours_of_their_own() -> None:
 
 
 def test_old_against_new_is_drawn_in_pairs() -> None:
-    figure = regression_figure([(OUTCOMES[0], OUTCOMES[1]), (OUTCOMES[3], OUTCOMES[4])])
+    figure = regression_figure([(studied()[0], studied()[1]), (studied()[3], studied()[4])])
     assert [label for label, _, _ in lines(figure)] == ["baseline", "now"]
     assert len(figure.axes) == 2
 
@@ -413,12 +469,12 @@ def test_old_against_new_is_drawn_in_pairs() -> None:
 )
 def test_settings_that_cannot_be_are_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(HarnessError, match=message):
-        draw(OUTCOMES, settings)
+        draw(studied(), settings)
 
 
-@pytest.mark.parametrize("figure", [name for name in FIGURES if name != "cells"])
+@pytest.mark.parametrize("figure", [name for name in FIGURES if name not in ("cells", "attainment")])
 def test_figures_refuse_mixtures(figure: str) -> None:
-    mixed = [*OUTCOMES[:2], outcome("ls", noise="mean")]
+    mixed = [*studied()[:2], outcome("ls", noise="mean")]
     with pytest.raises(HarnessError, match=r"cannot be compared: rules\.noise is sampled in one and mean in the other"):
         draw(mixed, {"figure": figure, **SETTINGS[figure]})
     with pytest.raises(HarnessError, match="there are no studies"):
@@ -428,14 +484,14 @@ def test_figures_refuse_mixtures(figure: str) -> None:
 @pytest.mark.parametrize("figure", ["ranks", "critical-difference", "speed-up"])
 def test_figures_over_benchmarks_need_every_study(figure: str) -> None:
     with pytest.raises(HarnessError, match="there is no study of ls on synthetic/4"):
-        draw(OUTCOMES[:5], {"figure": figure, **SETTINGS[figure]})
+        draw(studied()[:5], {"figure": figure, **SETTINGS[figure]})
 
 
 def test_a_critical_difference_needs_three_algorithms() -> None:
     with pytest.raises(HarnessError, match="needs 3 algorithms and 2 benchmarks, got 3 and 1"):
-        draw(OUTCOMES[:3], {"figure": "critical-difference"})
+        draw(studied()[:3], {"figure": "critical-difference"})
     with pytest.raises(HarnessError, match="needs 3 algorithms and 2 seeds, got 2 and 60"):
-        draw([o for o in OUTCOMES if o.study.label != "ls"], {"figure": "critical-difference", "blocks": "seeds"})
+        draw([o for o in studied() if o.study.label != "ls"], {"figure": "critical-difference", "blocks": "seeds"})
 
 
 def test_plot_command_draws_what_a_file_says(harness: Harness, tmp_path: Path) -> None:
@@ -469,8 +525,8 @@ def test_the_figures_of_the_project_are_valid() -> None:
     files = {load(file)["figure"]: load(file) for file in sorted((ROOT / "plots").glob("*.toml"))}
     assert {*files} == {*FIGURES, "prediction"}
     for figure, settings in files.items():
-        if figure not in ("cells", "prediction"):
-            assert draw(OUTCOMES, settings).axes
+        if figure not in ("attainment", "cells", "prediction"):
+            assert draw(studied(), settings).axes
 
 
 def test_the_figure_of_predictors_is_drawn_by_its_own_commands(harness: Harness) -> None:

@@ -10,8 +10,6 @@ import numpy as np
 import pytest
 
 from algorithms.filtered import Filtered
-from algorithms.gpnas import GPNAS
-from algorithms.gpnas_plus import GPNASPlus
 from algorithms.predictors.memory import History, Known
 from harness import HarnessError, Ints, Problem, Results, Rules, Streams, registry, simulate
 from harness.benchmarks import nasbench_graph
@@ -29,7 +27,9 @@ SPACES = {
 }
 
 
-Variant = Callable[..., Filtered]
+Variant = Callable[..., Any]
+GPNAS: Variant = registry.algorithm("gpnas")
+GPNASPlus: Variant = registry.algorithm("gpnas+")
 VARIANTS = pytest.mark.parametrize("variant", [GPNAS, GPNASPlus])
 
 

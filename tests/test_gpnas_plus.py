@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from algorithms.gpnas_plus import MOST, Best, GPNASPlus
-from harness import Ints, Problem, Results, Streams
+from harness import Ints, Problem, Results, Streams, registry
 from harness.spaces.nasbench201 import SPACE
 
 SEEDS = np.arange(3)
@@ -35,9 +35,9 @@ class Nothing:
     def tell(self, results: Results) -> None: ...
 
 
-def made(**params: Any) -> GPNASPlus:
-    algorithm = GPNASPlus(problem(), Streams(SEEDS, "t"), predictor="none", **params)
-    algorithm.halving = Nothing()  # type: ignore[assignment]
+def made(of: Problem | None = None, **params: Any) -> GPNASPlus:
+    algorithm: Any = registry.algorithm("gpnas+")(of or problem(), Streams(SEEDS, "t"), predictor="none", **params)
+    algorithm.halving = Nothing()
     return algorithm
 
 
@@ -77,8 +77,10 @@ def test_until_there_are_enough_parents_are_those_there_are() -> None:
 
 
 def test_parents_are_of_the_largest_fidelity_that_has_enough() -> None:
-    algorithm = GPNASPlus(problem((20, 200)), Streams(SEEDS, "t"), predictor="none", parents=2, eta=10)
-    algorithm.halving = Nothing()  # type: ignore[assignment]
+    algorithm: Any = registry.algorithm("gpnas+")(
+        problem((20, 200)), Streams(SEEDS, "t"), predictor="none", parents=2, eta=10
+    )
+    algorithm.halving = Nothing()
     small, large = random_codes(4)[:2], random_codes(4)[2:]
     told(algorithm, small, np.array([0, 0]), 0)
     told(algorithm, large[:1], np.array([1]), 1)

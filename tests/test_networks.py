@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from official_cells import parameter_counts
 
 from harness import HarnessError, registry
 from harness.benchmarks.embedded import arrays
 from harness.spaces import nasbench101, nasbench201
 from harness.spaces.architecture import Architecture
 from harness.spaces.nasbench101 import cell_of, write
-from harness.spaces.nasbench101_cells import ONE_SHOT_SPACES, cells_from_bits, parameter_counts
+from harness.spaces.nasbench101_cells import ONE_SHOT_SPACES, cells_from_bits
 from harness.spaces.nasbench201 import codes as edge_codes
 from harness.testing import synthetic_table
 

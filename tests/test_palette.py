@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from harness.plots.style import COLOURS, styles
-from harness.report import ON_DARK
+from harness.report.page import ON_DARK
 
 VISIONS = {
     "whole": np.eye(3),

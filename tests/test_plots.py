@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness import HarnessError, Rules, registry, simulate
+from harness import HarnessError, Rules
 from harness.plots import curve, regret_figure, save
+from harness.studies.evaluate import evaluate
 from harness.studies.outcome import Outcome
 from harness.studies.study import Study
 from harness.testing import synthetic_table
@@ -22,8 +23,7 @@ TABLE = synthetic_table(3, missing=0.0)
 def outcome(algorithm: str = "rs", seeds: int = 20, **rules: Any) -> Outcome:
     settings = Rules(**{"budget": 400.0, **rules})
     study = Study.plan(TABLE, algorithm, {}, 0, seeds, settings)
-    run = simulate(TABLE, registry.algorithm(algorithm), seeds=study.seeds, rules=settings)
-    return Outcome.of(study, TABLE, run, 1.0, {})
+    return evaluate(study, table=TABLE)
 
 
 @pytest.mark.parametrize("kind", ["val", "test"])
@@ -33,13 +33,17 @@ def test_a_curve_is_the_exact_mean_at_every_time(kind: Any) -> None:
     assert times[0] == result.first_times().max()
     assert times[-1] == 400.0
     assert len(times) > 10
-    table, best = (TABLE.mean_loss, TABLE.optimum) if kind == "val" else (TABLE.mean_test, TABLE.test_optimum)
+    last = len(TABLE.fidelities) - 1
+    means = TABLE.loss_at(last) if kind == "val" else TABLE.test_at(last)
+    best = TABLE.optimum if kind == "val" else TABLE.test_optimum
+    assert means is not None
+    assert best is not None
     run = result.trajectory
     for i in (0, 3, len(times) // 2, -1):
         regrets = []
         for s in range(20):
             held = [j for j in np.flatnonzero(run.seed == s) if run.time[j] <= times[i] and run.incumbent[j]]
-            regrets.append(table[run.row[held[-1]], -1] - best.value)  # type: ignore[index, union-attr]
+            regrets.append(means[run.row[held[-1]]] - best.value)
         assert mean[i] == pytest.approx(np.mean(regrets))
         assert sem[i] == pytest.approx(np.std(regrets, ddof=1) / 20**0.5)
 

@@ -15,7 +15,6 @@ import torch
 from conftest import Answer
 from scipy import stats
 
-from algorithms.npred import NPred
 from algorithms.predictors.batched import Batched, Training
 from algorithms.predictors.data import Targets
 from algorithms.predictors.graph import GraphPredictor
@@ -33,6 +32,7 @@ from harness.testing import synthetic_table
 
 Harness = Callable[..., Answer]
 NAMES = registry.predictor_names()
+npred: Any = registry.algorithm("npred")
 QUICK: dict[str, dict[str, Any]] = {"forest": {"trees": 5}, "neural2": {"threshold": 0.12}}
 
 
@@ -229,9 +229,9 @@ def scalar_npred(table: Table, seed: int, n: int, k: int, rounds: int) -> list[i
 @pytest.mark.parametrize(("n", "k", "rounds"), [(20, 10, 1), (10, 7, 3), (30, 500, 2)])
 def test_npred_is_its_scalar_loop(n: int, k: int, rounds: int) -> None:
     table = synthetic_table(3, sizes=(4, 3, 2, 5), missing=0.2)
-    params = resolve("npred", NPred, {"random": n, "top": k, "rounds": rounds, "predictor": "ridge"})
+    params = resolve("npred", npred, {"random": n, "top": k, "rounds": rounds, "predictor": "ridge"})
     rules = Rules(evals=1000, noise="mean", log="all")
-    run = simulate(table, partial(NPred, **params), seeds=np.arange(4), rules=rules)
+    run = simulate(table, partial(npred, **params), seeds=np.arange(4), rules=rules)
     for seed in range(4):
         rows = run.row[run.seed == seed]
         found = np.where(np.isfinite(run.loss[run.seed == seed]), rows, -1)
@@ -240,9 +240,9 @@ def test_npred_is_its_scalar_loop(n: int, k: int, rounds: int) -> None:
 
 def test_npred_with_workers_trains_as_many_and_then_ends() -> None:
     table = synthetic_table(3, sizes=(4, 3, 2, 5), missing=0.2)
-    params = resolve("npred", NPred, {"random": 20, "top": 8, "rounds": 2, "predictor": "ridge"})
+    params = resolve("npred", npred, {"random": 20, "top": 8, "rounds": 2, "predictor": "ridge"})
     rules = Rules(evals=1000, workers=5, log="all")
-    run = simulate(table, partial(NPred, **params), seeds=np.arange(4), rules=rules)
+    run = simulate(table, partial(npred, **params), seeds=np.arange(4), rules=rules)
     for seed in range(4):
         rows, finite = run.row[run.seed == seed], np.isfinite(run.loss[run.seed == seed])
         assert finite.sum() == 36
@@ -254,7 +254,7 @@ def test_npred_of_a_large_space_predicts_a_pool() -> None:
     space = synthetic_table(4, sizes=(2,) * 3, missing=0.0).space
     large = type(space)(space.parameters * 6)
     problem = Problem(large, np.array([1]), np.arange(2), 1, np.inf)
-    search = NPred(problem, Streams(np.arange(2), "x"), random=3, top=2, pool=50, predictor="ridge")
+    search = npred(problem, Streams(np.arange(2), "x"), random=3, top=2, pool=50, predictor="ridge")
     assert search.order is None
     assert len(table) == 12
     assert search._candidates(np.arange(2)).shape == (2, 50, 18)
@@ -264,7 +264,7 @@ def test_npred_picks_no_graph_twice() -> None:
     """Of NAS-Bench-201's codes with one graph, which are predicted alike, and of NAS-Bench-101's cells in any order."""
     for space in (nb201().space, ENCODINGS["a"].space):
         problem = Problem(space, np.array([1]), np.arange(2), 1, np.inf)
-        search = NPred(problem, Streams(np.arange(2), "x"), random=30, top=20, pool=3000, predictor="ridge")
+        search = npred(problem, Streams(np.arange(2), "x"), random=30, top=20, pool=3000, predictor="ridge")
         codes = space.sample(np.random.default_rng(0).random((60, space.dimensions)))
         for one in codes.reshape(2, 30, -1).transpose(1, 0, 2):
             zeros = np.zeros(2, dtype=np.int64)

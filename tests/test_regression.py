@@ -17,10 +17,11 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from harness import HarnessError, Rules, registry, simulate
+from harness import HarnessError, Rules, registry
 from harness.analysis.regression import Judgement, exit_status, judge
 from harness.report.regression import junit, markdown
 from harness.studies import baseline
+from harness.studies.evaluate import evaluate
 from harness.studies.outcome import Outcome, least_regret
 from harness.studies.store import read
 from harness.studies.study import Study
@@ -39,7 +40,7 @@ def elsewhere(factory: Any) -> Any:
 
 def outcome(factory: Any, seeds: int = 60, rules: Rules = RULES, first: int = 0) -> Outcome:
     study = Study.plan(TABLE, "re", {}, first, first + seeds, rules)
-    return Outcome.of(study, TABLE, simulate(TABLE, factory, seeds=study.seeds, rules=rules), 1.0, {})
+    return evaluate(study, table=TABLE, factory=factory)
 
 
 def evolution(**params: int) -> Any:

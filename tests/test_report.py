@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -19,17 +20,21 @@ import numpy as np
 import pytest
 from test_imported import store_sample
 
-from harness import HarnessError, Rules, registry, report, simulate
+from harness import HarnessError, Rules, registry
 from harness.analysis.comparison import compare, sentences
 from harness.analysis.quality import MEASURES, Quality, QualityStudy, summary
+from harness.numbers import mean_sem
 from harness.plots import draw
 from harness.plots.cells import incumbents
 from harness.plots.profiles import average_ranks
 from harness.plots.style import COLOURS, styles
-from harness.report import page
+from harness.report import page as page_module
+from harness.report.commands import runs
 from harness.report.curves import times
+from harness.report.page import page
 from harness.spaces.architecture import Architecture
 from harness.statistics import simultaneous_width
+from harness.studies.evaluate import evaluate
 from harness.studies.outcome import Outcome, Reference
 from harness.studies.store import read
 from harness.studies.study import Study
@@ -47,17 +52,18 @@ def outcome(algorithm: str, table: int = 3, seeds: int = 30, **rules: Any) -> Ou
     data = replace(data, test=np.abs(data.loss - 1.0))
     settings = Rules(**{"budget": 800.0, **rules})
     study = replace(Study.plan(data, algorithm, {}, 0, seeds, settings), benchmark=f"synthetic/{table}")
-    run = simulate(data, registry.algorithm(algorithm), seeds=study.seeds, rules=settings)
-    return Outcome.of(study, data, run, 1.0, {"nas-harness": "0"})
+    return evaluate(study, table=data)
 
 
-OUTCOMES = [outcome(name, table) for table in (3, 4) for name in ("rs", "re", "ls")]
+@cache
+def studied() -> list[Outcome]:
+    return [outcome(name, table) for table in (3, 4) for name in ("rs", "re", "ls")]
 
 
 def hostile() -> list[Outcome]:
     """Studies whose names and notes try to become markup."""
     found = []
-    for o in OUTCOMES[:2]:
+    for o in studied()[:2]:
         named = replace(o.study, algorithm=o.study.algorithm + HOSTILE, benchmark=HOSTILE)
         reference = replace(o.reference, title=HOSTILE, splits=HOSTILE, loss=HOSTILE, optimum_definition=HOSTILE)
         found.append(replace(o, study=named, reference=reference, versions={HOSTILE: HOSTILE}))
@@ -105,7 +111,7 @@ def payload(text: str) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def text() -> str:
     """The page of all outcomes."""
-    return made(OUTCOMES)
+    return made(studied())
 
 
 class Parsed(HTMLParser):
@@ -149,7 +155,7 @@ def test_a_page_needs_nothing_else(text: str) -> None:
         digest = base64.b64encode(hashlib.sha256(inline.encode()).digest()).decode()
         assert f"{kind}-src 'sha256-{digest}';" in policy
     assert policy.startswith("default-src 'none'; ")
-    assert made(OUTCOMES) == text
+    assert made(studied()) == text
 
 
 def test_sections_are_in_order_and_linked(text: str) -> None:
@@ -164,7 +170,7 @@ def test_sections_are_in_order_and_linked(text: str) -> None:
 def test_curves_are_exact_at_their_times(text: str) -> None:
     data = payload(text)
     for i, benchmark in enumerate(data["benchmarks"]):
-        same = OUTCOMES[3 * i : 3 * i + 3]
+        same = studied()[3 * i : 3 * i + 3]
         grid = np.array(benchmark["times"])
         assert grid[-1] == 800.0
         assert (np.diff(grid) > 0).all()
@@ -195,7 +201,7 @@ def test_curves_of_long_studies_have_few_times() -> None:
 def test_ranks_are_those_of_the_figure(text: str) -> None:
     data = payload(text)
     for kind in ("val", "test"):
-        expected = average_ranks(OUTCOMES, kind)
+        expected = average_ranks(studied(), kind)
         found = data["ranks"][kind]
         assert found["labels"] == expected.labels == ["rs", "re", "ls"]
         np.testing.assert_allclose(found["average"], expected.average.T, atol=1e-3)
@@ -204,39 +210,39 @@ def test_ranks_are_those_of_the_figure(text: str) -> None:
 
 
 def test_tests_are_those_of_compare() -> None:
-    parsed = Parsed(made(OUTCOMES, at=[200.0, 800.0], alpha=0.01))
+    parsed = Parsed(made(studied(), at=[200.0, 800.0], alpha=0.01))
     for kind in ("val", "test"):
-        found = compare(OUTCOMES, kind, at=[200.0, 800.0], alpha=0.01)
+        found = compare(studied(), kind, at=[200.0, 800.0], alpha=0.01)
         for sentence in sentences(found):
             assert sentence in parsed.inside["tests"]
         for row in found.rows:
             for cell in row.cells.values():
-                assert f"{cell.mean:.2e} ± {cell.sem:.1e}" in parsed.inside["tests"]
+                assert mean_sem(cell.mean, cell.sem) in parsed.inside["tests"]
     assert "harness compare results --kind test --at 200.0,800.0 --alpha 0.01" in parsed.inside["tests"]
 
 
 def test_the_summary_states_rules_and_optima() -> None:
     other = [outcome(name, 4, noise="mean", incumbent="any", workers=3) for name in ("rs", "re")]
-    text = Parsed(made([*OUTCOMES[:2], *other])).inside
+    text = Parsed(made([*studied()[:2], *other])).inside
     assert "30 seeds of each algorithm, to 800 s" in text["summary"]
     assert "at any fidelity (synthetic/4)" in text["summary"]
     assert "the mean of the training repeats (synthetic/4)" in text["summary"]
     assert "3, asynchronous (synthetic/4)" in text["summary"]
-    reference = OUTCOMES[0].reference
+    reference = studied()[0].reference
     assert f"{reference.optimum:.6g}, row {reference.optimum_row}" in text["benchmarks"]
     assert reference.optimum_definition in text["benchmarks"]
-    for o in (*OUTCOMES[:2], *other):
+    for o in (*studied()[:2], *other):
         assert o.study.id in text["provenance"]
         assert o.study.table in text["benchmarks"]
 
 
 def test_what_cannot_be_ranked_is_said() -> None:
-    text = made(OUTCOMES[:5])
+    text = made(studied()[:5])
     assert "ls is left out of ranks: it has no study on synthetic/4." in Parsed(text).inside["ranks"]
     assert payload(text)["ranks"]["val"]["labels"] == ["rs", "re"]
-    text = made([OUTCOMES[0], OUTCOMES[1], OUTCOMES[5]])
+    text = made([studied()[0], studied()[1], studied()[5]])
     assert "no average ranks" not in Parsed(text).inside["ranks"]
-    assert "ranks" not in Parsed(made(OUTCOMES[:1])).inside
+    assert "ranks" not in Parsed(made(studied()[:1])).inside
 
 
 @pytest.fixture(scope="module")
@@ -249,8 +255,7 @@ def imported(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
         for name in ("nb101/a", "1shot1/1", "nb201/cifar10", "hpobench/car"):
             table, rules = registry.benchmark(name), Rules(evals=400)
             study = Study.plan(table, "rs", {}, 0, 5, rules)
-            run = simulate(table, registry.algorithm("rs"), seeds=study.seeds, rules=rules)
-            found.append(Outcome.of(study, table, run, 1.0, {}))
+            found.append(evaluate(study, table=table))
         yield found
 
 
@@ -296,7 +301,7 @@ def test_trainings_are_held_against_the_table(text: str) -> None:
     lost = training(5, 0.5, 0.1, diverged=True)
     alone = replace(training(6, 0.5, 0.2), origin=None)
     shown = [*TRAININGS, *TRANSFERS, lost]
-    parsed = Parsed(made(OUTCOMES, trainings=by_file([*shown, alone], "trained")))
+    parsed = Parsed(made(studied(), trainings=by_file([*shown, alone], "trained")))
     inside = " ".join(parsed.inside["trained"].split())
     own, other = validation.agreements(validation.with_table(shown))
     assert (own.transfer, other.transfer) == (False, True)
@@ -322,7 +327,7 @@ def test_trainings_are_held_against_the_table(text: str) -> None:
 
 
 def test_dots_lie_where_the_accuracies_are() -> None:
-    tags = Parsed(made(OUTCOMES, trainings=by_file(TRAININGS, "trained"))).tags
+    tags = Parsed(made(studied(), trainings=by_file(TRAININGS, "trained"))).tags
     dots = [a for tag, a in tags if tag == "circle" and a.get("class") == "dot c0"]
     places = np.array([[float(str(a[name])) for name in ("cx", "cy")] for a in dots])
     for axis, values, sign in ((0, [90.0, 85.0, 80.0, 70.0], 1), (1, [91.0, 84.0, 85.0, 60.0], -1)):
@@ -352,16 +357,16 @@ def test_a_page_with_trainings_needs_no_torch(tmp_path: Path, harness: Harness) 
 
 def test_predictors_have_a_section() -> None:
     found = [quality("ridge", 0.5), quality("forest", 0.6)]
-    parsed = Parsed(made(OUTCOMES, qualities=by_file(found, "predictions")))
+    parsed = Parsed(made(studied(), qualities=by_file(found, "predictions")))
     inside = parsed.inside["predictors"]
     for one in found:
         for record in summary(one):
-            assert f"{record['spearman_mean']:.3g} ± {record['spearman_sem']:.1g}" in inside
+            assert mean_sem(record["spearman_mean"], record["spearman_sem"]) in inside
     assert "harness plot results --figure prediction --measure spearman -o prediction.pdf" in inside
     (drawn,) = [a for tag, a in parsed.tags if tag == "svg" and a.get("class") == "still"]
     assert str(drawn["aria-label"]).startswith("Spearman's rank correlation on NAS-Bench-201, cifar10: ridge, forest.")
     twice = replace(found[0], study=replace(found[0].study, stop=2))
-    told = Parsed(made(OUTCOMES, qualities=by_file([found[0], twice], "predictions"))).inside["predictors"]
+    told = Parsed(made(studied(), qualities=by_file([found[0], twice], "predictions"))).inside["predictors"]
     assert "There is no picture: two studies of one predictor on nb201/cifar10 differ" in told
 
 
@@ -387,10 +392,10 @@ def test_colours_are_those_of_the_figures_and_readable_in_the_dark(text: str) ->
         linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
         return float(np.dot([0.2126, 0.7152, 0.0722], linear))
 
-    paper = re.findall(r"--paper: (#\w{6})", report._file("page.css"))[1]
+    paper = re.findall(r"--paper: (#\w{6})", page_module._file("page.css"))[1]
     assert luminance(paper) < 0.02
-    assert len(set(report.ON_DARK)) == len(COLOURS)
-    for colour in report.ON_DARK:
+    assert len(set(page_module.ON_DARK)) == len(COLOURS)
+    for colour in page_module.ON_DARK:
         assert (luminance(colour) + 0.05) / (luminance(paper) + 0.05) > 5
 
 
@@ -417,6 +422,20 @@ def test_the_commands_of_a_page_make_its_studies_again(options: list[str], harne
     np.testing.assert_array_equal(read(again).trajectory.time, read(path).trajectory.time)
 
 
+def test_few_commands_run_many_studies(harness: Harness, tmp_path: Path) -> None:
+    options = ("--seeds", "2", "--evals", "5", "--processes", "1")
+    first = harness("run", "--algo", "rs,re", "--bench", "nb201/cifar10*", *options).out.split()
+    first += harness("run", "--algo", "re", "--bench", "nb201/cifar10", "--param", "re.sample=2", *options).out.split()
+    several = ("--objectives", "error,latency.raspi4", "--constraint", "params<=1")
+    first += harness("run", "--algo", "rs", "--bench", "nb201/cifar10", *several, *options).out.split()
+    made_again = []
+    commands = runs([read(Path(path)).study for path in first])
+    for command in commands:
+        made_again += harness(*shlex.split(command)[1:], "--out", "again", "--processes", "1").out.split()
+    assert len(commands) == 3
+    assert {Path(path).name for path in made_again} == {Path(path).name for path in first}
+
+
 def test_the_numbers_of_a_page_are_those_of_the_commands(harness: Harness, tmp_path: Path) -> None:
     harness("run", "--algo", "rs,re", "--bench", "nb201", "--seeds", "12", "--budget", "3e5", "--processes", "1")
     assert harness("report", "results", "-o", "deep/r.html").out == "deep/r.html\n"
@@ -439,10 +458,10 @@ def test_the_numbers_of_a_page_are_those_of_the_commands(harness: Harness, tmp_p
 
 def test_what_cannot_be_reported_is_refused(harness: Harness, tmp_path: Path) -> None:
     for mixed, message in (
-        ([OUTCOMES[0], outcome("re", budget=700.0)], r"rules\.budget is 800\.0 in one and 700\.0 in the other"),
-        ([OUTCOMES[0], outcome("re", seeds=31)], "cannot be paired"),
+        ([studied()[0], outcome("re", budget=700.0)], r"rules\.budget is 800\.0 in one and 700\.0 in the other"),
+        ([studied()[0], outcome("re", seeds=31)], "cannot be paired"),
         ([outcome("rs", seeds=1)], "has 1 seed; a test needs at least 2"),
-        ([OUTCOMES[0], OUTCOMES[0]], "several studies of rs"),
+        ([studied()[0], studied()[0]], "several studies of rs"),
         ([], "there are no studies to compare"),
     ):
         with pytest.raises(HarnessError, match=message):

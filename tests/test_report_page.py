@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_report import HOSTILE, OUTCOMES, TRAININGS, TRANSFERS, by_file, hostile, made, payload, quality
+from test_report import HOSTILE, TRAININGS, TRANSFERS, by_file, hostile, made, payload, quality, studied
 
-from harness import Rules, registry, simulate
+from harness import Rules, registry
+from harness.studies.evaluate import evaluate
 from harness.studies.outcome import Outcome
 from harness.studies.study import Study
 
@@ -86,9 +87,8 @@ def outcomes() -> list[Outcome]:
     found = []
     for name in ("rs", "re", "ls"):
         study = Study.plan(table, name, {}, 0, 20, rules)
-        run = simulate(table, registry.algorithm(name), seeds=study.seeds, rules=rules)
-        found.append(Outcome.of(study, table, run, 1.0, {}))
-    return [*OUTCOMES, *found]
+        found.append(evaluate(study, table=table))
+    return [*studied(), *found]
 
 
 @pytest.fixture(scope="module")
@@ -200,7 +200,7 @@ def test_test_regret_is_shown_where_there_is_any(browser: Browser, path: Path, o
     assert browser.lines() != validation
     assert browser.lines("ranks") != ranks
     shown = [float(text) for text in browser.texts("#regret-chart tbody td:nth-child(2)")]
-    expected = [o.regret("test", np.array([800.0])).mean() for o in OUTCOMES[:3]]
+    expected = [o.regret("test", np.array([800.0])).mean() for o in studied()[:3]]
     assert shown == pytest.approx(expected, rel=0.006)
     browser.run("const s = document.getElementById('benchmark'); s.value = 2; s.dispatchEvent(new Event('change'))")
     assert browser.one("#regret-caption").text == "NAS-Bench-201, cifar10: mean test regret of 20 runs"
@@ -339,10 +339,50 @@ def test_paper_gets_every_test_and_no_controls(browser: Browser, path: Path) -> 
     printed = browser.driver.execute_cdp_cmd("Page.printToPDF", {})["data"]
     assert printed.startswith("JVBERi0")  # %PDF-
     assert browser.one("details").get_property("open")
+    assert browser.count(".printed") == 0
+    browser.run("dispatchEvent(new Event('beforeprint'))")
+    titles = [one["title"] for one in payload(path.read_text())["benchmarks"]]
+    captions = browser.texts("#regret-chart figcaption")
+    assert len(captions) == len(titles) > 1
+    assert all(caption.startswith(title) for caption, title in zip(captions, titles, strict=True))
+    assert browser.count("#regret-chart .plot .line") == sum(
+        len(x["curves"]) for x in payload(path.read_text())["benchmarks"]
+    )
+    browser.run("dispatchEvent(new Event('afterprint'))")
+    assert browser.count("#regret-chart figure") == 1
     browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
     assert not browser.one(".controls").is_displayed()
     assert browser.one("#regret-chart .plot").is_displayed()
     browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+
+
+def test_choices_live_in_the_address(browser: Browser, path: Path) -> None:
+    browser.open(path)
+    assert browser.run("return location.hash") == ""
+    browser.run("const s = document.getElementById('benchmark'); s.value = 1; s.dispatchEvent(new Event('change'))")
+    browser.choose("x", "linear")
+    browser.one("#regret-0").click()
+    address = browser.run("return location.href")
+    lines, caption = browser.lines(), browser.texts("#regret-chart figcaption")
+    browser.driver.get("about:blank")
+    browser.driver.get(address)
+    assert browser.lines() == lines
+    assert browser.texts("#regret-chart figcaption") == caption
+    assert browser.one("input[name=x][value=linear]").is_selected()
+    assert not browser.one("#regret-0").is_selected()
+    browser.driver.get("about:blank")
+    browser.driver.get(f"{path.as_uri()}#regret?benchmark=none&x=odd&hide=nobody")
+    assert browser.texts("#regret-chart figcaption") != []
+    assert browser.complaints() == []
+
+
+@pytest.mark.parametrize("width", [360, 900, 1200])
+def test_a_table_that_is_too_wide_shows_that_it_scrolls(browser: Browser, path: Path, width: int) -> None:
+    browser.open(path, width=width)
+    shades = "return [...document.querySelectorAll('.scroll')].map((e) => getComputedStyle(e).backgroundImage)"
+    assert all(image.count("linear-gradient") == 4 for image in browser.run(shades))
+    wide = "return [...document.querySelectorAll('table')].filter((t) => !t.closest('.scroll')).length"
+    assert browser.run(wide) == 0
 
 
 def test_hostile_names_stay_text(browser: Browser, tmp_path: Path) -> None:

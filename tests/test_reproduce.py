@@ -13,12 +13,13 @@ import numpy as np
 import pytest
 from conftest import Answer
 
-from harness import HarnessError, Rules, registry, simulate
+from harness import HarnessError, Rules, registry
 from harness.analysis import claims, reproduction
 from harness.analysis.claims import Finding
 from harness.analysis.measures import regret_after, time_spent
 from harness.report import claims as claims_page
 from harness.statistics import Estimate
+from harness.studies.evaluate import evaluate
 from harness.studies.outcome import Outcome
 from harness.studies.study import Study
 from harness.testing import synthetic_table
@@ -47,8 +48,7 @@ algorithm = "re(population=5)"
 def outcome(algorithm: str = "rs", seeds: int = 40, **rules: Any) -> Outcome:
     settings = Rules(**{"evals": 60, **rules})
     study = Study.plan(TABLE, algorithm, {}, 0, seeds, settings)
-    run = simulate(TABLE, registry.algorithm(algorithm), seeds=study.seeds, rules=settings)
-    return Outcome.of(study, TABLE, run, 1.0, {})
+    return evaluate(study, table=TABLE)
 
 
 def renamed(result: Outcome, algorithm: str) -> Outcome:

@@ -10,8 +10,6 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from algorithms.gpnas_plus import GPNASPlus
-from algorithms.npred import NPred
 from algorithms.predictors.catalogue import naswot, synflow
 from algorithms.predictors.scores import Ranked
 from harness import HarnessError, Ints, Jobs, Problem, Results, Rules, Seen, Streams, per_seed, registry, simulate
@@ -47,8 +45,7 @@ class Asks:
 
 def test_each_seed_pays_for_a_configuration_once() -> None:
     table = scored(repeats=1, fidelities=(1,))
-    factory = partial(Asks, table=table)
-    run = simulate(table, factory, seeds=np.arange(2), rules=Rules(evals=5, overhead=0.5, log="all"))
+    run = simulate(table, partial(Asks, table=table), seeds=np.arange(2), rules=Rules(evals=5, overhead=0.5, log="all"))
     seconds, clock = table.scores["free"].seconds, 0.0
     for n, time in enumerate(run.time[run.seed == 1]):
         new = seconds[:10].sum() if n == 0 else seconds[n + 9]
@@ -89,8 +86,8 @@ def test_one_seed_at_a_time_pays_for_itself() -> None:
 @pytest.mark.parametrize(
     "factory",
     [
-        partial(NPred, warm="free", scored=60, random=12, top=5, predictor="ridge"),
-        partial(GPNASPlus, warm="free", scored=60, startup=8, predictor="ridge"),
+        partial(registry.algorithm("npred"), warm="free", scored=60, random=12, top=5, predictor="ridge"),
+        partial(registry.algorithm("gpnas+"), warm="free", scored=60, startup=8, predictor="ridge"),
     ],
 )
 def test_a_warm_start_trains_first_what_a_score_ranks_high(factory: Any) -> None:

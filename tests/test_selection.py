@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from harness import HarnessError, Rules, registry, simulate
+from harness import HarnessError, Rules
 from harness.analysis.comparable import comparable, completed
-from harness.params import resolve
+from harness.studies.evaluate import evaluate
 from harness.studies.outcome import Outcome, within
 from harness.studies.selection import Selection, gathered, pooled, seed_range, spans
 from harness.studies.study import Study
@@ -26,10 +26,7 @@ def outcome(algorithm: str = "rs", seeds: str = "0:6", table: int = 3, **rules: 
     made = type(made)(**{**vars_of(made), "facts": replaced(made.facts, f"synthetic/{table}")})
     ruled = Rules(**{"evals": 10, **rules})
     study = Study(made.name, made.checksum, algorithm, {}, "", chosen.start, chosen.stop, ruled)
-    factory = registry.algorithm(algorithm)
-    resolve(algorithm, factory, {})
-    run = simulate(made, factory, seeds=np.array(chosen), rules=ruled)
-    return Outcome.of(study, made, run, 0.0, {})
+    return evaluate(study, table=made)
 
 
 def vars_of(table: Any) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from conftest import Answer
 from harness import HarnessError, Rules, registry, simulate
 from harness.pareto import dominated, front, hypervolume
 from harness.plots import draw
+from harness.studies.evaluate import evaluate
 from harness.studies.fronts import Front, held
 from harness.studies.outcome import Outcome, summary
 from harness.studies.store import find, read
@@ -29,11 +30,10 @@ BOTH = ("loss", "size")
 def outcome(algorithm: str = "rs", seeds: int = 4, **rules: Any) -> Outcome:
     settings = Rules(**{"evals": 60, "objectives": BOTH, **rules})
     study = Study.plan(TABLE, algorithm, {}, 0, seeds, settings)
-    run = simulate(TABLE, registry.algorithm(algorithm), seeds=study.seeds, rules=settings)
-    return Outcome.of(study, TABLE, run, 1.0, {})
+    return evaluate(study, table=TABLE)
 
 
-@pytest.mark.parametrize("algorithm", ["rs", "mo-re", "nsga2", "hb"])
+@pytest.mark.parametrize("algorithm", ["rs", "mo-re", "nsga2", "motpe", "moasha", "hb"])
 @pytest.mark.parametrize("rule", ["largest", "any"])
 @pytest.mark.parametrize("objectives", [BOTH, ("speed", "loss", "size")])
 def test_runs_log_what_nothing_before_dominates(algorithm: str, rule: str, objectives: tuple[str, ...]) -> None:
@@ -113,12 +113,12 @@ def test_one_objective_has_the_ids_and_the_numbers_that_it_had() -> None:
 def test_a_constraint_is_kept_by_incumbents_and_by_the_optimum() -> None:
     rules = Rules(evals=40, constraints=("size<=4", "speed>=3"))
     study = Study.plan(TABLE, "re", {}, 0, 6, rules)
-    run = simulate(TABLE, registry.algorithm("re"), seeds=study.seeds, rules=replace(rules, log="all"))
+    found = evaluate(replace(study, rules=replace(rules, log="all")), table=TABLE)
+    run = found.trajectory
     size, speed = TABLE.objective("size").values, TABLE.objective("speed").values
     feasible = (size <= 4) & (speed >= 3)
     np.testing.assert_array_equal(np.isfinite(run.loss), feasible[run.row] & (TABLE.repeats[run.row, run.fidelity] > 0))
     assert feasible[run.row[run.incumbent]].all()
-    found = Outcome.of(study, TABLE, run, 1.0, {})
     assert found.reference.optimum == np.nanmin(TABLE.mean_loss[feasible, -1])
     free = simulate(TABLE, registry.algorithm("rs"), seeds=study.seeds, rules=Rules(evals=40, log="all"))
     bound = simulate(TABLE, registry.algorithm("rs"), seeds=study.seeds, rules=replace(rules, log="all"))
@@ -175,3 +175,25 @@ def test_an_outcome_says_what_its_regret_is_of() -> None:
     assert found.reference.loss == "1 - hypervolume of loss, size"
     assert found.reference.optimum_row == -1
     assert summary(found)["val_optimum"] == found.reference.optimum
+
+
+@pytest.mark.parametrize("time", [60.0, 400.0])
+def test_an_attainment_figure_counts_the_runs(monkeypatch: pytest.MonkeyPatch, time: float) -> None:
+    monkeypatch.setattr(registry, "benchmark", lambda name: TABLE)
+    found = outcome("mo-re", seeds=5, evals=None, budget=400.0)
+    figure = draw([found], {"figure": "attainment", "at": time})
+    numbers = [row for row in figure.numbers if row["series"] == "mo-re"]  # type: ignore[attr-defined]
+    points = TABLE.minimised(BOTH, TABLE.loss_at(len(TABLE.fidelities) - 1))
+    fronts = [points[rows] for rows in held(TABLE, found.study.rules, found.trajectory, time)]
+    for row in numbers:
+        x = row["x"] * (1 + 1e-5)
+        best = sorted(min((y for first, y in front_ if first <= x), default=np.inf) for front_ in fronts)
+        assert [row["low"], row["y"], row["high"]] == pytest.approx([best[1], best[2], best[3]], rel=1e-4)
+    drawn = [row for row in figure.numbers if row["series"] == "true front"]  # type: ignore[attr-defined]
+    assert len(drawn) == len(front(points))
+
+
+@pytest.mark.parametrize("objectives", [("speed", "loss", "size"), ()])
+def test_an_attainment_figure_is_of_two_objectives(objectives: tuple[str, ...]) -> None:
+    with pytest.raises(HarnessError, match="an attainment figure is of two objectives, and study"):
+        draw([outcome(objectives=objectives)], {"figure": "attainment"})

@@ -10,8 +10,9 @@ import pytest
 import torch
 from torch import nn
 
-from harness.sharing.cells import CellSuperNetwork, MixedCell, Pass
+from harness.sharing.cells import CellSuperNetwork, MixedCell
 from harness.sharing.method import Choice
+from harness.sharing.passes import Pass
 from harness.spaces import published
 from harness.spaces.architecture import Architecture
 from harness.train import networks, recipes

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from test_imported import store_sample
 
-from harness import Floats, HarnessError, Ints, Problem, Rules, Seen, Streams, Table, registry, simulate
+from harness import Floats, HarnessError, Ints, Problem, Rules, Seen, Streams, Table, registry
 from harness.analysis.stability import Fares, Patterns, patterns, predicted, ranking, rows
 from harness.plots import draw
 from harness.plots.stability import stability_figure
 from harness.spaces import nasbench101_cells
-from harness.studies.outcome import Outcome
+from harness.studies.evaluate import evaluate
 from harness.studies.study import Study
 
 Harness = Callable[..., Any]
@@ -186,8 +186,7 @@ def test_cells_of_nb101_are_drawn_as_they_are(nb101: Patterns) -> None:
 def test_incumbents_of_nb101_are_drawn_too(nb101: Patterns) -> None:
     rules = Rules(evals=300)
     study = Study.plan(nb101.table, "rs", {}, 0, 5, rules)
-    run = simulate(nb101.table, registry.algorithm("rs"), seeds=study.seeds, rules=rules)
-    figure = draw([Outcome.of(study, nb101.table, run, 1.0, {})], {"figure": "cells"})
+    figure = draw([evaluate(study, table=nb101.table)], {"figure": "cells"})
     assert [text.get_text() for text in figure.legends[0].get_texts()] == list(nasbench101_cells.OPERATORS)
     assert len(figure.axes[0].patches) > 0
 

@@ -19,7 +19,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from harness import HarnessError, Rules, registry, simulate
+from harness import HarnessError, Rules
+from harness.studies.evaluate import evaluate
 from harness.studies.outcome import Outcome, moments, per_seed_rows, summary
 from harness.studies.store import ResultStore, find, read, write
 from harness.studies.study import Study
@@ -31,8 +32,8 @@ TABLE = synthetic_table(3)
 def outcome(first: int = 0, stop: int = 6, cpu: float = 1.25, **rules: Any) -> Outcome:
     settings = Rules(**{"budget": 60.0, "log": "all", **rules})
     study = Study.plan(TABLE, "rs", {}, 0, 6, settings)
-    run = simulate(TABLE, registry.algorithm("rs"), seeds=np.arange(first, stop), rules=settings)
-    return Outcome.of(study, TABLE, run, 1.5, {"numpy": "2"}, cpu)
+    found = evaluate(study, range(first, stop), table=TABLE)
+    return replace(found, wall_seconds=1.5, versions={"numpy": "2"}, cpu_seconds=cpu)
 
 
 def same(a: Outcome, b: Outcome) -> None:

@@ -93,10 +93,10 @@ def test_optima_at_each_fidelity() -> None:
     for position in range(3):
         best = table.optimum_at(position)
         assert best.value == np.nanmin(table.mean_loss[:, position]) == table.mean_loss[best.row, position]
-        test = table.test_optimum_at(position)
+        test, means = table.test_optimum_at(position), table.test_at(position)
         assert test is not None
-        assert table.mean_test is not None
-        assert test.value == np.nanmin(table.mean_test[:, position])
+        assert means is not None
+        assert test.value == np.nanmin(means)
     assert table.optimum == table.optimum_at(2)
 
 

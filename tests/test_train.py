@@ -251,8 +251,9 @@ def test_rmsprop_is_that_of_tensorflow() -> None:
 
 
 def test_recipes_are_those_of_the_papers() -> None:
-    shipped = ["darts-cifar10", "digits", "digits201", "gpnas-cell", "imagenet-mobile", "nb101", "nb201"]
-    shared = ["sharing-digits", "sharing-nb201"]
+    shipped = ["darts-cifar10", "digits", "digits201", "gpnas-cell", "imagenet-mobile"]
+    shipped += ["mobilenet", "mobilenet-cifar10", "nb101", "nb201"]
+    shared = ["sharing-digits", "sharing-digits-mobilenet", "sharing-mobilenet", "sharing-nb201"]
     assert recipes.names() == [*shipped, *shared]
     nb201, nb101, darts, mobile = map(recipes.read, ("nb201", "nb101", "darts-cifar10", "imagenet-mobile"))
     assert (nb201.epochs, nb201.batch, nb201.lr, nb201.nesterov, nb201.repeats()) == (

@@ -4,7 +4,7 @@ Two models of one idea: split the observations by loss, estimate the density `l`
 others, draw candidates from `l` and keep the one with the best ratio.
 
 - `ProductKDE`, one joint density: BOHB, and models over part of a space.
-- `Parzen`, one density per parameter: TPE.
+- `Parzen`, one density per parameter: TPE; `FrontParzen` where fronts of several objectives say what is good: MOTPE.
 
 A bandwidth is always the kernel's own parameter: Aitchison and Aitken's probability of leaving the datum's category,
 or the standard deviation of a Gaussian in the coordinates that the class states.
@@ -16,3 +16,4 @@ the observations is exact integers, and no term of a density is dropped.
 
 from algorithms.density.parzen import Parzen as Parzen
 from algorithms.density.product import ProductKDE as ProductKDE
+from algorithms.density.several import FrontParzen as FrontParzen

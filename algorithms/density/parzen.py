@@ -39,17 +39,19 @@ class Split(NamedTuple):
 
 
 class ParzenRules(NamedTuple):
-    """Settings of `Parzen` as the kernels take them."""
+    """Settings of `Parzen` as the kernels take them; `level`: the good observations weigh the same."""
 
     optuna: bool
     gamma: float
     cap: int
     prior: float
     forgetting: int
+    level: bool
 
 
 @compiled
-def _n_below(n: int, rules: ParzenRules) -> int:
+def n_below(n: int, rules: ParzenRules) -> int:
+    """How many of `n` observations are good."""
     share = rules.gamma * (n if rules.optuna else math.sqrt(n))
     return min(math.ceil(share), rules.cap)
 
@@ -82,7 +84,7 @@ def _shift_later(history: History, split: Split, s: int, t: int, offset: Ints, b
 
 
 @compiled
-def _lower(history: History, split: Split, s: int, t: int, offset: Ints, buffer: Ints) -> None:
+def lower(history: History, split: Split, s: int, t: int, offset: Ints, buffer: Ints) -> None:
     """Move observation `t` from the bad to the good."""
     place = _earlier_below(split, s, t)
     n = history.seen[s]
@@ -113,7 +115,7 @@ def _lower(history: History, split: Split, s: int, t: int, offset: Ints, buffer:
 
 
 @compiled
-def _raise(history: History, split: Split, s: int, t: int, offset: Ints, buffer: Ints) -> None:
+def raise_(history: History, split: Split, s: int, t: int, offset: Ints, buffer: Ints) -> None:
     """Move observation `t` from the good to the bad."""
     place = _earlier_below(split, s, t)
     split.size[s] -= 1
@@ -132,6 +134,21 @@ def _raise(history: History, split: Split, s: int, t: int, offset: Ints, buffer:
 
 
 @compiled
+def count_newest(split: Split, s: int, t: int, offset: Ints, code: Ints) -> None:
+    """Count observation `t`, the newest, as a bad one."""
+    for j in range(len(offset)):
+        v = offset[j] + code[j]
+        split.total[s, v] += 1
+        split.above[s, v] += 1
+        split.ranks[s, v] += t - split.size[s]
+        split.newest[s, v] = t
+        if split.oldest[s, v] < 0:
+            split.oldest[s, v] = t
+    if (t + 1) % BLOCK == 0:
+        split.mark[s, (t + 1) // BLOCK] = split.total[s]
+
+
+@compiled
 def _observe(
     history: History,
     split: Split,
@@ -145,23 +162,14 @@ def _observe(
     for b in range(len(seeds)):
         s = seeds[b]
         t = history.seen[s] - 1
-        for j in range(len(offset)):
-            v = offset[j] + codes[b, j]
-            split.total[s, v] += 1
-            split.above[s, v] += 1
-            split.ranks[s, v] += t - split.size[s]
-            split.newest[s, v] = t
-            if split.oldest[s, v] < 0:
-                split.oldest[s, v] = t
-        if (t + 1) % BLOCK == 0:
-            split.mark[s, (t + 1) // BLOCK] = split.total[s]
-        wanted = _n_below(t + 1, rules)
+        count_newest(split, s, t, offset, codes[b])
+        wanted = n_below(t + 1, rules)
         if wanted <= t and split.is_below[s, history.order[s, wanted]]:
-            _raise(history, split, s, history.order[s, wanted], offset, buffer)
+            raise_(history, split, s, history.order[s, wanted], offset, buffer)
         for position in range(wanted):
             item = history.order[s, position]
             if not split.is_below[s, item]:
-                _lower(history, split, s, item, offset, buffer)
+                lower(history, split, s, item, offset, buffer)
 
 
 @compiled
@@ -192,6 +200,7 @@ def _weigh(
     edge[:] = 0.0
     if side == GOOD:
         n = split.size[s]
+        keep = n if rules.level else keep
         count[:] = 0
         for rank in range(n):
             w = _weight(rank, n, keep)
@@ -350,7 +359,8 @@ class Parzen:
     Bandwidths are in code units. hyperopt: min(ceil(gamma sqrt n), `cap`) good observations, categorical values as
     `hp.choice`, ordinal ones as `hp.quniform(0, k - 1, 1)`. Optuna: min(ceil(gamma n), `cap`), categorical values as
     `suggest_categorical`, ordinal ones as `suggest_int(0, k - 1)`, `multivariate=False`. Both weigh all but the last
-    `forgetting` observations down. The number of random configurations before the first model is the caller's.
+    `forgetting` observations down, unless the good ones are `level`. The number of random configurations before the
+    first model is the caller's.
 
     Cost per proposal: O(V) for V values of all parameters, O(V k) kernel terms where ordinal, and the last
     `forgetting` observations, whatever the number of observations, of which counts and rank sums are kept. Ranking an
@@ -367,12 +377,13 @@ class Parzen:
         cap: int = 25,
         prior_weight: float = 1.0,
         forgetting: int = 25,
+        level: bool = False,
     ) -> None:
         check(space)
         if not (gamma > 0 and cap >= 1 and prior_weight > 0 and forgetting >= 1):
             raise HarnessError("gamma, cap, prior_weight and forgetting must be positive.")
         self._ordered = np.array([p.kind == "ordinal" for p in space.parameters])
-        self.rules = ParzenRules(variant == "optuna", gamma, cap, prior_weight, forgetting)
+        self.rules = ParzenRules(variant == "optuna", gamma, cap, prior_weight, forgetting, level)
         self.offset: Ints = np.concatenate([[0], np.cumsum(space.sizes)[:-1]]).astype(np.int64)
         self._values = int(space.sizes.sum())
         shape = (seeds, self._values)
@@ -399,8 +410,10 @@ class Parzen:
         if self._history.full(seeds):
             y, self._history = self._split, self._history.doubled()
             self._split = y._replace(is_below=doubled(y.is_below), mark=doubled(y.mark))
-        codes = np.ascontiguousarray(codes)
-        self._history.insert(seeds, codes, np.ascontiguousarray(loss))
+        self._observe(seeds, np.ascontiguousarray(codes), np.ascontiguousarray(loss))
+
+    def _observe(self, seeds: Ints, codes: Ints, loss: Floats) -> None:
+        self._history.insert(seeds, codes, loss)
         _observe(self._history, self._split, self.rules, self.offset, seeds, codes)
 
     def masses(self, seeds: Ints) -> Floats:

@@ -12,13 +12,3 @@ thread: processes, not threads, share the work. On another machine or device the
 
 Axes: S seeds, k seeds of one call (positions, each once), n observations, d parameters.
 """
-
-from harness import Predictor, Problem, Streams, registry
-from harness.params import declared, resolve
-
-
-def made(name: str, problem: Problem, streams: Streams, **given: str) -> Predictor:
-    """The predictor called `name`, with those of the `given` parameters that it has. Raises HarnessError."""
-    factory = registry.predictor(name)
-    known = declared(factory)
-    return factory(problem, streams, **resolve(name, factory, {k: v for k, v in given.items() if k in known}))

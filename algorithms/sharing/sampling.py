@@ -9,11 +9,11 @@ from harness.sharing.method import Method, Score, Setting
 
 
 class Sampling(Method):
-    """A method that learns no distribution and derives by scores, some ten times in a search."""
+    """A method that learns no distribution and derives by scores, ten times but at most every five epochs."""
 
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)
-        self.every = max(1, setting.epochs // 10)
+        self.every = max(5, setting.epochs // 10)
 
     def uniform(self, n: int) -> Ints:
         """Uniform architectures of the space, Int[n, p]."""

@@ -86,25 +86,24 @@ def _distinct(same: Sequence[Outcome]) -> Comparable:
 
 
 def _of_same_seeds(same: Sequence[Outcome], least: int) -> Comparable:
-    sets = [o.trajectory.seeds for o in same]
+    sets = [o.seeds for o in same]
     candidates = [np.intersect1d(a, b) for i, a in enumerate(sets) for b in sets[i:]]
     every = sets[0]
     for seeds in sets:
         every = np.intersect1d(every, seeds)
     enough = [c for c in [every, *candidates] if len(c) >= least]
     if not enough:
-        few = ", ".join(f"{o.label} has {spans(o.trajectory.seeds)}" for o in same)
+        few = ", ".join(f"{o.label} has {spans(o.seeds)}" for o in same)
         return [], [f"nothing is left: a test needs {least} seeds that two algorithms share, and {few}."]
 
     def having(seeds: Ints) -> list[Outcome]:
-        return [o for o in same if np.isin(seeds, o.trajectory.seeds).all()]
+        return [o for o in same if np.isin(seeds, o.seeds).all()]
 
     best = max(enough, key=lambda c: (len(having(c)) > 1, len(having(c)) * len(c)))
     kept = having(best)
     out = [o for o in same if o not in kept]
     told = [
-        f"{_labels([o])} is left out: it has the seeds {spans(o.trajectory.seeds)}, not {spans(best)}"
-        f"{_all_at(every, least)}."
+        f"{_labels([o])} is left out: it has the seeds {spans(o.seeds)}, not {spans(best)}{_all_at(every, least)}."
         for o in out
     ]
     if any(_count(o) > len(best) for o in kept):
@@ -157,4 +156,4 @@ def _labels(outcomes: Sequence[Outcome]) -> str:
 
 
 def _count(outcome: Outcome) -> int:
-    return len(outcome.trajectory.seeds)
+    return len(outcome.seeds)

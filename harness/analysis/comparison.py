@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Literal, TypeVar
@@ -47,15 +48,15 @@ def measured(outcomes: Sequence[Outcome], kind: Kind) -> dict[str, list[Outcome]
     """The outcomes that have this kind of regret, by benchmark. Raises HarnessError if there are none."""
     if not outcomes:
         raise HarnessError("there are no studies to compare.", "make some: harness run --algo rs,re --bench nb201")
-    found = [o for o in outcomes if kind == "val" or o.reference.test_optimum is not None]
+    found = [o for o in outcomes if o.reference.scale(kind).optimum is not None]
     if not found:
         names = ", ".join(by_benchmark(outcomes))
         raise HarnessError(f"there is no test metric in the table of {names}.", "use --kind val instead.")
     for outcome in found if kind == "test" else ():
-        if count := outcome.without("test"):
+        if count := outcome.seeds_without["test"]:
             raise HarnessError(
                 f"the table of {outcome.benchmark} lacks the test loss of incumbents that {count} of "
-                f"{len(outcome.trajectory.seeds)} seeds of study {outcome.study.id} ({outcome.label}) had.",
+                f"{len(outcome.seeds)} seeds of study {outcome.study.id} ({outcome.label}) had.",
                 "use --kind val instead, which does not need it.",
             )
     return by_benchmark(found)
@@ -71,11 +72,11 @@ def remarks(outcomes: Iterable[Outcome]) -> list[str]:
     """A sentence for each study of which incumbents have no loss where regret is reported."""
     said = []
     for outcome in outcomes:
-        if count := outcome.without("val"):
+        if count := outcome.seeds_without["val"]:
             fidelity = outcome.study.rules.report_fidelity or outcome.reference.fidelities[-1]
             worst = "the highest" if outcome.reference.worst is None else f"{outcome.reference.worst:.6g}, the highest"
             said.append(
-                f"{count} of {len(outcome.trajectory.seeds)} seeds of {outcome.label} on "
+                f"{count} of {len(outcome.seeds)} seeds of {outcome.label} on "
                 f"{outcome.benchmark} have had incumbents whose training has no loss at "
                 f"{outcome.reference.fidelity} {fidelity}; they count as {worst} in the table."
             )
@@ -98,9 +99,8 @@ def require_comparable(outcomes: Sequence[Outcome]) -> None:
 
 def distinct(outcomes: Sequence[Outcome]) -> None:
     """Raise HarnessError if two studies of one benchmark have the same label."""
-    labels = [o.label for o in outcomes]
-    for label in labels:
-        if labels.count(label) > 1:
+    for label, count in Counter(o.label for o in outcomes).items():
+        if count > 1:
             same = ", ".join(o.study.id for o in outcomes if o.label == label)
             raise HarnessError(
                 f"there are several studies of {label} on {outcomes[0].study.benchmark}: {same}.",

@@ -19,10 +19,9 @@ def floor(outcomes: Iterable[Outcome], kind: Kind) -> float:
 
     Older results do not hold that; of them alone it is a thousandth of the lowest loss.
     """
-    references = [outcome.reference for outcome in outcomes]
-    known = [found for r in references if (found := r.least if kind == "val" else r.test_least) is not None]
-    optimum = references[0].optimum if kind == "val" else references[0].test_optimum
-    return known[0] / 2 if known else 1e-3 * (abs(optimum or 0.0) or 1.0)
+    scales = [outcome.reference.scale(kind) for outcome in outcomes]
+    known = [scale.least for scale in scales if scale.least is not None]
+    return known[0] / 2 if known else 1e-3 * (abs(scales[0].optimum or 0.0) or 1.0)
 
 
 def steps(outcome: Outcome, kind: Kind, by: Axis = "time") -> tuple[Ints, Floats, Floats]:

@@ -15,12 +15,13 @@ import scipy  # loads scipy.stats when it is first used
 
 from harness import registry
 from harness.algorithm import Problem, seeds_of
+from harness.analysis.tables import spearman
 from harness.arrays import Floats, Ints
 from harness.errors import Blaming, HarnessError
 from harness.fields import fit
 from harness.observations import Observations
 from harness.params import changed, label, resolve
-from harness.predictor import Seen, predicted
+from harness.predictor import MakePredictor, Predictor, Seen, predicted
 from harness.rng import Streams
 from harness.rules import Noise
 from harness.scoring import Scoring
@@ -146,19 +147,13 @@ def evaluate(study: QualityStudy, shard: range, progress: Callable[[float], None
     measures = {name: np.full(shape, np.nan) for name in MEASURES}
     skipped = np.zeros(shape, dtype=np.int64)
     factory = registry.predictor(study.predictor)
-    problem = _problem(table, seeds, Scoring(table, len(seeds)))
     percent = 100.0 if is_error_rate(table) else 1.0
     work = np.cumsum([0, *(_work(size) for size in study.sizes)])
     for k, (size, (done, _)) in enumerate(zip(study.sizes, pairwise(work), strict=True)):
         progress(done / work[-1])
-        chosen = order[:, :size]
-        loss = np.stack([observed.loss[observed.draw(np.full(size, s), rows[chosen[s]], full)] for s in where.tolist()])
-        seen = Seen(
-            table.codes[rows[chosen]].astype(np.int64), np.full(chosen.shape, full), loss, np.full(len(seeds), size)
-        )
         with Blaming(partial(_at, size, seeds), registry.origin(registry.PREDICTORS, study.predictor)):
-            model = factory(problem, Streams(seeds, f"quality/{size}"), **study.params)
-            model.fit(seen, where)
+            make = partial(factory, **study.params)
+            model = fitted(make, table, observed, rows[order[:, :size]], Streams(seeds, f"quality/{size}"))
             losses = predicted(model, table.codes[rows].astype(np.int64), where)
         skipped[:, k] = getattr(model, "skipped", 0)
         for s in where.tolist():
@@ -169,6 +164,20 @@ def evaluate(study: QualityStudy, shard: range, progress: Callable[[float], None
     wall = time.perf_counter() - began
     unit = "percentage points²" if percent == 100.0 else "loss²"
     return Quality(study, Reference.of(table), unit, seeds, measures, skipped, wall, versions())
+
+
+def fitted(make: MakePredictor, table: Table, observed: Observations, rows: Ints, streams: Streams) -> Predictor:
+    """A predictor of each seed that `observed` the table, fitted to a training of each of its `rows` Int[S, n].
+
+    All are trained at the largest fidelity.
+    """
+    seeds, full = observed.seeds, len(table.fidelities) - 1
+    where = np.arange(len(seeds))
+    loss = observed.loss[observed.draw(np.repeat(where, rows.shape[1]), rows.ravel(), full)].reshape(rows.shape)
+    codes = table.codes[rows].astype(np.int64)
+    model = make(_problem(table, seeds, Scoring(table, len(seeds))), streams)
+    model.fit(Seen(codes, np.full(rows.shape, full), loss, np.full(len(seeds), rows.shape[1])), where)
+    return model
 
 
 def _problem(table: Table, seeds: Ints, scoring: Scoring) -> Problem:
@@ -187,7 +196,7 @@ def judge(predicted: Floats, truth: Floats, percent: float = 1.0) -> dict[str, f
     varies = np.ptp(predicted) > 0 and np.ptp(truth) > 0
     return {
         "mse": float(((predicted - truth) ** 2).mean()) * percent**2,
-        "spearman": float(scipy.stats.spearmanr(predicted, truth).statistic) if varies else math.nan,
+        "spearman": spearman(predicted, truth),
         "kendall": float(scipy.stats.kendalltau(predicted, truth).statistic) if varies else math.nan,
         "regret": float(truth[best[0]] - truth.min()),
         "precision": float(np.isin(best, np.argsort(truth, kind="stable")[:top]).mean()),

@@ -13,15 +13,14 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from harness.algorithm import Problem
+from harness.analysis.quality import fitted
 from harness.analysis.tables import spearman
 from harness.arrays import Floats, Ints
 from harness.errors import HarnessError
 from harness.graphs import classes
 from harness.observations import Observations
-from harness.predictor import PredictorFactory, Seen
+from harness.predictor import PredictorFactory
 from harness.rng import Streams
-from harness.scoring import Scoring
 from harness.space import Split
 from harness.table import Table
 
@@ -118,19 +117,13 @@ def predicted(found: Patterns, factory: PredictorFactory, train: int, seeds: Int
             f"a predictor cannot be trained on {train} of the {len(found.rows):,} architectures of {table.name}.",
             "choose --train from 2 to that many.",
         )
-    full, true = len(table.fidelities) - 1, found.measured().mean
+    true = found.measured().mean
     for start in range(0, len(seeds), BLOCK):
         some = seeds[start : start + BLOCK]
         where = np.arange(len(some))
         streams = Streams(some, "stability")
         chosen = found.rows[streams.uniform(len(found.rows), where).argsort(axis=1, kind="stable")[:, :train]]
-        observations = Observations(table, some, "sampled")
-        loss = observations.loss[observations.draw(np.repeat(where, train), chosen.ravel(), full)]
-        scores = Scoring(table, len(some))
-        problem = Problem(table.space, table.fidelities, some, 1, np.inf, score=scores.score, ratios=table.ratios)
-        model = factory(problem, streams.child("predictor"))
-        count = np.full(len(some), train)
-        model.fit(Seen(table.codes[chosen], np.full(chosen.shape, full), loss.reshape(chosen.shape), count), where)
+        model = fitted(factory, table, Observations(table, some, "sampled"), chosen, streams.child("predictor"))
         fares = [found.fares(losses) for losses in model.predict(table.codes[found.rows], where)]
         together = Fares(*(np.stack(column) for column in zip(*fares, strict=True)))
         yield together, np.array([spearman(fare.mean, true) for fare in fares])

@@ -233,7 +233,7 @@ class Optimizer:
         levels, seeds = np.array(sorted(fidelities)), np.array([seed])
         self.problem = Problem(self.space, levels, seeds, workers, budget, ratios=False)
         streams = Streams(self.problem.seeds, "algorithm")
-        self._made = start(factory, self.problem, streams, **resolve(name, factory, params))
+        self._made = start(factory, self.problem, streams, **resolve(name, factory, params, self.space))
         self._idle = [*range(workers)]
         self._out: dict[int, tuple[Trial, Ints, int]] = {}
 

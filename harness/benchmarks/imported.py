@@ -14,7 +14,6 @@ import json
 import os
 import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -28,7 +27,7 @@ from numpy.typing import NDArray
 
 from harness import toml
 from harness.errors import HarnessError, unknown
-from harness.files import FULL, locked, reading, sweep, synced
+from harness.files import FULL, locked, reading, sweep, synced, whole
 
 SCHEMA = 1
 VARIABLE = "NAS_HARNESS_DATA"
@@ -172,10 +171,10 @@ def save(name: str, arrays: Mapping[str, Array], about: Mapping[str, Any]) -> No
         with _alone(target), _new(target) as temporary:
             require_space(temporary, sum(array.nbytes for array in arrays.values()))
             entries = {key: _write(temporary / f"{key}.npy", array) for key, array in arrays.items()}
-            whole = {"schema": SCHEMA, "name": name, "about": about, "arrays": entries}
-            whole["checksum"] = _checksum(whole)
+            stored = {"schema": SCHEMA, "name": name, "about": about, "arrays": entries}
+            stored["checksum"] = _checksum(stored)
             with (temporary / _ABOUT).open("w", encoding="utf-8") as out:
-                json.dump(whole, out, indent=1)
+                json.dump(stored, out, indent=1)
                 out.flush()
                 os.fsync(out.fileno())
             synced(temporary)
@@ -271,10 +270,8 @@ def _verify_once(name: str, about: Mapping[str, Any], arrays: Mapping[str, Array
     for key, array in arrays.items():
         if _describe(array) != about["arrays"][key]:
             raise _damaged(name, f"the checksum of {key} differs")
-    with suppress(OSError), tempfile.NamedTemporaryFile("w", dir=path(name), suffix=".tmp", delete=False) as out:
-        json.dump(seen, out)
-        out.close()
-        os.replace(out.name, stamp)
+    with suppress(HarnessError), whole(stamp) as temporary:
+        temporary.write_text(json.dumps(seen))
 
 
 def remove(name: str) -> None:
@@ -363,8 +360,8 @@ def _describe(array: Array) -> dict[str, Any]:
     return {"dtype": str(array.dtype), "shape": list(array.shape), "sha256": digest}
 
 
-def _checksum(whole: Mapping[str, Any]) -> str:
-    content = json.dumps([whole[key] for key in ("schema", "name", "about", "arrays")], sort_keys=True)
+def _checksum(stored: Mapping[str, Any]) -> str:
+    content = json.dumps([stored[key] for key in ("schema", "name", "about", "arrays")], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()
 
 

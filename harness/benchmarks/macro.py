@@ -9,11 +9,8 @@ import numpy as np
 
 from harness.benchmarks import Family
 from harness.benchmarks.published import column, columns
-from harness.space import Parameter, SearchSpace
+from harness.spaces.mobilenet import macro
 from harness.table import Facts, Objective, Table
-
-SPACE = SearchSpace(tuple(Parameter(f"block_{k}", ("skip", "mb_k3_e3", "mb_k5_e6")) for k in range(8)))
-"""Identity, or an inverted residual block of kernel 3 and expansion 3, or of kernel 5 and expansion 6."""
 
 
 def load(dataset: str) -> Table:
@@ -23,7 +20,7 @@ def load(dataset: str) -> Table:
     loss = 1.0 - np.stack([found[f"test_{k}"] for k in (1, 2, 3)], axis=1)[:, None] / 100.0
     return Table(
         facts=family.datasets[dataset],
-        space=SPACE,
+        space=macro.space,
         fidelities=np.array([1]),
         codes=np.stack([found[name] for name in names], axis=1).astype(np.int64),
         loss=loss,

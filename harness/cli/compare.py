@@ -14,7 +14,7 @@ from harness.errors import HarnessError
 if TYPE_CHECKING:
     from rich.table import Table as Grid
 
-    from harness.analysis.comparison import Comparison, Statistic
+    from harness.analysis.comparison import Cell, Comparison, Statistic
     from harness.studies.outcome import Kind
     from harness.studies.selection import Selection
 
@@ -74,7 +74,7 @@ def command(
         outcomes, kind, at=at or (), alpha=alpha, statistic=statistic, targets=targets or (), against=against
     )
     if form == "table":
-        tables.console(stderr=True).print(_grid(found), comparison_table.note(found), sep="\n")
+        tables.console(stderr=True).print(_grid(found), comparison_table.note(found, underlined=True), sep="\n")
         click.echo("\n".join(comparison.sentences(found)))
     else:
         click.echo(comparison_table.FORMATS[form](found))
@@ -97,6 +97,12 @@ def _grid(found: Comparison) -> Grid:
         grid.add_column(name, justify="right")
     texts = comparison_table.grid(found, functools.partial(comparison_table.plain, statistic=found.statistic), "–")
     for row, cells in zip(found.rows, texts, strict=True):
-        top = ["bold" if name in row.cells and row.cells[name].top else "" for name in columns]
+        top = [_style(row.cells.get(name)) for name in columns]
         grid.add_row(*cells[:2], *(Text(cell, style=style) for cell, style in zip(cells[2:], top, strict=True)))
     return grid
+
+
+def _style(cell: Cell | None) -> str:
+    if cell is None or not cell.top:
+        return ""
+    return "bold" if cell.worse is None else "underline"

@@ -25,6 +25,20 @@ class Names(click.ParamType[list[str]]):
         return list(dict.fromkeys(names))
 
 
+class Pairs(click.ParamType[dict[str, str]]):
+    """Names and what to show in place of them, separated by commas."""
+
+    name = "name=text[,name=text...]"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> dict[str, str]:
+        if not isinstance(value, str):
+            return dict(value)
+        found = dict(pair.partition("=")[::2] for pair in value.split(","))
+        if not all(name.strip() and shown.strip() for name, shown in found.items()):
+            raise HarnessError(f"'{value}' does not say what to show.", "write it as re=evolution,rs=random search")
+        return {name.strip(): shown.strip() for name, shown in found.items()}
+
+
 class OneOf(click.ParamType[str]):
     """One of a few words; a mistyped one is answered with its closest matches."""
 

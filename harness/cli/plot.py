@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.options import Numbers, OneOf, Share, selects
+from harness.cli.options import Names, Numbers, OneOf, Pairs, Share, selects
 from harness.errors import HarnessError
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ _FIGURES = (
     "violin",
     "standing",
     "cells",
+    "attainment",
     "prediction",
 )
 
@@ -49,8 +50,11 @@ _MEASURES = ("mse", "spearman", "kendall", "regret", "precision")
     type=OneOf(["oracle", "random", "floor"]),
     help="Also draw in regret: the oracle, random search as expected, or the floor of noise; repeatable.",
 )
+@click.option("--x", type=OneOf(["time", "evaluations"]), help="What regret is drawn over. [default: time]")
+@click.option("--names", type=Pairs(), help="What to show in place of names: 're=evolution,nb201/cifar10=CIFAR-10'.")
+@click.option("--order", type=Names(), help="Algorithms and benchmarks in the order in which to draw them.")
 @click.option("--on", metavar="BENCH", help="Let another table of the same space measure what was found.")
-@click.option("--at", type=float, help="Simulated time of ecdf-regret, critical-difference, violin, cells.")
+@click.option("--at", type=float, help="Simulated time of ecdf-regret, critical-difference, violin, cells, attainment.")
 @click.option("--targets", type=Numbers(), help="Regrets to reach, for ecdf-time and speed-up.")
 @click.option("--against", help="Algorithm to hold the others against, for speed-up.")
 @click.option("--alpha", type=Share(), help="Level of critical-difference. [default: 0.05]")

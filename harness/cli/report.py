@@ -40,7 +40,7 @@ def command(
     from harness.analysis import quality_store
     from harness.analysis.comparable import comparable, told_by
     from harness.files import whole
-    from harness.report import page
+    from harness.report.page import page
     from harness.studies.store import read
     from harness.train import results as trained
 

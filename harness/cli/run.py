@@ -103,7 +103,7 @@ def command(
 
     algo = registry.known(algo)
     given = parameters(param, algo)
-    trains = [name for name in algo if device and "device" in declared(registry.algorithm(name))]
+    trains = [name for name in algo if device and "device" in declared(registry.algorithm(name), given[name])]
     if device and not trains:
         raise HarnessError(f"{', '.join(algo)} train no networks.", "leave --device out.")
     for name in trains:

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 @click.command("search", short_help="Search for an architecture by training for real.")
 @click.option(
-    "--space", required=True, help="gpnas-cell, nb201, nb101, nb101/b, nb101/c, 1shot1/1, 1shot1/2 or 1shot1/3."
+    "--space",
+    required=True,
+    help="gpnas-cell, nb201, mobilenet, mobilenet/proxyless, mobilenet/macro, nb101, 1shot1/1, ...",
 )
 @click.option("--data", "images", required=True, help="digits, cifar10, cifar100, imagenet16-120, a .npz, or a folder.")
 @click.option("--data-root", type=click.Path(path_type=Path), help="Folder with the official files of the images.")

@@ -45,7 +45,10 @@ def searches(
     for method in methods:
         registry.method(method)
     given = parameters(param, methods, example="darts.order=second")
-    name = recipe or next(r for r in (f"sharing-{images}", f"sharing-{published(space).kind}") if r in recipes.names())
+    kind = published(space).kind
+    name = recipe or next(
+        r for r in (f"sharing-{images}-{kind}", f"sharing-{images}", f"sharing-{kind}") if r in recipes.names()
+    )
     used = recipes.chosen(name, space, images, epochs)
     where = devices.device_of(device)
     place = devices.Place(where, devices.precision_of("auto", where), deterministic=where.type == "cpu")
@@ -103,10 +106,11 @@ def _searched(search: SharedSearch, images: ImageSet, place: Place, out: Path) -
             rows, _ = share(search, images, place, checkpoint=checkpoint, watch=Shown())
         except Interrupted as stop:
             raise click.Abort(f"{stop}; the same command goes on from there.") from None
-    log.write(target, log.Log(search, rows))
+    found = log.Log(search, rows)
+    log.write(target, found)
     checkpoint.unlink(missing_ok=True)
     for last in filter(None, (rows[-1].derived, rows[-1].without)):
-        if log.collapsed(last):
+        if log.collapsed(found, last):
             click.echo(
                 f"note: {search.method}, seed {search.seed}, collapsed to skip connections: {last.text}", err=True
             )
@@ -142,7 +146,7 @@ def _rows(logs: list[Log], outcomes: list[Any]) -> list[dict[str, Any]]:
                     "scoring_seconds": sum(row.scoring for row in log.rows),
                     "travelled": float(logging.travelled(log).mean()),
                     "skips": logging.skips(log, log.rows[-1]),
-                    "collapsed": logging.collapsed(derived),
+                    "collapsed": logging.collapsed(log, derived),
                 }
             )
     return found

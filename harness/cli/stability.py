@@ -95,12 +95,13 @@ def _seen(found: Patterns, factory: Any, train: int, seeds: range) -> tuple[Fare
 
 
 def _show(found: Patterns, listed: list[dict[str, Any]], settings: dict[str, Any]) -> None:
+    from harness import numbers
     from harness.report import tables
 
     hidden = ("predicted_spread", "predicted_best", "best_configuration")
     columns = [name for name in listed[0] if name not in hidden]
     cells = [
-        [tables.number(row[c]) if isinstance(row[c], float | None) else f"{row[c]}" for c in columns] for row in listed
+        [numbers.number(row[c]) if isinstance(row[c], float | None) else f"{row[c]}" for c in columns] for row in listed
     ]
     console = tables.console()
     console.print(tables.listing([c.replace("_", " ") for c in columns], cells))
@@ -112,7 +113,7 @@ def _show(found: Patterns, listed: list[dict[str, Any]], settings: dict[str, Any
     )
     if "predictor" in settings:
         runs = settings["seeds"][1] - settings["seeds"][0]
-        spearman = tables.mean_sem(settings["spearman"], settings["spearman_sem"])
+        spearman = numbers.mean_sem(settings["spearman"], settings["spearman_sem"])
         console.print(
             f"predicted: {settings['predictor']} after {settings['train']} evaluations, mean over {runs} seeds; "
             f"Spearman's correlation of predicted with measured means: {spearman}."

@@ -14,7 +14,7 @@ from harness.arrays import Ints
 from harness.errors import HarnessError
 from harness.plots.drawing import cell, keys
 from harness.plots.graphs import handles, paint
-from harness.plots.style import STYLE, Width, panels
+from harness.plots.style import STYLE, Width, panels, tell
 from harness.space import SearchSpace
 from harness.studies.outcome import Kind, Outcome
 from harness.table import Table
@@ -68,6 +68,8 @@ def cell_figure(outcomes: Sequence[Outcome], kind: Kind, width: Width | None, *,
             paint(axis, cell(found.space, found.codes))
             study = found.outcome.study
             axis.set_title(f"{found.outcome.label}, {study.benchmark}\n{found.note}", fontsize=7)
+            configuration = found.space.to_dict(found.codes)
+            tell(axis, study.benchmark, found.outcome.label, runs=found.runs, regret=found.regret, **configuration)
         entries = handles({name: look for found in drawn for name, look in keys(found.space).items()})
         columns = 2 if len(drawn) == 1 else 4
         figure.legend([*entries.values()], [*entries], loc="outside lower center", ncols=columns, frameon=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import matplotlib as mpl
@@ -17,7 +17,7 @@ from harness.arrays import Floats
 from harness.errors import HarnessError, unknown
 from harness.plots.profiles import zero_note
 from harness.plots.regret import REGRET_LABEL
-from harness.plots.style import STYLE, Width, log_ticks, outer_labels, panels, styles, titled
+from harness.plots.style import STYLE, Width, log_ticks, looks, outer_labels, panels, tell, titled
 from harness.statistics import Estimate, cliques, friedman, nemenyi_distance, ranks, speed_up
 from harness.studies.outcome import Kind, Outcome, unit_of
 
@@ -52,7 +52,10 @@ def critical_difference_figure(
     with mpl.rc_context(STYLE):
         rows = (len(labels) + 1) // 2
         figure, (axis,) = panels(1, width, 1.0 + 0.22 * rows)
-        _diagram(axis, average, [labels[i] for i in np.argsort(average, kind="stable")], distance)
+        order = np.argsort(average, kind="stable")
+        _diagram(axis, average, {labels[i]: looks(outcomes)[labels[i]]["color"] for i in order}, distance)
+        for i in order:
+            tell(axis, "ranks", labels[i], y=average[i], critical_difference=distance)
         titled(axis, title)
     return figure
 
@@ -66,9 +69,9 @@ def _scores(same: Sequence[Outcome], labels: Sequence[str], kind: Kind, at: floa
     return scores if blocks == "seeds" else scores.mean(axis=0, keepdims=True)
 
 
-def _diagram(axis: Axes, average: Floats, labels: Sequence[str], distance: float) -> None:
-    ordered, count = np.sort(average), len(labels)
-    looks, half = styles(labels), (len(labels) + 1) // 2
+def _diagram(axis: Axes, average: Floats, colours: Mapping[str, str], distance: float) -> None:
+    ordered, count = np.sort(average), len(colours)
+    half = (count + 1) // 2
     axis.set_axis_off()
     axis.plot([1, count], [0, 0], color="black", linewidth=0.8)
     for tick in range(1, count + 1):
@@ -78,11 +81,11 @@ def _diagram(axis: Axes, average: Floats, labels: Sequence[str], distance: float
     axis.text(1, 1.3, f"critical difference {distance:.2f}", ha="left", va="bottom", fontsize=7)
     bars = cliques(ordered.tolist(), distance)
     base = 0.25 + 0.22 * len(bars)
-    for i, (rank, label) in enumerate(zip(ordered, labels, strict=True)):
+    for i, (rank, label) in enumerate(zip(ordered, colours, strict=True)):
         left = i < half
         depth = -(base + 0.45 * (i + 1 if left else count - i))
         edge = 1 - 0.08 * (count - 1) if left else count + 0.08 * (count - 1)
-        axis.plot([rank, rank, edge], [0, depth, depth], color=looks[label]["color"], linewidth=0.9)
+        axis.plot([rank, rank, edge], [0, depth, depth], color=colours[label], linewidth=0.9)
         text = f"{label}  {rank:.2f}" if left else f"{rank:.2f}  {label}"
         axis.text(edge, depth, f" {text} ", ha="right" if left else "left", va="center", fontsize=7)
     for i, (first, last) in enumerate(bars):
@@ -126,12 +129,13 @@ def speed_up_figure(
 def _speed_ups(
     axis: Axes, same: dict[str, Outcome], kind: Kind, targets: Sequence[float], against: str, rivals: Sequence[str]
 ) -> None:
-    looks, names, open_ended = styles(same), [], []
+    own, names, open_ended = looks(same.values()), [], []
     for row, (label, target) in enumerate((label, target) for label in rivals for target in targets):
         times, other = ((time_to(same[name], kind, target), time_spent(same[name])) for name in (label, against))
         estimate = speed_up(times, other, np.random.default_rng(0))
         names.append(f"{label} to {target:g}")
-        colour, low, high = looks[label]["color"], estimate.low, estimate.high
+        colour, low, high = own[label]["color"], estimate.low, estimate.high
+        tell(axis, same[label].benchmark, label, target=target, y=estimate.value, low=low, high=high)
         if 0 < estimate.value < math.inf:
             whole = math.isfinite(high) and low > 0
             error = [[estimate.value - low], [high - estimate.value]] if whole else None
@@ -197,13 +201,15 @@ def _violins(axis: Axes, same: Sequence[Outcome], kind: Kind, time: float) -> No
     least = floor(same, kind)
     regrets = [regret_at(o, kind, [time])[:, 0] for o in same]
     logs = [np.log10(np.maximum(regret, least)) for regret in regrets]
-    looks, places = styles(o.label for o in same), range(1, len(same) + 1)
+    own, places = looks(same), range(1, len(same) + 1)
     parts = axis.violinplot(logs, positions=places, widths=0.8, showextrema=False)
     bodies: Any = parts["bodies"]
     for body, outcome in zip(bodies, same, strict=True):
-        body.set(facecolor=looks[outcome.label]["color"], alpha=0.5, linewidth=0)
+        body.set(facecolor=own[outcome.label]["color"], alpha=0.5, linewidth=0)
         (path,) = body.get_paths()
         path.vertices[:, 1] = 10.0 ** path.vertices[:, 1]
+    for outcome, regret in zip(same, regrets, strict=True):
+        tell(axis, outcome.benchmark, outcome.label, seed=outcome.trajectory.seeds, y=regret)
     low, middle, high = 10.0 ** np.array([np.quantile(values, [0.25, 0.5, 0.75]) for values in logs]).T
     axis.vlines(places, low, high, color="black", linewidth=2.5)
     axis.scatter(places, middle, color="white", edgecolor="black", linewidth=0.6, s=10, zorder=3)

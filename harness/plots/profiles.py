@@ -14,7 +14,7 @@ from harness.analysis.comparison import common_end, complete, regret_at, require
 from harness.analysis.measures import floor, time_to
 from harness.arrays import Floats
 from harness.plots.regret import REGRET_LABEL, everywhere, log_time, time_label
-from harness.plots.style import STYLE, Width, legend, log_ticks, outer_labels, panels, styles, titled
+from harness.plots.style import STYLE, Width, legend, log_ticks, looks, outer_labels, panels, tell, titled
 from harness.statistics import bootstrap_weights, percentiles, ranks
 from harness.studies.outcome import Kind, Outcome, unit_of
 
@@ -39,6 +39,8 @@ class Ranks(NamedTuple):
 def average_ranks(outcomes: Sequence[Outcome], kind: Kind) -> Ranks:
     """Rank of the mean regrets, averaged over benchmarks; the band holds 95 % of the ranks of resampled seeds.
 
+    Of a single benchmark it is the rank of each run among those of its seed, averaged over seeds.
+
     Time is in seconds where all benchmarks have the same end, and the share of the budget otherwise; there are 200
     times, evenly spread on a log axis. Raises HarnessError if a study is missing or seeds are not the same.
     """
@@ -49,7 +51,8 @@ def average_ranks(outcomes: Sequence[Outcome], kind: Kind) -> Ranks:
     ends = {name: common_end(same) for name, same in groups.items()}
     starts = [max(map(everywhere, same)) / ends[name] for name, same in groups.items()]
     shares = np.geomspace(max(starts), 1.0, _STAMPS)
-    drawn = [_ranks(groups[name], labels, kind, shares * ends[name]) for name in groups]
+    rank = _ranks if len(groups) > 1 else _ranks_of_runs
+    drawn = [rank(groups[name], labels, kind, shares * ends[name]) for name in groups]
     average = np.mean([mean for mean, _ in drawn], axis=0)
     low, high = percentiles(np.mean([resampled for _, resampled in drawn], axis=0))
     common = len(set(ends.values())) == 1
@@ -60,19 +63,21 @@ def rank_figure(outcomes: Sequence[Outcome], kind: Kind, width: Width | None) ->
     """`average_ranks` over time."""
     found = average_ranks(outcomes, kind)
     x, labels, benchmarks = found.x, found.labels, len(selected(outcomes, kind))
-    looks = styles(labels)
+    own = looks(outcomes)
     with mpl.rc_context(STYLE):
         figure, (axis,) = panels(1, width)
         for i, label in enumerate(labels):
-            axis.step(x, found.average[:, i], where="post", label=label, **looks[label])
-            band, colour = (found.low[:, i], found.high[:, i]), looks[label]["color"]
+            axis.step(x, found.average[:, i], where="post", label=label, **own[label])
+            band, colour = (found.low[:, i], found.high[:, i]), own[label]["color"]
+            tell(axis, "ranks", label, x=x, y=found.average[:, i], low=band[0], high=band[1])
             axis.fill_between(x, *band, step="post", color=colour, alpha=0.12, linewidth=0)
         log_time(axis, x[0], x[-1])
         axis.set_xlabel(time_label(unit_of(outcomes)) if found.seconds else "share of the budget")
         axis.set_ylabel(f"average rank, {REGRET_LABEL[kind]}")
         axis.set_ylim(0.8, len(labels) + 0.2)
         axis.set_yticks(range(1, len(labels) + 1))
-        titled(axis, f"{benchmarks} benchmark{'s' if benchmarks > 1 else ''}, band of 95 % of resamples")
+        what = f"{benchmarks} benchmarks" if benchmarks > 1 else f"runs of a seed on {outcomes[0].reference.title}"
+        titled(axis, f"{what}, band of 95 % of resamples")
         legend(figure, above=True)
     return figure
 
@@ -86,11 +91,20 @@ def _ranks(same: Sequence[Outcome], labels: Sequence[str], kind: Kind, times: Fl
     return ranks(means), ranks(np.stack([weights @ regret for regret in regrets], axis=-1))
 
 
+def _ranks_of_runs(same: Sequence[Outcome], labels: Sequence[str], kind: Kind, times: Floats) -> tuple[Floats, Floats]:
+    """Ranks of runs among those of their seed: means over seeds Float[G, A], over resampled seeds Float[B, G, A]."""
+    by_label = {o.label: o.regret(kind, times) for o in same}
+    each = ranks(np.stack([by_label[label] for label in labels], axis=-1))
+    weights = bootstrap_weights(len(each), np.random.default_rng(0), _REPLICATES)
+    resampled = weights @ each.reshape(len(each), -1)
+    return each.mean(axis=0), resampled.reshape(len(weights), *each.shape[1:])
+
+
 def regret_ecdf_figure(outcomes: Sequence[Outcome], kind: Kind, width: Width | None, *, at: float | None) -> Figure:
     """Share of the runs with at most a regret at simulated time `at` (default: the end), a panel per benchmark."""
     groups = selected(outcomes, kind)
 
-    def draw(axis: Axes, same: Sequence[Outcome], looks: Mapping[str, Any]) -> None:
+    def draw(axis: Axes, same: Sequence[Outcome], own: Mapping[str, Any]) -> None:
         time = common_end(same) if at is None else at
         least = floor(same, kind)
         found = {o.label: np.sort(regret_at(o, kind, [time])[:, 0]) for o in same}
@@ -98,9 +112,9 @@ def regret_ecdf_figure(outcomes: Sequence[Outcome], kind: Kind, width: Width | N
         for label, values in found.items():
             reached = np.maximum(values[np.isfinite(values)], least)
             share = np.arange(len(reached) + 1) / len(values)
-            axis.step(
-                [least, *reached, highest * 1.2], [0, *share[1:], share[-1]], where="post", label=label, **looks[label]
-            )
+            at_most, shares = [least, *reached, highest * 1.2], [0.0, *share[1:], share[-1]]
+            axis.step(at_most, shares, where="post", label=label, **own[label])
+            tell(axis, same[0].benchmark, label, x=at_most, y=shares)
         axis.set_xscale("log")
         log_ticks(axis.xaxis)
         axis.set_xlabel(f"{REGRET_LABEL[kind]} at {time:.4g} {unit_of(same)}{zero_note(found.values(), least)}")
@@ -120,20 +134,16 @@ def time_ecdf_figure(
     """Share of the pairs (run, target) that were reached, over simulated time, a panel per benchmark."""
     groups = selected(outcomes, kind)
 
-    def draw(axis: Axes, same: Sequence[Outcome], looks: Mapping[str, Any]) -> None:
+    def draw(axis: Axes, same: Sequence[Outcome], own: Mapping[str, Any]) -> None:
         end = max(o.end for o in same)
         first = min(float(o.first_times().min()) for o in same)
         for o in same:
             times = np.sort(np.concatenate([time_to(o, kind, target) for target in targets]))
             reached = times[np.isfinite(times)]
             share = np.arange(len(reached) + 1) / len(times)
-            axis.step(
-                [first, *reached, end],
-                [0, *share[1:], share[-1]],
-                where="post",
-                label=o.label,
-                **looks[o.label],
-            )
+            by, shares = [first, *reached, end], [0.0, *share[1:], share[-1]]
+            axis.step(by, shares, where="post", label=o.label, **own[o.label])
+            tell(axis, o.benchmark, o.label, x=by, y=shares)
         log_time(axis, first, end, unit_of(same))
         axis.set_ylabel("share of runs and targets" if len(targets) > 1 else f"share of runs at {targets[0]:g}")
 
@@ -143,11 +153,11 @@ def time_ecdf_figure(
 
 def _shares(groups: Mapping[str, Sequence[Outcome]], width: Width | None, draw: Any, title: str) -> Figure:
     """Panels of shares in [0, 1], with a legend."""
-    looks = styles(o.label for same in groups.values() for o in same)
+    own = looks(o for same in groups.values() for o in same)
     with mpl.rc_context(STYLE):
         figure, axes = panels(len(groups), width)
         for axis, same in zip(axes, groups.values(), strict=True):
-            draw(axis, same, looks)
+            draw(axis, same, own)
             axis.set_ylim(0, 1.02)
             titled(axis, same[0].reference.title)
         outer_labels(axes)

@@ -11,7 +11,7 @@ from matplotlib.ticker import NullLocator
 
 from harness.analysis.quality import Quality, summary
 from harness.errors import HarnessError
-from harness.plots.style import STYLE, Width, legend, log_ticks, outer_labels, panels, styles, titled
+from harness.plots.style import STYLE, Width, legend, log_ticks, outer_labels, panels, styles, tell, titled
 
 LABELS = {
     "mse": "MSE",
@@ -48,10 +48,10 @@ def quality_figure(qualities: Sequence[Quality], measure: str = "spearman", widt
                 rows = [row for row in summary(quality) if row[f"{measure}_mean"] is not None]
                 mean = np.array([row[f"{measure}_mean"] for row in rows])
                 error = np.array([2 * (row[f"{measure}_sem"] or 0.0) for row in rows])
-                look = looks[quality.study.label]
-                axis.errorbar(
-                    [row["train"] for row in rows], mean, error, **look, label=quality.study.label, marker="o", ms=2.5
-                )
+                look, sizes = looks[quality.study.label], [row["train"] for row in rows]
+                name = quality.study.benchmark
+                tell(axis, name, quality.study.label, x=sizes, y=mean, low=mean - error, high=mean + error)
+                axis.errorbar(sizes, mean, error, **look, label=quality.study.label, marker="o", ms=2.5)
             axis.set_xscale("log")
             sizes = sorted({size for quality in same for size in quality.study.sizes})
             axis.set_xticks(sizes, [str(size) for size in sizes])

@@ -14,9 +14,10 @@ from matplotlib.figure import Figure
 
 from harness.analysis.bounds import Bound, floor, oracle, random_search
 from harness.analysis.comparison import Statistic, selected
+from harness.analysis.measures import Axis, regret_after, steps
 from harness.arrays import Floats
 from harness.errors import HarnessError
-from harness.plots.style import COLOURS, STYLE, Width, legend, log_ticks, outer_labels, panels, styles, titled
+from harness.plots.style import COLOURS, STYLE, Width, legend, log_ticks, looks, outer_labels, panels, tell, titled
 from harness.statistics import simultaneous_band
 from harness.studies.outcome import Kind, Outcome, moments, unit_of
 
@@ -33,19 +34,31 @@ _BOUND_LABEL: dict[Bound, str] = {
 _BOUND_DASHES: dict[Bound, Any] = {"oracle": (0, (1, 1)), "random": (0, (7, 2)), "floor": (0, (4, 1.5, 1, 1.5))}
 
 
-def curve(outcome: Outcome, kind: Kind) -> tuple[Floats, Floats, Floats]:
+def curve(outcome: Outcome, kind: Kind, by: Axis = "time") -> tuple[Floats, Floats, Floats]:
     """Times (T), mean regret and its standard error over seeds: a step function that holds from each time on.
 
     It begins when every seed has a result, and has a step at every time when some incumbent changed, thinned to
-    2,000 of them, evenly spread on a log axis. Raises HarnessError if there is nothing to draw.
+    2,000 of them, evenly spread on a log axis. In place of simulated seconds, times may be counts of evaluations, up to
+    that of the shortest run, of those that could have gone on. Raises HarnessError if there is nothing to draw.
     """
-    stamps = outcome.trajectory.stamps()
-    stamps = stamps[stamps >= everywhere(outcome)]
+    run, start = outcome.trajectory, everywhere(outcome)
+    seed, stamps, _ = steps(outcome, kind, by)
+    end = outcome.end
+    if by == "evaluations":
+        _, first = np.unique(seed, return_index=True)
+        start, going = stamps[first].max(), run.evaluations[~run.finished]
+        end = float(going.min() if going.size else run.evaluations.max())
+    stamps = np.unique(stamps[(stamps >= start) & ((stamps <= end) | (by == "time"))])
     if len(stamps) > _MAX_STAMPS:
         targets = np.geomspace(stamps[0], stamps[-1], _MAX_STAMPS)
         stamps = np.unique(stamps[np.minimum(np.searchsorted(stamps, targets), len(stamps) - 1)])
-    times = np.append(stamps, max(outcome.end, stamps[-1]))
-    return (times, *moments(outcome.regret(kind, times)))
+    times = np.append(stamps, max(end, stamps.max(initial=start)))
+    return (times, *moments(_regret(outcome, kind, times, by)))
+
+
+def _regret(outcome: Outcome, kind: Kind, times: Floats, by: Axis) -> Floats:
+    """Regret of each seed at `times` Float[G], in seconds or in evaluations, Float[S, G]."""
+    return outcome.regret(kind, times) if by == "time" else regret_after(outcome, kind, times.astype(np.int64))
 
 
 def everywhere(outcome: Outcome) -> float:
@@ -67,8 +80,9 @@ def regret_figure(
     statistic: Statistic = "mean",
     band: Band | None = None,
     bounds: Sequence[Bound] = (),
+    x: Axis = "time",
 ) -> Figure:
-    """Regret over simulated time, one panel per benchmark; of `both` kinds, those of test below, lettered.
+    """Regret over simulated time or evaluations, `x`, a panel per benchmark; of `both` kinds, test below, lettered.
 
     The `band` of a mean is of two standard errors at each time, or holds the whole curve with 95 % confidence; that of
     a median is between the quartiles. `bounds` are drawn too: the oracle, the expectation of random search, and the
@@ -78,15 +92,17 @@ def regret_figure(
     """
     if statistic == "median" and band is not None:
         raise HarnessError(f"the band '{band}' is one of means.", "leave it out: that of a median is of quartiles.")
+    if bounds and x == "evaluations":
+        raise HarnessError("bounds are drawn over time.", "leave out bounds, or x.")
     shown_band: _Shown = "quartiles" if statistic == "median" else band or "sem"
     kinds: tuple[Kind, ...] = ("val", "test") if kind == "both" else (kind,)
     groups = [(k, same) for k in kinds for same in selected(outcomes, k).values()]
-    looks = styles(o.label for _, same in groups for o in same)
+    own = looks(o for _, same in groups for o in same)
     with mpl.rc_context(STYLE):
         figure, axes = panels(len(groups), width)
         for i, (axis, (shown, same)) in enumerate(zip(axes, groups, strict=True)):
             lines = _bounds(same, shown, bounds)
-            _panel(axis, [(o, {**looks[o.label], "label": o.label}) for o in same], shown, shown_band, lines)
+            _panel(axis, [(o, {**own[o.label], "label": o.label}) for o in same], shown, shown_band, lines, x)
             letter = f"({string.ascii_lowercase[i]}) " if kind == "both" else ""
             titled(axis, f"{letter}{same[0].reference.title}")
         outer_labels(axes)
@@ -102,14 +118,14 @@ def regret_figure(
 
 def regression_figure(pairs: Sequence[tuple[Outcome, Outcome]]) -> Figure:
     """Validation regret of each pair (baseline, now) of outcomes of one algorithm, a panel for each pair."""
-    looks: tuple[dict[str, Any], ...] = (
+    both: tuple[dict[str, Any], ...] = (
         {"color": "#444444", "linestyle": "--", "zorder": 3, "label": "baseline"},
         {"color": COLOURS[0], "label": "now"},
     )
     with mpl.rc_context(STYLE):
         figure, axes = panels(len(pairs))
         for axis, pair in zip(axes, pairs, strict=True):
-            _panel(axis, list(zip(pair, looks, strict=True)), "val", "sem")
+            _panel(axis, list(zip(pair, both, strict=True)), "val", "sem")
             titled(axis, f"{pair[0].label} on {pair[0].study.benchmark}")
         outer_labels(axes)
         legend(figure, f"mean ±2 SEM, {_runs([outcome for pair in pairs for outcome in pair])} runs")
@@ -159,34 +175,44 @@ def _bounds(same: Sequence[Outcome], kind: Kind, names: Sequence[Bound]) -> list
 
 
 def _panel(
-    axis: Axes, drawn: Sequence[tuple[Outcome, dict[str, Any]]], kind: Kind, band: _Shown, bounds: Sequence[_Line] = ()
+    axis: Axes,
+    drawn: Sequence[tuple[Outcome, dict[str, Any]]],
+    kind: Kind,
+    band: _Shown,
+    bounds: Sequence[_Line] = (),
+    by: Axis = "time",
 ) -> None:
-    lowest, highest, start = math.inf, 0.0, math.inf
+    panel = f"{drawn[0][0].benchmark}{', test' * (kind == 'test')}"
+    lowest, highest, start, end = math.inf, 0.0, math.inf, 0.0
     for times, mean, look in bounds:
         shown = mean > 0
         axis.plot(times[shown], mean[shown], linewidth=0.9, zorder=1.5, **look)
+        tell(axis, panel, look["label"], x=times[shown], y=mean[shown])
         lowest, highest = min(lowest, mean[shown].min(initial=math.inf)), max(highest, mean[shown].max(initial=0.0))
     for outcome, look in drawn:
-        times, mean, sem = curve(outcome, kind)
+        times, mean, sem = curve(outcome, kind, by)
         low, high = mean - 2 * sem, mean + 2 * sem
         if band == "quartiles":
-            low, mean, high = np.quantile(outcome.regret(kind, times), [0.25, 0.5, 0.75], axis=0)
+            low, mean, high = np.quantile(_regret(outcome, kind, times, by), [0.25, 0.5, 0.75], axis=0)
         axis.step(times, mean, where="post", **look)
         if np.isfinite(low).all():
             if band == "simultaneous":
-                low, high = simultaneous_band(outcome.regret(kind, times), np.random.default_rng(0))
+                low, high = simultaneous_band(_regret(outcome, kind, times, by), np.random.default_rng(0))
             highest = max(highest, high.max())
             axis.fill_between(
                 times, np.maximum(low, 1e-300), high, step="post", color=look["color"], alpha=0.2, linewidth=0
             )
+        tell(axis, panel, look["label"], x=times, y=mean, low=low, high=high)
         lowest = min(lowest, mean[mean > 0].min(initial=math.inf))
         highest = max(highest, mean[np.isfinite(mean)].max(initial=0.0))
-        start = min(start, times[0])
+        start, end = min(start, times[0]), max(end, times[-1])
     axis.set_yscale("log", nonpositive="clip")
     if math.isfinite(lowest):
         axis.set_ylim(lowest / 2, highest * 1.5)
     log_ticks(axis.yaxis)
-    log_time(axis, start, max(outcome.end for outcome, _ in drawn), unit_of(outcome for outcome, _ in drawn))
+    log_time(axis, start, end, unit_of(outcome for outcome, _ in drawn))
+    if by == "evaluations":
+        axis.set_xlabel("evaluations")
     several = any(outcome.study.rules.objectives for outcome, _ in drawn)
     axis.set_ylabel(f"hypervolume regret{', test errors' * (kind == 'test')}" if several else REGRET_LABEL[kind])
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +14,15 @@ from matplotlib.figure import Figure
 from harness import toml
 from harness.analysis.bounds import BOUNDS
 from harness.errors import HarnessError, unknown
+from harness.fields import fit
 from harness.plots.cells import cell_figure
 from harness.plots.contrasts import critical_difference_figure, speed_up_figure, violin_figure
+from harness.plots.fronts import attainment_figure
 from harness.plots.profiles import rank_figure, regret_ecdf_figure, time_ecdf_figure
 from harness.plots.quality import LABELS, quality_figure
 from harness.plots.regret import regret_figure
 from harness.plots.standing import standing_figure
-from harness.studies.outcome import reported
+from harness.studies.outcome import Outcome, reported
 
 FIGURES: dict[str, Callable[..., Figure]] = {
     "regret": regret_figure,
@@ -30,6 +34,7 @@ FIGURES: dict[str, Callable[..., Figure]] = {
     "violin": violin_figure,
     "standing": standing_figure,
     "cells": cell_figure,
+    "attainment": attainment_figure,
 }
 _ALL = {**FIGURES, "prediction": quality_figure}
 _WORDS: dict[str, tuple[str, ...]] = {
@@ -39,7 +44,10 @@ _WORDS: dict[str, tuple[str, ...]] = {
     "band": ("sem", "simultaneous"),
     "statistic": ("mean", "median"),
     "blocks": ("benchmarks", "seeds"),
+    "x": ("time", "evaluations"),
 }
+_MOST = 100
+"""Studies of one benchmark in one figure."""
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -55,16 +63,23 @@ def load(path: Path) -> dict[str, Any]:
     return settings
 
 
+_COMMON = ("results", "output", "figure", "on", "names", "order")
+"""Settings of every figure."""
+
+
 def draw(outcomes: Sequence[Any], settings: Mapping[str, Any]) -> Figure:
     """The figure that `settings` describe: `figure`, `kind`, `width`, and what that figure takes.
 
-    With `on`, the table of that name measures what the runs found, instead of the one that they searched.
+    `names` says what is shown in place of algorithms' labels and of benchmarks' titles, `order` which come first. With
+    `on`, the table of that name measures what the runs found, instead of the one that they searched.
 
     The figure "prediction" is one of qualities, the others are of outcomes.
 
     Raises HarnessError for a figure or a setting that there is not, and for a value that it cannot take.
     """
-    given = {name: value for name, value in settings.items() if name not in ("results", "output", "figure", "on")}
+    given = {name: value for name, value in settings.items() if name not in _COMMON}
+    names = fit(settings.get("names", {}), dict[str, str], "names", 'write names = { re = "evolution" }')
+    order = fit(settings.get("order", []), list[str], "order", 'write order = ["re", "rs"]')
     on = settings.get("on")
     name = settings.get("figure", "regret")
     if name not in _ALL:
@@ -86,8 +101,39 @@ def draw(outcomes: Sequence[Any], settings: Mapping[str, Any]) -> Figure:
         if setting not in arguments and parameter.default is inspect.Parameter.empty:
             raise HarnessError(f"the figure '{name}' needs {setting}.", "see docs/figures.md.")
     if name != "prediction":
-        outcomes = reported(outcomes, on)
+        for benchmark, count in Counter(outcome.benchmark for outcome in outcomes).items():
+            if count > _MOST:
+                raise HarnessError(
+                    f"a figure cannot tell {count:,} studies on {benchmark} apart.",
+                    f"choose at most {_MOST} of a benchmark: --algo, --bench and --budget select, or name files.",
+                )
+        outcomes = _shown(reported(outcomes, on), names, order)
+        if "against" in arguments:
+            arguments["against"] = names.get(arguments["against"], arguments["against"])
     return function(outcomes, **arguments)
+
+
+def _shown(outcomes: Sequence[Outcome], names: Mapping[str, str], order: Sequence[str]) -> list[Outcome]:
+    """The outcomes under the `names` that are to be shown, in this `order` of labels and of benchmarks."""
+    labels = list(dict.fromkeys(o.own_label for o in outcomes))
+    benchmarks = list(dict.fromkeys(o.benchmark for o in outcomes))
+    for name in [*names, *order]:
+        if name not in (*labels, *benchmarks):
+            raise unknown("algorithm or benchmark in the figure", name, [*labels, *benchmarks])
+
+    def place(name: str, every: Sequence[str]) -> int:
+        return order.index(name) if name in order else len(order) + every.index(name)
+
+    if order:
+        outcomes = sorted(outcomes, key=lambda o: (place(o.benchmark, benchmarks), place(o.own_label, labels)))
+    return [
+        replace(
+            o,
+            alias=names.get(o.own_label, ""),
+            reference=replace(o.reference, title=names.get(o.benchmark, o.reference.title)),
+        )
+        for o in outcomes
+    ]
 
 
 def _check(setting: str, value: Any) -> None:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from harness.analysis.comparison import selected
 from harness.analysis.standing import standings
 from harness.plots.regret import REGRET_LABEL
-from harness.plots.style import STYLE, Width, panels, styles
+from harness.plots.style import STYLE, Width, log_ticks, looks, panels, tell
 from harness.studies.outcome import Kind, Outcome
 
 
@@ -21,19 +21,23 @@ def standing_figure(outcomes: Sequence[Outcome], kind: Kind, width: Width | None
     found = standings(outcomes, kind)
     costs = [standing.cpu_per_evaluation for standing in found]
     measured, benchmarks = any(map(math.isfinite, costs)), len(selected(outcomes, kind))
-    looks, at = styles(standing.label for standing in found), np.arange(len(found))
+    own, at = looks(outcomes), np.arange(len(found))
     with mpl.rc_context(STYLE):
         figure, axes = panels(1 + measured, width or "page", 0.6 + 0.16 * len(found))
         for y, standing in enumerate(found):
-            colour = looks[standing.label]["color"]
+            colour = own[standing.label]["color"]
+            rank, cost = standing.rank, standing.cpu_per_evaluation
+            numbers = {"y": rank.value, "low": rank.low, "high": rank.high, "cpu_per_evaluation": cost}
+            tell(axes[0], "ranks", standing.label, **numbers)
             axes[0].plot([standing.rank.low, standing.rank.high], [y, y], color=colour)
             axes[0].plot([standing.rank.value], [y], "o", color=colour, markersize=3.5)
         axes[0].set_xlabel(f"average rank, {REGRET_LABEL[kind]}")
         title = f"{benchmarks} benchmark{'s' * (benchmarks > 1)}, 95 % of resampled seeds"
         axes[0].set_title(title, loc="left")
         if measured:
-            axes[1].scatter(costs, at, s=14, c=[looks[standing.label]["color"] for standing in found])
+            axes[1].scatter(costs, at, s=14, c=[own[standing.label]["color"] for standing in found])
             axes[1].set_xscale("log")
+            log_ticks(axes[1].xaxis)
             axes[1].set_xlabel("CPU seconds an evaluation")
         for axis in axes:
             axis.set_yticks(at, [standing.label for standing in found] if axis is axes[0] else [])

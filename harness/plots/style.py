@@ -93,6 +93,36 @@ def styles(labels: Iterable[str]) -> dict[str, dict[str, Any]]:
     return {label: {"color": COLOURS[c], "linestyle": DASHES[d]} for label, (c, d) in chosen.items()}
 
 
+def looks(outcomes: Iterable[Outcome]) -> dict[str, dict[str, Any]]:
+    """`styles` by what each outcome is shown as; they are those of its own name."""
+    own = {outcome.label: outcome.own_label for outcome in outcomes}
+    found = styles(own.values())
+    return {label: found[name] for label, name in own.items()}
+
+
+class Chart(Figure):
+    """A figure that holds the `numbers` in it: records, one for each point, with their panel and series."""
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self.numbers: list[dict[str, Any]] = []
+
+
+def tell(axis: Axes, panel: str, series: str, **columns: Any) -> None:
+    """Add to the numbers of a figure what is drawn on `axis`: columns of one length, or single values."""
+    figure = axis.get_figure(root=True)
+    assert isinstance(figure, Chart)
+    every = [np.atleast_1d(column).tolist() for column in columns.values()]
+    for values in zip(*every, strict=True):
+        figure.numbers.append(
+            {"panel": panel, "series": series, **dict(zip(columns, map(_rounded, values), strict=True))}
+        )
+
+
+def _rounded(value: Any) -> Any:
+    return float(f"{value:.6g}") if isinstance(value, float) else value
+
+
 def panels(count: int, width: Width | None = None, height: float = 2.5) -> tuple[Figure, Sequence[Axes]]:
     """A figure of `count` axes, up to three in a row, four as two by two.
 
@@ -102,7 +132,7 @@ def panels(count: int, width: Width | None = None, height: float = 2.5) -> tuple
     rows = -(-count // columns)
     natural = COLUMN_INCHES if columns == 1 else 2.3 * columns + 1.2
     inches = {None: natural, "column": COLUMN_INCHES, "page": PAGE_INCHES}[width]
-    figure = Figure(figsize=(inches, height * rows), layout="constrained")
+    figure = Chart(figsize=(inches, height * rows), layout="constrained")
     FigureCanvasAgg(figure)
     axes: list[Axes] = figure.subplots(rows, columns, squeeze=False).ravel().tolist()
     for axis in axes[count:]:
@@ -218,7 +248,8 @@ def file_format(path: Path) -> str:
 def save(figure: Figure, path: Path, source: Mapping[str, Any] | None = None) -> None:
     """Write the figure in the format of the file's ending, and its `source` as JSON beside it and in its metadata.
 
-    PGF has no metadata, and takes the fonts of the document. Raises HarnessError if the figure cannot be written.
+    That beside it has the numbers of a `Chart` too. PGF has no metadata, and takes the fonts of the document. Raises
+    HarnessError if the figure cannot be written.
     """
     kind = file_format(path)
     beside = path.with_suffix(".json")
@@ -235,7 +266,14 @@ def save(figure: Figure, path: Path, source: Mapping[str, Any] | None = None) ->
         temporary.write_bytes(drawn)
     if source is not None:
         with whole(beside) as temporary:
-            temporary.write_text(json_text(source, indent=1) + "\n", encoding="utf-8")
+            temporary.write_text(_with_numbers(source, getattr(figure, "numbers", [])), encoding="utf-8")
+
+
+def _with_numbers(source: Mapping[str, Any], numbers: Sequence[Mapping[str, Any]]) -> str:
+    """JSON of `source` and, a line each, the records `numbers`."""
+    text = json_text(source, indent=1)
+    rows = ",\n".join(f"  {json_text(row)}" for row in numbers)
+    return (text.removesuffix("\n}") + f',\n "numbers": [\n{rows}\n ]\n}}' if numbers else text) + "\n"
 
 
 def _made(path: Path, source: Mapping[str, Any]) -> bool:
@@ -244,7 +282,7 @@ def _made(path: Path, source: Mapping[str, Any]) -> bool:
         there = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return False
-    return isinstance(there, dict) and there.keys() == source.keys()
+    return isinstance(there, dict) and there.keys() - {"numbers"} == source.keys()
 
 
 def _drawn(figure: Figure, kind: str, described: Mapping[str, Any]) -> bytes:

@@ -7,8 +7,9 @@ import io
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
-from harness.analysis.comparison import Cell, Comparison, Statistic, sentences
+from harness.analysis.comparison import Cell, Comparison, Row, Statistic, sentences
 from harness.files import json_text
+from harness.numbers import mean_sem, power, quartiles, scaled
 
 Format = Callable[[Comparison], str]
 
@@ -30,19 +31,19 @@ def grid(comparison: Comparison, text: Callable[[Cell], str], absent: str) -> li
 def plain(cell: Cell, statistic: Statistic = "mean") -> str:
     """`3.59e-04 ± 2.3e-05`, or median and quartiles."""
     if statistic == "median":
-        return f"{cell.median:.2e} [{cell.low:.1e}, {cell.high:.1e}]"
-    return f"{cell.mean:.2e} ± {cell.sem:.1e}"
+        return quartiles(cell.median, cell.low, cell.high)
+    return mean_sem(cell.mean, cell.sem)
 
 
-def note(comparison: Comparison) -> str:
-    """What the numbers are, and which of them are bold."""
+def note(comparison: Comparison, *, underlined: bool = False) -> str:
+    """What the numbers are, which of them are bold and, if those not told apart from the best are, `underlined`."""
     what = "Validation" if comparison.kind == "val" else "Test"
     shown = "mean ± SEM" if comparison.statistic == "mean" else "median [quartiles]"
+    others = "; underlined: those" if underlined else ", and those"
     return (
-        f"{what} regret, {shown} over seeds. Bold: the lowest {comparison.statistic}, and those whose runs are not "
-        f"significantly "
-        f"worse (one-sided Wilcoxon signed-rank test paired by seed, Holm-corrected over the table, alpha "
-        f"{comparison.alpha:g})."
+        f"{what} regret, {shown} over seeds. Bold: the lowest {comparison.statistic}{others} whose runs are not "
+        f"significantly worse (one-sided Wilcoxon signed-rank test paired by seed, Holm-corrected over the table, "
+        f"alpha {comparison.alpha:g})."
     )
 
 
@@ -71,25 +72,37 @@ def _bar(cells: Sequence[str]) -> str:
 
 
 def latex(comparison: Comparison) -> str:
-    """A booktabs tabular, with its note and the sentences as comments."""
+    """A booktabs tabular, with its note and the sentences as comments.
 
-    def power(value: float, digits: int) -> str:
-        mantissa, exponent = f"{value:.{digits}e}".split("e")
-        return f"{mantissa}{{\\cdot}}10^{{{int(exponent)}}}"
+    A row for each algorithm, and a column for each benchmark and time, with the power of ten that it has in common.
+    """
+    names, rows = labels(comparison), comparison.rows
+    powers = [power(getattr(cell, comparison.statistic) for cell in row.cells.values()) for row in rows]
+    head = [
+        ["", *(_escaped(row.benchmark) for row in rows)],
+        ["", *(f"{row.time:.4g} {_escaped(row.unit)}" for row in rows)],
+        ["algorithm", *(f"$\\times 10^{{{exponent}}}$" if exponent else "" for exponent in powers)],
+    ]
+    body = [
+        [_escaped(name), *(_marked(row, name, at, comparison.statistic) for row, at in zip(rows, powers, strict=True))]
+        for name in names
+    ]
+    comments = [f"% {line}" for line in (note(comparison, underlined=True), *sentences(comparison))]
+    begin = rf"\begin{{tabular}}{{l{'r' * len(rows)}}}"
+    top, below = ([" & ".join(row) + r" \\" for row in part] for part in (head, body))
+    return "\n".join([*comments, begin, r"\toprule", *top, r"\midrule", *below, r"\bottomrule", r"\end{tabular}"])
 
-    def text(cell: Cell) -> str:
-        number = f"{power(cell.mean, 2)} \\pm {power(cell.sem, 1)}"
-        if comparison.statistic == "median":
-            number = f"{power(cell.median, 2)}\\;[{power(cell.low, 1)}, {power(cell.high, 1)}]"
-        return f"$\\mathbf{{{number}}}$" if cell.top else f"${number}$"
 
-    head = ["benchmark", time_head(comparison), *labels(comparison)]
-    rows = [[_escaped(row[0]), row[1], *row[2:]] for row in grid(comparison, text, "--")]
-    body = [" & ".join(row) + r" \\" for row in rows]
-    comments = [f"% {line}" for line in (note(comparison), *sentences(comparison))]
-    begin = rf"\begin{{tabular}}{{lr{'r' * len(head[2:])}}}"
-    lines = [*comments, begin, r"\toprule", " & ".join(map(_escaped, head)) + r" \\", r"\midrule", *body]
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"])
+def _marked(row: Row, name: str, exponent: int, statistic: Statistic) -> str:
+    """The best of a row bold, those that are not told apart from it underlined, in units of 10^`exponent`."""
+    if name not in row.cells:
+        return "--"
+    cell = row.cells[name]
+    value, low, high, sem = (
+        scaled(number, exponent) for number in (getattr(cell, statistic), cell.low, cell.high, cell.sem)
+    )
+    text = f"{value}\\;[{low}, {high}]" if statistic == "median" else f"{value} \\pm {sem}"
+    return f"$\\mathbf{{{text}}}$" if cell.worse is None else f"$\\underline{{{text}}}$" if cell.top else f"${text}$"
 
 
 def _escaped(text: str) -> str:

@@ -49,7 +49,7 @@ def _benchmark(name: str, same: Sequence[Outcome], kinds: Sequence[Kind]) -> dic
     curves = []
     for outcome in same:
         first = int(np.searchsorted(grid, everywhere(outcome)))
-        there: list[Kind] = [kind for kind in kinds if kind == "val" or outcome.reference.test_optimum is not None]
+        there: list[Kind] = [kind for kind in kinds if outcome.reference.scale(kind).optimum is not None]
         record: dict[str, Any] = {"label": outcome.label, "from": first}
         curves.append(record | {kind: _curve(outcome.regret(kind, grid[first:]), weights) for kind in there})
     return {

@@ -4,6 +4,7 @@
   const drawn = new Set(["svg", "g", "path", "line", "text", "circle", "rect", "defs", "clipPath"]);
   const state = { benchmark: 0, kind: "val", band: "sem", x: "log", y: "log", hidden: new Set() };
   const regret = { val: "validation regret", test: "test regret" };
+  const first = { ...state };
   const charts = [];
   let paper = false;
 
@@ -36,8 +37,10 @@
     return power ? `10${superscript(exponent)}` : short(value);
   };
 
-  /** 3.59e-04, as the commands print it. */
-  const scientific = (value, digits) => value.toExponential(digits).replace(/e([+-])(\d)$/, "e$10$2");
+  /** 0.0336, or 3.59e-04 below 0.01 and from 10,000 on, as the commands print it. */
+  const number = (value, digits = 3) => (value === 0 || (Math.abs(value) >= 1e-2 && Math.abs(value) < 1e4)
+    ? String(Number(value.toPrecision(digits + 1)))
+    : value.toExponential(digits - 1).replace(/e([+-])(\d)$/, "e$10$2"));
 
   function duration(seconds) {
     for (const [unit, length] of [["years", 31557600], ["days", 86400], ["hours", 3600], ["minutes", 60]]) {
@@ -56,10 +59,31 @@
   // What the charts show: `x` ascending, and for each algorithm its value from each x on, null before it begins.
 
   const benchmark = () => data.benchmarks[state.benchmark];
+
+  // Choices are in the fragment of the address, so that it can be kept and sent: #regret?benchmark=nb201/cifar10&x=linear
+
+  const words = { kind: ["val", "test"], band: ["off", "sem", "simultaneous"], x: ["log", "linear"], y: ["log", "linear"] };
+
+  function recall() {
+    const [place, said] = location.hash.split("?");
+    if (!said) return;
+    const chosen = new URLSearchParams(said);
+    for (const [name, known] of Object.entries(words)) if (known.includes(chosen.get(name))) state[name] = chosen.get(name);
+    state.benchmark = Math.max(0, data.benchmarks.findIndex(({ name }) => name === chosen.get("benchmark")));
+    state.hidden = new Set(chosen.getAll("hide"));
+    document.getElementById(place.slice(1))?.scrollIntoView();
+  }
+
+  function remember() {
+    const chosen = new URLSearchParams({ benchmark: benchmark().name });
+    for (const [name, known] of Object.entries(words)) if (state[name] !== first[name]) chosen.set(name, state[name]);
+    for (const label of state.hidden) chosen.append("hide", label);
+    history.replaceState(null, "", `#regret?${chosen}`);
+  }
   const kindOf = (curves) => (curves.some((curve) => curve[state.kind]) ? state.kind : "val");
 
-  function regretModel() {
-    const { title, against, times, unit, curves, seeds } = benchmark();
+  function regretModel(of = benchmark()) {
+    const { title, against, times, unit, curves, seeds } = of;
     const kind = kindOf(curves);
     const widths = [];
     const series = curves.filter((curve) => curve[kind]).map((curve) => {
@@ -86,7 +110,7 @@
       x: times, xLabel: clockLabel(unit), yLabel: regret[kind], xScale: state.x, yScale: state.y, series,
       band: state.band !== "off", at: clock(unit),
       head: [`mean ${regret[kind]}`, ...(state.band === "off" ? [] : ["half width of the band"])],
-      read: (one, i) => [scientific(one.y[i], 2), ...(state.band === "off" ? [] : [`± ${scientific(one.half[i], 1)}`])],
+      read: (one, i) => [number(one.y[i]), ...(state.band === "off" ? [] : [`± ${number(one.half[i], 2)}`])],
       command: (i) => `harness show ${data.results} --at ${times[i]}`,
     };
   }
@@ -96,7 +120,8 @@
     const kind = data.ranks[state.kind] ? state.kind : "val";
     const band = state.band !== "off";
     return {
-      title: `Rank of the mean ${regret[kind]}, averaged over benchmarks`,
+      title: data.benchmarks.length > 1 ? `Rank of the mean ${regret[kind]}, averaged over benchmarks`
+        : `Rank of each run among those of its seed by ${regret[kind]}, averaged over seeds`,
       note: "1 is best. " + (band
         ? "Bands hold 95 % of the ranks that resampled seeds give at each time: they speak of other seeds on these benchmarks, not of other benchmarks."
         : "No band is drawn: the lines alone do not say how sure they are."),
@@ -304,10 +329,12 @@
     if (shown) state.hidden.delete(label);
     else state.hidden.add(label);
     charts.forEach((chart) => chart.draw());
+    remember();
   }
 
   function choose(setting, value) {
     state[setting] = value;
+    remember();
     allowTest();
     charts.forEach((chart) => chart.update());
   }
@@ -328,7 +355,7 @@
   }
 
   function controls() {
-    const names = data.benchmarks.map(({ title }, i) => h("option", { value: i }, title));
+    const names = data.benchmarks.map(({ title }, i) => h("option", { value: i, selected: i === state.benchmark }, title));
     const select = h("select", { id: "benchmark", onchange: () => choose("benchmark", Number(select.value)) }, ...names);
     return h("form", { class: "controls", "aria-label": "What the curves show" },
       h("label", { class: "choice" }, h("span", {}, "Benchmark"), select),
@@ -340,20 +367,28 @@
 
   const root = document.getElementById("regret-chart");
   const place = h("div", {});
+  recall();
   root.replaceChildren(controls(), place);
   document.querySelector("#regret .reproduce pre").append("\n", h("span", { id: "at-cursor" }));
-  charts.push(new Chart(place, "regret", regretModel));
+  charts.push(new Chart(place, "regret", () => regretModel()));
   const ranks = document.getElementById("ranks-chart");
   if (ranks && data.ranks) charts.push(new Chart(ranks, "ranks", ranksModel));
   allowTest();
   charts.forEach((chart) => chart.update());
   addEventListener("beforeprint", () => {
     paper = true;
+    data.benchmarks.forEach((one, i) => {
+      if (i === state.benchmark) return;
+      const chart = new Chart(h("div", { class: "printed" }), `regret-${i}`, () => ({ ...regretModel(one), command: null }));
+      root.append(chart.root);
+      chart.update();
+    });
     document.querySelectorAll("details").forEach((one) => { one.open = true; });
     charts.forEach((chart) => chart.draw());
   });
   addEventListener("afterprint", () => {
     paper = false;
+    document.querySelectorAll(".printed").forEach((one) => one.remove());
     charts.forEach((chart) => chart.draw());
   });
 })();

@@ -9,6 +9,7 @@ from xml.etree.ElementTree import Element
 
 from harness.analysis.quality import Quality, summary
 from harness.errors import HarnessError
+from harness.numbers import mean_sem
 from harness.plots.quality import LABELS, by_benchmark
 from harness.report.curves import looks
 from harness.report.markup import Node, element, table
@@ -73,8 +74,7 @@ def _points(quality: Quality) -> list[tuple[int, float, float]]:
 
 def _table(records: Sequence[dict[str, Any]]) -> Element:
     def cell(record: dict[str, Any], measure: str) -> str:
-        mean, sem = record[f"{measure}_mean"], record[f"{measure}_sem"]
-        return "–" if mean is None else f"{mean:.3g}" + (f" ± {sem:.1g}" if sem is not None else "")
+        return mean_sem(record[f"{measure}_mean"], record[f"{measure}_sem"])
 
     units = ", ".join(dict.fromkeys(record["mse_unit"] for record in records))
     measures = {name: f"{text} ({units})" if name == "mse" else text for name, text in LABELS.items()}

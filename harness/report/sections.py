@@ -9,6 +9,7 @@ from xml.etree.ElementTree import Element
 
 from harness.analysis.comparable import completed
 from harness.analysis.comparison import Comparison, Duel, remarks, sentences
+from harness.numbers import number
 from harness.report import commands
 from harness.report import comparison as comparison_table
 from harness.report.cells import cells
@@ -129,7 +130,7 @@ def _means(found: Comparison, what: str) -> Element:
 
 def _duels(found: Comparison, what: str) -> Element:
     def row(duel: Duel) -> list[Node]:
-        means = (f"{mean:.2e}" for mean in duel.centres)
+        means = map(number, duel.centres)
         chance = "{:.2f} [{:.2f}, {:.2f}]".format(*duel.improvement)
         return [duel.benchmark, f"{duel.first} and {duel.second}", f"{duel.time:.4g}", *means, chance, f"{duel.p:.2g}"]
 
@@ -180,7 +181,7 @@ def provenance(report: Report) -> Section:
         "algorithm's code, parameters, seeds and rules. Evaluations are means over seeds; a seed ends early when "
         "nothing can improve its incumbent. The page holds all of this in full as JSON, in the element “data”."
     )
-    ran = "\n".join(commands.run(outcome.study) for outcome in report.outcomes)
+    ran = "\n".join(commands.runs([outcome.study for outcome in report.outcomes]))
     again = [
         paragraph("To run these studies again; the same code on the same table gives the same ids and numbers:"),
         element("pre", ran),

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 from rich import box
-from rich.console import Console, RenderableType
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.segment import Segment
 from rich.table import Table as Grid
 from rich.text import Text
 
 from harness.analysis.comparison import Statistic, remarks
+from harness.arrays import Ints
+from harness.numbers import ABSENT, mean_sem, quartiles
 from harness.studies.outcome import Kind, Outcome, unit_of
 from harness.studies.selection import spans
 
-_ABSENT = "–"
+_MANY = 200
+"""Rows beyond which a table is laid out without folding."""
 
 
 @contextmanager
@@ -59,34 +63,60 @@ def summaries(
     outcomes: Sequence[Outcome], rows: Sequence[dict[str, Any]], statistic: Statistic = "mean"
 ) -> Iterator[RenderableType]:
     """Summary `rows` of `outcomes` as a table, and what their regrets mean. Columns without a number are left out."""
-    shown = _regret_mean if statistic == "mean" else _regret_median
+    labels = {outcome.study.id: outcome.label for outcome in reversed(outcomes)}
+    seeds = {outcome.study.id: outcome.seeds for outcome in reversed(outcomes)}
+    shown, unit = _regret_mean if statistic == "mean" else _regret_median, unit_of(outcomes)
     columns = {
         "benchmark": [row["benchmark"] for row in rows],
-        "algorithm": [_label(outcomes, row) for row in rows],
-        "seeds": [_seeds(outcomes, row) for row in rows],
+        "algorithm": [labels[row["study"]] for row in rows],
+        "seeds": [_seeds(seeds[row["study"]]) for row in rows],
         "val regret": [shown(row, "val") for row in rows],
         "test regret": [shown(row, "test") for row in rows],
-        "evals": [_ABSENT if (mean := row["evaluations_mean"]) is None else f"{mean:,.1f}" for row in rows],
-        f"time ({unit_of(outcomes)})": [f"{row['time']:.4g}" for row in rows],
+        "evals": [ABSENT if (mean := row["evaluations_mean"]) is None else f"{mean:,.1f}" for row in rows],
+        f"time ({unit})": [f"{row['time']:.4g}" for row in rows],
         "wall (s)": [f"{row['wall_seconds']:.2f}" for row in rows],
     }
-    columns = {**dict([*columns.items()][:2]), **_unlike(outcomes, rows), **dict([*columns.items()][2:])}
-    kept = {name: cells for name, cells in columns.items() if name != "test regret" or set(cells) != {_ABSENT}}
-    grid = Grid(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for name in kept:
-        grid.add_column(name, justify="left" if name in ("benchmark", "algorithm") else "right")
-    for cells in zip(*kept.values(), strict=True):
-        grid.add_row(*cells)
-    yield grid
+    columns = {**dict([*columns.items()][:2]), **_unlike(labels, rows, unit), **dict([*columns.items()][2:])}
+    kept = {name: cells for name, cells in columns.items() if name != "test regret" or set(cells) != {ABSENT}}
+    if len(rows) > _MANY:
+        yield _Lines(kept)
+    else:
+        grid = Grid(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+        for name in kept:
+            grid.add_column(name, justify=_justified(name))
+        for cells in zip(*kept.values(), strict=True):
+            grid.add_row(*cells)
+        yield grid
     for line in definitions(outcomes, statistic):
         yield Text(line, style="dim")
     for line in remarks(outcomes):
         yield Text(f"note: {line}")
 
 
-def _unlike(outcomes: Sequence[Outcome], rows: Sequence[dict[str, Any]]) -> dict[str, list[str]]:
+def _justified(column: str) -> Literal["left", "right"]:
+    return "left" if column in ("benchmark", "algorithm") else "right"
+
+
+class _Lines:
+    """A table like `Grid`, whose time is in the number of its rows what theirs is not: a line each, never folded."""
+
+    def __init__(self, columns: Mapping[str, Sequence[str]]) -> None:
+        self.columns = columns
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Segment]:
+        laid = []
+        for name, cells in self.columns.items():
+            width = max(map(cell_len, (name, *cells)))
+            fill = [(cell, " " * (width - cell_len(cell))) for cell in (name, *cells)]
+            laid.append([text + gap if _justified(name) == "left" else gap + text for text, gap in fill])
+        head, *lines = (f" {' '.join(line)} " for line in zip(*laid, strict=True))
+        rule = " " + "─" * (cell_len(head) - 2) + " "
+        yield Segment("\n".join(["", head, rule, *lines, "", ""]))
+
+
+def _unlike(labels: Mapping[str, str], rows: Sequence[dict[str, Any]], unit: str) -> dict[str, list[str]]:
     """Columns of what is not at its default, or differs between rows; ids of studies that look alike otherwise."""
-    found, unit = {}, unit_of(outcomes)
+    found = {}
     for name, key, default in (("workers", "workers", 1), (f"overhead ({unit})", "overhead", 0.0)):
         if {row[key] for row in rows} != {default}:
             found[name] = [f"{row[key]:g}" for row in rows]
@@ -95,16 +125,15 @@ def _unlike(outcomes: Sequence[Outcome], rows: Sequence[dict[str, Any]]) -> dict
         for row in rows:
             by_benchmark.setdefault(row["benchmark"], set()).add(row[key])
         if any(len(values) > 1 for values in by_benchmark.values()):
-            found[name] = [_ABSENT if row[key] is None else f"{row[key]:.4g}" for row in rows]
-    seen = {(row["benchmark"], _label(outcomes, row), row["study"]) for row in rows}
+            found[name] = [ABSENT if row[key] is None else f"{row[key]:.4g}" for row in rows]
+    seen = {(row["benchmark"], labels[row["study"]], row["study"]) for row in rows}
     if len(seen) > len({(benchmark, label) for benchmark, label, _ in seen}):
         found["study"] = [row["study"] for row in rows]
     return found
 
 
-def _seeds(outcomes: Sequence[Outcome], row: dict[str, Any]) -> str:
+def _seeds(seeds: Ints) -> str:
     """`500`, or `17:42` where they do not begin at 0."""
-    seeds = next(outcome.trajectory.seeds for outcome in outcomes if outcome.study.id == row["study"])
     return str(len(seeds)) if len(seeds) and seeds[-1] == len(seeds) - 1 else spans(seeds)
 
 
@@ -131,10 +160,6 @@ def qualities(rows: Sequence[dict[str, Any]]) -> Iterator[RenderableType]:
     )
 
 
-def _label(outcomes: Sequence[Outcome], row: dict[str, Any]) -> str:
-    return next(outcome.label for outcome in outcomes if outcome.study.id == row["study"])
-
-
 def _regret_mean(row: dict[str, Any], kind: Kind) -> str:
     return mean_sem(row[f"{kind}_regret_mean"], row[f"{kind}_regret_sem"])
 
@@ -142,7 +167,7 @@ def _regret_mean(row: dict[str, Any], kind: Kind) -> str:
 def _regret_median(row: dict[str, Any], kind: Kind) -> str:
     """`3.59e-04 [2.1e-04, 4.0e-04]`."""
     middle, low, high = (row[f"{kind}_regret_{name}"] for name in ("median", "q25", "q75"))
-    return _ABSENT if middle is None else f"{number(middle)} [{low:.1e}, {high:.1e}]"
+    return ABSENT if middle is None else quartiles(middle, low, high)
 
 
 def definitions(outcomes: Sequence[Outcome], statistic: Statistic = "mean") -> list[str]:
@@ -169,20 +194,6 @@ def _optimum(outcome: Outcome) -> str:
         f"{outcome.benchmark}: val regret is against {reference.optimum:.6g}{reference.row} "
         f"({reference.optimum_definition}); {test}; {reference.splits}"
     )
-
-
-def mean_sem(mean: float | None, sem: float | None) -> str:
-    """`3.59e-04 ± 2.3e-05`; a dash where there is no number."""
-    if mean is None:
-        return _ABSENT
-    return number(mean) + (f" ± {sem:.1e}" if sem is not None else "")
-
-
-def number(value: float | None) -> str:
-    """Three or four significant digits; a dash where there is no number."""
-    if value is None or math.isnan(value):
-        return _ABSENT
-    return f"{value:.4g}" if value == 0 or 1e-2 <= abs(value) < 1e4 else f"{value:.2e}"
 
 
 def facts(rows: Iterable[tuple[str, str]]) -> Grid:

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from harness.arrays import Bools, Floats, Ints
-from harness.sharing.method import Choice, Statistics, SuperNetwork
+from harness.sharing.method import Choice, SuperNetwork
+from harness.sharing.passes import Norm, Pass, grouped, share
 from harness.space import SearchSpace
 from harness.spaces.nasbench201 import EDGES
 from harness.train.networks import Reduction
@@ -21,42 +22,6 @@ from harness.train.skeleton import Shape, Skeleton
 
 _NODES = 4
 _LEAVING = [[(edge, j) for edge, (i, j) in enumerate(EDGES) if i == node] for node in range(_NODES)]
-
-
-class Pass:
-    """What the modules of a super-network are to do now."""
-
-    choice: Choice
-    codes: Ints | None = None
-    groups = 1
-    reference: int | None = None
-    statistics: Statistics = "batch"
-    skip_dropout = 0.0
-
-
-class Norm(nn.BatchNorm2d):
-    """Batch normalisation of `groups` architectures, whose images follow each other in the batch."""
-
-    now: Pass
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.normalised(x, self.now.groups)
-
-    def normalised(self, x: Tensor, groups: int) -> Tensor:
-        """`x` Float[groups n, c, h, w] by the statistics that are asked for, each group by its own."""
-        if self.training or self.now.statistics == "running":
-            return super().forward(x)
-        if self.now.reference is None:
-            parts = [
-                F.batch_norm(part, None, None, self.weight, self.bias, True, 0.0, self.eps) for part in x.chunk(groups)
-            ]
-        else:
-            parts = [self._recalibrated(part, self.now.reference) for part in x.chunk(groups)]
-        return parts[0] if groups == 1 else torch.cat(parts)
-
-    def _recalibrated(self, x: Tensor, reference: int) -> Tensor:
-        variance, mean = torch.var_mean(x[:reference], (0, 2, 3), correction=0)
-        return F.batch_norm(x, mean, variance, self.weight, self.bias, False, 0.0, self.eps)
 
 
 class MixedCell(nn.Module):
@@ -80,7 +45,7 @@ class MixedCell(nn.Module):
             }
         )
         self.norms = nn.ModuleDict({name: nn.BatchNorm2d(width, affine=False) for name in self.convolutions})
-        _share(self.norms, now)
+        share(self.norms, now)
         self.none = np.array([name == "none" for name in operators])
 
     def forward(self, x: Tensor) -> Tensor:
@@ -183,7 +148,7 @@ class MixedCell(nn.Module):
         shared = self.now.groups == 1 and paths > 1
         k = len(self.names)
         alive = np.stack([self.live(np.eye(k, dtype=np.bool_)[row]).any(axis=1) for row in codes])
-        values: list[Tensor | None] = [_grouped(x, 1 if shared else paths), None, None, None]
+        values: list[Tensor | None] = [grouped(x, 1 if shared else paths), None, None, None]
         at = [np.zeros(paths, np.int64) if shared else np.arange(paths), *([np.full(paths, -1)] * 3)]
         for j in range(1, _NODES):
             keys, results = [], []
@@ -220,7 +185,7 @@ class MixedCell(nn.Module):
                     h = _plain(self.names[o], h)
                 if self.partial > 1:
                     h = _shuffled(torch.cat([h, whole[:, self.width :]], 1), self.partial)
-                parts.append(_grouped(h, len(rows)))
+                parts.append(grouped(h, len(rows)))
         return key, torch.cat(parts) if parts else None
 
     def _summed(self, keys: Ints, results: list[Tensor | None], x: Tensor, groups: int) -> Tensor:
@@ -236,19 +201,6 @@ class MixedCell(nn.Module):
             else:
                 total[torch.from_numpy(rows)] += out[torch.from_numpy(column[rows])]
         return total
-
-
-def _share(module: nn.Module, now: Pass) -> None:
-    """Make of all batch normalisations in `module` those of a super-network."""
-    for inner in module.modules():
-        if type(inner) is nn.BatchNorm2d:
-            object.__setattr__(inner, "now", now)
-            inner.__class__ = Norm
-
-
-def _grouped(x: Tensor, groups: int) -> Tensor:
-    """Float[groups, n, ...] of Float[groups n, ...]."""
-    return x.reshape(groups, -1, *x.shape[1:])
 
 
 def _plain(name: str, x: Tensor) -> Tensor:
@@ -276,7 +228,7 @@ class CellSuperNetwork(SuperNetwork):
             colours=colours,
             classes=classes,
         )
-        _share(self.net, self.now)
+        share(self.net, self.now)
 
     def forward(self, x: Tensor, choice: Choice) -> Tensor:
         self.now.choice, self.now.codes, self.now.groups = choice, None, 1
@@ -297,7 +249,7 @@ class CellSuperNetwork(SuperNetwork):
             out = self._stages(x, len(codes))
         finally:
             self.now.codes, self.now.reference, self.now.groups = None, None, 1
-        out = _grouped(out, len(codes))
+        out = grouped(out, len(codes))
         return out if reference is None else out[:, reference:]
 
     def _stages(self, x: Tensor, paths: int) -> Tensor:

@@ -22,7 +22,7 @@ from harness import registry
 from harness.arrays import Floats
 from harness.rules import Rules
 from harness.sharing.search import Derived, Row, SharedSearch
-from harness.spaces import published
+from harness.spaces import SKIPS, published
 from harness.studies.evaluate import versions
 from harness.studies.outcome import Outcome
 from harness.studies.records import Columns, Footer, Form, file_name
@@ -160,18 +160,19 @@ def _versions() -> dict[str, str]:
 
 def skips(log: Log, row: Row) -> float:
     """Mean probability of a skip connection over the decisions, after an epoch."""
-    return float(np.mean([_named(log, p, "skip_connect") for p in enumerate(row.distribution)]))
+    decisions = published(log.search.space).decisions
+    shares = [
+        [p for p, name in zip(*pair, strict=False) if name in SKIPS]
+        for pair in zip(row.distribution, decisions, strict=True)
+    ]
+    return float(np.mean([sum(found) for found in shares]))
 
 
-def _named(log: Log, decision: tuple[int, tuple[float, ...]], name: str) -> float:
-    values = [*map(str, published(log.search.space).space.parameters[decision[0]].values)]
-    return decision[1][values.index(name)] if name in values else 0.0
-
-
-def collapsed(derived: Derived) -> bool:
-    """Whether an architecture is nothing but skip connections and absent edges."""
-    names = [part.partition("~")[0] for part in derived.text.replace("+", "").split("|") if part]
-    return {*names} <= {"skip_connect", "none"}
+def collapsed(log: Log, derived: Derived) -> bool:
+    """Whether an architecture has skip connections, or nothing, wherever it may."""
+    parameters = published(log.search.space).space.parameters
+    names = [str(p.values[code]) for p, code in zip(parameters, derived.codes, strict=True) if {*p.values} & {*SKIPS}]
+    return bool(names) and {*names} <= {*SKIPS, "none"}
 
 
 def travelled(log: Log) -> Floats:

@@ -216,6 +216,7 @@ class SharedRun(Run):
     def make(self) -> tuple[nn.Module, int]:
         assert isinstance(self.job, SharedSearch)
         net = self.job.supernet(self.images)
+        net.statistics = "running"  # one image may have no variance
         return net, multiply_adds(_Whole(net), self.images.image)
 
     def _streams(self, what: str) -> Streams:
@@ -261,7 +262,9 @@ class SharedRun(Run):
         last = epoch == self.job.recipe.epochs
         began = self.clock()
         if not self.diverged and (last or epoch % self.method.every == 0):
-            derived, without = (self._derived(epoch, none=none) for none in (True, False))
+            derived = without = self._derived(epoch, none=True)
+            if any("none" in p.values for p in self.setting.net.space.parameters):
+                without = self._derived(epoch, none=False)
         scoring = self.clock() - began
         self.spent += trained + scoring
         distribution = tuple(map(tuple, self.method.distribution().tolist()))

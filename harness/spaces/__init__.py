@@ -19,6 +19,9 @@ from harness.space import SearchSpace
 
 GROUP = "nas_harness.spaces"
 
+SKIPS = ("skip_connect", "skip")
+"""How spaces call the operator that hands on what it gets."""
+
 
 @dataclass(frozen=True, eq=False)
 class Published:
@@ -30,7 +33,7 @@ class Published:
 
     `networks` and `supernet` name functions as `module:function`, imported when called: the first makes of (text,
     shape, *, colours, classes) the network that `harness.train.networks.build` describes, the second the super-network
-    that `harness.sharing` does.
+    that `harness.sharing` does. `decided` are the operators of its decisions where these are not the parameters.
 
     Where an architecture has several codes, `finder` makes of a table's codes Int[N, d] what maps codes to rows.
     """
@@ -45,6 +48,12 @@ class Published:
     codes: Callable[[str], Ints] | None = None
     finder: Callable[[Ints], Callable[[Ints], Ints]] | None = None
     supernet: str = ""
+    decided: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def decisions(self) -> tuple[tuple[str, ...], ...]:
+        """Names of the operators among which the super-network chooses at each of its decisions."""
+        return self.decided or tuple(tuple(map(str, p.values)) for p in self.space.parameters)
 
 
 @cache

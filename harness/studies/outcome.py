@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from functools import cached_property
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -20,6 +21,14 @@ from harness.trajectory import Trajectory
 
 Kind = Literal["val", "test"]
 _PLAIN = Rules(evals=1)
+
+
+class Scale(NamedTuple):
+    """The optimum that regret is above, the worst that a lost training counts as, the least that is not zero."""
+
+    optimum: float | None
+    worst: float | None
+    least: float | None
 
 
 @dataclass(frozen=True)
@@ -46,6 +55,12 @@ class Reference:
     least: float | None = None
     test_least: float | None = None
     unit: str = "s"
+
+    def scale(self, kind: Kind) -> Scale:
+        """What validation or test regret is measured by."""
+        if kind == "val":
+            return Scale(self.optimum, self.worst, self.least)
+        return Scale(self.test_optimum, self.test_worst, self.test_least)
 
     @property
     def row(self) -> str:
@@ -124,7 +139,7 @@ class Outcome:
     configuration and where the table has none. `wall_seconds` is the time that the simulation took, and `cpu_seconds`
     that of its processors, both summed over processes, the latter NaN in files of earlier versions; `versions` of what
     made it. `elsewhere` names the table whose losses these are where it is not the one that was searched. `name` is
-    what figures and tables call it, if not its study's label.
+    what figures and tables call it, if not its study's label, and `alias` what is shown in place of that.
     """
 
     study: Study
@@ -137,10 +152,16 @@ class Outcome:
     cpu_seconds: float = math.nan
     elsewhere: str = ""
     name: str = ""
+    alias: str = ""
 
     @property
     def label(self) -> str:
         """What figures and tables call it."""
+        return self.alias or self.own_label
+
+    @property
+    def own_label(self) -> str:
+        """What it is called where nothing else is to be shown in place of that."""
         return self.name or self.study.label
 
     @classmethod
@@ -181,8 +202,10 @@ class Outcome:
 
     def renewed(self) -> Outcome:
         """With the test losses that its table has gained since the study was stored, if it has."""
+        if self.reference.test_optimum is not None:
+            return self
         facts = registry.benchmark_facts().get(self.study.benchmark)
-        if self.reference.test_optimum is not None or facts is None or not facts.test:
+        if facts is None or not facts.test:
             return self
         return self.on(self.study.load_table())
 
@@ -195,6 +218,21 @@ class Outcome:
     def benchmark(self) -> str:
         """What the losses are of: the benchmark, or another table that its picks are reported on."""
         return f"{self.elsewhere} of {self.study.benchmark}" if self.elsewhere else self.study.benchmark
+
+    @cached_property
+    def seeds(self) -> Ints:
+        """The seeds that ran, Int[S]."""
+        return self.trajectory.seeds
+
+    @cached_property
+    def summary_at_end(self) -> dict[str, Any]:
+        """`summary` at the end of the study."""
+        return _summary(self, self.end)
+
+    @cached_property
+    def seeds_without(self) -> dict[Kind, int]:
+        """How many seeds ever had an incumbent without this loss: its training has none, or it was not tested."""
+        return {"val": self._without("val"), "test": self._without("test")}
 
     @property
     def end(self) -> float:
@@ -220,14 +258,14 @@ class Outcome:
 
     def losses(self, kind: Kind) -> Floats:
         """`val_loss` or `test_loss` Float[E] as they count: the worst of the table where the training has no loss."""
-        worst = self.reference.worst if kind == "val" else self.reference.test_worst
+        worst = self.reference.scale(kind).worst
         loss = self.val_loss if kind == "val" else self.test_loss
         lost = ~np.isfinite(self.val_loss) & (self.trajectory.row >= 0)
         return loss if worst is None else np.where(lost, worst, loss)
 
     def regrets(self, kind: Kind) -> Floats:
         """`losses` minus the optimum of the table, Float[E]; NaN where it has no test metric."""
-        optimum = self.reference.optimum if kind == "val" else self.reference.test_optimum
+        optimum = self.reference.scale(kind).optimum
         return self.losses(kind) - (np.nan if optimum is None else optimum)
 
     def loss(self, kind: Kind, times: Floats) -> Floats:
@@ -238,8 +276,7 @@ class Outcome:
         """`loss` minus the optimum of the table, Float[S, G]."""
         return self.pick(self.regrets(kind), times)
 
-    def without(self, kind: Kind) -> int:
-        """How many seeds ever had an incumbent without this loss: its training has none, or it was not tested."""
+    def _without(self, kind: Kind) -> int:
         absent = np.isnan(self.val_loss if kind == "val" else self.losses("test")) & self.trajectory.incumbent
         return len(np.unique(self.trajectory.seed[absent]))
 
@@ -252,12 +289,12 @@ class Outcome:
 
 def within(outcome: Outcome, seeds: range | Ints) -> Outcome | None:
     """The outcome of those of its seeds that are among `seeds`; None if there are none."""
-    run = outcome.trajectory
-    kept = np.isin(run.seeds, np.asarray(seeds))
+    kept = np.isin(outcome.seeds, np.asarray(seeds))
     if kept.all():
         return outcome
     if not kept.any():
         return None
+    run = outcome.trajectory
     entries = kept[run.seed]
     return replace(
         outcome,
@@ -321,8 +358,13 @@ def moments(values: Floats) -> tuple[Floats, Floats]:
 
 def summary(outcome: Outcome, time: float | None = None) -> dict[str, Any]:
     """One JSON row: means over seeds at simulated `time` (default: the end). Absent numbers are None."""
-    time = outcome.end if time is None else time
+    if time is None:
+        return {**outcome.summary_at_end}
     outcome.require(time)
+    return _summary(outcome, time)
+
+
+def _summary(outcome: Outcome, time: float) -> dict[str, Any]:
     at = np.array([time])
 
     def number(value: Any) -> float | None:

@@ -301,8 +301,8 @@ class Folder(Generic[J, R]):
         if not self.complete(job):
             parts = [self.form.read(path) for _, path in sorted(self._stored(job).items(), key=_first)]
             self.form.write(self.form.join(job, parts), self.path(job))
-        shutil.rmtree(self._unfinished(job.id), ignore_errors=True)
-        with suppress(OSError):
+        with suppress(OSError):  # what stays is swept by the next run
+            shutil.rmtree(self._unfinished(job.id), ignore_errors=True)
             self._unfinished(job.id).parent.rmdir()
 
     def get(self, job: J) -> R:
@@ -341,14 +341,18 @@ class Folder(Generic[J, R]):
                     yield self.form.read(path)
 
     def _sweep(self) -> None:
-        """Remove temporary files, and shards of jobs that were finished, unless another process is at it."""
+        """Remove temporary files, locks, and shards of jobs that were finished, unless another process is at it."""
         sweep(self.folder)
         for left in (self.folder / UNFINISHED).glob("*/"):
             sweep(left)
             if next(self.folder.glob(f"*.{left.name}.parquet"), None) is not None:
                 with locked(self._lock(left.name), wait=False) as mine:
                     if mine:
-                        shutil.rmtree(left, ignore_errors=True)
+                        with suppress(OSError):
+                            shutil.rmtree(left, ignore_errors=True)
+        for lock in (self.folder / UNFINISHED).glob("*.lock"):
+            with suppress(HarnessError), locked(lock, wait=False):
+                pass  # it is removed when it is left
         with suppress(OSError):
             (self.folder / UNFINISHED).rmdir()
 

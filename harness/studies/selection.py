@@ -14,9 +14,10 @@ import numpy as np
 from harness import registry
 from harness.arrays import Ints
 from harness.errors import HarnessError, unknown
+from harness.studies.index import stored
 from harness.studies.outcome import Outcome, of_seeds, within
 from harness.studies.records import kin
-from harness.studies.store import find, read
+from harness.studies.store import find
 from harness.trajectory import Trajectory
 
 T = TypeVar("T")
@@ -63,7 +64,7 @@ class Selection:
                     f"there are {', '.join(f'{budget:g}' for budget in budgets)}.",
                 )
         if self.seeds is not None:
-            there = sorted({spans(o.trajectory.seeds) for o in found})
+            there = sorted({spans(o.seeds) for o in found})
             found = [part for o in found if (part := within(o, self.seeds)) is not None]
             if not found:
                 raise HarnessError(
@@ -110,7 +111,7 @@ def _matching(kind: str, patterns: Sequence[str], outcomes: list[T], names: Call
 
 def gathered(paths: Iterable[Path], selection: Selection) -> list[Outcome]:
     """What is selected of the studies in files or folders. Raises HarnessError if that is none."""
-    return selection.of([read(path) for path in find(paths)])
+    return selection.of(stored(find(paths)))
 
 
 def spans(seeds: Ints) -> str:
@@ -136,7 +137,7 @@ def pooled(outcomes: Iterable[Outcome]) -> list[Outcome]:
     for outcome in outcomes:
         key = json.dumps(kin(outcome.study.to_json()), sort_keys=True)
         groups.setdefault(key, []).append(outcome)
-    return [_joined(group) for group in groups.values()]
+    return [group[0] if len(group) == 1 else _joined(group) for group in groups.values()]
 
 
 def _joined(outcomes: Sequence[Outcome]) -> Outcome:

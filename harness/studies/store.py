@@ -130,6 +130,7 @@ class StudyForm(Sharded[Study, Outcome]):
         reference: Reference = footer["reference"]
         steps, counts = footer["pace"]
         plain = ("time", "evaluation", "row", "repeat", "loss", "incumbent")
+        steps, counts = footer["pace"]
         trajectory = Trajectory(
             **{name: columns[name] for name in plain},
             **per_seed,

@@ -7,7 +7,7 @@ import inspect
 import math
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
@@ -73,7 +73,7 @@ class Study:
         seen = rules.seen(table)
         factory = registry.algorithm(algorithm)
         shard_of(algorithm)
-        params = resolve(algorithm, factory, given)
+        params = resolve(algorithm, factory, given, seen.space)
         one, scoring = np.array([first]), Scoring(seen, 1)
         _check_length(algorithm, factory, params, seen, rules)
         if getattr(factory, "drives", False):
@@ -125,7 +125,7 @@ class Study:
 
     def to_json(self) -> dict[str, Any]:
         later = ("objectives", "constraints")  # a study without them has the id that it had before there were any
-        rules = {name: value for name, value in asdict(self.rules).items() if value or name not in later}
+        rules = {name: value for name, value in vars(self.rules).items() if value or name not in later}
         rules["budget"] = None if math.isinf(self.rules.budget) else self.rules.budget
         rest = {k: getattr(self, k) for k in ("benchmark", "table", "algorithm", "source", "first", "stop", "engine")}
         scores = {"scores": list(self.scores)} if self.scores else {}

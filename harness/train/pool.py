@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
 import sys
 import threading
@@ -21,6 +20,7 @@ from typing import Any, NamedTuple, NoReturn, Self
 import torch
 
 from harness.errors import HarnessError
+from harness.studies.executors import leave_with_parent
 from harness.train import images, results
 from harness.train.devices import Place, Precision, device_of
 from harness.train.loop import Interrupted, Watch, train
@@ -46,7 +46,6 @@ class _Work:
     recipe: Recipe
     precision: Precision
     folder: Path
-    deterministic: bool
 
 
 class Pool:
@@ -68,10 +67,9 @@ class Pool:
         precision: Precision,
         folder: Path,
         *,
-        deterministic: bool = False,
         note: Callable[[Job, str], None] | None = None,
     ) -> None:
-        self.work = _Work(images_name, data_root, recipe, precision, folder, deterministic)
+        self.work = _Work(images_name, data_root, recipe, precision, folder)
         self.devices = tuple(devices)
         self.note = note
         self.running: dict[int, Job] = {}
@@ -183,7 +181,7 @@ class _Passing(Watch):
 def _serve(pipe: Connection, work: _Work, device: str) -> None:
     """The process of a slot: train what comes through `pipe`, until it is closed or this process is asked to stop."""
     signal.signal(signal.SIGTERM, _leave)
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    threading.Thread(target=leave_with_parent, daemon=True).start()
     if device == "cpu":
         torch.set_num_threads(1)
     loaded: images.ImageSet | None = None
@@ -192,7 +190,7 @@ def _serve(pipe: Connection, work: _Work, device: str) -> None:
             job, until = pipe.recv()
             outcome: Any
             try:
-                place = Place(device_of(device), work.precision, deterministic=work.deterministic)
+                place = Place(device_of(device), work.precision)
                 if loaded is None:
                     loaded = images.load(work.images, work.root, work.recipe, place.device)
                 outcome = _trained(job, until, loaded, place, work.folder, _Passing(pipe))
@@ -214,10 +212,3 @@ def _trained(job: Job, until: int | None, loaded: images.ImageSet, place: Place,
 
 def _leave(number: int, frame: object) -> NoReturn:
     sys.exit(0)
-
-
-def _leave_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    connection.wait([parent.sentinel])
-    os._exit(1)

@@ -99,7 +99,7 @@ class Search:
                 "choose a recipe that does, or write validation = 0.1 in a copy of it.",
             )
         factory = registry.algorithm(algorithm)
-        params = resolve(algorithm, factory, given)
+        params = resolve(algorithm, factory, given, published(space).space)
         fidelities = rungs(early(recipe) if epochs is None else epochs, recipe)
         about = (images.name, images.checksum, recipe, precision, fidelities, seed, workers)
         cls(space, algorithm, params, "", *about).start()

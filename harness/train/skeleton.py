@@ -45,6 +45,20 @@ class DropPath(nn.Module):
         return x * (kept / (1.0 - self.rate)).to(x.dtype)
 
 
+class Halving1x1(nn.Conv2d):
+    """A 1x1 convolution without bias on every `step`-th pixel of every `step`-th row.
+
+    torch 2.13 on CPUs writes beyond its memory where a strided 1x1 convolution has few channels, which come last.
+    """
+
+    def __init__(self, incoming: int, outgoing: int, step: int = 2) -> None:
+        super().__init__(incoming, outgoing, 1, bias=False)
+        self.step = step
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x[:, :, :: self.step, :: self.step])
+
+
 class AuxiliaryHead(nn.Sequential):
     """A classifier on an inner activation that is trained along and never asked (Szegedy et al., CVPR 2015)."""
 

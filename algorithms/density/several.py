@@ -1,0 +1,128 @@
+"""The densities of TPE where several objectives say which observations are good."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from algorithms.density.fronts import Ranks, covering, cut, members, rank_last
+from algorithms.density.history import BLOCK, History, compiled, doubled
+from algorithms.density.parzen import Parzen, ParzenRules, Split, count_newest, lower, n_below, raise_
+from harness import Bools, Floats, Ints, SearchSpace
+from harness.pareto import hypervolume
+
+_EPS = 1e-12
+
+
+@compiled
+def _count(history: History, split: Split, offset: Ints, seeds: Ints, codes: Ints, points: Floats, rank: Ranks) -> None:
+    """Count the newest observation of each seed as a bad one, and rank it."""
+    for b in range(len(seeds)):
+        s = seeds[b]
+        count_newest(split, s, history.seen[s] - 1, offset, codes[b])
+        rank_last(points[s], rank[s], history.seen[s])
+
+
+@compiled
+def _resplit(history: History, split: Split, offset: Ints, seeds: Ints, good: Bools) -> None:
+    """Let the observations `good` Bool[B, T] of each seed be the good ones."""
+    buffer = np.empty(split.total.shape[1], np.int64)
+    for b in range(len(seeds)):
+        s = seeds[b]
+        for t in range(history.seen[s]):
+            if split.is_below[s, t] and not good[b, t]:
+                raise_(history, split, s, t, offset, buffer)
+        for t in range(history.seen[s]):
+            if good[b, t] and not split.is_below[s, t]:
+                lower(history, split, s, t, offset, buffer)
+
+
+@compiled
+def _choose(
+    history: History, rules: ParzenRules, seeds: Ints, points: Floats, rank: Ranks, good: Bools, left: Ints
+) -> None:
+    """Mark the good ones of each seed; of more than two objectives, all but the `left` Int[B] of the last front."""
+    for b in range(len(seeds)):
+        s = seeds[b]
+        n = history.seen[s]
+        level, wanted = cut(rank[s], n, n_below(n, rules))
+        for t in range(n):
+            good[b, t] = rank[s, t] < level
+        if points.shape[2] == 2:
+            front = members(rank[s], n, level)
+            worst = np.array([-np.inf, -np.inf])
+            for t in front:
+                worst = np.maximum(worst, points[s, t])
+            worst = np.maximum(1.1 * worst, 0.9 * worst)
+            covering(points[s], front, wanted, np.where(worst == 0, _EPS, worst), good[b])
+        else:
+            left[b] = wanted
+
+
+class FrontParzen(Parzen):
+    """Optuna's univariate densities of several objectives: the good observations are the first by their fronts.
+
+    Of the front in which the ceil(gamma n) good ones end, those are taken that, one by one, add the most hypervolume
+    up to 1.1 times its worst values (Ozaki et al., "Multiobjective tree-structured Parzen estimator", JAIR 73, 2022).
+    Good observations weigh the same. Telling a result takes O(n) for n observations.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        seeds: int,
+        objectives: int,
+        *,
+        gamma: float,
+        cap: int,
+        prior_weight: float,
+        forgetting: int,
+    ) -> None:
+        super().__init__(
+            space,
+            seeds,
+            variant="optuna",
+            gamma=gamma,
+            cap=cap,
+            prior_weight=prior_weight,
+            forgetting=forgetting,
+            level=True,
+        )
+        self._points = np.zeros((seeds, BLOCK, objectives))
+        self._rank = np.zeros((seeds, BLOCK), np.int32)
+
+    def add(self, seeds: Ints, codes: Ints, loss: Floats) -> None:
+        """Add one observation, codes Int[B, d] and objectives Float[B, k] (inf for invalid), to each of the seeds."""
+        if self._history.full(seeds):
+            self._points, self._rank = doubled(self._points), doubled(self._rank)
+        super().add(seeds, codes, loss)
+
+    def _observe(self, seeds: Ints, codes: Ints, loss: Floats) -> None:
+        self._history.insert(seeds, codes, np.zeros(len(seeds)))
+        self._points[seeds, self.count[seeds] - 1] = loss
+        _count(self._history, self._split, self.offset, seeds, codes, self._points, self._rank)
+        good = np.zeros((len(seeds), self._rank.shape[1]), np.bool_)
+        left = np.zeros(len(seeds), np.int64)
+        _choose(self._history, self.rules, seeds, self._points, self._rank, good, left)
+        for b, s in enumerate(seeds.tolist()):
+            if left[b]:
+                n = int(self.count[s])
+                front = np.flatnonzero(self._rank[s, :n] == cut(self._rank[s], n, n_below(n, self.rules))[0])
+                good[b, front[_covering(self._points[s, front], int(left[b]))]] = True
+        _resplit(self._history, self._split, self.offset, seeds, good)
+
+
+def _covering(points: Floats, wanted: int) -> Ints:
+    """`covering` of points Float[m, k] for any number of objectives, Int[wanted]."""
+    worst = points.max(axis=0)
+    worst = np.maximum(1.1 * worst, 0.9 * worst)
+    worst[worst == 0] = _EPS
+    if wanted == len(points) or not np.isfinite(worst).all():
+        return np.arange(wanted)
+    _, unique = np.unique(points, axis=0, return_index=True)
+    chosen: list[int] = []
+    while len(chosen) < min(wanted, len(unique)):
+        rest = unique[~np.isin(unique, chosen)]
+        sets = np.concatenate([np.tile(points[chosen], (len(rest), 1, 1)), points[rest, None]], axis=1)
+        chosen.append(int(rest[hypervolume(sets, worst).argmax()]))
+    twins = np.setdiff1d(np.arange(len(points)), unique)
+    return np.array([*chosen, *twins[: wanted - len(chosen)]])
