@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,10 +11,17 @@ from typing import Any
 import numpy as np
 import pytest
 
+from algorithms.external import library
 from harness import HarnessError, Rules, registry, simulate
+from harness.cli.train import _writer
 from harness.plots.regret import regret_figure
+from harness.studies.cluster import Cluster
+from harness.studies.evaluate import evaluate
+from harness.studies.outcome import least_regret
 from harness.studies.plan import plan
-from harness.studies.store import find, read
+from harness.studies.store import find, read, write
+from harness.studies.study import Study
+from harness.testing import synthetic_table
 
 Run = Callable[..., Any]
 
@@ -113,3 +121,47 @@ def test_without_seconds_a_training_costs_its_fidelity(cost: str, harness: Run, 
     assert axis.get_xlabel() == "simulated time [epochs]"
     with pytest.raises(HarnessError, match=r"ended at 50 epochs: it says nothing of 60 epochs"):
         outcomes[0].require(60.0)
+
+
+@pytest.mark.parametrize(
+    "raised", ["RuntimeError('built for\\nanother ABI')", "OSError('libfoo.so: no')", "ImportError('x')"]
+)
+def test_a_package_that_fails_to_import_is_one_sentence(
+    harness: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, raised: str
+) -> None:
+    for package in ("optuna", "distributed", "tensorboard"):
+        monkeypatch.delitem(sys.modules, package, raising=False)
+        for name in [name for name in sys.modules if name.startswith((f"{package}.", "torch.utils.tensorboard"))]:
+            monkeypatch.delitem(sys.modules, name)
+        (tmp_path / f"{package}.py").write_text(f"raise {raised}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    for call in (
+        lambda: library("optuna", "optuna"),
+        lambda: Cluster("tcp://localhost:1", print),
+        lambda: _writer(tmp_path),
+    ):
+        with pytest.raises(HarnessError, match=r"cannot be imported: \S") as failed:
+            call()
+        assert "\n" not in failed.value.message
+        assert "pip install" in failed.value.hint
+
+
+@pytest.mark.parametrize("seconds", [1e-12, 1e14])
+def test_results_are_counted_at_any_time(seconds: float, tmp_path: Path) -> None:
+    table = synthetic_table(1, fidelities=(1,), missing=0.0)
+    table = replace(table, cost=np.full_like(table.cost, seconds))
+    study = Study.plan(table, "rs", {}, 0, 3, Rules(budget=40.5 * seconds, log="all"))
+    result = evaluate(study, table=table)
+    write(result, tmp_path / "a.parquet")
+    for outcome in (result, read(tmp_path / "a.parquet")):
+        assert [outcome.trajectory.evaluations_by(n * seconds * 1.001) for n in (1, 7, 20, 40)] == [1, 7, 20, 40]
+
+
+def test_losses_whose_squares_are_not_finite_are_refused(harness: Run, data_folder: Path) -> None:
+    Path("t.csv").write_text("x,v\n1,.5\n2,-1e200\n")
+    Path("t.toml").write_text('name = "t"\ncitation = "none"\nfile = "t.csv"\n' + PARAMETERS)
+    assert "column 'v', row 2: '-1e200' is beyond 1e+150" in harness("data", "import", "t.toml").err
+
+
+def test_the_smallest_numbers_have_logarithms() -> None:
+    assert least_regret(np.array([0.0, 5e-324, 1e-323])) == 1e-300

@@ -208,7 +208,7 @@ def _panel(
         start, end = min(start, times[0]), max(end, times[-1])
     axis.set_yscale("log", nonpositive="clip")
     if math.isfinite(lowest):
-        axis.set_ylim(lowest / 2, highest * 1.5)
+        axis.set_ylim(max(lowest / 2, 1e-300), max(highest * 1.5, 1e-299))
     log_ticks(axis.yaxis)
     log_time(axis, start, end, unit_of(outcome for outcome, _ in drawn))
     if by == "evaluations":

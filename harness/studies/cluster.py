@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Generic
 
 from harness import registry
-from harness.errors import HarnessError
+from harness.errors import HarnessError, reason
 from harness.files import reading
 from harness.studies.evaluate import versions
 from harness.studies.executors import Call, Failed, T, Task
@@ -39,7 +39,7 @@ class Cluster:
             import distributed  # noqa: F401, PLC0415
         except Exception as error:
             raise HarnessError(
-                f"--cluster needs the package distributed, which cannot be imported: {error}.",
+                f"--cluster needs the package distributed, which cannot be imported: {reason(error)}.",
                 "install it: pip install 'nas-harness[cluster]'",
             ) from None
         self.address, self.tell = address, tell
@@ -187,7 +187,7 @@ def _slurm(path: Path) -> Any:
         jobqueue, yaml = import_module("dask_jobqueue"), import_module("yaml")
     except Exception as error:
         raise HarnessError(
-            f"slurm: needs the package dask-jobqueue, which cannot be imported: {error}.",
+            f"slurm: needs the package dask-jobqueue, which cannot be imported: {reason(error)}.",
             "install it: pip install 'nas-harness[cluster]'",
         ) from None
     with reading(path, "a YAML file with settings of SLURMCluster", "see docs/cluster.md."):

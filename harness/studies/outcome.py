@@ -21,6 +21,8 @@ from harness.trajectory import Trajectory
 
 Kind = Literal["val", "test"]
 _PLAIN = Rules(evals=1)
+_LEAST = 1e-300
+"""Regrets below are no normal numbers, halves of which may be 0."""
 
 
 class Scale(NamedTuple):
@@ -128,7 +130,8 @@ def least_regret(losses: Floats) -> float:
     """
     regrets = losses - losses.min()
     positive = regrets[regrets > 0]
-    return float(positive[positive > 1e-6 * np.median(positive)].min()) if positive.size else 1.0
+    least = float(positive[positive > 1e-6 * np.median(positive)].min()) if positive.size else 1.0
+    return max(least, _LEAST)
 
 
 @dataclass(frozen=True, eq=False)
