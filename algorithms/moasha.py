@@ -8,9 +8,10 @@ import numpy as np
 
 from algorithms.brackets import rungs
 from algorithms.density.fronts import Ranks, cut, members, rank_last, spread_out
-from algorithms.density.history import compiled, doubled
+from algorithms.density.history import doubled
 from algorithms.hyperband import Eta, Largest, Smallest
 from harness import Bools, Floats, HarnessError, Ints, Jobs, Problem, Results, Streams
+from harness.compiled import compiled
 
 
 @compiled
