@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from algorithms.batches import Batches
-from algorithms.predictors.data import Targets
+from algorithms.predictors.data import Targets, form
 from algorithms.predictors.memory import Known
 from algorithms.predictors.networks import Shape, Weights
 from algorithms.predictors.recurrent import Models, dense, lstm, recurrent, softmax, tokens
@@ -46,7 +46,7 @@ class NAO(Batches):
         self.initial, self.best, self.new = random, seeds_of_ascent, new
         self.length, self.rate, self.trade_off, self.ascents = steps, rate, trade_off, ascents
         self.known = Known(len(problem.seeds), problem.space)
-        self.targets = Targets(len(problem.seeds), "log")
+        self.targets = Targets(len(problem.seeds), form(problem, "log"))
         self.shuffles = streams.child("shuffles")
         values = int(problem.space.sizes.sum())
         self.starts = np.concatenate([[0], np.cumsum(problem.space.sizes)]).tolist()

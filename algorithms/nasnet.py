@@ -15,7 +15,7 @@ from torch import Tensor
 from algorithms.batches import Batches
 from algorithms.predictors.networks import Shape, Weights
 from algorithms.predictors.recurrent import Models, dense, lstm, recurrent, softmax, tokens
-from algorithms.reinforce import reward
+from algorithms.reinforce import Rewards
 from harness import Ints, Param, Problem, Streams
 
 
@@ -52,6 +52,7 @@ class NASNet(Batches):
         }
         self.models = Models(shapes, streams.child("weights"))
         self.models.start(np.arange(len(problem.seeds)))
+        self.rewards = Rewards(problem)
         self.total, self.weight = (np.zeros(len(problem.seeds)) for _ in range(2))
 
     def batch(self, seeds: Ints) -> Sequence[Ints]:
@@ -69,9 +70,10 @@ class NASNet(Batches):
         codes = torch.from_numpy(self.history.codes[seeds[:, None], last].astype(np.int64))
         loss = self.history.loss[seeds[:, None], last]
         valid = np.isfinite(loss)
-        gain = reward(np.where(valid, loss, 0.0))
+        gain = np.zeros(loss.shape)
         for i in range(self.size):
             at = seeds[valid[:, i]]
+            gain[valid[:, i], i] = self.rewards.of(at, loss[valid[:, i], i])
             self.total[at] = self.momentum * self.total[at] + (1.0 - self.momentum) * gain[valid[:, i], i]
             self.weight[at] = self.momentum * self.weight[at] + (1.0 - self.momentum)
         baseline = self.total[seeds] / np.where(self.weight[seeds] > 0, self.weight[seeds], 1.0)

@@ -35,6 +35,33 @@ def reward(loss: Floats) -> Floats:
     return np.where(loss <= 1.0, 1.0 - loss, 1.0 / np.maximum(loss, 1.0) - 1.0)
 
 
+class Rewards:
+    """What the losses of S seeds are worth: `reward` or, where ratios of losses mean nothing, a share of ranks.
+
+    That is the share of the seed's results so far, this one among them, that are worse, ties counted half: the same
+    whatever the unit and the zero of losses (rank-based shaping: Wierstra et al., "Natural evolution strategies", JMLR
+    15, 2014).
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        self.ratios = problem.ratios
+        self.count = np.zeros(len(problem.seeds), dtype=np.int64)
+        self.seen = np.full((len(problem.seeds), 64), -np.inf)
+
+    def of(self, seeds: Ints, loss: Floats) -> Floats:
+        """The rewards of one finite loss Float[n] of each of the seeds at positions `seeds` Int[n], Float[n]."""
+        if self.ratios:
+            return reward(loss)
+        at = seeds, self.count[seeds]
+        if at[1].max(initial=0) == self.seen.shape[1]:
+            self.seen = np.concatenate([self.seen, np.full_like(self.seen, -np.inf)], axis=1)
+        self.seen[at] = loss
+        self.count[seeds] += 1
+        seen = self.seen[seeds]
+        worse, equal = (seen > loss[:, None]).sum(axis=1), (seen == loss[:, None]).sum(axis=1)
+        return (worse + equal / 2) / self.count[seeds]
+
+
 class Reinforce:
     """REINFORCE: one categorical policy per parameter, moved along the score function times the advantage.
 
@@ -60,6 +87,7 @@ class Reinforce:
         self.exists = self.values < sizes[:, None]
         self.logits = np.zeros((len(problem.seeds), *self.exists.shape))
         self.cumulative = np.broadcast_to(self.exists.cumsum(axis=1, dtype=np.float64), self.logits.shape).copy()
+        self.rewards = Rewards(problem)
         self.total = np.zeros(len(problem.seeds))
         self.weight = np.zeros(len(problem.seeds))
 
@@ -70,7 +98,8 @@ class Reinforce:
 
     def tell(self, results: Results) -> None:
         valid = results.loss < np.inf
-        seeds, gain = results.seeds[valid], reward(results.loss[valid])
+        seeds = results.seeds[valid]
+        gain = self.rewards.of(seeds, results.loss[valid])
         self.total[seeds] = self.momentum * self.total[seeds] + (1.0 - self.momentum) * gain
         self.weight[seeds] = self.momentum * self.weight[seeds] + (1.0 - self.momentum)
         advantage = gain - self.total[seeds] / self.weight[seeds]

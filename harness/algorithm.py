@@ -33,7 +33,8 @@ class Problem:
     `fidelities` Int[F] ascend (their index is what jobs name), `seeds` Int[S] are stepped together, every seed has
     `workers` simulated workers and `budget` seconds (inf for none). `objectives` names what is to be minimised, where
     that is more than the loss. `score(name)` is a training-free score; an algorithm asks for it as it is made, and gets
-    HarnessError where there is none.
+    HarnessError where there is none. `ratios`: losses are errors of which 0 is the least there can be; else only their
+    order means something, and what is proposed should not depend on their unit and their zero.
     """
 
     space: SearchSpace
@@ -43,6 +44,7 @@ class Problem:
     budget: float
     objectives: tuple[str, ...] = ()
     score: Callable[[str], Scored] = _no_score
+    ratios: bool = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "fidelities", fixed(self.fidelities))

@@ -64,6 +64,11 @@ class Blaming:
             raise PluginError(f"failed {self.where()}: {reason}.", hint, self.subject) from error
 
 
+def reason(error: BaseException) -> str:
+    """What an exception says, in one line."""
+    return " ".join(str(error).split()).rstrip(".") or type(error).__name__
+
+
 def unknown(kind: str, name: str, known: Iterable[str], *, see: str = "") -> HarnessError:
     """The error for a `name` that is none of `known`, with its closest matches as the hint."""
     known = sorted(known)

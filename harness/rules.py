@@ -90,11 +90,16 @@ class Rules:
                 f"{table.name} has no finite loss at {table.facts.fidelity} {seen.fidelities[-1]}.",
                 "no algorithm can find anything there.",
             )
+        if not self.overhead and not (seen.cost > 0).any():
+            raise HarnessError(
+                f"all trainings of {table.name} cost 0.", "charge each: --overhead 1 counts evaluations."
+            )
         return seen
 
     def problem(self, table: Table, seeds: Ints, scoring: Scoring) -> Problem:
         """What algorithms know of runs on a table that is `seen`."""
-        return Problem(table.space, table.fidelities, seeds, self.workers, self.budget, self.objectives, scoring.score)
+        about = (self.workers, self.budget, self.objectives, scoring.score, table.ratios)
+        return Problem(table.space, table.fidelities, seeds, *about)
 
     def feasible(self, table: Table) -> Table:
         """`table` with infinite losses where a constraint is broken. Raises HarnessError if that is everywhere."""

@@ -24,7 +24,9 @@ class Facts:
     `loss`, `test` and `cost` say in words what the numbers are (metric, split, unit), `fidelity` names the
     fidelity axis, and `budget` is the default length of a simulated run in seconds. `separate`: each fidelity is a
     training of its own, with its own schedule, so that none goes on from another. `images` names the image set of
-    `harness train` that networks were trained on, where there is one.
+    `harness train` that networks were trained on, where there is one. `ratios`: losses are errors of which 0 is the
+    least there can be, so that their logarithms mean something; else only their order does. `unit`: of costs, and so of
+    simulated time; seconds unless there are none.
     """
 
     name: str
@@ -41,6 +43,8 @@ class Facts:
     notes: str = ""
     separate: bool = False
     images: str = ""
+    ratios: bool = True
+    unit: str = "s"
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,6 +185,11 @@ class Table:
     def repeats(self) -> Ints:
         """Number of training repeats of each entry, Int[N, F]."""
         return np.isfinite(self.loss).sum(axis=2)
+
+    @cached_property
+    def ratios(self) -> bool:
+        """Whether ratios of losses mean something: see `Facts`; of losses below 0 they never do."""
+        return self.facts.ratios and not (self.loss < 0).any()
 
     @property
     def tried(self) -> Bools:

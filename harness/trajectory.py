@@ -10,8 +10,11 @@ import numpy as np
 
 from harness.arrays import Bools, Floats, Ints
 
-PACE_TIMES: Floats = np.array([m * 10.0**e for e in range(-4, 12) for m in range(10, 100)])
+PACE_TIMES: Floats = np.array([m * 10.0**e for e in range(-20, 30) for m in range(10, 100)])
 """Simulated times with two significant digits, at which evaluations are counted exactly, Float[G]."""
+
+_MILLISECOND = 90 * 16
+"""The position of 0.001 in it, from which positions are counted in files."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,14 +75,19 @@ class Trajectory:
         before = int(np.searchsorted(PACE_TIMES, time, side="right")) - 1
         return float(self.pace[before]) / len(self.seeds) if before >= 0 else 0.0
 
+    def packed_pace(self) -> tuple[list[int], list[int]]:
+        """The positions at which `pace` rises, from that of 0.001, and its values from there on."""
+        steps = np.flatnonzero(np.diff(self.pace, prepend=0))
+        return (steps - _MILLISECOND).tolist(), self.pace[steps].tolist()
+
     @staticmethod
     def unpacked_pace(steps: Sequence[int], counts: Sequence[int], told: Ints) -> Ints:
-        """`pace` out of the positions at which it rises and its values from there on.
+        """`pace` out of what `packed_pace` gave.
 
         Without any it is not known, unless nothing was `told` to the S seeds, Int[S].
         """
         pace = np.zeros(len(PACE_TIMES) if len(steps) or not told.any() else 0, dtype=np.int64)
-        pace[list(steps)] = np.diff(counts, prepend=0)
+        pace[np.array(steps, dtype=np.int64) + _MILLISECOND] = np.diff(counts, prepend=0)
         return np.cumsum(pace)
 
     def part(self, kept: Bools) -> Trajectory:

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from harness import Rules, registry, simulate
+from algorithms.external import library
+from harness import HarnessError, Rules, registry, simulate
+from harness.cli.train import _writer
+from harness.plots.regret import regret_figure
+from harness.studies.cluster import Cluster
+from harness.studies.evaluate import evaluate
+from harness.studies.outcome import least_regret
 from harness.studies.plan import plan
+from harness.studies.store import find, read, write
+from harness.studies.study import Study
+from harness.testing import synthetic_table
 
 Run = Callable[..., Any]
 
@@ -78,3 +89,79 @@ def test_halving_with_a_single_rung_says_what_it_is(harness: Run, bring: Callabl
     assert said() == [f"note: {a} {halving} {b}." for a, b in zip(names, rest, strict=True)]
     assert len(said(hb={"eta": 2}, dehb={"eta": 2})) == 3
     assert len(said(hb={"eta": 2, "min_fidelity": 200})) == 5
+
+
+def test_seconds_that_are_all_0_are_no_clock(harness: Run, bring: Callable[..., str]) -> None:
+    bring("x,v,s\n1,.5,0\n2,.7,0\n3,.9,0\n", PARAMETERS + COST)
+    table = registry.benchmark("own/t")
+    assert (table.facts.unit, table.facts.budget) == ("evaluations", 200.0)
+    assert (table.cost == 1).all()
+    free = replace(table, cost=np.zeros_like(table.cost), source="free")
+    with pytest.raises(HarnessError, match="all trainings of own/t cost 0"):
+        simulate(free, registry.algorithm("rs"), seeds=np.arange(2), rules=Rules(evals=3))
+
+
+@pytest.mark.parametrize("cost", ["", COST])
+def test_without_seconds_a_training_costs_its_fidelity(cost: str, harness: Run, bring: Callable[..., str]) -> None:
+    lines = [f"{x},{e},{'' if (x, e) == (1, 9) else (x + 1) / e},0" for x in range(6) for e in (1, 3, 9)]
+    bring("x,e,v,s\n" + "\n".join(lines), PARAMETERS + LONG + 'name = "epochs"\n' + cost)
+    table = registry.benchmark("own/t")
+    np.testing.assert_array_equal(table.cost[..., 0], [[1, 3, 9]] * 6)
+    assert table.facts.cost == "epochs: the table has no seconds above 0"
+    run = harness("run", "--bench", "own/t", "--algo", "rs,hb", "--seeds", 6, "--budget", 50, "--processes", 1)
+    assert "time (epochs)" in run.err
+    assert "On own/t at 50 epochs" in harness("compare", "results").out
+    assert "| benchmark | time (epochs) |" in harness("compare", "results", "--format", "markdown").out
+    assert harness("report", "results", "-o", "page.html").status == 0
+    page = Path("page.html").read_text()
+    assert '"unit": "epochs"' in page or '"unit":"epochs"' in page
+    assert "to 50 epochs" in page
+    outcomes = [read(path) for path in find([Path("results")])]
+    axis = regret_figure(outcomes, "val").axes[0]
+    assert axis.get_xlabel() == "simulated time [epochs]"
+    with pytest.raises(HarnessError, match=r"ended at 50 epochs: it says nothing of 60 epochs"):
+        outcomes[0].require(60.0)
+
+
+@pytest.mark.parametrize(
+    "raised", ["RuntimeError('built for\\nanother ABI')", "OSError('libfoo.so: no')", "ImportError('x')"]
+)
+def test_a_package_that_fails_to_import_is_one_sentence(
+    harness: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, raised: str
+) -> None:
+    for package in ("optuna", "distributed", "tensorboard"):
+        monkeypatch.delitem(sys.modules, package, raising=False)
+        for name in [name for name in sys.modules if name.startswith((f"{package}.", "torch.utils.tensorboard"))]:
+            monkeypatch.delitem(sys.modules, name)
+        (tmp_path / f"{package}.py").write_text(f"raise {raised}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    for call in (
+        lambda: library("optuna", "optuna"),
+        lambda: Cluster("tcp://localhost:1", print),
+        lambda: _writer(tmp_path),
+    ):
+        with pytest.raises(HarnessError, match=r"cannot be imported: \S") as failed:
+            call()
+        assert "\n" not in failed.value.message
+        assert "pip install" in failed.value.hint
+
+
+@pytest.mark.parametrize("seconds", [1e-12, 1e14])
+def test_results_are_counted_at_any_time(seconds: float, tmp_path: Path) -> None:
+    table = synthetic_table(1, fidelities=(1,), missing=0.0)
+    table = replace(table, cost=np.full_like(table.cost, seconds))
+    study = Study.plan(table, "rs", {}, 0, 3, Rules(budget=40.5 * seconds, log="all"))
+    result = evaluate(study, table=table)
+    write(result, tmp_path / "a.parquet")
+    for outcome in (result, read(tmp_path / "a.parquet")):
+        assert [outcome.trajectory.evaluations_by(n * seconds * 1.001) for n in (1, 7, 20, 40)] == [1, 7, 20, 40]
+
+
+def test_losses_whose_squares_are_not_finite_are_refused(harness: Run, data_folder: Path) -> None:
+    Path("t.csv").write_text("x,v\n1,.5\n2,-1e200\n")
+    Path("t.toml").write_text('name = "t"\ncitation = "none"\nfile = "t.csv"\n' + PARAMETERS)
+    assert "column 'v', row 2: '-1e200' is beyond 1e+150" in harness("data", "import", "t.toml").err
+
+
+def test_the_smallest_numbers_have_logarithms() -> None:
+    assert least_regret(np.array([0.0, 5e-324, 1e-323])) == 1e-300

@@ -23,18 +23,18 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from harness import Factory, HarnessError, Ints, OneSeed, Param, Problem, SearchSpace, per_seed
-from harness.errors import unknown
+from harness.errors import reason, unknown
 
 
 def library(module: str, extra: str) -> ModuleType:
-    """Import `module` of another package. Raises HarnessError that names the extra to install where it is missing."""
+    """Import `module` of another package. Raises HarnessError that names the extra to install where that fails."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return import_module(module)
-    except ImportError as error:
+    except Exception as error:
         raise HarnessError(
-            f"the package {module.split('.', maxsplit=1)[0]} cannot be imported: {error}.",
+            f"the package {module.split('.', maxsplit=1)[0]} cannot be imported: {reason(error)}.",
             f"pip install 'nas-harness[{extra}]'; docs/external.md has the details.",
         ) from None
 
@@ -172,7 +172,8 @@ class _Enclosed:
         if math.isfinite(loss):
             self.worst = max(self.worst, loss)
         with self.world():
-            self.optimizer.tell(handle, loss if math.isfinite(loss) else max(self.worst, 0.0), cost)
+            worst = self.worst if math.isfinite(self.worst) else 0.0
+            self.optimizer.tell(handle, loss if math.isfinite(loss) else worst, cost)
 
 
 class Globals:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from algorithms.predictors.data import Float32s, Target, Targets
+from algorithms.predictors.data import Float32s, Form, Targets
 from algorithms.predictors.networks import Network, Shape
 from harness import Bools, Floats, HarnessError, Ints, Seen, Streams
 
@@ -95,7 +95,7 @@ class Batched:
     `skipped` Int[S] counts the steps that were left out because their loss was not finite.
     """
 
-    def __init__(self, network: Network, streams: Streams, *, target: Target = "log", on: str = "cpu") -> None:
+    def __init__(self, network: Network, streams: Streams, *, target: Form = "log", on: str = "cpu") -> None:
         self.network = network
         self.device = device(on)
         self.starts = streams.child("weights")

@@ -7,11 +7,13 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtri
 
-from harness import Floats, HarnessError, Ints, SearchSpace, Seen
+from harness import Floats, HarnessError, Ints, Problem, SearchSpace, Seen
 from harness.graphs import GraphView
 
 Target = Literal["log", "raw", "capped"]
+Form = Literal["log", "raw", "capped", "ranks", "capped ranks"]
 Float32s = NDArray[np.float32]
 
 ENUMERATED = 1 << 17
@@ -20,16 +22,26 @@ ENUMERATED = 1 << 17
 _KNOWN: WeakKeyDictionary[GraphView, dict[str, tuple[Float32s, Float32s]]] = WeakKeyDictionary()
 
 
+def form(problem: Problem, target: Target) -> Form:
+    """How losses of the problem become targets: where their ratios mean nothing, ranks stand for logarithms."""
+    if problem.ratios or target == "raw":
+        return target
+    return "capped ranks" if target == "capped" else "ranks"
+
+
 class Targets:
-    """Losses as a network's targets: each seed's, as they are or their logarithms, standardised.
+    """Losses as a network's targets: each seed's, as they are, their logarithms or their ranks, standardised.
 
     An invalid configuration counts as the worst that its seed has observed. "capped" are logarithms in which all that
     is worse than the median of the valid losses counts as the median: what is bad need not be told apart, and its
-    spread no longer hides that of what is good. Losses at or below zero leave the logarithm out for their seed.
+    spread no longer hides that of what is good. Losses at or below zero leave the logarithm out for their seed. Ranks
+    are the normal quantiles of the shares of losses below, which are the same whatever the unit and the zero of losses
+    (Salinas, Shen and Perrone, "A quantile-based approach for hyperparameter transfer learning", ICML 2020).
     """
 
-    def __init__(self, seeds: int, kind: Target) -> None:
-        self.log = np.full(seeds, kind != "raw")
+    def __init__(self, seeds: int, kind: Form) -> None:
+        self.log = np.full(seeds, kind in ("log", "capped"))
+        self.levels: dict[int, tuple[Floats, Floats]] = {}
         self.kind = kind
         self.mean = np.zeros(seeds)
         self.scale = np.ones(seeds)
@@ -42,11 +54,15 @@ class Targets:
             finite = np.isfinite(loss)
             worst = loss[finite].max(initial=-np.inf)
             loss = np.where(finite, loss, worst if np.isfinite(worst) else 1.0)
-            if self.kind == "capped" and finite.any():
+            if self.kind.startswith("capped") and finite.any():
                 loss = np.minimum(loss, np.median(loss[finite]))
-            self.log[s] = self.kind != "raw" and loss.min() > 0
+            self.log[s] = self.kind in ("log", "capped") and loss.min() > 0
             if self.log[s]:
                 loss = np.log(loss)
+            elif self.kind.endswith("ranks"):
+                levels, level, counts = np.unique(loss, return_inverse=True, return_counts=True)
+                quantiles = ndtri((np.cumsum(counts) - counts / 2) / n)
+                self.levels[s], loss = (quantiles, levels), quantiles[level]
             self.mean[s] = loss.mean()
             self.scale[s] = loss.std() or 1.0
             out[i, :n] = (loss - self.mean[s]) / self.scale[s]
@@ -55,7 +71,20 @@ class Targets:
     def losses(self, predicted: Floats, where: Ints) -> Floats:
         """The losses that predicted targets Float[k, m] stand for."""
         value = predicted * self.scale[where, None] + self.mean[where, None]
-        return np.where(self.log[where, None], np.exp(np.minimum(value, 700.0)), value)
+        value = np.where(self.log[where, None], np.exp(np.minimum(value, 700.0)), value)
+        for i, s in enumerate(where.tolist()):
+            if s in self.levels:
+                value[i] = _between(value[i], *self.levels[s])
+        return value
+
+
+def _between(x: Floats, place: Floats, level: Floats) -> Floats:
+    """The straight lines between ascending points (place, level), both Float[k], at `x` Float[m], beyond them too."""
+    if len(place) == 1:
+        return level + x - place
+    left = np.clip(np.searchsorted(place, x) - 1, 0, len(place) - 2)
+    slope = np.diff(level)[left] / np.diff(place)[left]
+    return level[left] + slope * (x - place[left])
 
 
 def features(space: Encoding, fidelities: int, codes: Ints, fidelity: Ints | int) -> Floats:

@@ -9,7 +9,7 @@ from scipy.linalg import cho_factor, cho_solve
 from threadpoolctl import threadpool_limits
 
 from algorithms.predictors.batched import Batched, Training
-from algorithms.predictors.data import Encoding, Target, Targets, features
+from algorithms.predictors.data import Encoding, Target, Targets, features, form
 from algorithms.predictors.networks import FeatureNetwork
 from algorithms.predictors.paths import Paths
 from harness import Floats, Ints, Problem, SearchSpace, Seen, Streams
@@ -31,7 +31,7 @@ class FeaturePredictor:
         self, problem: Problem, streams: Streams, *, width: int = 64, target: Target = "log", device: str = "cpu"
     ) -> None:
         network = FeatureNetwork(self.encoding(problem.space), len(problem.fidelities), width)
-        self.models = Batched(network, streams, target=target, on=device)
+        self.models = Batched(network, streams, target=form(problem, target), on=device)
         self.full = problem.full
         self.training = TRAINING
 
@@ -64,7 +64,7 @@ class _BySeed:
     def __init__(self, problem: Problem, streams: Streams, target: Target) -> None:
         self.problem = problem
         self.streams = streams
-        self.targets = Targets(len(problem.seeds), target)
+        self.targets = Targets(len(problem.seeds), form(problem, target))
         self.models: dict[int, Any] = {}
 
     def learn(self, x: Floats, y: Floats, seed: int) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from algorithms.predictors.batched import Batched, Training
-from algorithms.predictors.data import Target
+from algorithms.predictors.data import Target, form
 from algorithms.predictors.networks import GraphNetwork
 from harness import Floats, Ints, Problem, Seen, Streams
 
@@ -28,7 +28,7 @@ class GraphPredictor:
         device: str = "cpu",
     ) -> None:
         network = GraphNetwork(problem.space, len(problem.fidelities), width, layers)
-        self.models = Batched(network, streams, target=target, on=device)
+        self.models = Batched(network, streams, target=form(problem, target), on=device)
         self.full = problem.full
         self.first, self.again = first, again
 

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from algorithms.predictors.batched import Batched, Training
-from algorithms.predictors.data import Target
+from algorithms.predictors.data import Target, form
 from algorithms.predictors.networks import DirectedNetwork
 from harness import Floats, Ints, Problem, Seen, Streams
 
@@ -57,7 +57,7 @@ class NeuralPredictor:
         self.training = recipe.training
         self.full = problem.full
         self.threshold = threshold
-        self.regressor = Batched(network, streams.child("regressor"), target=recipe.target, on=device)
+        self.regressor = Batched(network, streams.child("regressor"), target=form(problem, recipe.target), on=device)
         self.classifier = Batched(network, streams.child("classifier"), target="raw", on=device)
         self.staged = np.zeros(len(problem.seeds), dtype=np.bool_)
         self.excess = np.zeros(len(problem.seeds))

@@ -24,7 +24,7 @@ from harness.statistics import (
     paired_wilcoxon,
     speed_up,
 )
-from harness.studies.outcome import Kind, Outcome, moments
+from harness.studies.outcome import Kind, Outcome, moments, unit_of
 from harness.studies.plan import note
 
 Statistic = Literal["mean", "median"]
@@ -190,6 +190,7 @@ class Row:
     time: float
     seeds: int
     cells: dict[str, Cell]
+    unit: str = "s"
 
 
 @dataclass(frozen=True)
@@ -207,6 +208,7 @@ class Duel:
     centres: tuple[float, float]
     improvement: Estimate
     p: float
+    unit: str = "s"
 
 
 @dataclass(frozen=True)
@@ -225,6 +227,7 @@ class Area:
     second: str
     ratio: Estimate
     p: float
+    unit: str = "s"
 
 
 @dataclass(frozen=True)
@@ -303,9 +306,8 @@ def rows(
         times = sorted(set(at)) or [common_end(same)]
         regrets = np.array([regret_at(o, kind, times) for o in same])
         labels, seeds = [o.label for o in same], len(same[0].trajectory.seeds)
-        found += [
-            Row(benchmark, time, seeds, _cells(labels, regrets[:, :, i], statistic)) for i, time in enumerate(times)
-        ]
+        for i, time in enumerate(times):
+            found.append(Row(benchmark, time, seeds, _cells(labels, regrets[:, :, i], statistic), unit_of(same)))
     return _marked(found, alpha)
 
 
@@ -318,7 +320,7 @@ def regret_at(outcome: Outcome, kind: Kind, times: Sequence[float]) -> Floats:
         time = times[int(absent.argmax())]
         raise HarnessError(
             f"study {outcome.study.id} ({outcome.label} on {outcome.study.benchmark}) has seeds without a "
-            f"result at {time:g} s.",
+            f"result at {time:g} {outcome.unit}.",
             "compare at later times with --at, or run with a larger --budget.",
         )
     return regret
@@ -339,7 +341,7 @@ def _duel(where: Row, labels: tuple[str, str], regrets: Floats, chance: Estimate
     """Duel of two algorithms with `regrets` Float[2, S]; its p is not corrected yet."""
     first, second = (getattr(where.cells[label], statistic) for label in labels)
     p = paired_wilcoxon(regrets[0] - regrets[1])
-    return Duel(where.benchmark, where.time, where.seeds, *labels, (first, second), chance, p)
+    return Duel(where.benchmark, where.time, where.seeds, *labels, (first, second), chance, p, where.unit)
 
 
 def _areas(benchmark: str, same: Sequence[Outcome], kind: Kind) -> Iterator[Area]:
@@ -352,8 +354,8 @@ def _areas(benchmark: str, same: Sequence[Outcome], kind: Kind) -> Iterator[Area
         for j in range(i + 1, len(same)):
             differences = found[i] - found[j]
             ratio = Estimate(*(float(10.0**x) for x in mean_interval(differences)))
-            names = first.label, same[j].label
-            yield Area(benchmark, start, end, len(differences), *names, ratio, paired_wilcoxon(differences))
+            pair = first.label, same[j].label, ratio, paired_wilcoxon(differences)
+            yield Area(benchmark, start, end, len(differences), *pair, unit_of(same))
 
 
 def _speed_ups(
@@ -381,8 +383,9 @@ def _saturated(same: Sequence[Outcome], row: Row) -> str:
         return ""
     named = ", ".join(f"{label} ({share:.0%})" for label, share in there.items())
     return (
-        f"on {benchmark} at {time:.4g} s, runs of {named} have observed the lowest loss there is and sit on the floor "
-        f"of single observations, where regrets differ by chance only: judge these by earlier times, --at, or areas."
+        f"on {benchmark} at {time:.4g} {row.unit}, runs of {named} have observed the lowest loss there is and sit on "
+        f"the floor of single observations, where regrets differ by chance only: judge these by earlier times, --at, "
+        "or areas."
     )
 
 
@@ -438,7 +441,7 @@ def _on_one(duels: Sequence[Duel], comparison: Comparison) -> str:
     if chance.value < 0.5:
         ahead, behind, centres = behind, ahead, (centres[1], centres[0])
         chance = Estimate(1 - chance.value, 1 - chance.high, 1 - chance.low)
-    where = f"On {duel.benchmark} at {duel.time:.4g} s"
+    where = f"On {duel.benchmark} at {duel.time:.4g} {duel.unit}"
     told = f"has a lower {regret} than {behind}" if duel.p < alpha else f"is not told apart from {behind} in {regret}"
     return (
         f"{where}, {ahead} {told}: {centres[0]:.3g} against {centres[1]:.3g} in the {comparison.statistic} of "
@@ -453,8 +456,8 @@ def _on_many(duels: Sequence[Duel], comparison: Comparison) -> str:
     chances = [d.improvement.value if d.first == first else 1 - d.improvement.value for d in duels]
     evidence = (
         f"a run of {first} is better with probability {min(chances):.2f} to {max(chances):.2f} "
-        f"({_span([d.seeds for d in duels])} seeds, at {_span([d.time for d in duels])} s, {_TEST} over benchmarks, "
-        f"alpha {alpha:g})."
+        f"({_span([d.seeds for d in duels])} seeds, at {_span([d.time for d in duels])} {_units(duels)}, {_TEST} over "
+        f"benchmarks, alpha {alpha:g})."
     )
     return f"{_on_how_many(duels, ahead, behind, first, _regret(comparison))}; {evidence}"
 
@@ -489,7 +492,7 @@ def _over_time(areas: Sequence[Area], comparison: Comparison) -> str:
             f"has a lower {regret} than {second}" if area.p < alpha else f"is not told apart from {second} in {regret}"
         )
         return (
-            f"On {area.benchmark} over log time from {area.start:.4g} to {area.end:.4g} s, {first} {told}: "
+            f"On {area.benchmark} over log time from {area.start:.4g} to {area.end:.4g} {area.unit}, {first} {told}: "
             f"{ratio.value:.3g} times [{ratio.low:.3g}, {ratio.high:.3g}] as much in the geometric mean over time and "
             f"{area.seeds} seeds ({_p(area.p)}, {_TEST}, of areas under log-regret curves)."
         )
@@ -524,6 +527,10 @@ def _sooner(found: SpeedUp, regret: str) -> str:
         f"{where}, {first} reaches {what} {ratio.value:.3g} times{ends} sooner than {second} (ratio of expected times "
         f"of {found.seeds} runs, {interval})."
     )
+
+
+def _units(duels: Sequence[Duel]) -> str:
+    return " or ".join(dict.fromkeys(duel.unit for duel in duels))
 
 
 def _span(numbers: Sequence[float]) -> str:

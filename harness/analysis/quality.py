@@ -182,7 +182,7 @@ def fitted(make: MakePredictor, table: Table, observed: Observations, rows: Ints
 
 def _problem(table: Table, seeds: Ints, scoring: Scoring) -> Problem:
     """What predictors know of the table; nobody pays for scores."""
-    return Problem(table.space, table.fidelities, seeds, 1, math.inf, score=scoring.score)
+    return Problem(table.space, table.fidelities, seeds, 1, math.inf, score=scoring.score, ratios=table.ratios)
 
 
 def _at(size: int, seeds: Ints) -> str:

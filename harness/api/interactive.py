@@ -44,7 +44,7 @@ class Benchmark:
             f"fidelities ({facts.fidelity}): {_listed(self.fidelities)}",
             f"loss: {facts.loss}; optimum {best.value:.6g} at row {best.row}",
             *([f"test: {facts.test}"] if facts.test else []),
-            f"cost: {facts.cost}; default budget {facts.budget:g} s",
+            f"cost: {facts.cost}; default budget {facts.budget:g} {facts.unit}",
         ]
         return "\n".join(lines)
 
@@ -230,7 +230,8 @@ class Optimizer:
         factory = registry.algorithm(name)
         self.algorithm = name
         self.space = space if isinstance(space, SearchSpace) else space_of(space)
-        self.problem = Problem(self.space, np.array(sorted(fidelities)), np.array([seed]), workers, budget)
+        levels, seeds = np.array(sorted(fidelities)), np.array([seed])
+        self.problem = Problem(self.space, levels, seeds, workers, budget, ratios=False)
         streams = Streams(self.problem.seeds, "algorithm")
         self._made = start(factory, self.problem, streams, **resolve(name, factory, params, self.space))
         self._idle = [*range(workers)]

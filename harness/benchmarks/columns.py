@@ -28,6 +28,7 @@ _ABSENT = pa.array(["", *pa.csv.ConvertOptions().null_values])
 
 _NUMBER = r"\d+(?:\.\d+)?(?:[eE][+-]?\d+)?"
 _LARGEST = 1 << 63
+_MOST = 1e150
 
 
 class Columns:
@@ -61,6 +62,10 @@ class Columns:
         values = self._numbers(column)
         if np.isinf(values).any():
             raise self.error(column, int(np.isinf(values).argmax()), "is not finite")
+        if (beyond := np.abs(values) > _MOST).any():
+            raise self.error(
+                column, int(beyond.argmax()), f"is beyond {_MOST:g}, where sums and squares are not finite"
+            )
         return values
 
     def distinct(self, column: str, kind: str) -> tuple[list[Any], Ints]:

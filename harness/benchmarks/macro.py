@@ -43,6 +43,7 @@ family = Family(
             licence="Apache-2.0",
             loss="test error, which runs search by: no validation is published",
             cost="1 per evaluation: the table has no training times",
+            unit="evaluations",
             fidelity="trainings",
             budget=1000.0,
             splits="trained on the training set of CIFAR-10, tested on its test set; there is no validation set",

@@ -72,6 +72,7 @@ def _facts(dataset: str) -> Facts:
         licence="Apache-2.0",
         loss=f"validation {metric}",
         cost="1 per evaluation: the table has no training times",
+        unit="evaluations",
         fidelity="trainings",
         budget=1000.0,
         splits="the authors' splits of the graph's vertices into training, validation and test",

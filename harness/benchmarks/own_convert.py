@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.arrays import Floats, Ints
+from harness.arrays import Bools, Floats, Ints
 from harness.benchmarks import Converted, Progress, check
 from harness.benchmarks.columns import Columns
 from harness.benchmarks.own_table import table
@@ -178,12 +178,15 @@ def converted(description: Description, columns: Columns) -> Converted:
     _check_curves(description, columns, curves)
     configurations, config = grouped(codes_of_line, [len(p["values"]) for p in parameters])
     places = _placed(description, columns, config, len(configurations), curves["validation"][0])
-    loss = places.fill(curves["validation"][1])
-    cost = np.ones_like(loss) if curves["cost"][1] is None else places.fill(curves["cost"][1])
+    lines = curves["validation"][1]
+    loss, tried = places.fill(lines), ~np.isnan(places.fill(np.ones_like(lines)))
+    seconds = None if curves["cost"][1] is None else places.fill(curves["cost"][1])
+    axis = description.values.get("fidelity", {}).get("name") or description.column("fidelity") or "fidelity"
+    cost, unit = clock(seconds, tried, places.fidelities / places.scale, axis)
     test = None if curves["test"][1] is None else places.fill(curves["test"][1])
     _check_entries(description, columns, places, loss, cost)
     arrays = {"codes": configurations, "fidelities": places.fidelities, **ordered(loss, cost, test)}
-    facts = _facts(description, arrays, places.scale)
+    facts = _facts(description, arrays, axis if places.scale == 1 else f"{axis} in 1/{places.scale}", unit)
     about: dict[str, Any] = {
         "facts": asdict(facts),
         "parameters": parameters,
@@ -433,7 +436,26 @@ def ordered(loss: Floats, cost: Floats, test: Floats | None) -> dict[str, Floats
     return {key: np.take_along_axis(full, order[:, -full.shape[1] :], axis=2) for key, full in found.items()}
 
 
-def _facts(description: Description, arrays: Mapping[str, Any], scale: int) -> Facts:
+def clock(seconds: Floats | None, tried: Bools, fidelities: Floats, axis: str) -> tuple[Floats, str]:
+    """What trainings cost, Float[N, F, R], and the unit of that: `seconds`, unless there are none above 0.
+
+    Then those that were `tried` Bool[N, F, R] cost their fidelity or, where all have the same, 1.
+    """
+    if seconds is not None and (seconds > 0).any():
+        return seconds, "s"
+    several = len(fidelities) > 1
+    cost = np.where(tried, fidelities[:, None] if several else 1.0, np.nan)
+    return cost, "evaluations" if not several else axis if axis != "fidelity" else "units of fidelity"
+
+
+def cost_words(column: str | None, unit: str) -> str:
+    """What a table's costs are, in words."""
+    if unit == "s":
+        return f"{column} (s)"
+    return f"{'1 per evaluation' if unit == 'evaluations' else unit}: the table has no seconds above 0"
+
+
+def _facts(description: Description, arrays: Mapping[str, Any], axis: str, unit: str) -> Facts:
     values = description.values
     mean_cost = float(np.nanmean(arrays["cost"][:, -1]))
 
@@ -441,7 +463,6 @@ def _facts(description: Description, arrays: Mapping[str, Any], scale: int) -> F
         column = re.sub(r"_?\{.*?\}", "", str(description.column(section)))
         return f"{column}, negated" if description.negated(section) else column
 
-    axis = values.get("fidelity", {}).get("name") or description.column("fidelity") or "fidelity"
     sampled = "a sample of its space: a proposal is answered by the nearest configuration that was trained"
     splits = values.get("splits", "none given")
     return Facts(
@@ -451,11 +472,13 @@ def _facts(description: Description, arrays: Mapping[str, Any], scale: int) -> F
         url=values.get("url", "none given"),
         licence=values.get("licence", "none given"),
         loss=words("validation"),
-        cost=f"{description.column('cost')} (s)" if "cost" in values else "1 per evaluation: the table has no costs",
-        fidelity=axis if scale == 1 else f"{axis} in 1/{scale}",
+        cost=cost_words(description.column("cost"), unit),
+        fidelity=axis,
         budget=float(values.get("budget", 200 * mean_cost)),
         splits=f"{splits}; {sampled}" if values.get("sampled") else splits,
         images=values.get("images", ""),
         test=words("test") if "test" in values else "",
         separate=values.get("fidelity", {}).get("separate", False),
+        ratios=False,
+        unit=unit,
     )

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from harness.arrays import Floats, Ints
 from harness.benchmarks import Converted, Progress, check
 from harness.benchmarks.columns import Columns
-from harness.benchmarks.own_convert import Description, converted, grouped, ordered, scaled
+from harness.benchmarks.own_convert import Description, clock, converted, cost_words, grouped, ordered, scaled
 from harness.benchmarks.own_table import table
 from harness.errors import HarnessError
 from harness.files import reading
@@ -171,7 +171,9 @@ def _table(
     if not len(measured):
         raise HarnessError(f"the task {task} of {folder.path} has no '{folder.loss}' at all.", _AGAIN)
     upto = slice(int(measured[-1]) + 1)
-    cost = np.ones_like(loss) if folder.seconds is None else by_name[folder.seconds]
+    axis = folder.fidelity or "fidelity"
+    seconds = None if folder.seconds is None else by_name[folder.seconds]
+    cost, unit = clock(seconds, ~np.isnan(loss), fidelities / scale, axis)
     if (cost < np.fmax.accumulate(cost, axis=1)).any():
         raise HarnessError(
             f"the task {task} of {folder.path}: '{folder.seconds}' falls along a curve, so it is not the time since "
@@ -197,7 +199,6 @@ def _table(
         )
     space = math.prod(len(p["values"]) for p in parameters)
     sampled = len(codes) < space
-    axis = folder.fidelity or "fidelity"
     facts = Facts(
         name=name,
         title=f"{task} of {folder.path.resolve().name}, in Syne Tune's blackbox repository",
@@ -205,12 +206,14 @@ def _table(
         url="https://github.com/syne-tune/syne-tune",
         licence="that of the numbers' authors",
         loss=f"{folder.loss}, negated" if sign < 0 else folder.loss,
-        cost=f"{folder.seconds} (s)" if folder.seconds else "1 per evaluation: the blackbox has no times",
+        cost=cost_words(folder.seconds, unit),
         fidelity=axis if scale == 1 else f"{axis} in 1/{scale}",
         budget=200 * float(np.nanmean(arrays["cost"][:, -1])),
         splits="those of the numbers' authors"
         + ("; a sample of its space: a proposal is answered by the nearest configuration that was trained" * sampled),
         test=(f"{folder.test}, negated" if sign < 0 else folder.test) if folder.test else "",
+        ratios=False,
+        unit=unit,
     )
     absent = int(np.isnan(arrays["loss"]).all(axis=2).sum())
     counted = f"{len(codes):,} of {space:.4g} configurations, {absent:,} of their entries without a loss"

@@ -96,7 +96,7 @@ def _grid(found: Comparison) -> Grid:
     columns = comparison_table.labels(found)
     grid = Grid(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     grid.add_column("benchmark")
-    for name in ("time (s)", *columns):
+    for name in (comparison_table.time_head(found), *columns):
         grid.add_column(name, justify="right")
     texts = comparison_table.grid(found, functools.partial(comparison_table.plain, statistic=found.statistic), "–")
     for row, cells in zip(found.rows, texts, strict=True):

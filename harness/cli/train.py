@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli.options import Where, cluster_option, precision_option, selects
-from harness.errors import HarnessError
+from harness.errors import HarnessError, reason
 from harness.files import json_text
 
 if TYPE_CHECKING:
@@ -238,10 +238,12 @@ def _watch(jobs: list[Job], tensorboard: Path | None, *, quiet: bool) -> Iterato
 def _writer(folder: Path) -> Any:
     try:
         from torch.utils.tensorboard.writer import SummaryWriter
-    except ImportError:
+    except Exception as error:
+        absent = isinstance(error, ModuleNotFoundError)
         raise HarnessError(
-            "--tensorboard needs the package tensorboard, which is not installed.",
-            "install it: pip install tensorboard",
+            "--tensorboard needs the package tensorboard, which "
+            + ("is not installed." if absent else f"cannot be imported: {reason(error)}."),
+            f"install {'it' if absent else 'one that fits the others'}: pip install tensorboard",
         ) from None
     return SummaryWriter(folder)
 

@@ -80,7 +80,8 @@ def _most_frequent(outcome: Outcome, time: float) -> tuple[int, int]:
     """Row of the most frequent incumbent, and how many runs have it; of several the one with the lowest loss."""
     at = outcome.trajectory.at(np.array([time]))[:, 0]
     if (at < 0).all():
-        raise HarnessError(f"study {outcome.study.id} has no result at {time:g} s.", "choose a later time.")
+        when = f"{time:g} {outcome.unit}"
+        raise HarnessError(f"study {outcome.study.id} has no result at {when}.", "choose a later time.")
     rows, first, counts = np.unique(outcome.trajectory.row[at[at >= 0]], return_index=True, return_counts=True)
     losses = outcome.losses("val")[at[at >= 0]][first]
     best = np.lexsort([losses, -counts])[0]

@@ -19,7 +19,7 @@ from harness.plots.profiles import zero_note
 from harness.plots.regret import REGRET_LABEL
 from harness.plots.style import STYLE, Width, log_ticks, looks, outer_labels, panels, tell, titled
 from harness.statistics import Estimate, cliques, friedman, nemenyi_distance, ranks, speed_up
-from harness.studies.outcome import Kind, Outcome
+from harness.studies.outcome import Kind, Outcome, unit_of
 
 Blocks = Literal["benchmarks", "seeds"]
 
@@ -219,4 +219,4 @@ def _violins(axis: Axes, same: Sequence[Outcome], kind: Kind, time: float) -> No
     log_ticks(axis.yaxis)
     axis.set_xticks(places, [o.label for o in same])
     axis.set_xlabel(zero_note(regrets, least).strip())
-    axis.set_ylabel(f"{REGRET_LABEL[kind]} at {time:.4g} s")
+    axis.set_ylabel(f"{REGRET_LABEL[kind]} at {time:.4g} {unit_of(same)}")

@@ -19,13 +19,12 @@ from harness.arrays import Floats
 from harness.errors import HarnessError
 from harness.plots.style import COLOURS, STYLE, Width, legend, log_ticks, looks, outer_labels, panels, tell, titled
 from harness.statistics import simultaneous_band
-from harness.studies.outcome import Kind, Outcome, moments
+from harness.studies.outcome import Kind, Outcome, moments, unit_of
 
 Band = Literal["sem", "simultaneous"]
 _Shown = Literal["sem", "simultaneous", "quartiles"]
 
 _MAX_STAMPS = 2000
-TIME_LABEL = "estimated wall-clock time [s]"
 REGRET_LABEL = {"val": "validation regret", "test": "test regret"}
 _BOUND_LABEL: dict[Bound, str] = {
     "oracle": "oracle",
@@ -209,18 +208,23 @@ def _panel(
         start, end = min(start, times[0]), max(end, times[-1])
     axis.set_yscale("log", nonpositive="clip")
     if math.isfinite(lowest):
-        axis.set_ylim(lowest / 2, highest * 1.5)
+        axis.set_ylim(max(lowest / 2, 1e-300), max(highest * 1.5, 1e-299))
     log_ticks(axis.yaxis)
-    log_time(axis, start, end)
+    log_time(axis, start, end, unit_of(outcome for outcome, _ in drawn))
     if by == "evaluations":
         axis.set_xlabel("evaluations")
     several = any(outcome.study.rules.objectives for outcome, _ in drawn)
     axis.set_ylabel(f"hypervolume regret{', test errors' * (kind == 'test')}" if several else REGRET_LABEL[kind])
 
 
-def log_time(axis: Axes, start: float, end: float) -> None:
-    """Make the x axis simulated seconds on a log scale."""
+def log_time(axis: Axes, start: float, end: float, unit: str = "s") -> None:
+    """Make the x axis simulated time on a log scale."""
     axis.set_xscale("log")
     axis.set_xlim(start, end)
     log_ticks(axis.xaxis)
-    axis.set_xlabel(TIME_LABEL)
+    axis.set_xlabel(time_label(unit))
+
+
+def time_label(unit: str) -> str:
+    """What an axis of simulated time in this unit is called."""
+    return "estimated wall-clock time [s]" if unit == "s" else f"simulated time [{unit}]"

@@ -47,9 +47,14 @@ def note(comparison: Comparison, *, underlined: bool = False) -> str:
     )
 
 
+def time_head(comparison: Comparison) -> str:
+    """The head of the column of times, with their unit."""
+    return f"time ({' or '.join(dict.fromkeys(row.unit for row in comparison.rows))})"
+
+
 def markdown(comparison: Comparison) -> str:
     """A table, its note, and the sentences."""
-    head = ["benchmark", "time (s)", *labels(comparison)]
+    head = ["benchmark", time_head(comparison), *labels(comparison)]
 
     def text(cell: Cell) -> str:
         shown = plain(cell, comparison.statistic)
@@ -75,7 +80,7 @@ def latex(comparison: Comparison) -> str:
     powers = [power(getattr(cell, comparison.statistic) for cell in row.cells.values()) for row in rows]
     head = [
         ["", *(_escaped(row.benchmark) for row in rows)],
-        ["", *(f"{row.time:.4g} s" for row in rows)],
+        ["", *(f"{row.time:.4g} {_escaped(row.unit)}" for row in rows)],
         ["algorithm", *(f"$\\times 10^{{{exponent}}}$" if exponent else "" for exponent in powers)],
     ]
     body = [

@@ -16,7 +16,7 @@ from harness.plots.regret import everywhere
 from harness.plots.style import COLOURS, DASHES, styles
 from harness.report.section import against
 from harness.statistics import bootstrap_weights, sup_t
-from harness.studies.outcome import Kind, Outcome, moments
+from harness.studies.outcome import Kind, Outcome, moments, unit_of
 
 _LOG_STAMPS, _LINEAR_STAMPS = 300, 100
 
@@ -57,6 +57,7 @@ def _benchmark(name: str, same: Sequence[Outcome], kinds: Sequence[Kind]) -> dic
         "title": same[0].reference.title,
         "against": {kind: against(same[0].reference, kind) for kind in kinds},
         "seeds": seeds,
+        "unit": unit_of(same),
         "times": grid.tolist(),
         "curves": curves,
     }
@@ -84,7 +85,7 @@ def ranks(outcomes: Sequence[Outcome], kinds: Sequence[Kind]) -> dict[str, Any] 
             return error.message
         numbers = {name: getattr(drawn, name).T.round(3).tolist() for name in ("average", "low", "high")}
         x = _digits(drawn.x, 4).tolist()
-        found[kind] = {"labels": drawn.labels, "x": x, "seconds": drawn.seconds, **numbers}
+        found[kind] = {"labels": drawn.labels, "x": x, "seconds": drawn.seconds, "unit": unit_of(some), **numbers}
     return found
 
 

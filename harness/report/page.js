@@ -49,10 +49,12 @@
     return "";
   }
 
-  function clock(seconds) {
-    const told = duration(seconds);
-    return `${short(seconds)} s${told && ` (${told})`}`;
-  }
+  const clock = (unit) => (time) => {
+    const told = unit === "s" && duration(time);
+    return `${short(time)} ${unit}${told ? ` (${told})` : ""}`;
+  };
+
+  const clockLabel = (unit) => (unit === "s" ? "estimated wall-clock time [s]" : `simulated time [${unit}]`);
 
   // What the charts show: `x` ascending, and for each algorithm its value from each x on, null before it begins.
 
@@ -81,7 +83,7 @@
   const kindOf = (curves) => (curves.some((curve) => curve[state.kind]) ? state.kind : "val");
 
   function regretModel(of = benchmark()) {
-    const { title, against, times, curves, seeds } = of;
+    const { title, against, times, unit, curves, seeds } = of;
     const kind = kindOf(curves);
     const widths = [];
     const series = curves.filter((curve) => curve[kind]).map((curve) => {
@@ -105,8 +107,8 @@
       note: `Regret is against ${against[kind]}. Curves are exact at ${times.length} times, and each value is held ` +
         `until the next: nothing is interpolated. ${bands[state.band]}` +
         (state.y === "log" && series.some((one) => one.y.includes(0)) ? " A mean of 0 is drawn at the lower edge." : ""),
-      x: times, xLabel: "estimated wall-clock time [s]", yLabel: regret[kind], xScale: state.x, yScale: state.y, series,
-      band: state.band !== "off", at: clock,
+      x: times, xLabel: clockLabel(unit), yLabel: regret[kind], xScale: state.x, yScale: state.y, series,
+      band: state.band !== "off", at: clock(unit),
       head: [`mean ${regret[kind]}`, ...(state.band === "off" ? [] : ["half width of the band"])],
       read: (one, i) => [number(one.y[i]), ...(state.band === "off" ? [] : [`± ${number(one.half[i], 2)}`])],
       command: (i) => `harness show ${data.results} --at ${times[i]}`,
@@ -114,7 +116,7 @@
   }
 
   function ranksModel() {
-    const { labels, x, seconds, average, low, high } = data.ranks[state.kind] ?? data.ranks.val;
+    const { labels, x, seconds, unit, average, low, high } = data.ranks[state.kind] ?? data.ranks.val;
     const kind = data.ranks[state.kind] ? state.kind : "val";
     const band = state.band !== "off";
     return {
@@ -123,10 +125,10 @@
       note: "1 is best. " + (band
         ? "Bands hold 95 % of the ranks that resampled seeds give at each time: they speak of other seeds on these benchmarks, not of other benchmarks."
         : "No band is drawn: the lines alone do not say how sure they are."),
-      x, xLabel: seconds ? "estimated wall-clock time [s]" : "share of the budget", yLabel: "average rank",
+      x, xLabel: seconds ? clockLabel(unit) : "share of the budget", yLabel: "average rank",
       xScale: state.x, yScale: "linear", yDomain: [0.8, labels.length + 0.2], yTicks: labels.map((_, i) => i + 1),
       series: labels.map((label, i) => ({ label, y: average[i], low: low[i], high: high[i] })), band,
-      at: seconds ? clock : (share) => `${(100 * share).toPrecision(3)} % of the budget`,
+      at: seconds ? clock(unit) : (share) => `${(100 * share).toPrecision(3)} % of the budget`,
       head: ["average rank", ...(band ? ["95 % of resamples"] : [])],
       read: (one, i) => [one.y[i].toFixed(2), ...(band ? [`${one.low[i].toFixed(2)} to ${one.high[i].toFixed(2)}`] : [])],
     };

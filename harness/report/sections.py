@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from xml.etree.ElementTree import Element
 
 from harness.analysis.comparable import completed
@@ -18,7 +18,7 @@ from harness.report.predictors import predictors
 from harness.report.section import Report, Section, against, listing, paragraph, strip
 from harness.report.shared import shared
 from harness.report.trained import trained
-from harness.studies.outcome import Kind, Outcome, summary
+from harness.studies.outcome import Kind, Outcome, summary, unit_of
 
 KINDS: dict[Kind, str] = {"val": "validation regret", "test": "test regret"}
 
@@ -37,7 +37,7 @@ def what_was_measured(report: Report) -> Section:
             "regret",
             "mean-over-repeats loss of a run's incumbent, minus the optimum of the table: 0 is the best there is",
         ),
-        ("time", "simulated: the seconds that the trainings took, out of the table"),
+        ("time", _time(report.outcomes)),
     ]
     for what, texts in said.items():
         for text, names in texts.items():
@@ -45,9 +45,16 @@ def what_was_measured(report: Report) -> Section:
     return Section("summary", "What was measured", [listing(facts)], [f"harness show {report.results}"])
 
 
+def _time(outcomes: Sequence[Outcome]) -> str:
+    unit = unit_of(outcomes)
+    if unit == "s":
+        return "simulated: the seconds that the trainings took, out of the table"
+    return f"simulated, in {unit}: the costs of the trainings, out of the table"
+
+
 def _rules(outcome: Outcome) -> list[tuple[str, str]]:
     rules, seeds = outcome.study.rules, len(outcome.trajectory.seeds)
-    ends = [f"{rules.budget:.4g} s"] if math.isfinite(rules.budget) else []
+    ends = [f"{rules.budget:.4g} {outcome.unit}"] if math.isfinite(rules.budget) else []
     ends += [f"{rules.evals} evaluations"] if rules.evals is not None else []
     where = "at any fidelity" if rules.incumbent == "any" else "at the largest fidelity that the run has observed"
     noise = "one training repeat of each configuration, at equal seeds the same for every algorithm"
@@ -59,7 +66,7 @@ def _rules(outcome: Outcome) -> list[tuple[str, str]]:
     if rules.workers > 1:
         lines.append(("workers", f"{rules.workers}, asynchronous"))
     if rules.overhead:
-        lines.append(("overhead", f"{rules.overhead:g} s for each job"))
+        lines.append(("overhead", f"{rules.overhead:g} {outcome.unit} for each job"))
     if rules.max_fidelity:
         lines.append(("training", f"nothing beyond {outcome.reference.fidelity} {rules.max_fidelity}"))
     if rules.continuation:
@@ -119,7 +126,8 @@ def _means(found: Comparison, what: str) -> Element:
         top = [label in row.cells and row.cells[label].top for label in labels]
         marked = [element("strong", text) if best else text for text, best in zip(told[2:], top, strict=True)]
         rows.append([*told[:2], *marked])
-    return table(f"Mean {what}", ["benchmark", "time (s)", *labels], rows, numbers=len(labels) + 1)
+    head = ["benchmark", comparison_table.time_head(found), *labels]
+    return table(f"Mean {what}", head, rows, numbers=len(labels) + 1)
 
 
 def _duels(found: Comparison, what: str) -> Element:
@@ -128,7 +136,8 @@ def _duels(found: Comparison, what: str) -> Element:
         chance = "{:.2f} [{:.2f}, {:.2f}]".format(*duel.improvement)
         return [duel.benchmark, f"{duel.first} and {duel.second}", f"{duel.time:.4g}", *means, chance, f"{duel.p:.2g}"]
 
-    head = ["benchmark", "pair", "time (s)", "mean of the first", "of the second", "P(first is better)", "p"]
+    head = ["benchmark", "pair", comparison_table.time_head(found)]
+    head += ["mean of the first", "of the second", "P(first is better)", "p"]
     caption = (
         f"Every pair, {what}: chance that a run of the first is better, with the 95 % interval of a bootstrap over "
         "seeds, and p of the two-sided test, corrected"

@@ -30,7 +30,7 @@ from rich.text import Text
 from harness.analysis.comparison import Statistic, remarks
 from harness.arrays import Ints
 from harness.numbers import ABSENT, mean_sem, quartiles
-from harness.studies.outcome import Kind, Outcome
+from harness.studies.outcome import Kind, Outcome, unit_of
 from harness.studies.selection import spans
 
 SECONDS_BETWEEN_LINES = 10.0
@@ -171,7 +171,7 @@ def summaries(
     """Summary `rows` of `outcomes` as a table, and what their regrets mean. Columns without a number are left out."""
     labels = {outcome.study.id: outcome.label for outcome in reversed(outcomes)}
     seeds = {outcome.study.id: outcome.seeds for outcome in reversed(outcomes)}
-    shown = _regret_mean if statistic == "mean" else _regret_median
+    shown, unit = _regret_mean if statistic == "mean" else _regret_median, unit_of(outcomes)
     columns = {
         "benchmark": [row["benchmark"] for row in rows],
         "algorithm": [labels[row["study"]] for row in rows],
@@ -179,10 +179,10 @@ def summaries(
         "val regret": [shown(row, "val") for row in rows],
         "test regret": [shown(row, "test") for row in rows],
         "evals": [ABSENT if (mean := row["evaluations_mean"]) is None else f"{mean:,.1f}" for row in rows],
-        "time (s)": [f"{row['time']:.4g}" for row in rows],
+        f"time ({unit})": [f"{row['time']:.4g}" for row in rows],
         "wall (s)": [f"{row['wall_seconds']:.2f}" for row in rows],
     }
-    columns = {**dict([*columns.items()][:2]), **_unlike(labels, rows), **dict([*columns.items()][2:])}
+    columns = {**dict([*columns.items()][:2]), **_unlike(labels, rows, unit), **dict([*columns.items()][2:])}
     kept = {name: cells for name, cells in columns.items() if name != "test regret" or set(cells) != {ABSENT}}
     if len(rows) > _MANY:
         yield _Lines(kept)
@@ -220,13 +220,13 @@ class _Lines:
         yield Segment("\n".join(["", head, rule, *lines, "", ""]))
 
 
-def _unlike(labels: Mapping[str, str], rows: Sequence[dict[str, Any]]) -> dict[str, list[str]]:
+def _unlike(labels: Mapping[str, str], rows: Sequence[dict[str, Any]], unit: str) -> dict[str, list[str]]:
     """Columns of what is not at its default, or differs between rows; ids of studies that look alike otherwise."""
     found = {}
-    for name, key, default in (("workers", "workers", 1), ("overhead (s)", "overhead", 0.0)):
+    for name, key, default in (("workers", "workers", 1), (f"overhead ({unit})", "overhead", 0.0)):
         if {row[key] for row in rows} != {default}:
             found[name] = [f"{row[key]:g}" for row in rows]
-    for name, key in (("budget (s)", "budget"), ("evals limit", "evals")):
+    for name, key in ((f"budget ({unit})", "budget"), ("evals limit", "evals")):
         by_benchmark: dict[str, set[object]] = {}
         for row in rows:
             by_benchmark.setdefault(row["benchmark"], set()).add(row[key])

@@ -20,7 +20,7 @@ from typing import Any, Generic, NamedTuple, Self
 import numpy as np
 
 from harness import registry
-from harness.errors import HarnessError
+from harness.errors import HarnessError, reason
 from harness.files import reading
 from harness.studies.executors import Call, Failed, T, Task
 from harness.studies.study import folder_source, source_of
@@ -50,7 +50,7 @@ class Cluster:
             import distributed  # noqa: F401, PLC0415
         except Exception as error:
             raise HarnessError(
-                f"--cluster needs the package distributed, which cannot be imported: {error}.",
+                f"--cluster needs the package distributed, which cannot be imported: {reason(error)}.",
                 "install it: pip install 'nas-harness[cluster]'",
             ) from None
         self.address, self.tell, self.local = address, tell, local
@@ -501,7 +501,7 @@ def _slurm(path: Path) -> Any:
         jobqueue, yaml = import_module("dask_jobqueue"), import_module("yaml")
     except Exception as error:
         raise HarnessError(
-            f"slurm: needs the package dask-jobqueue, which cannot be imported: {error}.",
+            f"slurm: needs the package dask-jobqueue, which cannot be imported: {reason(error)}.",
             "install it: pip install 'nas-harness[cluster]'",
         ) from None
     hint = "see docs/cluster.md."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
@@ -21,6 +21,8 @@ from harness.trajectory import Trajectory
 
 Kind = Literal["val", "test"]
 _PLAIN = Rules(evals=1)
+_LEAST = 1e-300
+"""Regrets below are no normal numbers, halves of which may be 0."""
 
 
 class Scale(NamedTuple):
@@ -37,6 +39,7 @@ class Reference:
 
     `worst` is the highest validation loss in the table at the reported fidelity, as which an incumbent without a loss
     there counts, and `least` the smallest regret that is told apart from zero (`least_regret`); None in older results.
+    `unit` is that of simulated time.
     """
 
     title: str
@@ -53,6 +56,7 @@ class Reference:
     test_worst: float | None = None
     least: float | None = None
     test_least: float | None = None
+    unit: str = "s"
 
     def scale(self, kind: Kind) -> Scale:
         """What validation or test regret is measured by."""
@@ -92,6 +96,7 @@ class Reference:
             test_worst=None if tests is None else float(_finite(tests).max()),
             least=least_regret(losses),
             test_least=None if tests is None else least_regret(_finite(tests)),
+            unit=facts.unit,
         )
 
     @classmethod
@@ -109,6 +114,7 @@ class Reference:
             optimum_row=-1,
             optimum_definition=f"that of the exact front of {len(best.rows)} configurations; hypervolume: {DEFINITION}",
             test_optimum=1.0 - test[0].hypervolume if test else None,
+            unit=facts.unit,
         )
 
 
@@ -124,7 +130,8 @@ def least_regret(losses: Floats) -> float:
     """
     regrets = losses - losses.min()
     positive = regrets[regrets > 0]
-    return float(positive[positive > 1e-6 * np.median(positive)].min()) if positive.size else 1.0
+    least = float(positive[positive > 1e-6 * np.median(positive)].min()) if positive.size else 1.0
+    return max(least, _LEAST)
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,6 +216,11 @@ class Outcome:
         return f"<Outcome of {self.label} on {self.benchmark}, {len(self.trajectory.seeds):,} seeds, {self.study.id}>"
 
     @property
+    def unit(self) -> str:
+        """The unit of simulated time."""
+        return self.reference.unit
+
+    @property
     def benchmark(self) -> str:
         """What the losses are of: the benchmark, or another table that its picks are reported on."""
         return f"{self.elsewhere} of {self.study.benchmark}" if self.elsewhere else self.study.benchmark
@@ -238,8 +250,8 @@ class Outcome:
         """Raise HarnessError if nothing ran any more at `time`, unless no incumbent could change by then."""
         if time > self.end and (math.isfinite(self.study.rules.budget) or not self.trajectory.finished.all()):
             raise HarnessError(
-                f"study {self.study.id} ({self.label} on {self.benchmark}) ended at {self.end:.6g} s: it says nothing "
-                f"of {time:.6g} s.",
+                f"study {self.study.id} ({self.label} on {self.benchmark}) ended at {self.end:.6g} "
+                f"{self.unit}: it says nothing of {time:.6g} {self.unit}.",
                 "choose an earlier time, or run it for longer.",
             )
 
@@ -303,6 +315,11 @@ def within(outcome: Outcome, seeds: range | Ints) -> Outcome | None:
 def of_seeds(study: Study, seeds: Ints) -> Study:
     """The study of ascending seeds."""
     return replace(study, first=int(seeds[0]), stop=int(seeds[-1]) + 1)
+
+
+def unit_of(outcomes: Iterable[Outcome]) -> str:
+    """The unit of simulated time of all the outcomes, or their units."""
+    return " or ".join(dict.fromkeys(outcome.unit for outcome in outcomes)) or "s"
 
 
 def reported(outcomes: Sequence[Outcome], benchmark: str | None) -> list[Outcome]:

@@ -101,12 +101,11 @@ class StudyForm(Sharded[Study, Outcome]):
 
     def pack(self, result: Outcome) -> tuple[str, Columns, Footer]:
         run = result.trajectory
-        steps = np.flatnonzero(np.diff(run.pace, prepend=0))
         footer = {
             "study": result.study.to_json(),
             "reference": asdict(result.reference),
             "per_seed": {name: getattr(run, name).tolist() for name in Trajectory.PER_SEED},
-            "pace": [steps.tolist(), run.pace[steps].tolist()],
+            "pace": [*run.packed_pace()],
             "wall_seconds": result.wall_seconds,
             "versions": dict(result.versions),
         }

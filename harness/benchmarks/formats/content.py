@@ -6,7 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from harness.errors import HarnessError
+from harness.errors import HarnessError, reason
 
 __all__ = ["FormatError", "Progress", "describe", "extra", "require_file"]
 
@@ -38,10 +38,9 @@ def extra(module: str, package: str, group: str = "import", *, need: str = "read
         absent = (
             isinstance(error, ModuleNotFoundError) and str(error.name).split(".")[0] == module.split(".", maxsplit=1)[0]
         )
-        reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
         raise HarnessError(
             f"{need} needs the package {package}, which "
-            + ("is not installed." if absent else f"cannot be imported: {reason}."),
+            + ("is not installed." if absent else f"cannot be imported: {reason(error)}."),
             f"install {'it' if absent else 'one that fits the others'}: pip install 'nas-harness[{group}]'",
         ) from error
 
