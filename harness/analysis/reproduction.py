@@ -35,9 +35,10 @@ class Recipe:
     """
 
     name: str
-    title: str
-    source: str
     seeds: int
+    title: str = ""
+    source: str = ""
+    report: str = ""
     studies: tuple[Mapping[str, Any], ...] = ()
     predict: tuple[Mapping[str, Any], ...] = ()
     figures: tuple[Mapping[str, Any], ...] = ()
@@ -76,9 +77,11 @@ def load(path: Path) -> Recipe:
     """The recipe in a file. Raises HarnessError if it cannot be read, or says what it cannot say."""
     said = toml.read(path, _SEE)
     _known(path, "", said, {field.name for field in fields(Recipe)} - {"name"})
-    for name in ("title", "source", "seeds"):
-        if not isinstance(said.get(name), int if name == "seeds" else str):
-            raise HarnessError(f"{path} needs {name}.", _SEE)
+    if not isinstance(said.get("seeds"), int):
+        raise HarnessError(f"{path} needs seeds.", "write seeds = 500")
+    for name in ("title", "source", "report"):
+        if not isinstance(said.get(name, ""), str):
+            raise HarnessError(f"'{name}' in {path} must be a text.", f'write {name} = "..."')
     if said["seeds"] < 1:
         raise HarnessError(f"seeds in {path} must be at least 1, got {said['seeds']}.")
     for part, known in (("studies", _STUDIES), ("predict", _PREDICT), ("figures", None), ("published", None)):
