@@ -63,8 +63,10 @@ def kept(found: list[Correlation], draws: int) -> None:
         for draw in range(draws):
             ends = []
             for k in (6, 1):
-                small = {"samples": 20, "finalists": 12, "kept": k, "width": 64, "epochs": 300}
-                lookup = search(np.full(6, 2), [3] * 6, (3, 3), score, seed=draw, **small)
+                lookup = search(
+                    np.full(6, 2), [3] * 6, (3, 3), score,
+                    seed=draw, samples=20, finalists=12, kept=k, width=64, epochs=300,
+                )  # fmt: skip
                 codes, own = lookup.best(score, 12)
                 ends += [truth.max() - truth[codes[0] @ STRIDES], own[0]]
             gains.append([one.search.seed, *ends])

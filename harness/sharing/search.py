@@ -279,8 +279,8 @@ class SharedRun(Run):
         scoring = self.clock() - began
         self.spent += trained + scoring
         distribution = tuple(map(tuple, self.method.distribution().tolist()))
-        means = (loss / count, hits / count) if count else (math.nan, math.nan)
-        row = Row(epoch, self.spent, scoring, *means, derived, without, distribution)
+        passed = count or math.nan  # a step may have trained no weights
+        row = Row(epoch, self.spent, scoring, loss / passed, hits / passed, derived, without, distribution)
         self.log.append(row)
         self.rows.append([row.seconds])
         self._begin()
