@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 
@@ -20,8 +18,8 @@ def truth(codes: Ints) -> Floats:
 
 
 def found(kept: int) -> Lookup:
-    small: dict[str, Any] = {"samples": 24, "finalists": 12, "width": 16, "epochs": 60}
-    return search(np.zeros(6, np.int64), SIZES, (3, 3), truth, seed=0, kept=kept, **small)
+    zeros = np.zeros(6, np.int64)
+    return search(zeros, SIZES, (3, 3), truth, seed=0, kept=kept, samples=24, finalists=12, width=16, epochs=60)
 
 
 def test_the_kept_ones_are_a_parameter_of_the_next_segment() -> None:
@@ -71,7 +69,7 @@ def test_a_segment_beyond_a_million_says_how_to_segment() -> None:
 
 def test_values_are_those_that_may_be_chosen() -> None:
     values = [np.array([0, 2]), *(np.arange(k) for k in SIZES[1:])]
-    small: dict[str, Any] = {"samples": 24, "finalists": 12, "width": 16, "epochs": 60}
+    small = {"samples": 24, "finalists": 12, "width": 16, "epochs": 60}
     table = search(
         np.zeros(6, np.int64), [2, *SIZES[1:]], (3, 3), truth, seed=0, kept=4, measured=5, values=values, **small
     )
