@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from harness import HarnessError
 from harness.cli import group
 from harness.sharing import lookup
+from harness.train.stored import checked
 
 SEARCH = ["search", "--space", "digits201", "--method", "gcn", "--data", "digits", "--epochs", "1", "--json"]
 SMALL = {"samples": 12, "finalists": 3, "width": 8, "fit": 5}
@@ -25,6 +26,7 @@ def test_what_is_taken_meets_its_constraint(tmp_path: Path) -> None:
     first, other = [row for row in json.loads(found.stdout) if "constraint" in row]
     assert first["costs"]["params"] <= 5000
     assert other["costs"]["params"] <= 9000
+    assert all(not one.wrong for one in checked([tmp_path]))
     none = CliRunner().invoke(group, [*asked, "--constraint", "params<=10"], obj=[])
     assert isinstance(none.exception, HarnessError)
     assert "no architecture in the lookup table has params<=10" in none.exception.message

@@ -32,7 +32,7 @@ def taus(truth: Floats, scores: Floats) -> Floats:
     found = []
     for share in PARTS.values():
         best = order[: math.ceil(share * len(order))]
-        constant = np.ptp(truth[best]) == 0 or np.ptp(scores[best]) == 0
+        constant = not np.ptp(truth[best]) > 0 or not np.ptp(scores[best]) > 0
         found.append(math.nan if constant else scipy.stats.kendalltau(truth[best], scores[best]).statistic)
     return np.array(found)
 
@@ -72,7 +72,10 @@ def again(table: Table, rows: Ints, kind: str, rng: np.random.Generator) -> Floa
     Of a table with repeats, a mean of all but one with the one left out; else of architectures whose graphs are the
     same under other codes, one with another. nan where there is neither.
     """
-    values = table.loss[rows, -1] if kind == "val" or table.test is None else table.test[rows, -1]
+    losses = table.loss if kind == "val" else table.test
+    if losses is None:
+        return np.full(len(PARTS), np.nan)
+    values = losses[rows, -1]
     measured = np.isfinite(values).sum(axis=1)
     found = []
     for _ in range(20):
@@ -121,7 +124,7 @@ def over_seeds(values: Floats) -> list[Estimate]:
 
 
 def truth(table: Table, rows: Ints, kind: str) -> Floats:
-    """Accuracies of the table, mean over repeats at the largest fidelity, Float[n]."""
+    """Accuracies of the table, mean over repeats at the largest fidelity, Float[n]; nan without a test metric."""
     last = len(table.fidelities) - 1
-    test = None if kind == "val" else table.test_at(last)
-    return 1.0 - (table.loss_at(last) if test is None else test)[rows]
+    mean = table.loss_at(last) if kind == "val" else table.test_at(last)
+    return np.full(len(rows), np.nan) if mean is None else 1.0 - mean[rows]

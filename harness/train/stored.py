@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from harness.analysis import quality_store
 from harness.errors import HarnessError
 from harness.files import inside
+from harness.spaces import resolve
 from harness.studies.records import Form
 from harness.studies.store import STUDIES
 from harness.train import results, search_log
 
 FORMS: tuple[Form[Any, Any], ...] = (STUDIES, quality_store.FORM, results.FORM, search_log.FORM)
+
+
+_SHARED = ("harness.sharing.log:FORM", "harness.sharing.correlate:FORM", "harness.sharing.lookup:FORM")
+"""What searches by weight sharing store; imported where a file is of no other form, since torch comes with it."""
 
 
 class Checked(NamedTuple):
@@ -54,7 +60,8 @@ def _read(path: Path) -> bool:
         from harness.train import checkpoint  # noqa: PLC0415  imports torch
 
         return checkpoint.verify(path)
-    form = next((form for form in FORMS if form.is_one(path)), None)
+    every = chain(FORMS, map(resolve, _SHARED))
+    form = next((form for form in every if form.is_one(path)), None)
     if form is None:
         raise HarnessError(f"{path} is nothing that this harness stores.")
     form.read(path)
