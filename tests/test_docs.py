@@ -78,7 +78,7 @@ def test_a_command_is_one(line: str, data_folder: Path, monkeypatch: pytest.Monk
         registry.predictor(name)
     assert not {*(given.get("method") or ())} - {*registry.method_names()}
     assert given.get("space") is None or given["space"] in spaces.names()
-    if given.get("param") and not any(":" in name for name in algorithms):
+    if given.get("param") and algorithms and not any(":" in name for name in algorithms):
         for name, values in parameters(given["param"], algorithms).items():
             resolve(name, registry.algorithm(name), values)
 
