@@ -147,7 +147,7 @@ class Outside:
         environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
         process = subprocess.Popen([sys.executable, "-m", "dask", *words], env=environment, **said)  # type: ignore[call-overload]
         self.processes.append(process)
-        return process  # type: ignore[no-any-return]
+        return process
 
 
 @pytest.fixture
@@ -251,7 +251,12 @@ class Proxy:
 def test_a_network_that_is_gone_for_a_while(outside: Outside, tmp_path: Path) -> None:
     outside.worker("first")
     proxy, store, told = Proxy(outside.port), Counted(tmp_path / "there"), list[str]()
-    thread = threading.Thread(target=lambda: (store.three.wait(100), proxy.drop(2.0)))
+
+    def accident() -> None:
+        store.three.wait(100)
+        proxy.drop(2.0)
+
+    thread = threading.Thread(target=accident)
     deadline = time.monotonic() + 60
     while True:
         with suppress(OSError), socket.create_connection(("127.0.0.1", outside.port)):
