@@ -20,7 +20,7 @@ from harness.graphs import classes, pruned
 from harness.spaces import gpnas_cell, names
 from harness.spaces.architecture import Architecture
 from harness.train import checkpoint, image_files, recipes, results, search_log
-from harness.train.results import Curve, Job, Training
+from harness.train.results import Curve, Job, Origin, Training
 
 torch = pytest.importorskip("torch")
 from harness.train import devices, images, loop, networks, pool, searching  # noqa: E402
@@ -464,8 +464,8 @@ class Here(pool.Pool):
 
     stop = 0
 
-    def submit(self, slot: int, asked: Job, until: int | None = None) -> None:
-        self.next_job = asked, until
+    def submit(self, slot: int, job: Job, until: int | None = None, origin: Origin | None = None) -> None:
+        self.next_job = job, until
 
     def next(self) -> pool.Ended:
         Here.stop -= 1
