@@ -52,6 +52,8 @@ def made(name: str, table: Table, seeds: list[int], **params: Any) -> Any:
 
 def briefly(model: Any) -> Any:
     """The model, its networks trained for a few steps."""
+    for member in getattr(model, "models", []) if type(model).__name__ == "Ensemble" else []:
+        briefly(member)
     for name in {"training", "first", "again"} & {*vars(model)}:
         setattr(model, name, Training(steps=12, batch=8, rate=2e-3))
     return model
@@ -80,6 +82,19 @@ def test_a_seed_alone_equals_the_seed_in_a_batch(name: str) -> None:
             alone.fit(seen.of(np.array([s])), np.array([0]))
         np.testing.assert_array_equal(alone.predict(queries, np.array([0]))[0], together[s])
     np.testing.assert_allclose(batch.predict(own, np.arange(5)), together, rtol=1e-3)
+
+
+def test_an_ensemble_is_the_mean_and_spread_of_its_members() -> None:
+    table = nb201()
+    seen, where, queries = observed(table, [30, 30]), np.arange(2), table.codes[::500]
+    model = made("ensemble", table, [3, 5], member="mlp", members=3, width=8)
+    model.fit(seen, where)
+    own = np.stack([member.predict(queries, where) for member in model.models])
+    mean, deviation = model.spread(queries, where)
+    assert (np.diff(own, axis=0) != 0).any()
+    np.testing.assert_array_equal(mean, model.predict(queries, where))
+    np.testing.assert_allclose(mean, own.sum(axis=0) / 3)
+    np.testing.assert_allclose(deviation**2, ((own - mean) ** 2).sum(axis=0) / 2)
 
 
 def test_losses_of_an_order_are_their_formulas() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from harness import Param, Predictor, Problem, Streams
+from harness.predictor import MakePredictor, Uses
 
 Device = Annotated[Literal["cpu", "cuda"], Param("where the networks are trained")]
 Target = Annotated[
@@ -108,6 +109,19 @@ def paths(
     from algorithms.predictors.features import PathPredictor
 
     return PathPredictor(problem, streams, width=width, target=target, loss=loss, device=device)
+
+
+def ensemble(
+    problem: Problem,
+    streams: Streams,
+    member: Annotated[MakePredictor, Uses("predictor that it is made of", "gcn")],
+    *,
+    members: Annotated[int, Param("how many", low=2)] = 5,
+) -> Predictor:
+    """The mean of several predictors of one kind, which differ in their random numbers."""
+    from algorithms.predictors.ensemble import Ensemble
+
+    return Ensemble(problem, streams, member, members)
 
 
 def naswot(problem: Problem, streams: Streams) -> Predictor:
