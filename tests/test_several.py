@@ -205,7 +205,7 @@ def test_the_front_and_its_points_are_shown_as_published(harness: Harness) -> No
     ("given", "said"),
     [
         ("error", "error are not several objectives"),
-        ("error,error", "error,error are not several objectives"),
+        ("error,error", "error are not several objectives"),
         ("error,latency.raspi", "unknown objective of nb201/cifar10 'latency.raspi'"),
         ("latency.pixel2,latency.pixle3", "latency.pixel3"),
     ],
