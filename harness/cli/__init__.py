@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import errno
 import io
+import os
 import sys
 import traceback
+from contextlib import suppress
 from importlib import import_module
 from typing import NoReturn
 
 import click
 
 from harness import __version__
+from harness.cli import plain
 from harness.errors import CRASH, HarnessError, unknown
 from harness.files import FULL
 
@@ -22,7 +25,7 @@ from harness.files import FULL
 COMMANDS = {
     "run": "Run algorithms on benchmarks on a simulated clock.",
     "grid": "Run a whole evaluation out of one file, with its figures and page.",
-    "list": "List benchmarks, algorithms and predictors.",
+    "list": "List algorithms, predictors, methods, spaces and benchmarks.",
     "show": "Show a benchmark, an algorithm, or results.",
     "plot": "Plot regret over simulated time.",
     "stability": "Rank the connections of architectures over all operators.",
@@ -96,7 +99,14 @@ def main() -> NoReturn:
     """Entry point of the console script."""
     if isinstance(getattr(sys.stdout, "buffer", None), io.RawIOBase):
         # unbuffered, a disk that fills up cuts what is printed without a word: a raw file writes what it can
-        sys.stdout = open(sys.stdout.fileno(), "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+        sys.stdout = open(sys.stdout.fileno(), "w", encoding=sys.stdout.encoding, closefd=False)  # noqa: SIM115
+    if "_HARNESS_COMPLETE" in os.environ:  # the shell asks, by click's own protocol
+        with suppress(HarnessError):
+            group.main(obj=[])
+        sys.exit(1)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and not stream.encoding.lower().startswith("utf"):
+            stream.reconfigure(errors=plain.HANDLER)
     sys.exit(_status())
 
 

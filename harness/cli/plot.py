@@ -75,7 +75,8 @@ def command(results: tuple[Path, ...], selection: Selection, output: tuple[Path,
     provenance is written beside it as JSON.
     """
     from harness.analysis import quality_store
-    from harness.analysis.comparison import remarks
+    from harness.analysis.comparable import drawable, told_by
+    from harness.analysis.comparison import peculiarities, remarks
     from harness.plots import draw, load, provenance, save
     from harness.studies.selection import gathered
 
@@ -98,10 +99,10 @@ def command(results: tuple[Path, ...], selection: Selection, output: tuple[Path,
     outcomes: list[Any] = (
         [quality_store.read(path) for path in quality_store.find(results)]
         if predictions
-        else _chosen(gathered(results, selection), settings)
+        else told_by(drawable(gathered(results, selection), settings), partial(click.echo, err=True))
     )
     figure = draw(outcomes, settings)
-    for line in [] if predictions else remarks(outcomes):
+    for line in [] if predictions else [*peculiarities(outcomes), *remarks(outcomes)]:
         click.echo(f"note: {line}", err=True)
     beside = results[0] if results[0].is_dir() else results[0].parent
     what = settings.get("measure", "spearman") if predictions else settings.get("kind", "val")
@@ -109,17 +110,6 @@ def command(results: tuple[Path, ...], selection: Selection, output: tuple[Path,
     for path in output or (beside / default,):
         save(figure, path, provenance(outcomes, {k: v for k, v in settings.items() if k != "output"}))
         click.echo(path)
-
-
-def _chosen(outcomes: list[Any], settings: dict[str, Any]) -> list[Any]:
-    """Those of the studies that the figure can show together; what is left out is said."""
-    from harness.analysis.comparable import comparable, completed, told_by
-
-    figure, tell = settings.get("figure", "regret"), partial(click.echo, err=True)
-    paired = figure in ("ranks", "standing", "speed-up") or settings.get("blocks") == "seeds"
-    found = told_by(comparable(outcomes, paired=paired), tell)
-    whole = figure in ("ranks", "standing", "speed-up", "critical-difference")
-    return told_by(completed(found), tell) if whole else found
 
 
 def _draw_operators(results: tuple[Path, ...], output: tuple[Path, ...]) -> None:

@@ -73,13 +73,17 @@ def command(
     predicted = [_predictions(recipe, r) for recipe, r in zip(recipes, ranges, strict=True)]
 
     every = {study.id: study for studies in planned for study in studies}
-    store, qualities, where = ResultStore(out), QualityStore(out), executor(processes, cluster)
+    store, where = ResultStore(out), executor(processes, cluster)
     execute([*every.values()], store, evaluate, where)
     judged = {study.id: study for studies in predicted for study in studies}
-    execute([*judged.values()], qualities, quality.evaluate, where)
+    qualities = {}
+    if judged:
+        kept = QualityStore(out)
+        execute([*judged.values()], kept, quality.evaluate, where)
+        qualities = {id_: kept.get(study) for id_, study in judged.items()}
     sections = {}
     for recipe, studies, predictions, places in zip(recipes, planned, predicted, files, strict=True):
-        found = [store.get(study).renewed() for study in studies], [qualities.get(study) for study in predictions]
+        found = [store.get(study).renewed() for study in studies], [qualities[study.id] for study in predictions]
         drawn = []
         for path in recipe_figures.write(recipe, *found, places):
             click.echo(path)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from xml.etree.ElementTree import Element
 
 from harness.analysis.comparable import completed
-from harness.analysis.comparison import Comparison, Duel, remarks, sentences
+from harness.analysis.comparison import Comparison, Duel, peculiarities, remarks, sentences
 from harness.numbers import number
 from harness.report import commands
 from harness.report import comparison as comparison_table
@@ -101,7 +101,8 @@ def tests(report: Report) -> Section:
             body.append(_duels(found, KINDS[kind]))
         at = f" --at {','.join(map(repr, report.at))}" if report.at else ""
         again.append(f"harness compare {report.results} --kind {kind}{at} --alpha {found.alpha:g}")
-    said = remarks(report.outcomes)
+    said = [*peculiarities(report.outcomes), *remarks(report.outcomes)]
+    said += [note for found in report.comparisons.values() for note in found.notes]
     if "test" not in report.comparisons and any(
         outcome.reference.test_optimum is not None for outcome in report.outcomes
     ):
