@@ -235,7 +235,7 @@ def pymoo_nsga2() -> Any:
         def tell(self, handle: Any, loss: float, cost: float) -> None:
             raise NotImplementedError
 
-        def tell_several(self, handle: Any, objectives: Floats, cost: float) -> None:
+        def tell_several(self, handle: Any, loss: float, objectives: Floats, cost: float) -> None:
             handle.set("F", objectives.copy())
             handle.set("evaluated", {"F"})
             self.told.append(handle)

@@ -208,9 +208,9 @@ class OneSeed(Protocol):
 
 @runtime_checkable
 class OneSeedOfSeveral(OneSeed, Protocol):
-    """One that is told the objectives Float[k] of the problem, if it has several, in place of the loss."""
+    """One that is told the objectives Float[k] of the problem too, if it has several."""
 
-    def tell_several(self, handle: Any, objectives: Floats, cost: float) -> None: ...
+    def tell_several(self, handle: Any, loss: float, objectives: Floats, cost: float) -> None: ...
 
 
 def per_seed(make: Callable[..., OneSeed]) -> Factory:
@@ -269,7 +269,7 @@ class _PerSeed:
             with self.blaming("tell", slot[0]):
                 optimizer, handle = self.optimizers[slot[0]], self.handles.pop(slot)
                 if results.objectives is not None and isinstance(optimizer, OneSeedOfSeveral):
-                    optimizer.tell_several(handle, results.objectives[i], cost)
+                    optimizer.tell_several(handle, loss, results.objectives[i], cost)
                 else:
                     optimizer.tell(handle, loss, cost)
 

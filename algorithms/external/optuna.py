@@ -129,11 +129,11 @@ class _Study:
             ]
         return np.array(codes), trial
 
-    def tell_several(self, handle: Any, objectives: Floats, cost: float) -> None:
+    def tell_several(self, handle: Any, loss: float, objectives: Floats, cost: float) -> None:
         if self.several:
             self.study.tell(handle[1], objectives.tolist())
         else:
-            self.tell(handle, float(objectives[0]), cost)
+            self.tell(handle, loss, cost)
 
     def tell(self, handle: Any, loss: float, cost: float) -> None:
         codes, trial, rung = handle
