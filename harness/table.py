@@ -132,6 +132,10 @@ class Table:
     source: str = ""
     test_apart: bool = False
 
+    def __repr__(self) -> str:
+        measured = "x".join(map(str, self.loss.shape))
+        return f"<Table {self.name}: {measured} losses by configuration, fidelity and repeat, {self.space!r}>"
+
     def __post_init__(self) -> None:
         shape = (len(self.codes), len(self.fidelities), self.loss.shape[2])
         for name, array in (("loss", self.loss), ("cost", self.cost), ("test", self.test)):
@@ -276,6 +280,14 @@ class Table:
                 )
             raise unknown(f"objective of {self.name}", name, known, see=f"harness show {self.name}")
         return self.objectives[name]
+
+    def objective_in_words(self, name: str) -> str:
+        """What an objective is, its unit, and which way is better. Raises HarnessError if there is none."""
+        if name == self.primary:
+            return f"{self.facts.loss}, less is better"
+        found = self.objective(name)
+        unit = f" ({found.unit})" if found.unit else ""
+        return f"{found.words}{unit}, {'more' if found.more else 'less'} is better"
 
     def score(self, name: str) -> Score:
         """The training-free score called `name`. Raises HarnessError if there is none."""
