@@ -386,7 +386,7 @@ def served(small: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[_Serve
     _Server.content, _Server.breaks = small.read_bytes(), 0
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Server)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    file = imported.OfficialFile(
+    file = OfficialFile(
         name="nasbench_full.tfrecord",
         url=f"http://127.0.0.1:{server.server_address[1]}/nasbench_full.tfrecord",
         content="three cells",
