@@ -8,9 +8,10 @@ import numpy as np
 
 from algorithms.brackets import rungs
 from algorithms.density.fronts import Ranks, cut, members, rank_last, spread_out
-from algorithms.density.history import compiled, doubled
+from algorithms.density.history import doubled
 from algorithms.hyperband import Eta, Largest, Smallest
 from harness import Bools, Floats, HarnessError, Ints, Jobs, Problem, Results, Streams
+from harness.compiled import compiled
 
 
 @compiled
@@ -109,7 +110,7 @@ class MOASHA:
         seeds = len(problem.seeds)
         self.problem = problem
         self.streams = streams
-        self.fidelities = rungs(problem, eta, min_fidelity, max_fidelity)
+        self.fidelities = rungs(problem.fidelities, eta, min_fidelity, max_fidelity)
         self.rungs = [Rung(seeds, eta, problem.space.sizes, len(problem.objectives)) for _ in self.fidelities[1:]]
 
     def ask(self, seeds: Ints, worker: Ints) -> Jobs:

@@ -7,7 +7,7 @@ from typing import Annotated
 import numpy as np
 
 from harness import HarnessError, Ints, Jobs, Param, Problem, Results, Streams
-from harness.pareto import undominated
+from harness.pareto import winners
 
 
 class MultiObjectiveEvolution:
@@ -50,11 +50,7 @@ class MultiObjectiveEvolution:
         """One mutated configuration for each seed, Int[n, d]."""
         draws = self.evolution.uniform(self.sample + 3, seeds)
         rivals = (draws[:, : self.sample] * self.codes.shape[1]).astype(np.int64)
-        free = undominated(self.points[seeds[:, None], rivals])
-        chosen = (draws[:, self.sample] * free.sum(axis=1)).astype(np.int64)
-        rank = np.cumsum(free, axis=1) - 1
-        winner = ((rank == chosen[:, None]) & free).argmax(axis=1)
-        parents = self.codes[seeds, rivals[np.arange(len(seeds)), winner]]
+        parents = self.codes[seeds, winners(self.points, seeds, rivals, draws[:, self.sample])]
         return self.problem.space.mutate(parents, draws[:, self.sample + 1 :])
 
     def tell(self, results: Results) -> None:

@@ -8,8 +8,37 @@ from typing import Annotated
 
 import numpy as np
 
-from harness import HarnessError, Ints, Jobs, Param, Problem, Results, Streams
+from harness import Floats, HarnessError, Ints, Jobs, Param, Problem, Results, Streams
+from harness.compiled import compiled
 from harness.pareto import crowding, ranks
+
+
+@compiled
+def _breed(
+    codes: Ints,
+    rank: Ints,
+    crowding: Floats,
+    sizes: Ints,
+    seeds: Ints,
+    draws: Floats,
+    crossover: float,
+    rate: float,
+    found: Ints,
+) -> None:
+    """A child of each seed into `found` Int[n, d], by `draws` Float[n, 5 + 3 d]."""
+    d, parents = len(sizes), np.empty(2, np.int64)
+    for i in range(len(seeds)):
+        s = seeds[i]
+        for p in range(2):
+            a, b = int(draws[i, 2 * p] * rank.shape[1]), int(draws[i, 2 * p + 1] * rank.shape[1])
+            second = rank[s, b] < rank[s, a] or (rank[s, b] == rank[s, a] and crowding[s, b] > crowding[s, a])
+            parents[p] = b if second else a
+        for j in range(d):
+            other = draws[i, 5 + j] < 0.5 and draws[i, 4] < crossover
+            code = codes[s, parents[int(other)], j]
+            if draws[i, 5 + d + j] < rate and sizes[j] > 1:
+                code = (code + 1 + int(draws[i, 5 + 2 * d + j] * (sizes[j] - 1))) % sizes[j]
+            found[i, j] = code
 
 
 class NSGA2:
@@ -56,20 +85,11 @@ class NSGA2:
 
     def children(self, seeds: Ints) -> Ints:
         """One child for each seed, Int[n, d]."""
-        d, n = self.problem.space.dimensions, np.arange(len(seeds))
-        draws = self.evolution.uniform(5 + 3 * d, seeds)
-        rivals = (draws[:, :4] * self.size).astype(np.int64)
-        rank, crowding = (values[seeds[:, None], rivals] for values in (self.rank, self.crowding))
-        parents = []
-        for a, b in ((0, 1), (2, 3)):
-            second = (rank[:, b] < rank[:, a]) | ((rank[:, b] == rank[:, a]) & (crowding[:, b] > crowding[:, a]))
-            parents.append(self.codes[seeds, rivals[n, np.where(second, b, a)]])
-        mixed, changed, value = np.split(draws[:, 5:], 3, axis=1)
-        other = (mixed < 0.5) & (draws[:, 4, None] < self.crossover)
-        codes = np.where(other, parents[1], parents[0])
         sizes = self.problem.space.sizes
-        step = 1 + (value * (sizes - 1)).astype(np.int64)
-        return np.where((changed < self.rate) & (sizes > 1), (codes + step) % sizes, codes)
+        draws = self.evolution.uniform(5 + 3 * len(sizes), seeds)
+        found = np.empty((len(seeds), len(sizes)), dtype=np.int64)
+        _breed(self.codes, self.rank, self.crowding, sizes, seeds, draws, self.crossover, self.rate, found)
+        return found
 
     def tell(self, results: Results) -> None:
         assert results.objectives is not None

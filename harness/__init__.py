@@ -45,8 +45,7 @@ The vocabulary of plugins:
     simulate        Run the algorithm on `table` once for each of `seeds` Int[S], by the dialogue of a `Simulation`.
 """
 
-from importlib import import_module as _import_module
-from typing import TYPE_CHECKING
+TYPE_CHECKING = False  # what type checkers take for true; the module `typing` takes longer to import than all of this
 
 if TYPE_CHECKING:
     from typing import Any
@@ -146,4 +145,6 @@ def __getattr__(name: str) -> "Any":
     """Load a public name when it is first used, so that `harness --help` does not wait for numpy."""
     if name not in _HOME:
         raise AttributeError(f"module 'harness' has no attribute '{name}'")
-    return getattr(_import_module(f"harness.{_HOME[name]}"), name)
+    from importlib import import_module  # noqa: PLC0415
+
+    return getattr(import_module(f"harness.{_HOME[name]}"), name)

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
-
-import numba
 import numpy as np
 
 from harness.arrays import Bools, Floats, Ints
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def _compiled(function: F) -> F:
-    try:
-        return cast(F, numba.njit(cache=True, nogil=True)(function))
-    except RuntimeError:  # no folder to cache in
-        return cast(F, numba.njit(nogil=True)(function))
+from harness.compiled import compiled
 
 
-@_compiled
+@compiled
+def dominates(points: Floats, a: int, b: int) -> bool:
+    """Whether point `a` of points Float[n, k] is nowhere worse than `b` and somewhere better."""
+    better = False
+    for i in range(points.shape[1]):
+        if points[a, i] > points[b, i]:
+            return False
+        better |= points[a, i] < points[b, i]
+    return bool(better)
+
+
+@compiled
 def add(
     held: Floats, label: Ints, used: Ints, where: Ints, points: Floats, new: Ints, joined: Bools, start: int
 ) -> int:
@@ -65,13 +64,13 @@ def add(
     return len(where)
 
 
-@_compiled
+@compiled
 def ranks(points: Floats, order: Ints, found: Ints) -> None:
     """The front of each point Float[S, n, k], from 0, into `found` Int[S, n]; `order` Int[S, n] is lexicographic.
 
     None is dominated by one behind it, so that its front is the one after the last that has one before it.
     """
-    count, n, k = points.shape
+    count, n, _ = points.shape
     for s in range(count):
         for i in range(n):
             a, level = order[s, i], 0
@@ -79,33 +78,38 @@ def ranks(points: Floats, order: Ints, found: Ints) -> None:
                 b = order[s, before]
                 if found[s, b] < level:
                     continue
-                nowhere, somewhere = True, False
-                for j in range(k):
-                    nowhere = nowhere and points[s, b, j] <= points[s, a, j]
-                    somewhere = somewhere or points[s, b, j] < points[s, a, j]
-                if nowhere and somewhere:
+                if dominates(points[s], b, a):
                     level = found[s, b] + 1
             found[s, a] = level
 
 
-@_compiled
-def undominated(points: Floats, free: Bools) -> None:
-    """Which points of each set Float[S, n, k] no other of it dominates, into `free` Bool[S, n]."""
-    count, n, k = points.shape
-    for s in range(count):
-        for a in range(n):
-            free[s, a] = True
-            for b in range(n):
-                nowhere, somewhere = True, False
-                for j in range(k):
-                    nowhere = nowhere and points[s, b, j] <= points[s, a, j]
-                    somewhere = somewhere or points[s, b, j] < points[s, a, j]
-                if nowhere and somewhere:
-                    free[s, a] = False
+@compiled
+def winners(points: Floats, seeds: Ints, rivals: Ints, chance: Floats, found: Ints) -> None:
+    """One of each seed's `rivals` Int[n, m] in points Float[S, p, k] that no other dominates, into `found` Int[n].
+
+    Of several, `chance` Float[n] in [0, 1) says which.
+    """
+    n, m = rivals.shape
+    free, own = np.empty(m, np.bool_), np.empty((m, points.shape[2]))
+    for i in range(n):
+        for a in range(m):
+            own[a] = points[seeds[i], rivals[i, a]]
+        for a in range(m):
+            free[a] = True
+            for b in range(m):
+                if dominates(own, b, a):
+                    free[a] = False
                     break
+        left = int(chance[i] * free.sum())
+        for a in range(m):
+            if free[a]:
+                if left == 0:
+                    found[i] = rivals[i, a]
+                    break
+                left -= 1
 
 
-@_compiled
+@compiled
 def crowding(points: Floats, rank: Ints, order: Ints, distance: Floats) -> None:
     """Add to `distance` Float[S, n] the gaps of one objective, Float[S, n]; `order` is by front, then by its value."""
     count, n = points.shape

@@ -15,7 +15,7 @@ from harness.arrays import Ints
 from harness.errors import Blaming, HarnessError
 from harness.rng import Streams
 from harness.rules import Rules
-from harness.simulation import Ask, Simulation
+from harness.simulation import Ask, Share, Simulation
 from harness.space import SearchSpace, Value
 from harness.table import Table
 from harness.trajectory import Trajectory
@@ -259,5 +259,5 @@ def drive(
             function(_Unwinding(simulator))
         parts.append(simulator.trajectory())
         if progress is not None:
-            progress((i + 1) / len(seeds))
+            progress(Share((i + 1) / len(seeds), sum(int(part.evaluations.sum()) for part in parts)))
     return Trajectory.join(parts)

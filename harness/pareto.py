@@ -48,13 +48,16 @@ def ranks(points: Floats) -> Ints:
     return found
 
 
-def undominated(points: Floats) -> Bools:
-    """Which points of each set Float[S, n, k] no other of it dominates, Bool[S, n]."""
+def winners(points: Floats, seeds: Ints, rivals: Ints, chance: Floats) -> Ints:
+    """Tournaments by dominance: of n seeds one of the `rivals` Int[n, m] that no other of them dominates, Int[n].
+
+    Rivals are places in `points` Float[S, p, k]; of several winners `chance` Float[n] in [0, 1) says which.
+    """
     from harness import dominance
 
-    free = np.empty(points.shape[:2], dtype=np.bool_)
-    dominance.undominated(np.ascontiguousarray(points), free)
-    return free
+    found = np.empty(len(seeds), dtype=np.int64)
+    dominance.winners(points, np.ascontiguousarray(seeds), rivals, np.ascontiguousarray(chance), found)
+    return found
 
 
 def crowding(points: Floats, rank: Ints) -> Floats:

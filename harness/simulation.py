@@ -7,7 +7,7 @@ result. Times come out of the table, so nothing here depends on the machine.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 
@@ -145,6 +145,17 @@ class _Fronts:
         return np.zeros(len(where), dtype=np.bool_)
 
 
+class Share(float):
+    """The done share of some work, in [0, 1], which knows how many `evaluations` it took."""
+
+    evaluations: int
+
+    def __new__(cls, share: float, evaluations: int = 0) -> Self:
+        made = super().__new__(cls, share)
+        made.evaluations = evaluations
+        return made
+
+
 class _Progress:
     """Every 64 steps: how much of the work is done, and whether some seed's clock stands still for good."""
 
@@ -162,7 +173,7 @@ class _Progress:
             done = now[alive] / self.rules.budget
             if self.rules.evals is not None:
                 done = np.maximum(done, started[alive] / self.rules.evals)
-            self.report(1.0 - (1.0 - done).sum() / len(now))
+            self.report(Share(1.0 - (1.0 - done).sum() / len(now), int(started.sum())))
         if self.steps % _STALL_STEPS == 0:
             if self.rules.evals is None and self.seen.size and (now[alive] == self.seen[alive]).any():
                 raise PluginError(

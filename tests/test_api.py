@@ -106,6 +106,17 @@ def test_it_is_shown_drawn_compared_and_reported(found: Any, tmp_path: Path) -> 
     assert len(found.select(algo="re", bench="nb201")) == 1
 
 
+def test_what_cannot_be_compared_is_left_out_and_said(caplog: pytest.LogCaptureFixture) -> None:
+    some = h.run("rs,re", ["nb201", "fcnet"], seeds=4, evals=10, processes=1, quiet=True)
+    made = some + h.run("ls", "nb201", seeds=4, evals=10, processes=1, quiet=True)
+    made += h.run("de", "nb201", seeds=4, evals=9, processes=1, quiet=True)
+    verdict = made.compare()
+    assert "its evals is 9, not 10" in verdict.notes[0]
+    assert verdict.notes[0] in repr(verdict)
+    assert len(made.plot("ranks").axes) == 1
+    assert "ls is left out of ranks: it has no study on fcnet/protein" in caplog.text
+
+
 def test_seeds_are_pooled() -> None:
     def part(seeds: str) -> Any:
         return h.run("re", "nb201", seeds=seeds, evals=20, processes=1, quiet=True)

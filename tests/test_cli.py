@@ -121,7 +121,11 @@ ERRORS = [
     (("run", "--algo", "rs", "--bench", "zzz/*"), "unknown benchmark 'zzz/*'", "harness list benchmarks"),
     (("run", "--algo", "re", *QUICK, "--param", "re.popluation=3"), "'popluation'", "did you mean population?"),
     (("run", "--algo", "re", *QUICK, "--param", "re.population=0"), "cannot be 0", "at least 1"),
-    (("run", "--algo", "re", *QUICK, "--param", "rs.population=3"), "'rs'", "re"),
+    (
+        ("run", "--algo", "re", *QUICK, "--param", "rs.population=3"),
+        "is for rs, which is not among the algorithms: re",
+        "name rs too",
+    ),
     (("run", "--algo", "rs", *QUICK, "--param", "rs.x=3"), "has no parameters", ""),
     (("run", "--algo", "re", *QUICK, "--param", "population=3"), "not a parameter", "re.population=50"),
     (("run", "--algo", "re", *QUICK, "--param", "re.sample=3", "--param", "re.sample=4"), "given twice", ""),

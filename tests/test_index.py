@@ -51,6 +51,7 @@ def same(folder: Path) -> list[Outcome]:
         np.testing.assert_array_equal(mine.seeds, theirs.trajectory.seeds)
         assert summary(mine) == summary(theirs)
         assert (mine.label, mine.seeds_without) == (theirs.label, theirs.seeds_without)
+        assert mine.cpu_seconds == theirs.cpu_seconds > 0
         assert_same(mine.trajectory, theirs.trajectory)
         np.testing.assert_array_equal(mine.val_loss, theirs.val_loss)
     return found

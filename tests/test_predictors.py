@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 from collections.abc import Callable
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -40,9 +42,11 @@ def nb201() -> Table:
     return registry.benchmark("nb201/cifar10")
 
 
-def made(name: str, table: Table, seeds: list[int]) -> Any:
+def made(name: str, table: Table, seeds: list[int], **params: Any) -> Any:
+    if name == "pyg" and find_spec("torch_geometric") is None:
+        pytest.skip("torch_geometric is not installed")
     problem = Rules(evals=1).problem(table, np.array(seeds), Scoring(table, len(seeds)))
-    return registry.predictor(name)(problem, Streams(np.array(seeds), "test"), **QUICK.get(name, {}))
+    return registry.predictor(name)(problem, Streams(np.array(seeds), "test"), **{**QUICK.get(name, {}), **params})
 
 
 def briefly(model: Any) -> Any:
@@ -175,7 +179,7 @@ def test_invalid_configurations_and_lower_fidelities_are_no_trouble() -> None:
 
 def test_predictors_refuse_what_they_cannot_do() -> None:
     table = synthetic_table(2)
-    for name in ("gcn", "neural", "neural2", "paths"):
+    for name in ("gcn", "neural", "neural2", "paths", "pyg"):
         with pytest.raises(HarnessError, match=r"are no graphs, which this predictor needs\. take one that works on"):
             made(name, table, [0])
     with pytest.raises(HarnessError, match=r"unknown predictor 'nural'\. did you mean neural"):
@@ -184,6 +188,57 @@ def test_predictors_refuse_what_they_cannot_do() -> None:
         problem = Problem(nb201().space, np.array([200]), np.array([0]), 1, np.inf)
         with pytest.raises(HarnessError, match="no CUDA device"):
             NeuralPredictor(problem, Streams(np.array([0]), "x"), device="cuda")
+
+
+@pytest.mark.reference("torch_geometric")
+@pytest.mark.parametrize("conv", ["GATv2Conv", "SAGEConv", "TransformerConv", "EdgeConv", "ChebConv"])
+def test_convolutions_of_pytorch_geometric_by_name(conv: str) -> None:
+    table = nb201()
+    seen, queries = observed(table, [20, 20]), table.codes[::500]
+    model = briefly(made("pyg", table, [4, 7], conv=conv, edges="pair"))
+    model.fit(seen, np.arange(2))
+    along, against = model.networks[0].layers[0]
+    assert type(along).__name__ == type(against).__name__ == conv
+    found = model.predict(queries, np.arange(2))
+    alone = briefly(made("pyg", table, [7], conv=conv, edges="pair"))
+    torch.manual_seed(5)
+    alone.fit(seen.of(np.array([1])), np.array([0]))
+    np.testing.assert_array_equal(alone.predict(queries, np.array([0]))[0], found[1])
+
+
+@pytest.mark.reference("torch_geometric")
+def test_a_union_of_graphs_is_its_graphs() -> None:
+    model = made("pyg", nb201(), [0], edges="pair")
+    graphs = model.graphs.view.of(nb201().codes[[7, 900, 4000]])
+    operators, graph, edges = (part.numpy() for part in model._union(graphs))
+    for i in range(3):
+        own, (vertices,) = graph == i, np.nonzero(graphs.operators[i])
+        assert operators[own].tolist() == graphs.operators[i, vertices].tolist()
+        (first, *_) = np.flatnonzero(own)
+        here = edges[:, graph[edges[0]] == i] - first
+        assert vertices[here].T.tolist() == np.argwhere(graphs.adjacency[i]).tolist()
+
+
+@pytest.mark.reference("torch_geometric")
+@pytest.mark.parametrize(
+    ("conv", "message"),
+    [
+        ("GINEConv", "GINEConv needs features of edges; .* did you mean GINConv"),
+        ("RGCNConv", "RGCNConv needs num_relations; .* did you mean .*GCNConv"),
+        ("GATConv2", "unknown convolution of torch_geometric 'GATConv2'. did you mean GATConv or GATv2Conv"),
+        ("MessagePassing", "unknown convolution"),
+    ],
+)
+def test_convolutions_that_cannot_be_used_are_refused(conv: str, message: str) -> None:
+    with pytest.raises(HarnessError, match=message):
+        made("pyg", nb201(), [0], conv=conv)
+
+
+def test_without_pytorch_geometric_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch_geometric.nn.conv", None)
+    problem = Rules(evals=1).problem(nb201(), np.array([0]), Scoring(nb201(), 1))
+    with pytest.raises(HarnessError, match=r"pyg needs torch_geometric, .* 'nas-harness\[pyg\]'"):
+        registry.predictor("pyg")(problem, Streams(np.array([0]), "test"), conv="SGConv")
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import pickle
+import re
 import signal
 import subprocess
 import sys
@@ -12,9 +14,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from rich.progress import Progress
 from workers import dying, refusing
 
 from harness import HarnessError, Rules, registry
+from harness.report import tables
+from harness.simulation import Share
 from harness.studies.evaluate import evaluate
 from harness.studies.executors import Heard, Processes, local
 from harness.studies.outcome import Outcome
@@ -63,6 +68,56 @@ def test_processes_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     for shares in seen.values():
         assert shares == sorted(shares)
         assert shares[-1] == 1.0
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_shares_tell_of_evaluations(tmp_path: Path, processes: int) -> None:
+    """They are those of the whole study in the end, also of processes."""
+    seen: list[Share] = []
+    plan = replace(studies()[0], rules=Rules(evals=400))
+    run([plan], Memory(STUDIES), evaluate, executor=local(processes, print), progress=lambda _, s: seen.append(s))  # type: ignore[arg-type]
+    assert seen == sorted(seen)
+    made = [share.evaluations for share in seen]
+    assert made == sorted(made)
+    assert made[-1] == evaluate(plan).trajectory.evaluations.sum()
+    assert len({*made}) > 2
+    again = pickle.loads(pickle.dumps(seen[-1]))
+    assert (again, again.evaluations) == (seen[-1], made[-1])
+
+
+def test_without_a_terminal_a_line_tells_how_far_things_are(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(tables, "SECONDS_BETWEEN_LINES", 0.05)
+    plan = studies()
+    with tables.progress(plan, {plan[2].id}) as progress:
+        progress(plan[2], 1.0)
+        progress(plan[0], Share(0.5, 12_345))
+        time.sleep(0.3)
+    err = capsys.readouterr().err
+    line = err.splitlines()[0]
+    assert re.fullmatch(r"50 % of 3, 12,345 evaluations, 0:00:0\d left; nb201/cifar10 rs: 50 %", line), err
+    assert "nb201/cifar10 re" in err.split(line)[-1]
+    with tables.progress(plan, set(), quiet=True) as progress:
+        progress(plan[0], 0.5)
+        time.sleep(0.1)
+    assert not capsys.readouterr().err
+
+
+def test_a_bar_counts_the_time_of_its_own_study() -> None:
+    plan = studies()
+    with tables.bars(quiet=True) as shown:
+        waiting = shown.add_task("later", start=False, total=1.0, note="")
+        assert shown.tasks[waiting].elapsed is None
+    assert not tables._Bar().render(shown.tasks[waiting]).pulse
+    bars = Progress(disable=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tables, "bars", lambda quiet=False: bars)
+        with tables.progress(plan, set()) as progress:
+            progress(plan[0], 0.5)
+    first, second, _ = bars.tasks
+    assert first.started
+    assert not second.started
 
 
 def test_what_is_complete_is_not_run_again(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from harness import Floats, HarnessError, Ints
-from harness.sharing.segments import Lookup, search
+from harness.sharing.segments import Lookup, divided, search
 
 SIZES = (3, 4, 3, 3, 4, 3)
 PARTS = [np.random.default_rng(i).permutation(k) * 0.1 for i, k in enumerate(SIZES)]
@@ -51,3 +51,27 @@ def test_a_constraint_is_met_and_one_that_nothing_meets_is_refused() -> None:
 def test_segments_add_up() -> None:
     with pytest.raises(HarnessError, match="segments of 3, 2 parameters are 5; the space has 6"):
         search(np.zeros(6, np.int64), SIZES, (3, 2), truth, seed=0)
+
+
+def test_the_paper_divides_nineteen_parameters_of_six_values_into_7_6_6() -> None:
+    assert divided([6] * 19, 6) == [7, 6, 6]
+    assert divided([6] * 7, 6) == [7]
+    assert divided([3] * 8, 6, 2) == [4, 4]
+
+
+def test_a_segment_beyond_a_million_says_how_to_segment() -> None:
+    with pytest.raises(HarnessError, match="10,077,696 architectures, beyond 1,000,000") as caught:
+        divided([6] * 9, 6, 1)
+    assert caught.value.hint == "divide the 9 parameters into 2 segments or more."
+    with pytest.raises(HarnessError, match="too few for 4 segments"):
+        divided([3] * 3, 6, 4)
+
+
+def test_values_are_those_that_may_be_chosen() -> None:
+    values = [np.array([0, 2]), *(np.arange(k) for k in SIZES[1:])]
+    small = {"samples": 24, "finalists": 12, "width": 16, "epochs": 60}
+    table = search(
+        np.zeros(6, np.int64), [2, *SIZES[1:]], (3, 3), truth, seed=0, kept=4, measured=5, values=values, **small
+    )
+    assert {*table.codes[:, 0].tolist()} <= {0, 2}
+    assert len(table.codes) == 4 * 36

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +14,16 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from harness import HarnessError, Rules
+import harness as h
+from harness import HarnessError, Rules, registry
 from harness.analysis.comparable import comparable, completed
+from harness.analysis.comparison import peculiarities
+from harness.plots import draw
 from harness.studies.evaluate import evaluate
 from harness.studies.outcome import Outcome, within
+from harness.studies.run import run
 from harness.studies.selection import Selection, gathered, pooled, seed_range, spans
+from harness.studies.store import ResultStore
 from harness.studies.study import Study
 from harness.testing import synthetic_table
 
@@ -123,6 +130,47 @@ def test_the_commands_select(harness: Callable[..., Any], tmp_path: Path) -> Non
     assert " 5 " in shown.out
     harness("compare", "results", "--algo", "rx").refuses("unknown algorithm among the results 'rx'", "did you mean")
     harness("show", "nb201", "--algo", "re").refuses("there are no results at nb201", "harness run")
+
+
+def test_what_an_algorithm_is_on_one_fidelity_is_said() -> None:
+    made = [outcome(name, max_fidelity=1) for name in ("rs", "hb")]
+    (told,) = peculiarities(made)
+    assert told.startswith("hb on synthetic/3: ")
+    assert "random search" in told
+    assert told in [text.get_text() for text in draw(made, {}).texts]
+    assert not peculiarities([outcome("hb")])
+    assert len(draw([outcome("hb")], {}).texts) < len(draw(made, {}).texts)
+
+
+def test_an_unfinished_study_is_said_to_be(
+    harness: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.studies.study.SHARD", 2)
+    planned = Study.plan(registry.benchmark("nb201"), "rs", {}, 0, 7, Rules(evals=3))
+    store = ResultStore(tmp_path / "results")
+    for shard in planned.shards[1:3]:
+        store.add(evaluate(planned, shard))
+    told = f"rs on nb201/cifar10 ({planned.id}) is unfinished: 4 of 7 seeds"
+    harness("show", "results").refuses(f"no finished study in results. {told}", "harness run")
+    run([replace(planned, first=9, stop=10)], store, evaluate)
+    assert told in harness("show", "results").err
+    assert told in h.load(tmp_path / "results").notes[0]
+    run([planned], store, evaluate)
+    assert "unfinished" not in harness("show", "results").err
+    assert "1 " in harness("show", "results").out
+
+
+def test_configurations_are_shown_by_seed(harness: Callable[..., Any]) -> None:
+    harness("run", "--algo", "rs", "--bench", "nb201,fcnet", "--seeds", 2, "--evals", 3, "--processes", 1)
+    rows = json.loads(harness("show", "results", "--per-seed", "--json").out)
+    for row in rows:
+        table = registry.benchmark(row["benchmark"])
+        decoded = {name: value for name, value in row["configuration"].items() if name != "architecture"}
+        assert decoded == table.space.to_dict(table.codes[row["row"]])
+    shown = "".join(harness("show", "results", "--per-seed").out.split())
+    for row in rows:
+        text = row["configuration"].get("architecture", f"batch_size={row['configuration'].get('batch_size')}")
+        assert "".join(text.split())[:20] in shown
 
 
 def test_machines_that_run_a_range_each_are_joined(harness: Callable[..., Any], tmp_path: Path) -> None:

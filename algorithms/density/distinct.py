@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from algorithms.density.history import BLOCK, compiled
+from algorithms.density.history import BLOCK
 from harness import Floats, Ints
+from harness.compiled import compiled
 
 
 @compiled

@@ -5,21 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from algorithms.density.history import compiled
 from harness import Bools, Floats, Ints
+from harness.compiled import compiled
+from harness.dominance import dominates
 
 Ranks = NDArray[np.int32]
-
-
-@compiled
-def dominates(a: Floats, b: Floats) -> bool:
-    """Whether point `a` is nowhere worse than `b` and somewhere better."""
-    better = False
-    for i in range(len(a)):
-        if a[i] > b[i]:
-            return False
-        better |= a[i] < b[i]
-    return bool(better)
 
 
 @compiled
@@ -30,7 +20,7 @@ def rank_last(points: Floats, rank: Ranks, n: int) -> None:
     """
     level = 0
     for t in range(n - 1):
-        if rank[t] >= level and dominates(points[t], points[n - 1]):
+        if rank[t] >= level and dominates(points, t, n - 1):
             level = rank[t] + 1
     rank[n - 1] = level
     moved, size = np.empty(n, np.int64), 1
@@ -41,7 +31,7 @@ def rank_last(points: Floats, rank: Ranks, n: int) -> None:
             if rank[t] != level:
                 continue
             for m in range(size):
-                if dominates(points[moved[m]], points[t]):
+                if dominates(points, moved[m], t):
                     pushed[more] = t
                     more += 1
                     break

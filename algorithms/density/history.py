@@ -1,35 +1,20 @@
-"""Observations of each seed and their ranking, and how kernels are compiled."""
+"""Observations of each seed and their ranking."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import NamedTuple, TypeVar
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from harness import Floats, HarnessError, Ints, SearchSpace
+from harness.compiled import compiled
 
-F = TypeVar("F", bound=Callable[..., Any])
 A = TypeVar("A", bound=np.generic)
 
 GOOD, BAD, UNUSED = 0, 1, 2
 BLOCK = 64
 _MOST_VALUES = 256
-
-
-def compiled(function: F) -> F:
-    """Compile with numba: IEEE semantics, no reassociation, without the GIL.
-
-    The machine code is cached beside the source or in the user's cache folder; where neither can be written, every
-    process compiles anew. A cached kernel does not notice edits of kernels in other modules: those it calls from
-    there (`normal`) are not meant to change.
-    """
-    try:
-        return cast(F, numba.njit(cache=True, nogil=True, error_model="numpy")(function))
-    except RuntimeError:  # no folder to cache in
-        return cast(F, numba.njit(nogil=True, error_model="numpy")(function))
 
 
 def check(space: SearchSpace) -> None:

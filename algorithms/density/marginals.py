@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from algorithms.density.history import compiled
 from harness import Floats, Ints
+from harness.compiled import compiled
 
 NEAR = 2
 

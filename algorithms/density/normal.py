@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from algorithms.density.history import compiled
+from harness.compiled import compiled
 
 
 @compiled

@@ -10,9 +10,10 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from algorithms.density.history import BAD, BLOCK, GOOD, History, check, compiled, doubled
+from algorithms.density.history import BAD, BLOCK, GOOD, History, check, doubled
 from algorithms.density.normal import cdf
 from harness import Bools, Floats, HarnessError, Ints, SearchSpace
+from harness.compiled import compiled
 
 
 class Split(NamedTuple):

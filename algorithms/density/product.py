@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from algorithms.density.distinct import find, rehash, row_density
-from algorithms.density.history import BAD, BLOCK, GOOD, UNUSED, History, check, compiled, doubled
+from algorithms.density.history import BAD, BLOCK, GOOD, UNUSED, History, check, doubled
 from algorithms.density.marginals import (
     NEAR,
     Counts,
@@ -25,6 +25,7 @@ from algorithms.density.marginals import (
 )
 from algorithms.density.normal import cdf, quantile
 from harness import Bools, Floats, HarnessError, Ints, SearchSpace
+from harness.compiled import compiled
 
 TABLE_LIMIT, TABLE_DIMENSIONS = 1 << 19, 10
 """Entries and parameters up to which a seed's observations are counted in a table of all marginals."""

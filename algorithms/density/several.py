@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from algorithms.density.fronts import Ranks, covering, cut, members, rank_last
-from algorithms.density.history import BLOCK, History, compiled, doubled
+from algorithms.density.history import BLOCK, History, doubled
 from algorithms.density.parzen import Parzen, ParzenRules, Split, count_newest, lower, n_below, raise_
 from harness import Bools, Floats, Ints, SearchSpace
+from harness.compiled import compiled
 from harness.pareto import hypervolume
 
 _EPS = 1e-12

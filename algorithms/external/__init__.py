@@ -14,12 +14,13 @@ import sys
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from functools import lru_cache
 from importlib import import_module, metadata
 from types import ModuleType
 from typing import Annotated, Any, NamedTuple, get_origin, get_type_hints
 
 import numpy as np
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from harness import Factory, HarnessError, Ints, OneSeed, Param, Problem, SearchSpace, per_seed
 from harness.errors import unknown
@@ -194,7 +195,7 @@ class Globals:
             with (
                 warnings.catch_warnings(),
                 np.errstate(all="ignore"),
-                threadpool_limits(1),
+                _threads(len(sys.modules)).limit(limits=1),
                 torch.random.fork_rng(devices=[]) if torch else nullcontext(),
             ):
                 warnings.simplefilter("ignore")
@@ -207,6 +208,12 @@ class Globals:
             np.random.set_state(outer)  # noqa: NPY002
             random.setstate(python)
             logging.disable(disabled)
+
+
+@lru_cache(maxsize=1)
+def _threads(modules: int) -> ThreadpoolController:
+    """The thread pools of what is loaded, looked for again once there are other `modules`: that takes milliseconds."""
+    return ThreadpoolController()
 
 
 def _restore(torch: Any, state: Any, seed: int) -> None:

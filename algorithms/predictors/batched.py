@@ -37,6 +37,10 @@ class Training:
         """Steps of a fit to `count` Int[k] observations."""
         return np.full_like(count, self.steps) if self.steps else self.epochs * np.maximum(1, count // self.batch)
 
+    def rate_at(self, step: int, steps: int) -> float:
+        """The rate of a step of so many."""
+        return self.rate * 0.5 * (1.0 + np.cos(np.pi * step / steps))
+
 
 @contextmanager
 def one_thread() -> Iterator[None]:
@@ -171,7 +175,8 @@ class Batched:
     def _train(self, seen: Seen, targets: Float32s, where: Ints, training: Training, steps: int) -> None:
         inputs = tuple(map(_paired, self._inputs(seen.codes, seen.fidelity)))
         y = _paired(torch.from_numpy(targets).to(self.device))
-        order = _paired(torch.from_numpy(self._order(seen.count, where, steps, training.batch)).to(self.device))
+        drawn = shuffled(self.shuffles, seen.count, where, steps, training.batch)
+        order = _paired(torch.from_numpy(drawn).to(self.device))
         at = torch.from_numpy(where)
         parameters, statistics = _paired(self.weights[at]), _paired(self.statistics[at])
         gradient, moment, square = (torch.zeros_like(parameters) for _ in range(3))
@@ -192,7 +197,7 @@ class Batched:
                 self.skipped[where] += ~finite[: len(where)].cpu().numpy()
             if training.l2:
                 gradient.add_(parameters, alpha=training.l2)
-            rate = training.rate * 0.5 * (1.0 + np.cos(np.pi * step / steps))
+            rate = training.rate_at(step, steps)
             moment.lerp_(gradient, 0.1)
             square.mul_(0.999).addcmul_(gradient, gradient, value=0.001)
             if training.decay:
@@ -205,11 +210,12 @@ class Batched:
         draws = self.noise.uniform(batch * self.network.draws, where).astype(np.float32)
         return _paired(torch.from_numpy(draws).to(self.device).view(len(where), batch, self.network.draws))
 
-    def _order(self, count: Ints, where: Ints, steps: int, batch: int) -> Ints:
-        """Which observations each step takes, Int[k, steps, batch]: passes over all of them, each shuffled anew."""
-        out = np.empty((len(where), steps * batch), dtype=np.int64)
-        for i, n in enumerate(count.tolist()):
-            passes = -(-out.shape[1] // n)
-            draws = self.shuffles.uniform(passes * n, where[i : i + 1]).reshape(passes, n)
-            out[i] = draws.argsort(axis=1, kind="stable").ravel()[: out.shape[1]]
-        return out.reshape(len(where), steps, batch)
+
+def shuffled(streams: Streams, count: Ints, where: Ints, steps: int, batch: int) -> Ints:
+    """Which observations each step takes, Int[k, steps, batch]: passes over all `count` Int[k], each shuffled anew."""
+    out = np.empty((len(where), steps * batch), dtype=np.int64)
+    for i, n in enumerate(count.tolist()):
+        passes = -(-out.shape[1] // n)
+        draws = streams.uniform(passes * n, where[i : i + 1]).reshape(passes, n)
+        out[i] = draws.argsort(axis=1, kind="stable").ravel()[: out.shape[1]]
+    return out.reshape(len(where), steps, batch)

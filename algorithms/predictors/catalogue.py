@@ -13,6 +13,7 @@ Target = Annotated[
 ]
 Schedule = Annotated[Literal["fast", "paper"], Param("how the networks are trained")]
 Width = Annotated[int, Param("of the hidden layers", low=1)]
+Layers = Annotated[int, Param("graph convolutions", low=1)]
 
 
 def gcn(
@@ -20,7 +21,7 @@ def gcn(
     streams: Streams,
     *,
     width: Width = 64,
-    layers: Annotated[int, Param("graph convolutions", low=1)] = 2,
+    layers: Layers = 2,
     target: Target = "log",
     device: Device = "cpu",
 ) -> Predictor:
@@ -49,6 +50,25 @@ def neural2(
     from algorithms.predictors.neural import NeuralPredictor
 
     return NeuralPredictor(problem, streams, schedule=schedule, threshold=threshold, device=device)
+
+
+def pyg(
+    problem: Problem,
+    streams: Streams,
+    *,
+    conv: Annotated[str, Param("convolution of torch_geometric.nn: GINConv, GATv2Conv, SAGEConv, ...")] = "GINConv",
+    edges: Annotated[Literal["both", "pair"], Param("in both directions, or a pair of convolutions")] = "both",
+    width: Width = 64,
+    layers: Layers = 2,
+    target: Target = "log",
+    device: Device = "cpu",
+) -> Predictor:
+    """GPNAS's network of any convolution of PyTorch Geometric, one seed at a time."""
+    from algorithms.predictors.geometric import GeometricPredictor
+
+    return GeometricPredictor(
+        problem, streams, conv=conv, edges=edges, width=width, layers=layers, target=target, device=device
+    )
 
 
 def mlp(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
+from typing import Any
 
 import numpy as np
 
@@ -141,6 +142,17 @@ def completed(outcomes: Sequence[Outcome]) -> Comparable:
             kept = [o for o in kept if o.label != label]
     if len({o.label for o in kept}) < _LEAST:
         raise HarnessError("no two algorithms have studies on the same benchmarks to be ranked by.", " ".join(told))
+    return kept, told
+
+
+def drawable(outcomes: Sequence[Outcome], settings: Mapping[str, Any]) -> Comparable:
+    """Those of the outcomes that a figure of these `settings` can show together, and what was left out."""
+    figure = settings.get("figure", "regret")
+    paired = figure in ("ranks", "standing", "speed-up") or settings.get("blocks") == "seeds"
+    kept, told = comparable(outcomes, paired=paired)
+    if figure in ("ranks", "standing", "speed-up", "critical-difference"):
+        kept, incomplete = completed(kept)
+        told += incomplete
     return kept, told
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from typing import Literal, TypeVar
 
@@ -24,6 +25,7 @@ from harness.statistics import (
     speed_up,
 )
 from harness.studies.outcome import Kind, Outcome, moments
+from harness.studies.plan import note
 
 Statistic = Literal["mean", "median"]
 
@@ -81,6 +83,17 @@ def remarks(outcomes: Iterable[Outcome]) -> list[str]:
                 f"{outcome.reference.fidelity} {fidelity}; they count as {worst} in the table."
             )
     return said
+
+
+def peculiarities(outcomes: Iterable[Outcome]) -> list[str]:
+    """What there is to know of the algorithms on the tables that they searched."""
+    said: dict[str, None] = {}
+    for study, reference in ((o.study, o.reference) for o in outcomes):
+        most = study.rules.max_fidelity or reference.fidelities[-1]
+        with suppress(HarnessError):  # the algorithm may not be installed here
+            told = note(study, np.array([f for f in reference.fidelities if f <= most]))
+            said |= {f"{study.algorithm} on {study.benchmark}: {told}.": None} if told else {}
+    return [*said]
 
 
 def require_comparable(outcomes: Sequence[Outcome]) -> None:
@@ -268,7 +281,7 @@ def compare(
             regrets = np.array([regret_at(o, kind, [row.time])[:, 0] for o in same])
             for (a, b), chance in improvement_intervals(regrets, weights).items():
                 duels.append(_duel(row, (labels[a], labels[b]), regrets[[a, b]], chance, statistic))
-            notes += [note] if (note := _saturated(same, row)) else []
+            notes += [told] if (told := _saturated(same, row)) else []
         areas += _areas(benchmark, same, kind)
         speed_ups += _speed_ups(benchmark, same, kind, targets, against)
     pairs = _corrected(duels), _corrected(areas)

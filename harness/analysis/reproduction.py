@@ -57,9 +57,10 @@ class Recipe:
     """
 
     name: str
-    title: str
-    source: str
     seeds: Annotated[int, Param("how many", 1)]
+    title: str = ""
+    source: str = ""
+    report: str = ""
     studies: tuple[dict[str, Any], ...] = ()
     predict: tuple[_Predictions, ...] = ()
     figures: tuple[dict[str, Any], ...] = ()

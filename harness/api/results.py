@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from harness.analysis import comparison
+from harness.analysis.comparable import comparable, drawable, told_by
 from harness.errors import HarnessError
 from harness.report import tables
 from harness.studies.outcome import Kind, Outcome, summary
@@ -103,17 +105,22 @@ class Results:
         return frames.incumbents(self.outcomes, at)
 
     def plot(self, figure: str = "regret", **settings: Any) -> Figure:
-        """A figure as `harness plot` draws it, a matplotlib `Figure`; `settings` are its options."""
+        """A figure as `harness plot` draws it, a matplotlib `Figure`; `settings` are its options.
+
+        Of what it cannot show together the logger `harness` warns.
+        """
         from harness.plots import draw  # noqa: PLC0415
 
-        return draw(self.outcomes, {"figure": figure, **settings})
+        settings = {"figure": figure, **settings}
+        return draw(told_by(drawable(self.outcomes, settings), logging.getLogger("harness").warning), settings)
 
     def compare(self, *, kind: Kind = "val", **settings: Any) -> Verdict:
         """A table of regrets with tests paired by seed, and sentences to quote.
 
         `settings` are those of `harness compare`: `at`, `alpha`, `statistic="median"`, `targets` and `against`.
         """
-        return Verdict(comparison.compare(self.outcomes, kind, **settings))
+        outcomes, told = comparable(self.outcomes, paired=True)
+        return Verdict(comparison.compare(outcomes, kind, **settings), told)
 
     def report(self, path: str | Path = "report.html", *, at: Sequence[float] = (), alpha: float = 0.05) -> Path:
         """Write the page that `harness report` writes; its path."""
@@ -144,8 +151,9 @@ class Results:
 class Verdict:
     """A comparison: `rows`, `duels` and `sentences`, shown as a table with its sentences."""
 
-    def __init__(self, found: Comparison) -> None:
+    def __init__(self, found: Comparison, told: Sequence[str] = ()) -> None:
         self.comparison = found
+        self._told = told
 
     @property
     def sentences(self) -> list[str]:
@@ -154,8 +162,8 @@ class Verdict:
 
     @property
     def notes(self) -> list[str]:
-        """At which times there is nothing left to tell apart."""
-        return [*self.comparison.notes]
+        """What was left out, and at which times there is nothing left to tell apart."""
+        return [*self._told, *self.comparison.notes]
 
     def table(self, form: str = "markdown") -> str:
         """As markdown, latex, csv or json."""
@@ -173,7 +181,7 @@ class Verdict:
         return pd.read_csv(io.StringIO(self.table("csv")))
 
     def __repr__(self) -> str:
-        return self.table()
+        return "\n".join([self.table(), *self._told])
 
     def _repr_html_(self) -> str:
         from harness.report.markup import element, html  # noqa: PLC0415

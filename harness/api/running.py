@@ -22,7 +22,7 @@ from harness.studies.plan import plan
 from harness.studies.records import Memory, Store
 from harness.studies.run import run as run_studies
 from harness.studies.selection import seed_range
-from harness.studies.store import STUDIES, ResultStore, find, read
+from harness.studies.store import STUDIES, ResultStore, find, read, unfinished
 from harness.studies.study import Study
 
 Algorithms = str | Sequence[str] | Mapping[str, object]
@@ -81,8 +81,9 @@ def load(
     `algo` and `bench` are names or patterns, several separated by commas; studies that differ in seeds only are joined.
     Raises HarnessError if there are none.
     """
-    outcomes = [read(path) for path in find([Path(path) for path in paths or ("results",)])]
-    return Results(selection(algo, bench, seeds, budget).of(outcomes))
+    places = [Path(path) for path in paths or ("results",)]
+    outcomes = selection(algo, bench, seeds, budget).of([read(path) for path in find(places)])
+    return Results(outcomes, notes=unfinished(places))
 
 
 def _adopted(algorithms: Algorithms) -> dict[str, str]:

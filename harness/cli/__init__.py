@@ -7,21 +7,25 @@ from __future__ import annotations
 
 import errno
 import io
+import os
 import sys
 import traceback
+from contextlib import suppress
 from importlib import import_module
 from typing import NoReturn
 
 import click
 
 from harness import __version__
+from harness.cli import plain
 from harness.errors import CRASH, HarnessError, unknown
 from harness.files import FULL
 
 # The submodule `list` takes the builtin's name in this namespace as soon as it is imported.
 COMMANDS = {
     "run": "Run algorithms on benchmarks on a simulated clock.",
-    "list": "List benchmarks, algorithms and predictors.",
+    "grid": "Run a whole evaluation out of one file, with its figures and page.",
+    "list": "List algorithms, predictors, methods, spaces and benchmarks.",
     "show": "Show a benchmark, an algorithm, or results.",
     "plot": "Plot regret over simulated time.",
     "stability": "Rank the connections of architectures over all operators.",
@@ -36,6 +40,7 @@ COMMANDS = {
     "train": "Train architectures for real, those that studies found.",
     "tabulate": "Train cells of a space, and write a new tabular benchmark.",
     "search": "Search for an architecture by training for real.",
+    "correlate": "Hold super-networks against the table: Kendall's tau.",
     "validate": "Hold the table's accuracies against trained ones.",
     "regress": "Tell whether an algorithm became worse than its baseline.",
 }
@@ -94,7 +99,14 @@ def main() -> NoReturn:
     """Entry point of the console script."""
     if isinstance(getattr(sys.stdout, "buffer", None), io.RawIOBase):
         # unbuffered, a disk that fills up cuts what is printed without a word: a raw file writes what it can
-        sys.stdout = open(sys.stdout.fileno(), "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+        sys.stdout = open(sys.stdout.fileno(), "w", encoding=sys.stdout.encoding, closefd=False)  # noqa: SIM115
+    if "_HARNESS_COMPLETE" in os.environ:  # the shell asks, by click's own protocol
+        with suppress(HarnessError):
+            group.main(obj=[])
+        sys.exit(1)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and not stream.encoding.lower().startswith("utf"):
+            stream.reconfigure(errors=plain.HANDLER)
     sys.exit(_status())
 
 

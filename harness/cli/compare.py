@@ -12,9 +12,8 @@ from harness.cli.options import Numbers, OneOf, Share, selects
 from harness.errors import HarnessError
 
 if TYPE_CHECKING:
-    from rich.table import Table as Grid
-
     from harness.analysis.comparison import Cell, Comparison, Statistic
+    from harness.report.tables import Grid
     from harness.studies.outcome import Kind
     from harness.studies.selection import Selection
 
@@ -78,17 +77,21 @@ def command(
         click.echo("\n".join(comparison.sentences(found)))
     else:
         click.echo(comparison_table.FORMATS[form](found))
-    for line in [*(found.notes if form == "table" else ()), *comparison.remarks(outcomes)]:
+    for line in [
+        *(found.notes if form == "table" else ()),
+        *comparison.peculiarities(outcomes),
+        *comparison.remarks(outcomes),
+    ]:
         click.echo(f"note: {line}", err=True)
 
 
 def _grid(found: Comparison) -> Grid:
     """Regrets over benchmarks and times; those on top in bold."""
     from rich import box
-    from rich.table import Table as Grid
     from rich.text import Text
 
     from harness.report import comparison as comparison_table
+    from harness.report.tables import Grid
 
     columns = comparison_table.labels(found)
     grid = Grid(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))

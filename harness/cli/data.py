@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -118,7 +119,7 @@ def fetch(name: str, file_name: str | None) -> None:
             f"{file.name} cannot be fetched by a program: {file.note}.",
             f"download it from {file.url} and run: harness data import {name} {file.name}",
         )
-    _convert(source, (_download(file),))
+    _convert(source, (_download(file, name),))
 
 
 @command.command("verify")
@@ -149,10 +150,24 @@ def remove(name: str) -> None:
         stored = {f.source.stored(dataset) for f in families if f.source for dataset in f.datasets}
         chosen += sorted((stored & set(imported.names())) - set(chosen))
     if not chosen:
-        raise unknown("stored table", name, [*imported.names(), *registry.sources()], see="harness data list")
+        raise _nothing_of(name)
     for table in chosen:
         imported.remove(table)
         click.echo(f"{table}: removed")
+
+
+def _nothing_of(name: str) -> HarnessError:
+    """Why there is nothing of `name` to remove."""
+    from harness import registry
+    from harness.benchmarks import imported
+
+    family, see = name.partition("/")[0], "`harness data list` says what is stored."
+    known = [*registry.family_names(), *registry.benchmark_facts(), *registry.sources()]
+    if name not in known:
+        return unknown("stored table", name, [*imported.names(), *known], see="harness data list")
+    if family in registry.family_names() and registry.family(family).source is None:
+        return HarnessError(f"the tables of {name} are embedded: there is nothing to remove.", see)
+    return HarnessError(f"nothing of {name} is stored in {imported.folder()}.", see)
 
 
 def _source(name: str) -> Source:
@@ -190,7 +205,7 @@ def _convert(source: Source, files: tuple[Path, ...]) -> None:
             click.echo(f"{name}: imported{', ' if 'counted' in about else ''}{about.get('counted', '')}")
 
 
-def _download(file: OfficialFile) -> Path:
+def _download(file: OfficialFile, name: str) -> Path:
     """The official file in the data folder: downloaded anew, unless it is there and has its checksum."""
     from harness.benchmarks import imported
     from harness.benchmarks.formats.content import extra
@@ -211,10 +226,19 @@ def _download(file: OfficialFile) -> Path:
         ) from None
     except OSError as error:
         raise HarnessError(
-            f"{file.name} could not be downloaded from {file.url}: {error}.",
-            "run the same command again, or download it by other means and import it.",
+            f"{file.name} could not be downloaded from {file.url}: {_cause(error)}.",
+            f"where there is a network, run the same command again; or bring the file: harness data import {name} FILE",
         ) from None
     return Path(found)
+
+
+def _cause(error: BaseException) -> str:
+    """What is at the bottom of an error of a network, in a few words."""
+    inner = next((x for x in (getattr(error, "reason", None), *error.args) if isinstance(x, BaseException)), None)
+    if inner is not None:
+        return _cause(inner)
+    text = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+    return re.sub(r"^\w+\(.*?\): ", "", text)
 
 
 class _Downloaded:

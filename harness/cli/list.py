@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -16,17 +17,22 @@ if TYPE_CHECKING:
     from harness.algorithm import Library
 
 
-@click.command("list", short_help="List benchmarks, algorithms and predictors.")
-@click.argument("what", required=False, type=OneOf(["algorithms", "libraries", "predictors", "benchmarks"]))
+_WHAT = ("algorithms", "libraries", "predictors", "methods", "spaces", "benchmarks")
+
+
+@click.command("list", short_help="List algorithms, predictors, methods, spaces and benchmarks.")
+@click.argument("what", required=False, type=OneOf(_WHAT))
 @data_folder
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(what: str | None, as_json: bool) -> None:
-    """List the ALGORITHMS, LIBRARIES, PREDICTORS and BENCHMARKS that are installed, plugins of other packages too.
+    """List what is installed, plugins of other packages too.
+
+    WHAT is one kind of them: algorithms, libraries, predictors, methods of weight sharing, search spaces or benchmarks.
 
     An optimizer of a library is an algorithm, too: `harness run --algo optuna:GPSampler`. `harness list libraries` has
     their names.
     """
-    from harness import registry
+    from harness import registry, spaces
     from harness.report import tables
 
     found: dict[str, list[dict[str, str]]] = {}
@@ -38,6 +44,10 @@ def command(what: str | None, as_json: bool) -> None:
         ]
     if what in (None, "predictors"):
         found["predictors"] = [_titled(name, registry.predictor) for name in registry.predictor_names()]
+    if what in (None, "methods"):
+        found["methods"] = [_titled(name, registry.method) for name in registry.method_names()]
+    if what in (None, "spaces"):
+        found["spaces"] = [_space(name) for name in spaces.names()]
     if what in (None, "benchmarks"):
         short = {full: name for name, full in registry.families().items()}
         found["benchmarks"] = [
@@ -73,6 +83,23 @@ def _library(name: str, library: Library, names: bool) -> dict[str, str]:
     except HarnessError as error:
         has = _broken(error)
     return {"name": name, "installed": library.version, "optimizers": has}
+
+
+def _space(name: str) -> dict[str, str]:
+    from harness import spaces
+
+    try:
+        space = spaces.published(name)
+    except HarnessError as error:
+        return {"name": name, "title": _broken(error), "parameters": "", "configurations": "", "super-network": ""}
+    configurations = math.prod(len(parameter.values) for parameter in space.space.parameters)
+    return {
+        "name": name,
+        "title": space.title,
+        "parameters": str(space.space.dimensions),
+        "configurations": f"{configurations:,}" if configurations < 1e9 else f"{configurations:.2g}",
+        "super-network": "yes" if space.supernet else "no",
+    }
 
 
 def _titled(name: str, find: Callable[[str], object]) -> dict[str, str]:

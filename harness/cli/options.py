@@ -6,11 +6,13 @@ import functools
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from types import MappingProxyType, NoneType
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import click
+from click.shell_completion import CompletionItem
 
 from harness.errors import HarnessError, unknown
 from harness.params import BELOW_1, Option
@@ -19,15 +21,84 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Names(click.ParamType[list[str]]):
-    """Names separated by commas."""
+    """Names separated by commas; those of a `kind` of plugins are completed by the shell."""
 
     name = "name[,name...]"
+
+    def __init__(self, kind: str = "") -> None:
+        self.kind = kind
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[str]:
         names = [name.strip() for name in value.split(",")] if isinstance(value, str) else list(value)
         if not all(names):
             raise HarnessError(f"'{value}' has an empty name in it.", "separate names by single commas: rs,re")
         return list(dict.fromkeys(names))
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        done, comma, last = incomplete.rpartition(",")
+        return [CompletionItem(f"{done}{comma}{name}") for name in _named(self.kind) if name.startswith(last)]
+
+
+def _named(kind: str) -> list[str]:
+    """The names of what is installed of a kind."""
+    from harness import registry
+
+    if kind == "benchmarks":
+        return [*registry.families(), *registry.benchmark_facts()]
+    if kind == "spaces":
+        from harness import spaces
+
+        return spaces.names()
+    find = {
+        "algorithms": registry.algorithm_names,
+        "predictors": registry.predictor_names,
+        "methods": registry.method_names,
+    }
+    return find.get(kind, list)()
+
+
+class Assignment(click.ParamType[str]):
+    """`re.population=50`; the shell completes parameters of the plugins that the option of their `kind` names."""
+
+    name = "text"
+
+    def __init__(self, kind: str, option: str) -> None:
+        self.kind, self.option = kind, option
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        from harness import registry
+        from harness.params import declared
+
+        find = registry.predictor if self.kind == "predictors" else registry.algorithm
+        found = []
+        for name in ctx.params.get(self.option) or _named(self.kind):
+            with suppress(HarnessError):
+                for parameter, said in declared(find(name)).items():
+                    found.append(CompletionItem(f"{name}.{parameter}=", help=said.param.doc))
+        return [item for item in found if item.value.startswith(incomplete)]
+
+
+class Name(click.ParamType[str]):
+    """One name of a `kind` of plugins, which the shell completes."""
+
+    name = "text"
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        return [CompletionItem(name) for name in _named(self.kind) if name.startswith(incomplete)]
+
+
+class NameOrPath(click.ParamType[str]):
+    """The name of a benchmark or algorithm, or a path."""
+
+    name = "text"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        names = [*_named("algorithms"), *_named("benchmarks")]
+        found = [CompletionItem(name) for name in names if name.startswith(incomplete)]
+        return found or [CompletionItem(incomplete, type="file")]
 
 
 class Pairs(click.ParamType[dict[str, str]]):
@@ -59,6 +130,9 @@ class OneOf(click.ParamType[str]):
             raise unknown(f"value of {param.opts[0] if param else 'option'}", value, self.choices)
         return value
 
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        return [CompletionItem(choice) for choice in self.choices if choice.startswith(incomplete)]
+
 
 class Seeds(click.ParamType[range]):
     """`500` for the seeds 0 to 499, `17:42` for 17 to 41."""
@@ -85,8 +159,15 @@ def selects(command: Callable[..., None]) -> Callable[..., None]:
     for option in (
         click.option("--budget", type=float, help="Only studies of this budget in simulated seconds."),
         click.option("--seeds", type=Seeds(), help="Only these seeds, e.g. 0:100."),
-        click.option("--bench", type=Names(), default=(), help="Only these benchmarks, or patterns such as 'nb201/*'."),
-        click.option("--algo", type=Names(), default=(), help="Only these algorithms, in this order; or patterns."),
+        click.option(
+            "--bench",
+            type=Names("benchmarks"),
+            default=(),
+            help="Only these benchmarks, or patterns such as 'nb201/*'.",
+        ),
+        click.option(
+            "--algo", type=Names("algorithms"), default=(), help="Only these algorithms, in this order; or patterns."
+        ),
     ):
         selecting = option(selecting)
     return selecting

@@ -26,6 +26,7 @@ _FIGURES = (
     "cells",
     "attainment",
     "prediction",
+    "operators",
 )
 
 _MEASURES = ("mse", "spearman", "kendall", "regret", "precision")
@@ -74,7 +75,8 @@ def command(results: tuple[Path, ...], selection: Selection, output: tuple[Path,
     provenance is written beside it as JSON.
     """
     from harness.analysis import quality_store
-    from harness.analysis.comparison import remarks
+    from harness.analysis.comparable import drawable, told_by
+    from harness.analysis.comparison import peculiarities, remarks
     from harness.plots import draw, load, provenance, save
     from harness.studies.selection import gathered
 
@@ -88,16 +90,19 @@ def command(results: tuple[Path, ...], selection: Selection, output: tuple[Path,
     settings |= {name: value for name, value in options.items() if value not in (None, ())}
     if not results:
         raise HarnessError("there are no results to draw.", 'name them: results = ["results"]')
+    if settings.get("figure") == "operators":
+        _draw_operators(results, output)
+        return
     predictions = settings.get("figure") == "prediction"
     if predictions and selection.words:
         raise HarnessError("the figure 'prediction' has no studies to select among.", "name the files to draw.")
     outcomes: list[Any] = (
         [quality_store.read(path) for path in quality_store.find(results)]
         if predictions
-        else _chosen(gathered(results, selection), settings)
+        else told_by(drawable(gathered(results, selection), settings), partial(click.echo, err=True))
     )
     figure = draw(outcomes, settings)
-    for line in [] if predictions else remarks(outcomes):
+    for line in [] if predictions else [*peculiarities(outcomes), *remarks(outcomes)]:
         click.echo(f"note: {line}", err=True)
     beside = results[0] if results[0].is_dir() else results[0].parent
     what = settings.get("measure", "spearman") if predictions else settings.get("kind", "val")
@@ -107,12 +112,24 @@ def command(results: tuple[Path, ...], selection: Selection, output: tuple[Path,
         click.echo(path)
 
 
-def _chosen(outcomes: list[Any], settings: dict[str, Any]) -> list[Any]:
-    """Those of the studies that the figure can show together; what is left out is said."""
-    from harness.analysis.comparable import comparable, completed, told_by
+def _draw_operators(results: tuple[Path, ...], output: tuple[Path, ...]) -> None:
+    """What searches by weight sharing learned of the operators, which is no figure of studies."""
+    from dataclasses import asdict
 
-    figure, tell = settings.get("figure", "regret"), partial(click.echo, err=True)
-    paired = figure in ("ranks", "standing", "speed-up") or settings.get("blocks") == "seeds"
-    found = told_by(comparable(outcomes, paired=paired), tell)
-    whole = figure in ("ranks", "standing", "speed-up", "critical-difference")
-    return told_by(completed(found), tell) if whole else found
+    from harness.plots.distribution import operators_figure
+    from harness.plots.style import save
+    from harness.sharing import course, log
+    from harness.studies.store import SEARCHES
+
+    found = [file for path in results for file in (sorted((path / SEARCHES).glob("*.parquet")) or [path])]
+    logs = [log.read(path) for path in found if not path.is_dir() and log.FORM.is_one(path)]
+    if not logs:
+        raise HarnessError(
+            f"there is no search by weight sharing in {', '.join(map(str, results))}.",
+            "make one: harness search --space digits201 --method darts --data digits",
+        )
+    figure = operators_figure(course.courses(logs))
+    beside = results[0] if results[0].is_dir() else results[0].parent
+    for path in output or (beside / "operators.pdf",):
+        save(figure, path, {"searches": [{"id": one.search.id, **asdict(one.search)} for one in logs]})
+        click.echo(path)

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from harness.cli.options import Names, OneOf, Processes, Seeds, cluster_option, data_folder
+from harness.cli.options import Assignment, Names, OneOf, Processes, Seeds, cluster_option, data_folder
 from harness.errors import HarnessError
 from harness.files import json_text
 
@@ -30,8 +30,10 @@ class Sizes(click.ParamType[list[int]]):
 
 
 @click.command("predict", short_help="Measure how good predictors are on a table.")
-@click.argument("bench", type=Names())
-@click.option("--predictor", required=True, type=Names(), help="Predictors; `harness list predictors` has them.")
+@click.argument("bench", type=Names("benchmarks"))
+@click.option(
+    "--predictor", required=True, type=Names("predictors"), help="Predictors; `harness list predictors` has them."
+)
 @click.option("--train", default="20,50,100,172,344,860", type=Sizes(), show_default=True, help="Training samples.")
 @click.option("--seeds", default="100", type=Seeds(), show_default=True, help="How many samples, or which.")
 @click.option(
@@ -41,7 +43,13 @@ class Sizes(click.ParamType[list[int]]):
     show_default=True,
     help="Learn from one training repeat of a configuration, or from the mean of all.",
 )
-@click.option("--param", multiple=True, metavar="PREDICTOR.NAME=VALUE", help="Parameter of a predictor; repeatable.")
+@click.option(
+    "--param",
+    multiple=True,
+    type=Assignment("predictors", "predictor"),
+    metavar="PREDICTOR.NAME=VALUE",
+    help="Parameter of a predictor; repeatable.",
+)
 @click.option("--device", type=OneOf(["cpu", "cuda"]), help="Where networks are trained. [default: cpu]")
 @click.option("--processes", type=Processes(), help="Worker processes. [default: one per core; 1 with cuda]")
 @cluster_option

@@ -78,8 +78,10 @@ def command(
             temporary.write_bytes(regression_report.junit(judgements, margin, alpha))
     if figure:
         from harness.plots import provenance, regression_figure, save
+        from harness.studies.outcome import within
 
-        save(regression_figure(pairs), figure, provenance([o for pair in pairs for o in pair]))
+        tested = [(within(old, new.trajectory.seeds) or old, new) for old, new in pairs]
+        save(regression_figure(tested), figure, provenance([o for pair in tested for o in pair]))
     status = regression.exit_status(judgements)
     if accept and status != 1:
         baseline.save(folder, [j.candidate for j in judgements if j.verdict != "same"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -33,9 +33,9 @@ def command(
 ) -> None:
     """Write one self-contained HTML page about the studies in RESULTS, files or folders, and print its path.
 
-    Trainings and the quality of predictors that are kept in the folders are shown too. The page works offline, on a
-    phone, in the dark and on paper; the curves answer to mouse, finger and keyboard. What cannot be compared with the
-    others is left out, and said.
+    Trainings, the quality of predictors and searches by weight sharing that are kept in the folders are shown too. The
+    page works offline, on a phone, in the dark and on paper; the curves answer to mouse, finger and keyboard. What
+    cannot be compared with the others is left out, and said.
     """
     from harness.analysis import quality_store
     from harness.analysis.comparable import comparable, told_by
@@ -54,6 +54,7 @@ def command(
         [*map(str, results), *selection.words],
         trainings=trainings,
         qualities=qualities,
+        **_sharing(folders),
         at=at or (),
         alpha=alpha,
     )
@@ -78,3 +79,17 @@ def _studies(results: tuple[Path, ...], trainings: set[Path]) -> list[Path]:
             "run algorithms first (harness run), or see what the trainings say: harness validate",
         )
     return found
+
+
+def _sharing(folders: list[Path]) -> dict[str, Any]:
+    """The courses of searches by weight sharing, and their correlations with tables, in folders of results."""
+    from harness.studies.store import SEARCHES
+
+    files = [path for folder in folders for path in sorted((folder / SEARCHES).glob("*.parquet"))]
+    if not files:
+        return {}
+    from harness.sharing import correlate, course, log
+
+    logs = [log.read(path) for path in files if log.FORM.is_one(path)]
+    kept = [path for folder in folders for path in sorted(correlate.folder(folder).glob("*.parquet"))]
+    return {"courses": course.courses(logs), "correlations": [correlate.FORM.read(path) for path in kept]}

@@ -51,6 +51,7 @@ def command(
     from harness.analysis import quality, reproduction
     from harness.analysis.quality_store import QualityStore
     from harness.cli.run import execute, executor
+    from harness.plots import recipes as recipe_figures
     from harness.report import claims as claims_page
     from harness.report import tables
     from harness.studies.evaluate import evaluate, versions
@@ -64,7 +65,7 @@ def command(
     tell = partial(click.echo, err=True)
     for recipe in left:
         tell(f"note: {recipe.name} is left out: {', '.join(recipe.absent)} must be imported first.")
-    files = [_files(recipe, output if len(recipes) == 1 else (), out, page) for recipe in recipes]
+    files = [recipe_figures.places(recipe, output if len(recipes) == 1 else (), out, page) for recipe in recipes]
     if output and len(recipes) > 1:
         raise HarnessError(f"one figure has a place at {output[0]}, not {len(recipes)}.", "leave -o out.")
     ranges = [seeds or range(recipe.seeds) for recipe in recipes]
@@ -72,14 +73,21 @@ def command(
     predicted = [_predictions(recipe, r) for recipe, r in zip(recipes, ranges, strict=True)]
 
     every = {study.id: study for studies in planned for study in studies}
-    store, qualities, where = ResultStore(out), QualityStore(out), executor(processes, cluster)
+    store, where = ResultStore(out), executor(processes, cluster)
     execute([*every.values()], store, evaluate, where)
     judged = {study.id: study for studies in predicted for study in studies}
-    execute([*judged.values()], qualities, quality.evaluate, where)
+    qualities = {}
+    if judged:
+        kept = QualityStore(out)
+        execute([*judged.values()], kept, quality.evaluate, where)
+        qualities = {id_: kept.get(study) for id_, study in judged.items()}
     sections = {}
     for recipe, studies, predictions, places in zip(recipes, planned, predicted, files, strict=True):
-        found = [store.get(study).renewed() for study in studies], [qualities.get(study) for study in predictions]
-        drawn = _draw(recipe, *found, places)
+        found = [store.get(study).renewed() for study in studies], [qualities[study.id] for study in predictions]
+        drawn = []
+        for path in recipe_figures.write(recipe, *found, places):
+            click.echo(path)
+            drawn.append(path)
         if recipe.published:
             from harness.report import published
 
@@ -93,40 +101,6 @@ def command(
     if page is not None:
         claims_page.update(page, sections, {recipe.name: claims_page.untested(recipe) for recipe in left})
         click.echo(page)
-
-
-def _files(recipe: Recipe, output: Sequence[Path], out: Path, page: Path | None) -> list[list[Path]]:
-    """Where each of the figures is written. Raises HarnessError for a format that there is not."""
-    from harness.plots.style import file_format
-
-    count = len(recipe.figures)
-    if output and count != 1:
-        raise HarnessError(f"{recipe.name} draws {count} figures; -o names one.", "leave -o out.")
-    places = []
-    for i, settings in enumerate(recipe.figures):
-        name = recipe.name if i == 0 else f"{recipe.name}-{i + 1}"
-        default = out / f"{name}.pdf" if page is None else page.parent / "figures" / f"{name}.png"
-        said = [] if page is not None else [Path(path) for path in settings.get("output", ())]
-        places.append([*output] or said or [default])
-    for path in (path for paths in places for path in paths):
-        file_format(path)
-    return places
-
-
-def _draw(recipe: Recipe, outcomes: Sequence[Any], qualities: Sequence[Any], files: list[list[Path]]) -> list[Path]:
-    """Write the figures; their paths, which are printed too."""
-    from harness.plots import draw, provenance, save
-
-    drawn = []
-    for settings, paths in zip(recipe.figures, files, strict=True):
-        used = qualities if settings.get("figure") == "prediction" else outcomes
-        figure = draw(used, settings)
-        source = {name: value for name, value in settings.items() if name != "output"}
-        for path in paths:
-            save(figure, path, provenance(used, {"reproduces": recipe.name, **source}))
-            click.echo(path)
-            drawn.append(path)
-    return drawn
 
 
 def _judge(recipe: Recipe, outcomes: Sequence[Any], qualities: Sequence[Any]) -> list[Finding]:

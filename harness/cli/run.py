@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.options import Names, OneOf, Processes, Seeds, cluster_option, data_folder, declared_options
+from harness.cli.options import (
+    Assignment,
+    Names,
+    OneOf,
+    Processes,
+    Seeds,
+    cluster_option,
+    data_folder,
+    declared_options,
+)
 from harness.errors import HarnessError, PluginError, unknown
 from harness.fields import hints
 from harness.files import json_text
@@ -23,11 +32,17 @@ if TYPE_CHECKING:
 
 
 @click.command("run", short_help="Run algorithms on benchmarks on a simulated clock.")
-@click.option("--algo", required=True, type=Names(), help="Algorithms; `harness list algorithms` has them.")
-@click.option("--bench", required=True, type=Names(), help="Benchmarks, or patterns such as 'nb201/*'.")
+@click.option("--algo", required=True, type=Names("algorithms"), help="Algorithms; `harness list algorithms` has them.")
+@click.option("--bench", required=True, type=Names("benchmarks"), help="Benchmarks, or patterns such as 'nb201/*'.")
 @click.option("--seeds", default="500", type=Seeds(), show_default=True, help="How many runs, or which.")
 @declared_options(hints(Rules), vars(Rules))
-@click.option("--param", multiple=True, metavar="ALGO.NAME=VALUE", help="Parameter of an algorithm; repeatable.")
+@click.option(
+    "--param",
+    multiple=True,
+    type=Assignment("algorithms", "algo"),
+    metavar="ALGO.NAME=VALUE",
+    help="Parameter of an algorithm; repeatable.",
+)
 @click.option("--device", type=OneOf(["cpu", "cuda"]), help="Where algorithms train networks. [default: cpu]")
 @click.option("--processes", type=Processes(), help="Worker processes. [default: one per core, one with cuda]")
 @cluster_option
@@ -85,15 +100,25 @@ def parameters(
     options: tuple[str, ...], algorithms: list[str], *, kind: str = "algorithm", example: str = "re.population=50"
 ) -> dict[str, dict[str, str]]:
     """`re.population=50` by algorithm, or another `kind` of plugin, and name."""
+    from harness import registry
+
     given: dict[str, dict[str, str]] = {name: {} for name in algorithms}
     for option in options:
         target, equals, value = option.partition("=")
         whole = max((name for name in algorithms if target.startswith(f"{name}.")), key=len, default="")
         algorithm, dot, name = (whole, ".", target[len(whole) + 1 :]) if whole else target.partition(".")
-        if not (equals and dot and name):
+        if not (dot and name):
             raise HarnessError(f"'{option}' is not a parameter.", f"write it as {example}")
         if algorithm not in given:
+            others = registry.predictor_names() if kind == "predictor" else registry.algorithm_names()
+            if algorithm in others:
+                raise HarnessError(
+                    f"--param {target} is for {algorithm}, which is not among the {kind}s: {', '.join(algorithms)}.",
+                    f"name {algorithm} too, or leave the parameter out.",
+                )
             raise unknown(f"{kind} in --param", algorithm, algorithms)
+        if not equals:
+            raise HarnessError(f"the parameter {target} is given no value.", f"write it as {example}")
         if name in given[algorithm]:
             raise HarnessError(f"parameter '{target}' is given twice.")
         given[algorithm][name] = value

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.options import Names
+from harness.cli.options import Name, Names
 from harness.cli.sharing import searches
 from harness.errors import HarnessError
 from harness.files import json_text
@@ -24,12 +24,17 @@ if TYPE_CHECKING:
 @click.option(
     "--space",
     required=True,
-    help="gpnas-cell, nb201, darts, mobilenet, mobilenet/proxyless, mobilenet/macro, nb101, 1shot1/1, ...",
+    type=Name("spaces"),
+    help="gpnas-cell, nb201, mobilenet, ...; `harness list spaces` has all.",
 )
 @click.option("--data", "images", required=True, help="digits, cifar10, cifar100, imagenet16-120, a .npz, or a folder.")
 @click.option("--data-root", type=click.Path(path_type=Path), help="Folder with the official files of the images.")
-@click.option("--algo", default="gpnas", show_default=True, help="`harness list algorithms` has them.")
-@click.option("--method", type=Names(), help="Methods of weight sharing instead of --algo, such as darts,gdas,rsps.")
+@click.option(
+    "--algo", default="gpnas", type=Name("algorithms"), show_default=True, help="`harness list algorithms` has them."
+)
+@click.option(
+    "--method", type=Names("methods"), help="Methods of weight sharing instead of --algo: `harness list methods`."
+)
 @click.option("--seeds", type=click.IntRange(min=1), default=1, help="Searches of each method, from --seed on.")
 @click.option(
     "--statistics",
@@ -37,6 +42,12 @@ if TYPE_CHECKING:
     default="batch",
     show_default=True,
     help="Of batch normalisation where a method scores architectures.",
+)
+@click.option(
+    "--constraint",
+    multiple=True,
+    metavar="MEASURE<=BOUND",
+    help="Of --method gcn also the best under this, such as macs<=400e6 or macs<=4e8,params<=5e6; repeatable.",
 )
 @click.option("--param", multiple=True, metavar="ALGO.NAME=VALUE", help="Parameter of the algorithm; repeatable.")
 @click.option("--budget", type=float, help="Seconds of searching.")
@@ -62,6 +73,7 @@ def command(
     method: list[str] | None,
     seeds: int,
     statistics: str,
+    constraint: tuple[str, ...],
     param: tuple[str, ...],
     budget: float | None,
     evals: int | None,
@@ -87,7 +99,7 @@ def command(
         raise HarnessError(f"the seed cannot be negative, got {seed}.")
     if method is not None:
         every = range(seed, seed + seeds)
-        about = (images, data_root, recipe, epochs, device, every, statistics, out)
+        about = (images, data_root, recipe, epochs, device, every, statistics, out, [*constraint])
         searches(space, method, param, *about, as_json=as_json)
         return
     from harness.cli.run import parameters

@@ -29,13 +29,15 @@ def searches(
     seeds: range,
     statistics: str,
     out: Path,
+    constraints: list[str],
     *,
     as_json: bool,
 ) -> None:
     """Search by every method with every seed, one after the other; what is there is not searched again."""
     from harness import registry
     from harness.cli.run import parameters
-    from harness.sharing.log import read, study, table_of
+    from harness.sharing import lookup
+    from harness.sharing.log import read, study, table_of, weights_path
     from harness.sharing.search import SharedSearch
     from harness.spaces import published
     from harness.studies.store import ResultStore, write
@@ -44,6 +46,8 @@ def searches(
 
     for method in methods:
         registry.method(method)
+    for text in constraints:
+        lookup.bounds(text)
     given = parameters(param, methods, example="darts.order=second")
     kind = published(space).kind
     name = recipe or next(
@@ -73,18 +77,29 @@ def searches(
             write(outcome, store.path(outcome.study))
             paths.append(store.path(outcome.study))
         rows += _rows(logs, outcomes)
+    taken = [
+        {"method": search.method, "seed": search.seed, **one._asdict()}
+        for search in (search for planned in plans.values() if constraints for search in planned)
+        for table in [lookup.read(lookup.path(out, search), search)]
+        for one in lookup.taken(search, table, constraints, loaded, weights_path(out, search))
+    ]
     if as_json:
-        click.echo(json.dumps(rows, indent=1))
+        click.echo(json.dumps([*rows, *taken], indent=1))
         return
     _print(rows)
+    for row in taken:
+        spent = ", ".join(f"{cost:,} {name}" for name, cost in row["costs"].items())
+        who = f"{row['method']}, seed {row['seed']}, {row['constraint']}"
+        click.echo(f"{who}: {row['architecture']} (one-shot {row['accuracy']:.4f}; {spent})", err=True)
     click.echo("\n".join(map(str, paths)))
 
 
 def _searched(search: SharedSearch, images: ImageSet, place: Place, out: Path) -> Path:
     """The log of a search, made unless it is there."""
     from harness.report import tables
-    from harness.sharing import log
+    from harness.sharing import log, lookup
     from harness.sharing.search import share
+    from harness.train import checkpoint as checkpoints
     from harness.train.loop import Interrupted, Watch
 
     target, checkpoint = log.path(out, search), log.checkpoint_path(out, search)
@@ -103,9 +118,12 @@ def _searched(search: SharedSearch, images: ImageSet, place: Place, out: Path) -
                 bars.console.print(f"note: {search.method}, seed {search.seed}: {text}")
 
         try:
-            rows, _ = share(search, images, place, checkpoint=checkpoint, watch=Shown())
+            rows, run = share(search, images, place, checkpoint=checkpoint, watch=Shown())
         except Interrupted as stop:
             raise click.Abort(f"{stop}; the same command goes on from there.") from None
+    checkpoints.save(log.weights_path(out, search), search, {"network": run.network.state_dict()})
+    if run.method.lookup is not None:
+        lookup.write(lookup.path(out, search), search, run.method.lookup)
     found = log.Log(search, rows)
     log.write(target, found)
     checkpoint.unlink(missing_ok=True)

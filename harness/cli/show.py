@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.options import Numbers, OneOf, data_folder, selects
+from harness.cli.options import NameOrPath, Numbers, OneOf, data_folder, selects
 from harness.errors import HarnessError, unknown
 from harness.files import json_text
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @click.command("show", short_help="Show a benchmark, an algorithm, or results.")
-@click.argument("what", nargs=-1, required=True, metavar="BENCH|BENCH:ROW|ALGO|RESULTS...")
+@click.argument("what", nargs=-1, required=True, type=NameOrPath(), metavar="BENCH|BENCH:ROW|ALGO|RESULTS...")
 @click.option("--at", type=Numbers(), help="Simulated times in seconds, e.g. 1e5,1e6. [default: the end]")
 @click.option(
     "--on", metavar="BENCH", help="Report what was found on another table of the same space, e.g. nb201/cifar100."
@@ -45,11 +45,14 @@ def command(
     from harness import registry
     from harness.report import tables
     from harness.studies.selection import gathered
+    from harness.studies.store import unfinished
 
     console = tables.console()
     paths = [Path(name) for name in what]
     if all(path.exists() for path in paths):
         _results(console, gathered(paths, selection), at, on, statistic, per_seed, as_json)
+        for line in unfinished(paths):
+            click.echo(f"note: {line}", err=True)
         return
     if at or on or per_seed or selection.words or len(what) > 1:
         missing = next(str(path) for path in paths if not path.exists())
@@ -75,13 +78,14 @@ def _results(
     per_seed: bool,
     as_json: bool,
 ) -> None:
+    from harness.analysis.comparison import peculiarities
     from harness.report import tables
     from harness.studies.outcome import per_seed_rows, reported, summary
 
     outcomes = reported([outcome.renewed() for outcome in found], on)
     pairs = [(outcome, time) for outcome in outcomes for time in (at or (None,))]
     if per_seed:
-        rows = [row for outcome, time in pairs for row in per_seed_rows(outcome, time)]
+        rows = [row for outcome, time in pairs for row in _decoded(outcome, per_seed_rows(outcome, time))]
     else:
         rows = [summary(outcome, time) for outcome, time in pairs]
     if as_json:
@@ -97,15 +101,35 @@ def _results(
             "test_loss",
             "found",
             "evaluation",
+            "configuration",
         )
         console.print(tables.listing(columns, [[_cell(row[c]) for c in columns] for row in rows]))
     else:
         console.print(*tables.summaries(outcomes, rows, statistic), sep="\n")
+        for line in peculiarities(outcomes):
+            click.echo(f"note: {line}", err=True)
+
+
+def _decoded(outcome: Outcome, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows with the configurations, where the table that was searched is here."""
+    from harness.report.frames import configurations
+
+    try:
+        table = outcome.study.load_table()
+    except HarnessError:
+        return [{**row, "configuration": None} for row in rows]
+    found = configurations(table, [row["row"] for row in rows]).to_dict("records")
+    return [
+        {**row, "configuration": None if (row["row"] is None or row["row"] < 0) else decoded}
+        for row, decoded in zip(rows, found, strict=True)
+    ]
 
 
 def _cell(value: object) -> str:
     if value is None:
         return "–"
+    if isinstance(value, dict):
+        return str(value.get("architecture", ", ".join(f"{name}={x}" for name, x in value.items())))
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 

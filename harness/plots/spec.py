@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from harness import toml
 from harness.analysis.bounds import BOUNDS
+from harness.analysis.comparison import peculiarities
 from harness.errors import HarnessError, unknown
 from harness.fields import fit
 from harness.plots.cells import cell_figure
@@ -110,7 +111,10 @@ def draw(outcomes: Sequence[Any], settings: Mapping[str, Any]) -> Figure:
         outcomes = _shown(reported(outcomes, on), names, order)
         if "against" in arguments:
             arguments["against"] = names.get(arguments["against"], arguments["against"])
-    return function(outcomes, **arguments)
+    figure = function(outcomes, **arguments)
+    if name != "prediction" and (told := peculiarities(outcomes)):
+        figure.supxlabel("\n".join(told), fontsize=5, color="#555555")
+    return figure
 
 
 def _shown(outcomes: Sequence[Outcome], names: Mapping[str, str], order: Sequence[str]) -> list[Outcome]:

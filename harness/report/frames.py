@@ -15,7 +15,6 @@ from harness.analysis.standing import standings
 from harness.arrays import Floats
 from harness.errors import HarnessError
 from harness.files import whole
-from harness.plots.profiles import average_ranks
 from harness.spaces.architecture import Architecture
 from harness.studies.outcome import Kind, Outcome, moments, per_seed_rows, summary
 from harness.table import Table
@@ -137,6 +136,8 @@ def incumbents(outcomes: Sequence[Outcome], at: Sequence[float] | None = None) -
 
 def ranks(outcomes: Sequence[Outcome], kind: Kind = "val") -> pd.DataFrame:
     """`average_ranks` over time: algorithm, time (or share of the budget), rank, low, high."""
+    from harness.plots.profiles import average_ranks  # noqa: PLC0415 - it draws, too, and other frames need no figures
+
     found = average_ranks(outcomes, kind)
     when = "time" if found.seconds else "share_of_budget"
     frames = [
@@ -187,7 +188,7 @@ def write(frame: pd.DataFrame, path: Path) -> None:
 
 def configurations(table: Table, rows: Any) -> pd.DataFrame:
     """Configurations at `rows` (None or NaN for none) by parameter, and the text of those that are architectures."""
-    found = [None if row is None or np.isnan(row) else int(row) for row in rows]
+    found = [None if row is None or np.isnan(row) or row < 0 else int(row) for row in rows]
     texts = _architectures(table, {row for row in found if row is not None})
     known = {row: {**table.space.to_dict(table.codes[row]), **texts.get(row, {})} for row in found if row is not None}
     columns = [*(p.name for p in table.space.parameters), *(["architecture"] if texts else [])]
@@ -202,7 +203,13 @@ def _architectures(table: Table, rows: set[int]) -> dict[int, dict[str, str]]:
 
 
 def _named(outcome: Outcome, columns: dict[str, Any]) -> pd.DataFrame:
-    return pd.DataFrame({"benchmark": outcome.study.benchmark, "algorithm": outcome.label, **columns})
+    rows = len(columns["time"])
+    names = {"benchmark": outcome.study.benchmark, "algorithm": outcome.label}
+    return pd.DataFrame({**{name: _constant([text], 0, rows) for name, text in names.items()}, **columns})
+
+
+def _constant(names: list[str], which: int, rows: int) -> pd.Categorical:
+    return pd.Categorical.from_codes(np.full(rows, which), categories=names)
 
 
 def _joined(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
@@ -210,9 +217,10 @@ def _joined(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
     if not frames:
         return pd.DataFrame(columns=["benchmark", "algorithm"])
     for name in ("benchmark", "algorithm"):
-        every = list(dict.fromkeys(frame[name].iloc[0] for frame in frames if len(frame)))
-        for frame in frames:
-            frame[name] = pd.Categorical(frame[name], categories=every)
+        of_frames = [str(frame[name].iloc[0]) if len(frame) else "" for frame in frames]
+        every = [text for text in dict.fromkeys(of_frames) if text]
+        for frame, text in zip(frames, of_frames, strict=True):
+            frame[name] = _constant(every, every.index(text) if text else 0, len(frame))
     return pd.concat(frames, ignore_index=True)
 
 

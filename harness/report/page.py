@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from string import Template
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness import __version__
 from harness.analysis.comparison import compare
@@ -22,6 +22,10 @@ from harness.report.section import Report
 from harness.report.sections import SECTIONS
 from harness.studies.outcome import Kind, Outcome
 from harness.train.results import Training
+
+if TYPE_CHECKING:
+    from harness.sharing.correlate import Correlation
+    from harness.sharing.course import Course
 
 __all__ = ["page"]
 
@@ -36,13 +40,16 @@ def page(
     *,
     trainings: Mapping[Path, Training] | None = None,
     qualities: Mapping[Path, Quality] | None = None,
+    courses: Sequence[Course] = (),
+    correlations: Sequence[Correlation] = (),
     at: Sequence[float] = (),
     alpha: float = 0.05,
 ) -> str:
     """The HTML of the page about `studies`, by their files; `results` is what the command line named.
 
-    `trainings` and `qualities` of predictors, by their files too, get sections of their own. `at` and `alpha` are those
-    of `compare`. Equal arguments give equal pages. Raises HarnessError if the studies cannot be compared or paired.
+    `trainings` and `qualities` of predictors, by their files too, get sections of their own, as do the `courses` of
+    searches by weight sharing and the `correlations` of their super-networks with tables. `at` and `alpha` are those of
+    `compare`. Equal arguments give equal pages. Raises HarnessError if the studies cannot be compared or paired.
     """
     outcomes = [*studies.values()]
     kinds: list[Kind] = ["val"]
@@ -50,7 +57,8 @@ def page(
     kinds += ["test"] if tested and not any(outcome.seeds_without["test"] for outcome in tested) else []
     comparisons = {kind: compare(outcomes, kind, at=at, alpha=alpha) for kind in kinds}
     ranks = curves.ranks(outcomes, kinds)
-    report = Report(studies, trainings or {}, qualities or {}, shlex.join(results), at, comparisons, ranks)
+    named = shlex.join(results)
+    report = Report(studies, trainings or {}, qualities or {}, named, at, comparisons, ranks, courses, correlations)
     data = {
         "results": report.results,
         "kinds": kinds,

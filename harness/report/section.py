@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from xml.etree.ElementTree import Element
 
 from harness.analysis.comparison import Comparison, by_benchmark
@@ -14,12 +14,17 @@ from harness.report.markup import Node, element
 from harness.studies.outcome import Kind, Outcome, Reference
 from harness.train.results import Training
 
+if TYPE_CHECKING:
+    from harness.sharing.correlate import Correlation
+    from harness.sharing.course import Course
+
 
 @dataclass(frozen=True, eq=False)
 class Report:
     """What the page is about: studies by their files, RESULTS and times as on the command line, and what came out.
 
-    `trainings` and `qualities` of predictors are what was found beside the studies. `ranks` is the sentence that says
+    `trainings`, `qualities` of predictors and searches by weight sharing (`courses`, `correlations`) are what was found
+    beside the studies. `ranks` is the sentence that says
     why there are none, or what the page draws.
     """
 
@@ -30,6 +35,8 @@ class Report:
     at: Sequence[float]
     comparisons: Mapping[Kind, Comparison]
     ranks: dict[str, Any] | str
+    courses: Sequence[Course] = ()
+    correlations: Sequence[Correlation] = ()
 
     @property
     def outcomes(self) -> list[Outcome]:

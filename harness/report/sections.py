@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from xml.etree.ElementTree import Element
 
 from harness.analysis.comparable import completed
-from harness.analysis.comparison import Comparison, Duel, remarks, sentences
+from harness.analysis.comparison import Comparison, Duel, peculiarities, remarks, sentences
 from harness.numbers import number
 from harness.report import commands
 from harness.report import comparison as comparison_table
@@ -15,6 +15,7 @@ from harness.report.cells import cells
 from harness.report.markup import Node, element, table
 from harness.report.predictors import predictors
 from harness.report.section import Report, Section, against, listing, paragraph, strip
+from harness.report.shared import shared
 from harness.report.trained import trained
 from harness.studies.outcome import Kind, Outcome, summary
 
@@ -83,7 +84,8 @@ def tests(report: Report) -> Section:
             body.append(_duels(found, KINDS[kind]))
         at = f" --at {','.join(map(repr, report.at))}" if report.at else ""
         again.append(f"harness compare {report.results} --kind {kind}{at} --alpha {found.alpha:g}")
-    said = remarks(report.outcomes)
+    said = [*peculiarities(report.outcomes), *remarks(report.outcomes)]
+    said += [note for found in report.comparisons.values() for note in found.notes]
     if "test" not in report.comparisons and any(
         outcome.reference.test_optimum is not None for outcome in report.outcomes
     ):
@@ -172,6 +174,7 @@ SECTIONS: tuple[Callable[[Report], Section | None], ...] = (
     cells,
     trained,
     predictors,
+    shared,
     benchmarks,
     provenance,
 )

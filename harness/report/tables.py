@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any, Literal
 
 from rich import box
 from rich.cells import cell_len
-from rich.console import Console, ConsoleOptions, RenderableType
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.progress import (
+    BarColumn,
+    Progress,
+    Task,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.progress_bar import ProgressBar
 from rich.segment import Segment
-from rich.table import Table as Grid
+from rich.table import Column, Table
 from rich.text import Text
 
 from harness.analysis.comparison import Statistic, remarks
@@ -20,6 +33,8 @@ from harness.numbers import ABSENT, mean_sem, quartiles
 from harness.studies.outcome import Kind, Outcome
 from harness.studies.selection import spans
 
+SECONDS_BETWEEN_LINES = 10.0
+"""Without a terminal."""
 _MANY = 200
 """Rows beyond which a table is laid out without folding."""
 
@@ -28,35 +43,125 @@ _MANY = 200
 def progress(
     studies: Sequence[Any], present: set[str], *, quiet: bool = False
 ) -> Iterator[Callable[[Any, float], None]]:
-    """A bar for every study on stderr; yields the function that moves them. `present` are ids found complete."""
+    """A bar for every study on stderr; yields the function that moves them. `present` are ids found complete.
+
+    The time of a bar begins when its study does.
+    """
     with bars(quiet=quiet) as shown:
         tasks = {
             study.id: shown.add_task(
-                f"{study.benchmark} {study.label}", total=1.0, note="already there" if study.id in present else ""
+                f"{study.benchmark} {study.label}",
+                start=False,
+                total=1.0,
+                note="already there" if study.id in present else "",
             )
             for study in studies
         }
-        yield lambda study, share: shown.update(tasks[study.id], completed=share)
+
+        def move(study: Any, share: float) -> None:
+            task = shown.tasks[shown.task_ids.index(tasks[study.id])]
+            if not task.started:
+                shown.start_task(task.id)
+            shown.update(task.id, completed=share, evaluations=getattr(share, "evaluations", 0))
+
+        yield move
 
 
 def bars(*, quiet: bool = False) -> Progress:
-    """Bars on stderr with the time left, each with a field `note`; none at all where `quiet`."""
-    return Progress(
+    """Bars on stderr with the time left, each with a field `note`; none at all where `quiet`.
+
+    Without a terminal a line every ten seconds, and the bars at the end.
+    """
+    shown = console(stderr=True)
+    kind = Progress if shown.is_terminal or shown.is_jupyter else _Telling
+    return kind(
         TextColumn("{task.description}"),
-        BarColumn(),
+        _Bar(),
         TaskProgressColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
-        console=console(stderr=True),
+        console=shown,
         disable=quiet,
     )
 
 
+class _Bar(BarColumn):
+    """A bar that does not move before its work begins."""
+
+    def render(self, task: Task) -> ProgressBar:
+        bar = super().render(task)
+        bar.pulse = False
+        return bar
+
+
+class _Telling(Progress):
+    """Tells how far things are in a line now and then."""
+
+    def start(self) -> None:
+        super().start()
+        if not self.disable:
+            self._over = threading.Event()
+            threading.Thread(target=self._tell, daemon=True).start()
+
+    def stop(self) -> None:
+        if not self.disable:
+            self._over.set()
+        super().stop()
+
+    def _tell(self) -> None:
+        while not self._over.wait(SECONDS_BETWEEN_LINES):
+            if told := self.told():
+                print(told, file=sys.stderr, flush=True)
+
+    def told(self) -> str:
+        """`62 % of 6, 81,234 evaluations, 0:01:10 left; fcnet/naval re: 80 %`; nothing before anything began."""
+        tasks = [task for task in self.tasks if task.started]
+        if not tasks:
+            return ""
+        share = sum(min(task.percentage, 100.0) for task in self.tasks) / len(self.tasks)
+        took = max(task.get_time() - (task.start_time or 0.0) for task in tasks)
+        made = sum(task.fields.get("evaluations", 0) for task in tasks)
+        told = [f"{share:.0f} % of {len(self.tasks)}", *([f"{made:,} evaluations"] if made else [])]
+        if share:
+            told.append(f"{timedelta(seconds=round(took * (100.0 - share) / share))} left")
+        at_work = [f"{task.description}: {task.percentage:.0f} %" for task in tasks if not task.finished]
+        return "; ".join([", ".join(told), *at_work])
+
+
 def console(*, stderr: bool = False) -> Console:
-    """The terminal or, where output goes elsewhere, 140 columns."""
+    """The terminal or, where output goes elsewhere, as many columns as COLUMNS says or else 140."""
     found = Console(stderr=stderr, markup=False, highlight=False)
-    return found if found.is_terminal else Console(stderr=stderr, markup=False, highlight=False, width=140)
+    if found.is_terminal:
+        return found
+    columns = os.environ.get("COLUMNS", "")
+    width = int(columns) if columns.isdigit() and int(columns) else 140
+    return Console(stderr=stderr, markup=False, highlight=False, width=width)
+
+
+class Grid(Table):
+    """A table or, where its words do not fit side by side, a block of lines for each row."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        needed = sum(_least(column) + 2 for column in self.columns)
+        if not self.show_header or needed <= options.max_width:
+            yield from super().__rich_console__(console, options)
+            return
+        heads = [column.header for column in self.columns]
+        for row in zip(*(column.cells for column in self.columns), strict=True):
+            block = Table(box=None, show_header=False, padding=(0, 1, 0, 0))
+            block.add_column(style="bold", overflow="fold")
+            block.add_column(overflow="fold")
+            for head, cell in zip(heads, row, strict=True):
+                block.add_row(head, cell)
+            yield block
+            yield ""
+
+
+def _least(column: Column) -> int:
+    """The width of the longest word of a column; what is longer than 24 may be broken."""
+    words = (word for cell in (column.header, *column.cells) for word in str(cell).split())
+    return min(max((len(word) for word in words), default=0), 24)
 
 
 def summaries(
@@ -83,7 +188,7 @@ def summaries(
     else:
         grid = Grid(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
         for name in kept:
-            grid.add_column(name, justify=_justified(name))
+            grid.add_column(name, justify=_justified(name), no_wrap="regret" not in name)
         for cells in zip(*kept.values(), strict=True):
             grid.add_row(*cells)
         yield grid
@@ -204,7 +309,9 @@ def facts(rows: Iterable[tuple[str, str]]) -> Grid:
 
 def listing(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Grid:
     """A plain table of texts."""
-    grid = Grid(*columns, box=box.SIMPLE_HEAD)
+    grid = Grid(box=box.SIMPLE_HEAD)
+    for name in columns:
+        grid.add_column(name, overflow="fold")
     for row in rows:
         grid.add_row(*row)
     return grid

@@ -10,10 +10,11 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn import functional as F  # noqa: N812
 
 from harness.arrays import Bools, Floats, Ints
-from harness.sharing.method import Choice, SuperNetwork
+from harness.sharing.method import Choice, Kernel, SuperNetwork
 from harness.sharing.passes import Norm, Pass, grouped, share, shuffled
 from harness.space import SearchSpace
 from harness.spaces.nasbench201 import EDGES
@@ -33,7 +34,7 @@ class MixedCell(nn.Module):
 
     def __init__(self, operators: tuple[str, ...], channels: int, partial: int, now: Pass) -> None:
         super().__init__()
-        self.names, self.now, self.partial = operators, now, partial
+        self.names, self.now, self.partial, self.number = operators, now, partial, 0
         self.width = width = channels // partial
         kernels = {o: int(name[-1]) for o, name in enumerate(operators) if name.startswith("nor_conv")}
         self.kernels = kernels
@@ -51,7 +52,7 @@ class MixedCell(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if self.now.codes is not None:
             return self.many(x, self.now.codes)
-        choice = self.now.choice
+        choice = self.now.choice.of(self.number)
         active = self.live(choice.active)
         nodes: list[Tensor | None] = [x, None, None, None]
         for i, leaving in enumerate(_LEAVING[:-1]):
@@ -224,12 +225,27 @@ class CellSuperNetwork(SuperNetwork):
             classes=classes,
         )
         share(self.net, self.now)
+        for number, (_, cell) in enumerate(self._cells()):
+            cell.number = number
 
     def forward(self, x: Tensor, choice: Choice) -> Tensor:
         self.now.choice, self.now.codes, self.now.groups = choice, None, 1
         self.now.statistics, self.now.skip_dropout = self.statistics, self.skip_dropout
-        logits: Tensor = self.net(x)
+        predicted = {name.removeprefix("net."): weight for name, weight in (choice.predicted or {}).items()}
+        logits: Tensor = functional_call(self.net, predicted, (x,)) if predicted else self.net(x)
         return logits
+
+    def kernels(self) -> list[Kernel]:
+        found = []
+        for number, (cell, module) in enumerate(self._cells()):
+            for name, convolution in module.convolutions.items():
+                edge, operator = map(int, name.split("_"))
+                weight = f"{cell}.convolutions.{name}.weight"
+                found.append(Kernel(weight, number, edge, operator, convolution.get_parameter("weight").shape))
+        return found
+
+    def _cells(self) -> list[tuple[str, MixedCell]]:
+        return [(name, module) for name, module in self.named_modules() if isinstance(module, MixedCell)]
 
     def path(self, codes: Ints) -> Choice:
         return Choice(np.eye(len(self.operators[0]), dtype=np.bool_)[codes])

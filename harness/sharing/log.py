@@ -94,6 +94,11 @@ def checkpoint_path(folder: Path, search: SharedSearch) -> Path:
     return folder / SEARCHES / ".unfinished" / name
 
 
+def weights_path(folder: Path, search: SharedSearch) -> Path:
+    """The trained weights of a finished search, beside its log in a folder of results."""
+    return folder / SEARCHES / "weights" / f"{search.id}.pt"
+
+
 def write(target: Path, log: Log) -> None:
     """Write a log, whole or not at all. Raises HarnessError if that cannot be done."""
     FORM.write(log, target)

@@ -15,16 +15,18 @@ and between epochs `begin` and `derive`, which says what the search would end wi
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from harness.arrays import Bools, Floats, Ints
+from harness.errors import HarnessError
 from harness.rng import Streams
+from harness.sharing.segments import Lookup
 from harness.space import SearchSpace
 
 Statistics = Literal["batch", "running", "recalibrated"]
@@ -38,12 +40,30 @@ Score = Callable[[Ints], Floats]
 class Choice:
     """What a pass computes: the operators that are `active` Bool[d, k], added up with `weights` Float[d, k].
 
-    Without weights each counts once. `edges` Float[d] weigh what comes of each decision.
+    Without weights each counts once. `edges` Float[d] weigh what comes of each decision. With a first axis of L cells
+    active and weights are each cell's own. `predicted` take the place of the super-network's parameters, by name.
     """
 
     active: Bools
     weights: Tensor | None = None
     edges: Tensor | None = None
+    predicted: Mapping[str, Tensor] | None = None
+
+    def of(self, cell: int) -> Choice:
+        """What the cell with this number computes."""
+        if self.active.ndim == 2:
+            return self
+        return Choice(self.active[cell], None if self.weights is None else self.weights[cell], self.edges)
+
+
+class Kernel(NamedTuple):
+    """The weights of a convolution by the `name` of their parameter, and where they are used."""
+
+    name: str
+    cell: int
+    decision: int
+    operator: int
+    shape: torch.Size
 
 
 class SuperNetwork(nn.Module):
@@ -72,6 +92,12 @@ class SuperNetwork(nn.Module):
         """Where the operator called `name` stands, Bool[d, k]."""
         k = self.possible.shape[1]
         return np.array([[*(n == name for n in names), *[False] * (k - len(names))] for names in self.operators])
+
+    def kernels(self) -> list[Kernel]:
+        """The convolutions of all operators, whose weights may be predicted. Raises HarnessError if none may be."""
+        raise HarnessError(
+            "the weights of this super-network cannot be predicted.", "nb201 and digits201 have one whose can."
+        )
 
     def path(self, codes: Ints) -> Choice:
         """The choice of one operator per decision that makes the architecture with codes Int[p] of the space."""
@@ -111,12 +137,14 @@ class Setting:
 class Step:
     """One step: a batch that the weights learn from, and one that they do not.
 
-    `loss(choice, validation)` is the mean loss of a choice on either, with gradients; `optimizer` is that of the
-    weights, with the learning rate of this step. `epoch` counts whole epochs before this one.
+    `loss(choice, validation)` is the mean loss of a choice on either, with gradients, `accuracy(choice)` the share of
+    hits on the latter; `optimizer` is that of the weights, with the learning rate of this step. `epoch` counts whole
+    epochs before this one.
     """
 
     epoch: int
     loss: Callable[[Choice, bool], Tensor]
+    accuracy: Callable[[Choice], float]
     optimizer: torch.optim.Optimizer
     weights: tuple[nn.Parameter, ...]
 
@@ -131,6 +159,9 @@ class Method:
     partial = 1
     every = 1
 
+    lookup: Lookup | None = None
+    """What is predicted of all architectures among which the last derivation chose, where that is known."""
+
     def __init__(self, setting: Setting) -> None:
         self.setting, self.net = setting, setting.net
 
@@ -143,6 +174,9 @@ class Method:
 
     def update(self, step: Step) -> None:
         """Called before each step of the weights."""
+
+    def after(self) -> None:
+        """Called after each step of the weights."""
 
     def distribution(self) -> Floats:
         """Probabilities of the operators, Float[d, k]; uniform if nothing is learned."""

@@ -238,10 +238,21 @@ class SharedRun(Run):
                 logits = self.forward(images, choice)
             return F.cross_entropy(logits.float(), answers)
 
-        self.method.update(Step(epoch, loss, self.optimizer, inner))
+        @torch.no_grad()
+        def accuracy(choice: Choice) -> float:
+            images, answers = held()
+            with self.autocast():
+                logits = self.forward(images, choice)
+            return float((logits.argmax(1) == answers).double().mean())
+
+        self.method.update(Step(epoch, loss, accuracy, self.optimizer, inner))
 
     def passes(self) -> Sequence[tuple[Any, ...]]:
         return [(choice,) for choice in self.method.choices()]
+
+    def _update(self, x: Tensor, labels: Tensor, size: int) -> None:
+        super()._update(x, labels, size)
+        self.method.after()
 
     def validation(self) -> tuple[Tensor, Tensor]:
         """The batch of held-out images that belongs to this step, augmented as training images are."""
@@ -268,7 +279,8 @@ class SharedRun(Run):
         scoring = self.clock() - began
         self.spent += trained + scoring
         distribution = tuple(map(tuple, self.method.distribution().tolist()))
-        row = Row(epoch, self.spent, scoring, loss / count, hits / count, derived, without, distribution)
+        means = (loss / count, hits / count) if count else (math.nan, math.nan)
+        row = Row(epoch, self.spent, scoring, *means, derived, without, distribution)
         self.log.append(row)
         self.rows.append([row.seconds])
         self._begin()

@@ -12,10 +12,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from torch import Tensor
 
 from harness.arrays import Bools, Floats, Ints
 from harness.errors import HarnessError
-from harness.sharing.product_graph import GraphRegression, ProductGraph
+from harness.sharing.product_graph import LARGEST, GraphRegression, ProductGraph, measured_similarity
 
 Score = Callable[[Ints], Floats]
 """Accuracies Float[n] of architectures Int[n, L]."""
@@ -42,6 +43,27 @@ class Lookup:
         return chosen[order], found[order]
 
 
+def divided(sizes: Sequence[int], kept: int, count: int = 0) -> list[int]:
+    """Lengths of `count` segments as equal as can be, longer ones first; of the fewest that fit, if that is 0.
+
+    Raises HarnessError if one of them has more than a million architectures, or is empty.
+    """
+    for number in range(1, len(sizes) + 1) if count == 0 else [count]:
+        parts = np.array_split(np.array(sizes), number)
+        largest = max(math.prod(part.tolist()) * (kept if i else 1) for i, part in enumerate(parts))
+        if largest <= LARGEST and min(map(len, parts)):
+            return [len(part) for part in parts]
+    if count == 0:
+        raise HarnessError(f"one parameter and {kept} kept architectures are beyond {LARGEST:,}.", "keep fewer.")
+    if count > len(sizes):
+        raise HarnessError(f"there are {len(sizes)} parameters, too few for {count} segments.", "take fewer segments.")
+    fits = len(divided(sizes, kept))
+    raise HarnessError(
+        f"a segment has {largest:,} architectures, beyond {LARGEST:,} vertices of a graph.",
+        f"divide the {len(sizes)} parameters into {fits} segments or more.",
+    )
+
+
 def search(
     base: Ints,
     sizes: Sequence[int],
@@ -54,28 +76,36 @@ def search(
     kept: int = 6,
     width: int = 512,
     epochs: int = 600,
+    measured: int = 0,
+    values: Sequence[Ints] | None = None,
 ) -> Lookup:
     """The last segment's table; what is not searched yet has the values of `base` Int[L].
 
     `segments` are numbers of parameters, L in all. Of a segment with no more than `samples` architectures all are
-    scored. Raises HarnessError where they do not add up or a segment has more than a million architectures.
+    scored. Similarities are assigned, or measured on so many architectures of each segment. `values` are the codes of
+    each parameter, `sizes` of them; all unless given. Raises HarnessError where segments do not add up or one has more
+    than a million architectures.
     """
     if sum(segments) != len(sizes):
         raise HarnessError(
             f"segments of {', '.join(map(str, segments))} parameters are {sum(segments)}; the space has {len(sizes)}.",
             "let them add up.",
         )
+    allowed = [np.arange(k) for k in sizes] if values is None else values
     prefixes, first = base[None, :0], 0
     for i, length in enumerate(segments):
-        own = tuple(sizes[first : first + length])
+        last = first + length
+        own = tuple(sizes[first:last])
         axes = own if i == 0 else (len(prefixes), *own)
         graph = ProductGraph(axes)
-        parts = np.stack(np.unravel_index(np.arange(math.prod(own)), own), axis=1)
+        parts = np.stack(np.meshgrid(*allowed[first:last], indexing="ij"), axis=-1).reshape(-1, length)
         codes = np.tile(base, (graph.vertices, 1))
         codes[:, :first] = np.repeat(prefixes, len(parts), axis=0)
-        codes[:, first : first + length] = np.tile(parts, (len(prefixes), 1))
+        codes[:, first:last] = np.tile(parts, (len(prefixes), 1))
         rng = np.random.Generator(np.random.PCG64([seed, i]))
         chosen = np.sort(rng.permutation(graph.vertices)[:samples])
+        if measured:
+            graph = ProductGraph(axes, _measured(axes, codes, score, rng.permutation(graph.vertices)[:measured]))
         model = GraphRegression(graph, width=width, seed=seed)
         model.fit(chosen, score(codes[chosen]), epochs=epochs)
         table = Lookup(codes, model.predict())
@@ -83,3 +113,14 @@ def search(
         if i < len(segments) - 1:
             prefixes = table.best(score, finalists)[0][:kept, :first]
     return table
+
+
+def _measured(axes: Sequence[int], codes: Ints, score: Score, vertices: Ints) -> list[Tensor]:
+    """Similarities along each axis, by scores of `vertices` Int[n] with it set to each of its values."""
+    places = np.stack(np.unravel_index(vertices, tuple(axes)), axis=1)
+    varied = []
+    for axis, k in enumerate(axes):
+        moved = np.repeat(places, k, axis=0)
+        moved[:, axis] = np.tile(np.arange(k), len(places))
+        varied.append(score(codes[np.ravel_multi_index(tuple(moved.T), tuple(axes))]).reshape(-1, k))
+    return measured_similarity(varied)

@@ -75,7 +75,7 @@ def names() -> list[str]:
 def published(name: str) -> Published:
     """The space called `name`. Raises HarnessError if there is none or its package cannot be imported."""
     if name not in _points():
-        raise unknown("search space", name, names())
+        raise unknown("search space", name, names(), see="harness list spaces")
     try:
         found: Published = _points()[name].load()
     except ImportError as error:

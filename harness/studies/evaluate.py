@@ -15,7 +15,7 @@ from harness.algorithm import Factory
 from harness.driven import drive
 from harness.errors import HarnessError, PluginError
 from harness.local import Local
-from harness.simulation import simulate
+from harness.simulation import Share, simulate
 from harness.studies.outcome import Outcome
 from harness.studies.study import Study
 from harness.table import Table
@@ -51,6 +51,8 @@ def evaluate(
             raise error.of(subject) from error
         raise PluginError(f"gave up: {error.message}", error.hint, subject) from error
     wall, cpu = time.perf_counter() - began, time.process_time() - worked
+    if progress is not None:
+        progress(Share(1.0, int(trajectory.evaluations.sum())))
     return Outcome.of(study, where, trajectory, wall, versions(), cpu)
 
 

@@ -228,9 +228,9 @@ class _Throttled:
         self.pipe, self.next = pipe, 0.0
 
     def __call__(self, share: float) -> None:
-        if (now := time.monotonic()) >= self.next:
+        if (now := time.monotonic()) >= self.next or share >= 1.0:
             self.next = now + _SECONDS_BETWEEN_SHARES
-            self.pipe.send(float(share))
+            self.pipe.send(share if isinstance(share, float) else float(share))
 
 
 def leave_with_parent() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
@@ -46,6 +47,7 @@ class Stored(Outcome):
             reference=_reference(json.dumps(entry["reference"])),
             seeds=np.concatenate([np.arange(first, stop) for first, stop in entry["seeds"]]),
             summary_at_end=entry["summary"],
+            cpu_seconds=math.nan if (spent := entry["summary"]["cpu_seconds"]) is None else spent,
             seeds_without=entry["without"],
             _path=path,
         )

@@ -38,17 +38,17 @@ def plan(
         ruled = Rules(budget=length, evals=evals, **rules)
         studies += [Study.plan(table, n, given.get(n, {}), seeds.start, seeds.stop, ruled) for n in algorithms]
         for study in studies[-len(algorithms) :]:
-            if note := _note(study, ruled.seen(table).fidelities):
-                tell(f"note: {study.algorithm} on {table.name}: {note}.")
+            if told := note(study, ruled.seen(table).fidelities):
+                tell(f"note: {study.algorithm} on {table.name}: {told}.")
     return studies
 
 
-def _note(study: Study, fidelities: Ints) -> str:
+def note(study: Study, fidelities: Ints) -> str:
     """What the algorithm of `study` says of a table with these `fidelities`, with the parameters that it asks for."""
     factory = registry.algorithm(study.algorithm)
-    note: Callable[..., str] | None = getattr(factory, "note", None)
-    if note is None:
+    said: Callable[..., str] | None = getattr(factory, "note", None)
+    if said is None:
         return ""
     params = resolve(study.algorithm, factory, study.params)
-    asked = inspect.signature(note).parameters
-    return note(fidelities, **{name: value for name, value in params.items() if name in asked})
+    asked = inspect.signature(said).parameters
+    return said(fidelities, **{name: value for name, value in params.items() if name in asked})

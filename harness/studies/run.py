@@ -11,6 +11,7 @@ from typing import Any, Generic
 
 from harness import registry
 from harness.errors import HarnessError, PluginError
+from harness.simulation import Share
 from harness.studies.executors import Executor, Failed, Heard, Here, Task
 from harness.studies.records import J, R, Store
 
@@ -31,8 +32,8 @@ def run(
 ) -> None:
     """Bring every job to its result in `store` by `work`; what is there already is not made again.
 
-    `progress` is called with a job and the done share of its seeds in [0, 1]. Killed or interrupted at any moment, the
-    same call goes on from the shards that were stored. A job that another process is at is waited for. What `work`
+    `progress` is called with a job and the done `Share` of its seeds. Killed or interrupted at any moment, the same
+    call goes on from the shards that were stored. A job that another process is at is waited for. What `work`
     raises ends its job only: `failed` is told, or it is raised once all others are made.
     """
     executor = executor or Here()
@@ -103,6 +104,7 @@ class _Round(Generic[J, R]):
         self.worked = False
         self._left: dict[str, dict[range, float]] = {}
         """Of every job at work the shards that are not stored, and their done shares."""
+        self._evaluations: dict[tuple[str, range], int] = {}
         self._locks: dict[str, ExitStack] = {}
 
     def tasks(self, failures: dict[str, Exception]) -> Iterator[Task]:
@@ -132,6 +134,7 @@ class _Round(Generic[J, R]):
 
     def hear(self, task: Task, share: float) -> None:
         self._left[task.job.id][task.shard] = share
+        self._evaluations[task.job.id, task.shard] = getattr(share, "evaluations", 0)
         self._report(task.job)
 
     def end(self, task: Task) -> None:
@@ -146,11 +149,14 @@ class _Round(Generic[J, R]):
         self.store.finish(job)
         self._locks[job.id].close()
         self.worked = True
-        self.progress(job, 1.0)
+        self.progress(job, Share(1.0, self._made(job)))
 
     def _report(self, job: J) -> None:
         left = sum(len(shard) * (1.0 - share) for shard, share in self._left[job.id].items())
-        self.progress(job, 1.0 - left / len(job.seeds))
+        self.progress(job, Share(1.0 - left / len(job.seeds), self._made(job)))
+
+    def _made(self, job: J) -> int:
+        return sum(made for (id_, _), made in self._evaluations.items() if id_ == job.id)
 
 
 def _all(errors: Sequence[Exception]) -> Exception:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TypedDict
@@ -187,7 +188,22 @@ def find(paths: Iterable[Path]) -> list[Path]:
             raise HarnessError(f"there is nothing at {path}.", "`harness run` makes results; --out says where.")
     if not found:
         raise HarnessError(
-            f"no finished study in {', '.join(map(str, paths))}.",
+            " ".join([f"no finished study in {', '.join(map(str, paths))}.", *unfinished(paths)]),
             "make one: harness run --algo rs,re --bench nb201 --seeds 500",
         )
     return list(found)
+
+
+def unfinished(paths: Iterable[Path]) -> list[str]:
+    """A sentence for each study in folders among `paths` of which some seeds are there, and how many."""
+    done: dict[str, tuple[Study, int]] = {}
+    for path in (path for folder in paths for path in sorted(folder.glob(f"**/{UNFINISHED}/*/*.parquet"))):
+        with suppress(HarnessError):
+            said = STUDIES.said(path)
+            study = Study.from_json(said["study"])
+            done[study.id] = study, done.get(study.id, (study, 0))[1] + len(said["per_seed"]["seeds"])
+    return [
+        f"{study.label} on {study.benchmark} ({study.id}) is unfinished: {seeds} of {study.stop - study.first} seeds; "
+        "the `harness run` that began it goes on."
+        for study, seeds in done.values()
+    ]

@@ -18,7 +18,7 @@ import numpy as np
 from harness import registry
 from harness.algorithm import Factory, start
 from harness.arrays import Ints
-from harness.errors import Blaming, HarnessError
+from harness.errors import Blaming, HarnessError, PluginError
 from harness.fields import fit
 from harness.local import Local
 from harness.params import changed, label, resolve
@@ -79,7 +79,12 @@ class Study:
         if getattr(factory, "drives", False):
             _check_workers(algorithm, rules)
         else:
-            start(factory, rules.problem(seen, one, scoring), Streams(one, "plan"), **params)
+            try:
+                start(factory, rules.problem(seen, one, scoring), Streams(one, "plan"), **params)
+            except PluginError:
+                raise
+            except HarnessError as error:
+                raise HarnessError(f"{algorithm} on {table.name}: {error.message}", error.hint) from None
         source = source_of(factory, *getattr(factory, "parts", lambda **_: ())(**params))
         if isinstance(factory, Local):  # its defaults are in its source, and it may not be there to be asked for them
             params = changed(params, lambda: factory)

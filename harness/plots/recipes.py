@@ -1,0 +1,44 @@
+"""The figures of a recipe: where they are written, and their writing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from harness.analysis.reproduction import Recipe
+from harness.errors import HarnessError
+from harness.plots.spec import draw
+from harness.plots.style import file_format, provenance, save
+
+
+def places(recipe: Recipe, output: Sequence[Path], out: Path, page: Path | None = None) -> list[list[Path]]:
+    """Files of each figure: `output`, what the recipe says, or NAME.pdf in `out`; beside a `page`, pictures for it.
+
+    Raises HarnessError for a format that there is not, and for an `output` of several figures.
+    """
+    count = len(recipe.figures)
+    if output and count != 1:
+        raise HarnessError(f"{recipe.name} draws {count} figures; -o names one.", "leave -o out.")
+    found = []
+    for i, settings in enumerate(recipe.figures):
+        name = recipe.name if i == 0 else f"{recipe.name}-{i + 1}"
+        default = out / f"{name}.pdf" if page is None else page.parent / "figures" / f"{name}.png"
+        said = [] if page is not None else [Path(path) for path in settings.get("output", ())]
+        found.append([*output] or said or [default])
+    for path in (path for paths in found for path in paths):
+        file_format(path)
+    return found
+
+
+def write(
+    recipe: Recipe, outcomes: Sequence[Any], qualities: Sequence[Any], files: Sequence[Sequence[Path]]
+) -> Iterator[Path]:
+    """Draw each figure into its `files`, and yield their paths as they are written."""
+    for settings, paths in zip(recipe.figures, files, strict=True):
+        used = qualities if settings.get("figure") == "prediction" else outcomes
+        figure = draw(used, settings)
+        source = {name: value for name, value in settings.items() if name != "output"}
+        for path in paths:
+            save(figure, path, provenance(used, {"reproduces": recipe.name, **source}))
+            yield path

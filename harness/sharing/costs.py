@@ -1,0 +1,68 @@
+"""Parameters and multiply-adds of all architectures of a space, as sums over its parameters' values.
+
+In spaces whose networks have an operator at every place, what an operator costs does not depend on the others: the
+costs of a few networks give those of all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from harness.arrays import Ints
+from harness.errors import HarnessError
+from harness.spaces import published
+from harness.spaces.architecture import Architecture
+from harness.train.networks import build, multiply_adds, parameters
+from harness.train.skeleton import Shape
+
+MEASURES = ("params", "macs")
+_CHECKED = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Costs:
+    """`base`, the cost of the architecture of zeros, and what each value of each parameter adds, Int[k] each."""
+
+    base: int
+    added: Sequence[Ints]
+
+    def of(self, codes: Ints) -> Ints:
+        """Costs Int[n] of architectures Int[n, p]."""
+        return self.base + np.sum([a[c] for a, c in zip(self.added, codes.T, strict=True)], axis=0)
+
+
+def costs(
+    space: str, shape: Shape, image: tuple[int, int, int], classes: int, measures: Sequence[str] = MEASURES
+) -> dict[str, Costs]:
+    """The parameters and multiply-adds of a space's networks for images (colours, height, width).
+
+    Multiply-adds of edges that do not reach the output are not counted, so that they are no sums in the space of
+    NAS-Bench-201. Raises HarnessError where a measure is no sum over parameters.
+    """
+    sizes = published(space).space.sizes
+
+    def measured(codes: Ints) -> dict[str, int]:
+        network = build(Architecture.at(space, codes), shape, colours=image[0], classes=classes)
+        whole = {"params": lambda: parameters(network), "macs": lambda: multiply_adds(network, image)}
+        return {name: whole[name]() for name in measures}
+
+    zeros = np.zeros(len(sizes), dtype=np.int64)
+    base = measured(zeros)
+    added = {name: [np.zeros(k, dtype=np.int64) for k in sizes] for name in measures}
+    for p, k in enumerate(sizes.tolist()):
+        for value in range(1, k):
+            codes = zeros.copy()
+            codes[p] = value
+            for name, cost in measured(codes).items():
+                added[name][p][value] = cost - base[name]
+    found = {name: Costs(base[name], added[name]) for name in measures}
+    for row in np.random.default_rng(0).integers(sizes, size=(_CHECKED, len(sizes))):
+        for name, cost in measured(row).items():
+            if found[name].of(row[None])[0] != cost:
+                raise HarnessError(
+                    f"{name} of {space} are not a sum over its parameters.", "only such can be constrained."
+                )
+    return found

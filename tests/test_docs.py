@@ -1,0 +1,170 @@
+"""Every example of the documents: commands are read by the real command line, those that are cheap run, Python runs."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from conftest import ROOT
+
+from harness import registry, spaces
+from harness.analysis import reproduction
+from harness.cli import group
+from harness.cli.run import parameters
+from harness.params import resolve
+
+Harness = Callable[..., Any]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+YOURS = {"my-algo", "greedy"}
+"""Names that stand for the reader's own algorithms."""
+
+
+def commands(text: str) -> list[str]:
+    """The lines of code that begin with `harness`, without prompts and comments; `...` is no argument."""
+    code, fenced = [], False
+    for line in text.splitlines():
+        if line.lstrip().startswith("```"):
+            fenced = not fenced
+        elif fenced or line.startswith("    "):
+            code.append(line.strip().removeprefix("$ "))
+    joined = "\n".join(code).replace("\\\n", " ").splitlines()
+    found = [part.strip() for line in joined for part in line.split("&&")]
+    found = [line.partition(" #")[0].strip() for line in found]
+    return [line for line in found if re.match(r"(\.venv/bin/)?harness( |$)", line) and "..." not in line]
+
+
+EXAMPLES = sorted({line for page in PAGES for line in commands(page.read_text(encoding="utf-8"))})
+
+
+def read(words: list[str]) -> click.Context:
+    """What the command line makes of the words; it raises what it would say of them."""
+    context = group.make_context("harness", words, obj=[])
+    while isinstance(context.command, click.Group):
+        name, command, rest = context.command.resolve_command(context, [*context._protected_args, *context.args])
+        assert command is not None
+        context = command.make_context(name, rest, parent=context)
+    return context
+
+
+def test_examples_are_found() -> None:
+    assert len(EXAMPLES) > 60
+    assert commands(
+        "text harness run\n\n    $ harness list --json   # all\n```sh\nharness show nb201 && ls\n```\n"
+    ) == [
+        "harness list --json",
+        "harness show nb201",
+    ]
+
+
+@pytest.mark.parametrize("line", EXAMPLES)
+def test_a_command_is_one(line: str, data_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NAS_HARNESS_DATA", str(data_folder))
+    context = read(shlex.split(line)[1:])
+    given = context.params
+    algorithms = [name for name in given.get("algo") or () if isinstance(given["algo"], list | tuple)]
+    known = [name for name in algorithms if ":" not in name and name not in YOURS and "*" not in name]
+    assert {*known} <= {*registry.algorithm_names()}
+    for name in given.get("bench") or ():
+        if not name.startswith(("own/", "mine")) and isinstance(given["bench"], list | tuple):
+            assert registry.expand([name])
+    named = given.get("predictor") or ()
+    for name in [named] if isinstance(named, str) else named:
+        registry.predictor(name)
+    assert not {*(given.get("method") or ())} - {*registry.method_names()}
+    assert given.get("space") is None or given["space"] in spaces.names()
+    if given.get("param") and not any(":" in name for name in algorithms):
+        for name, values in parameters(given["param"], algorithms).items():
+            resolve(name, registry.algorithm(name), values)
+
+
+CHEAP = [
+    line
+    for line in EXAMPLES
+    if re.fullmatch(
+        r"harness (list( \w+)?|data list|reproduce|show (nb201|nb201/cifar100|nb201:\d+|[a-z+]+)|.* --help)", line
+    )
+]
+
+
+@pytest.mark.parametrize("line", CHEAP)
+def test_a_cheap_command_runs(line: str, harness: Harness, data_folder: Path) -> None:
+    answer = harness(*shlex.split(line)[1:])
+    assert answer.status == 0, answer.err
+    assert answer.out
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which `results` has what pages speak of: re and rs on nb201."""
+    import harness as h
+
+    folder = tmp_path_factory.mktemp("pages")
+    h.run("re,rs", "nb201", seeds=40, budget=3e5, out=folder / "results", processes=1, quiet=True)
+    return folder
+
+
+SHOWN = [
+    line
+    for line in EXAMPLES
+    if re.match(r"harness (plot|compare|export|report|show|verify) .*\bresults\b|harness (compare|verify) ", line)
+    and not re.search(
+        r"prediction|--at 1e5,1e6|m\*|baseline|\.toml|\.parquet(?! )", line.replace("incumbents.parquet", "")
+    )
+]
+
+
+@pytest.mark.parametrize("line", SHOWN)
+def test_a_command_about_results_runs(
+    line: str, harness: Harness, results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(results)
+    answer = harness(*shlex.split(line)[1:])
+    assert answer.status == 0, answer.err
+    assert answer.out
+
+
+def toml_blocks(page: str) -> list[str]:
+    """Indented or fenced blocks of a page that are TOML with a comment that names the command."""
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    blocks = re.findall(r"(?:^    .*\n|^\n(?=    ))+", text, flags=re.MULTILINE)
+    plain = ["\n".join(line[4:] for line in block.splitlines()) for block in blocks]
+    return [block.strip() for block in plain if block.strip().startswith("# harness")]
+
+
+def test_the_figure_that_a_page_describes_is_drawn(
+    harness: Harness, results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(results)
+    described, recipe = toml_blocks("figures.md")
+    settings = tomllib.loads(described)
+    path = Path(re.findall(r"^# harness plot (\S+)", described)[0])
+    path.parent.mkdir()
+    path.write_text(described)
+    answer = harness("plot", path)
+    assert answer.status == 0, answer.err
+    assert answer.out.splitlines() == settings["output"]
+    Path("recipe.toml").write_text(recipe)
+    (loaded,), _ = reproduction.selected(["recipe.toml"])
+    studies = reproduction.studies(loaded, range(3), print)
+    assert {study.label for study in studies} == {"rs", "re(population=50)"}
+
+
+def test_the_python_of_a_page_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """With fewer seeds; what one block defines the next ones use."""
+    text = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
+    assert len(blocks) >= 4
+    script = tmp_path / "page.py"
+    script.write_text(
+        "\n".join(blocks).replace("seeds=50", "seeds=4, processes=1, quiet=True").replace("budget=1e6", "budget=1e6")
+    )
+    space: dict[str, Any] = {"__name__": "page"}
+    exec(compile(script.read_text(), str(script), "exec"), space)
+    assert (tmp_path / "page.html").exists()
+    assert space["simulator"].over
