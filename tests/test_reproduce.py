@@ -157,7 +157,7 @@ def test_formats_and_labels_are_refused(harness: Harness) -> None:
     assert "cannot write a figure as 'a.gif'" in harness("reproduce", "a.toml").err
     assert not Path("results").exists()
     Path("a.toml").write_text(RECIPE.replace('figure = "regret"', 'figure = "violin"\nat = 0'))
-    assert "the figure 'violin': at is a number above 0, not 0" in harness("reproduce", "a.toml").err
+    assert "a: figures[0]: at is a number above 0, not 0" in harness("reproduce", "a.toml").err
     assert not Path("results").exists()
     Path("a.toml").write_text(RECIPE.replace("re(population=5)", "re"))
     answer = harness("reproduce", "a.toml", "--seeds", "3", "--processes", "1")
