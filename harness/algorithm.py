@@ -48,6 +48,12 @@ class Problem:
         object.__setattr__(self, "fidelities", fixed(self.fidelities))
         object.__setattr__(self, "seeds", fixed(self.seeds))
 
+    def __repr__(self) -> str:
+        return (
+            f"<Problem: {len(self.seeds)} seeds, {self.workers} workers, budget {self.budget:g} s, "
+            f"{len(self.fidelities)} fidelities, {self.space!r}>"
+        )
+
     @property
     def full(self) -> int:
         """Index of the largest fidelity."""

@@ -9,7 +9,7 @@ import math
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,18 @@ def _finite(data: Any) -> Any:
     if isinstance(data, list | tuple):
         return [_finite(value) for value in data]
     return None if isinstance(data, float) and not math.isfinite(data) else data
+
+
+def inside(folder: Path, *endings: str, without: Collection[str] = ()) -> list[Path]:
+    """The files below `folder` that end so, sorted, but for those in folders that are called as one of `without`.
+
+    What cannot be listed, or goes meanwhile, is passed over.
+    """
+    found = []
+    for where, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if name not in without]
+        found += [Path(where, name) for name in names if name.endswith(endings)]
+    return sorted(found)
 
 
 @contextmanager

@@ -51,6 +51,11 @@ class SearchSpace:
     graphs: GraphView | None = field(default=None, compare=False, repr=False)
     split: Split | None = field(default=None, compare=False, repr=False)
 
+    def __repr__(self) -> str:
+        names = [p.name for p in self.parameters]
+        shown = names if len(names) <= 8 else [*names[:4], "...", *names[-2:]]
+        return f"<SearchSpace of {self.cardinality:,} configurations: {', '.join(shown)}>"
+
     @property
     def dimensions(self) -> int:
         return len(self.parameters)

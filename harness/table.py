@@ -132,6 +132,10 @@ class Table:
     source: str = ""
     test_apart: bool = False
 
+    def __repr__(self) -> str:
+        measured = "x".join(map(str, self.loss.shape))
+        return f"<Table {self.name}: {measured} losses by configuration, fidelity and repeat, {self.space!r}>"
+
     def __post_init__(self) -> None:
         shape = (len(self.codes), len(self.fidelities), self.loss.shape[2])
         for name, array in (("loss", self.loss), ("cost", self.cost), ("test", self.test)):

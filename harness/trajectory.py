@@ -43,6 +43,10 @@ class Trajectory:
     COLUMNS = ("seed", "time", "evaluation", "row", "fidelity", "repeat", "loss", "incumbent")
     PER_SEED = ("seeds", "evaluations", "ended", "finished")
 
+    def __repr__(self) -> str:
+        results = f"{int(self.evaluations.sum()):,} results, of which {len(self.row):,} are logged"
+        return f"<Trajectory of {len(self.seeds):,} seeds: {results}>"
+
     def at(self, times: Floats) -> Ints:
         """Position in the columns of each seed's incumbent at `times` Float[G], Int[S, G]; -1 before the first.
 

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
+import os
+import pydoc
+import re
+import rlcompleter
 import subprocess
 import sys
 import time
@@ -134,17 +139,51 @@ def test_seeds_are_pooled() -> None:
 def test_what_fails_leaves_the_others(found: Any) -> None:
     made = h.run({"fails": Fails, "re": "re"}, "nb201", seeds=4, evals=10, processes=1, quiet=True)
     assert [o.label for o in made] == ["re"]
-    assert "algorithm 'fails' on nb201/cifar10 failed in tell for seed 0: ZeroDivisionError: no reason." in repr(made)
-    with pytest.raises(h.HarnessError, match="ZeroDivisionError"):
+    told = "algorithm 'fails' on nb201/cifar10 failed in tell for seed 0: ZeroDivisionError: no reason."
+    assert told in repr(made)
+    assert made.failures == [told]
+    assert 'raise ZeroDivisionError("no reason")' in made.failures[0].traceback
+    with pytest.raises(h.HarnessError, match="ZeroDivisionError") as raised:
         h.run({"fails": Fails}, "nb201", seeds=4, evals=10, processes=1, quiet=True)
+    assert raised.value.__cause__ is not None
+
+
+def test_what_fails_in_another_process_has_its_traceback() -> None:
+    made = h.run({"fails": Fails, "rs": "rs"}, "nb201", seeds=16, evals=5, processes=2, quiet=True)
+    trace = made.failures[0].traceback
+    assert "_InAWorker" in trace
+    assert "in tell" in trace
+    assert "ZeroDivisionError: no reason" in trace
+
+
+class NoTell:
+    def ask(self) -> None:
+        pass
+
+
+class OddAsk:
+    def ask(self, seeds: Any) -> None:
+        pass
+
+    def tell(self, results: Any) -> None:
+        pass
 
 
 @pytest.mark.parametrize(
-    ("given", "message"), [(lambda objective: 0, "lambda"), (3, "is an int"), ("rx", "unknown algorithm")]
+    ("given", "message"),
+    [
+        (lambda objective: 0, "lambda, which has no source of its own"),
+        (3, "is an int"),
+        ("rx", "unknown algorithm"),
+        (NoTell, "has no tell"),
+        (OddAsk, "has an ask of 1 arguments"),
+        (lambda: 0, "lambda"),
+    ],
 )
 def test_what_is_no_algorithm_is_refused(given: object, message: str) -> None:
-    with pytest.raises(h.HarnessError, match=message):
-        h.run({"mine": given}, "nb201", evals=3)
+    for processes in (1, 2):
+        with pytest.raises(h.HarnessError, match=message):
+            h.run({"mine": given}, "nb201", evals=3, processes=processes)
     with pytest.raises(h.HarnessError, match="installed algorithm"):
         h.run({"re": Mine}, "nb201", evals=3)
 
@@ -158,6 +197,19 @@ def test_a_table_is_looked_at() -> None:
     assert np.mean(asked["loss"]) == pytest.approx(table.frame()["loss"][5])
     with pytest.raises(h.HarnessError, match="unknown value of parameter 'edge_0_1' 'nor_conv'"):
         table.row(configuration | {"edge_0_1": "nor_conv"})
+    for wrong, message in (
+        ({**configuration, "edge": "none"}, "'edge'.*did you mean edge_"),
+        ({name: value for name, value in configuration.items() if name != "edge_1_2"}, "edge_1_2"),
+        ({**configuration, "edge_0_1": 7}, "'edge_0_1'"),
+        ([0, 0, 0, 0, 0, 5], "code 5 of 'edge_2_3' is outside of 0 to 4"),
+        ([0, 0], "is no configuration"),
+    ):
+        with pytest.raises(h.HarnessError, match=message):
+            table.row(wrong)
+        with pytest.raises(h.HarnessError, match=message):
+            h.objective("nb201", evals=3)(wrong)
+        with pytest.raises(h.HarnessError, match=message):
+            h.simulator("nb201", evals=3).submit(wrong)
     with pytest.raises(h.HarnessError, match="the fidelity of nb201/cifar10 is epochs"):
         table.query(5, steps=3)
     with pytest.raises(h.HarnessError, match="no row 99999"):
@@ -263,3 +315,88 @@ def test_curves_are_fast() -> None:
     assert time.process_time() - began < 5  # a second where nothing else runs
     assert len(frame) == 10 * 500 * 200
     assert frame.memory_usage().sum() < 100e6
+
+
+def test_results_of_two_versions_of_a_table(found: Any) -> None:
+    old = found.select(algo="re", bench="nb201").outcomes[0]
+    older = dataclasses.replace(old, study=dataclasses.replace(old.study, table="0" * 64, algorithm="rs"))
+    both = type(found)([*found.select(bench="nb201"), older])
+    verdict = both.compare()
+    assert re.search("rs.* is left out: its table is 000000000000, not", verdict.notes[0])
+    with pytest.raises(h.HarnessError, match="is of another version of the table nb201/cifar10"):
+        both.incumbents()
+    assert len(both.summary()) == 3
+
+
+def test_a_frame_that_memory_cannot_hold_says_how_to_thin_it(found: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.sysconf", lambda name: 1)
+    with pytest.raises(h.HarnessError, match=r"frame of 4,800 rows takes .* memory are free. thin it with points"):
+        found.curves()
+    with pytest.raises(h.HarnessError, match="select fewer: algo="):
+        found.trials()
+    assert len(found.curves(seeds=False, times=[1e5])) == 4
+
+
+def test_reprs_fit_a_screen(found: Any) -> None:
+    table = h.benchmark("nb201")
+    simulator = h.simulator("nb201", evals=5)
+    simulator.submit([0] * 6)
+    optimizer = h.optimizer("re", {"x": [1, 2, 3]})
+    many = type(found)(found.outcomes * 20)
+    things = [
+        *(found, many, found.compare(), table, table.table, table.space, h.benchmark("accel").space, table.facts),
+        *(table.optimum, simulator, simulator.wait(), h.objective("nb201"), optimizer, optimizer.ask()),
+        *(found.outcomes[0], found.outcomes[0].trajectory, found.outcomes[0].study, found.outcomes[0].study.rules),
+        h.Problem(table.space, table.table.fidelities, np.arange(500), 1, 1e7),
+    ]
+    for thing in things:
+        lines = [part for line in repr(thing).splitlines() for part in (line or " ")[::110]]
+        assert len(lines) <= 24, repr(thing)
+    assert "... and 70 more; summary() has all." in repr(many)
+
+
+def test_help_lists_every_public_name() -> None:
+    shown = re.sub(".\b", "", pydoc.render_doc(h))
+    for name in h.__all__:
+        assert re.search(rf"^ +{name} ", shown, flags=re.MULTILINE), name
+    assert {*h.__all__} <= {*rlcompleter.Completer({"h": h}).attr_matches("h.")} | {
+        found.removeprefix("h.").rstrip("(") for found in rlcompleter.Completer({"h": h}).attr_matches("h.")
+    }
+
+
+KILLED = """
+import sys, harness as h
+class Mine:
+    def __init__(self, problem, generator):
+        self.problem, self.generator = problem, generator
+    def ask(self):
+        return self.generator.integers(self.problem.space.sizes), self.problem.full, None
+    def tell(self, handle, loss, cost):
+        pass
+Mine.shard = 4
+made = h.run({"mine": Mine}, "nb201", seeds=40, evals=60, processes=2, quiet=True, out="results")
+print(len(made.outcomes[0].trajectory.seeds))
+"""
+
+
+def test_a_kernel_that_is_closed_leaves_what_is_done_and_no_process(tmp_path: Path) -> None:
+    (tmp_path / "cell.py").write_text(KILLED)
+    words = [sys.executable, "cell.py"]
+    with subprocess.Popen(words, cwd=tmp_path, start_new_session=True, stdout=subprocess.DEVNULL) as kernel:
+        deadline = time.monotonic() + 120
+        while not [*tmp_path.glob("results/.unfinished/*/*.parquet")] and time.monotonic() < deadline:
+            time.sleep(0.02)
+        kernel.kill()
+    stored = {path.name for path in tmp_path.glob("results/.unfinished/*/*.parquet")}
+    assert stored or [*tmp_path.glob("results/*.parquet")]
+    for _ in range(200):
+        try:
+            os.killpg(kernel.pid, 0)
+        except ProcessLookupError:
+            break
+        time.sleep(0.05)
+    else:
+        pytest.fail("workers outlived the kernel")
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout == "40\n"
+    assert not [*tmp_path.glob("results/.unfinished")]

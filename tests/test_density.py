@@ -11,8 +11,9 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 import pytest
 
-from algorithms.density import Parzen, ProductKDE, history, product
+from algorithms.density import Parzen, ProductKDE, product
 from harness import Bools, Floats, HarnessError, Ints, Parameter, SearchSpace
+from harness.compiled import compiled
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # the libraries' own
 
@@ -460,5 +461,5 @@ def test_kernels_compile_where_nothing_can_be_cached(monkeypatch: pytest.MonkeyP
             raise RuntimeError("cannot cache function: no locator available for file")
         return lambda function: function
 
-    monkeypatch.setattr("algorithms.density.history.numba.njit", njit)
-    assert history.compiled(len) is len
+    monkeypatch.setattr("harness.compiled.numba.njit", njit)
+    assert compiled(len) is len

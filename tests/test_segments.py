@@ -18,8 +18,8 @@ def truth(codes: Ints) -> Floats:
 
 
 def found(kept: int) -> Lookup:
-    small = {"samples": 24, "finalists": 12, "width": 16, "epochs": 60}
-    return search(np.zeros(6, np.int64), SIZES, (3, 3), truth, seed=0, kept=kept, **small)
+    zeros = np.zeros(6, np.int64)
+    return search(zeros, SIZES, (3, 3), truth, seed=0, kept=kept, samples=24, finalists=12, width=16, epochs=60)
 
 
 def test_the_kept_ones_are_a_parameter_of_the_next_segment() -> None:

@@ -6,7 +6,6 @@ Everything here is a function of arrays over architectures: codes Int[n, p], sco
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -123,7 +122,6 @@ def over_seeds(values: Floats) -> list[Estimate]:
 
 def truth(table: Table, rows: Ints, kind: str) -> Floats:
     """Accuracies of the table, mean over repeats at the largest fidelity, Float[n]."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)
-        mean = table.mean_loss if kind == "val" or table.mean_test is None else table.mean_test
-    return 1.0 - mean[rows, -1]
+    last = len(table.fidelities) - 1
+    test = None if kind == "val" else table.test_at(last)
+    return 1.0 - (table.loss_at(last) if test is None else test)[rows]

@@ -6,7 +6,7 @@ import io
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from rich.console import Console
 
@@ -24,14 +24,31 @@ if TYPE_CHECKING:
     from harness.analysis.comparison import Comparison
 
 
+_SHOWN = 10
+"""Studies that are shown; of more there is a count."""
+
+
+class Failure(str):
+    """A sentence on a study that failed, which has the `traceback` of what failed."""
+
+    traceback: str
+
+    def __new__(cls, sentence: str, traceback: str) -> Self:
+        made = super().__new__(cls, sentence)
+        made.traceback = traceback
+        return made
+
+
 class Results:
     """What runs came to: tidy frames of pandas, figures, tests and a page.
 
-    `failures` say which studies could not be run, and why, `notes` what there is to know of an algorithm on a
-    benchmark. Results are added by `+`: studies that differ in seeds only are joined.
+    `failures` say which studies could not be run, and why, each with its `traceback`; `notes` what there is to know of
+    an algorithm on a benchmark. Results are added by `+`: studies that differ in seeds only are joined.
     """
 
-    def __init__(self, outcomes: Sequence[Outcome], *, failures: Sequence[str] = (), notes: Sequence[str] = ()) -> None:
+    def __init__(
+        self, outcomes: Sequence[Outcome], *, failures: Sequence[Failure] = (), notes: Sequence[str] = ()
+    ) -> None:
         self.outcomes = list(outcomes)
         self.failures = list(failures)
         self.notes = list(notes)
@@ -51,10 +68,11 @@ class Results:
 
     def __repr__(self) -> str:
         out = io.StringIO()
-        rows = [summary(outcome) for outcome in self]
+        shown = self.outcomes[:_SHOWN]
         console = Console(file=out, width=110, markup=False, highlight=False, color_system=None)
-        console.print(*tables.summaries(self.outcomes, rows), sep="\n")
-        return "\n".join([*map(str.rstrip, out.getvalue().rstrip().splitlines()), *self._told()])
+        console.print(*tables.summaries(shown, [summary(outcome) for outcome in shown]), sep="\n")
+        more = [f"... and {len(self) - _SHOWN:,} more; summary() has all."] if len(self) > _SHOWN else []
+        return "\n".join([*map(str.rstrip, out.getvalue().rstrip().splitlines()), *more, *self._told()])
 
     def _repr_html_(self) -> str:
         from harness.report.markup import element, html  # noqa: PLC0415

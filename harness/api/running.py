@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import traceback
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import registry
-from harness.api.results import Results, selection
+from harness.api.results import Failure, Results, selection
 from harness.api.results import names as names_of
 from harness.errors import HarnessError, PluginError
 from harness.report import tables
@@ -61,11 +62,15 @@ def run(
         [*names.values()], patterns, seed_range(seeds), given, notes.append, budget=budget, evals=evals, **rules
     )
     store = _session() if out is None else ResultStore(Path(out))
-    failures = _run(studies, store, processes or len(os.sched_getaffinity(0)), quiet)
+    errors: dict[str, Exception] = {}
+    _run(studies, store, processes or len(os.sched_getaffinity(0)), errors, quiet)
     shown = {algorithm: name for name, algorithm in names.items() if name != algorithm}
     outcomes = [
         replace(store.get(study), name=shown.get(study.algorithm, "")) for study in studies if store.complete(study)
     ]
+    failures = [_failure(study, errors[study.id]) for study in studies if study.id in errors]
+    if not outcomes:
+        raise HarnessError(" ".join(["nothing could be run.", *failures])) from next(iter(errors.values()))
     return Results(outcomes, failures=failures, notes=notes)
 
 
@@ -103,11 +108,12 @@ def _adopted(algorithms: Algorithms) -> dict[str, str]:
     return names
 
 
-def _failed(study: Study, error: Exception) -> str:
+def _failure(study: Study, error: Exception) -> Failure:
+    trace = "".join(traceback.format_exception(error))
     if isinstance(error, PluginError):
-        return error.message
+        return Failure(error.message, trace)
     what = str(error) if isinstance(error, HarnessError) else f"{type(error).__name__}: {error}"
-    return f"{study.label} on {study.benchmark} failed: {what.rstrip('.')}."
+    return Failure(f"{study.label} on {study.benchmark} failed: {what.rstrip('.')}.", trace)
 
 
 @cache
@@ -116,15 +122,15 @@ def _session() -> Memory[Study, Outcome]:
     return Memory(STUDIES)
 
 
-def _run(studies: Sequence[Study], store: Store[Study, Outcome], processes: int, quiet: bool) -> list[str]:
-    """Run what is missing; a sentence for each study that failed."""
+def _run(
+    studies: Sequence[Study], store: Store[Study, Outcome], processes: int, errors: dict[str, Exception], quiet: bool
+) -> None:
+    """Run what is missing; `errors` gets what a study failed by, by id."""
     present = {study.id for study in studies if store.complete(study)}
-    failures: list[str] = []
 
     def failed(study: Study, error: Exception) -> None:
-        failures.append(_failed(study, error))
+        errors[study.id] = error
 
     with tables.progress(studies, present, quiet=quiet or len(present) == len(studies)) as progress:
         where = local(processes, logging.getLogger("harness").warning)
         run_studies(studies, store, evaluate, executor=where, progress=progress, failed=failed)
-    return failures

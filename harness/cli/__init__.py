@@ -45,8 +45,8 @@ COMMANDS = {
     "regress": "Tell whether an algorithm became worse than its baseline.",
 }
 
-_REFUSALS = (*FULL, errno.EROFS, errno.EACCES, errno.EPERM)
-"""What is the fault of a disk or of permissions, not a bug."""
+_REFUSALS = (*FULL, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR)
+"""What is the fault of a disk, of permissions or of a path, not a bug."""
 
 
 class _Group(click.Group):
@@ -60,6 +60,16 @@ class _Group(click.Group):
             raise unknown("command", cmd_name, COMMANDS)
         command: click.Command = import_module(f"harness.cli.{cmd_name}").command
         return _debuggable(command)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Raises HarnessError for an empty word, which would mean the working folder where a path is asked for."""
+        for before, word in zip(["harness", *args], args, strict=False):
+            option, equals, value = word.partition("=")
+            if not word or (word.startswith("--") and equals and not value):
+                raise HarnessError(
+                    f"what follows '{option or before}' is empty.", "is a variable of the shell not set?"
+                )
+        return super().parse_args(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -279,8 +279,8 @@ class SharedRun(Run):
         scoring = self.clock() - began
         self.spent += trained + scoring
         distribution = tuple(map(tuple, self.method.distribution().tolist()))
-        means = (loss / count, hits / count) if count else (math.nan, math.nan)
-        row = Row(epoch, self.spent, scoring, *means, derived, without, distribution)
+        mean_loss, mean_hits = (loss / count, hits / count) if count else (math.nan, math.nan)
+        row = Row(epoch, self.spent, scoring, mean_loss, mean_hits, derived, without, distribution)
         self.log.append(row)
         self.rows.append([row.seconds])
         self._begin()

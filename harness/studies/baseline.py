@@ -12,6 +12,7 @@ import numpy as np
 
 from harness import registry
 from harness.errors import HarnessError
+from harness.files import inside
 from harness.studies.evaluate import evaluate
 from harness.studies.executors import Executor
 from harness.studies.outcome import Outcome
@@ -27,7 +28,7 @@ def load(folder: Path) -> list[Outcome]:
     """The studies of the baseline. Raises HarnessError if there are none."""
     if not folder.is_dir():
         raise HarnessError(f"there is no baseline at {folder}.", MAKE)
-    if not next(folder.rglob("*.parquet"), None):
+    if not inside(folder, ".parquet"):
         raise HarnessError(f"the baseline at {folder} is empty.", MAKE)
     return [read(path) for path in find([folder])]
 
@@ -48,7 +49,7 @@ def save(folder: Path, outcomes: Iterable[Outcome]) -> list[Path]:
             )
     store = ResultStore(folder)
     paths = [store.path(outcome.study) for outcome in outcomes]
-    replaced = [path for path in folder.rglob("*.parquet") if path not in paths and _key(read(path).study) in keys]
+    replaced = [path for path in inside(folder, ".parquet") if path not in paths and _key(read(path).study) in keys]
     for outcome, path in zip(outcomes, paths, strict=True):
         write(outcome, path)
     for path in replaced:

@@ -205,6 +205,9 @@ class Outcome:
             return self
         return self.on(self.study.load_table())
 
+    def __repr__(self) -> str:
+        return f"<Outcome of {self.label} on {self.benchmark}, {len(self.trajectory.seeds):,} seeds, {self.study.id}>"
+
     @property
     def benchmark(self) -> str:
         """What the losses are of: the benchmark, or another table that its picks are reported on."""

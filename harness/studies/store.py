@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from harness.arrays import Ints
 from harness.errors import HarnessError
+from harness.files import inside
 from harness.studies.outcome import Outcome, Reference, within
 from harness.studies.records import UNFINISHED, Columns, Folder, Footer, Sharded, file_name
 from harness.studies.study import Study
@@ -180,8 +181,7 @@ def find(paths: Iterable[Path]) -> list[Path]:
     found: dict[Path, None] = {}
     for path in paths:
         if path.is_dir():
-            inside = (p for p in path.rglob("*.parquet") if not _SET_ASIDE & {*p.relative_to(path).parts})
-            found.update(dict.fromkeys(sorted(inside)))
+            found.update(dict.fromkeys(inside(path, ".parquet", without=_SET_ASIDE)))
         elif path.exists():
             found[path] = None
         else:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from harness.analysis import quality_store
 from harness.errors import HarnessError
+from harness.files import inside
 from harness.studies.records import Form
 from harness.studies.store import STUDIES
 from harness.train import results, search_log
@@ -32,8 +33,7 @@ def files(paths: Sequence[Path]) -> list[Path]:
     for path in paths:
         if not path.exists():
             raise HarnessError(f"there is nothing at {path}.", "name a folder of results, or files in it.")
-        inside = (p for p in sorted(path.rglob("*")) if p.suffix in (".parquet", ".pt") and p.is_file())
-        found.update(dict.fromkeys(inside if path.is_dir() else [path]))
+        found.update(dict.fromkeys(inside(path, ".parquet", ".pt") if path.is_dir() else [path]))
     if not found:
         raise HarnessError(f"there are no results in {', '.join(map(str, paths))}.", "`harness run` makes results.")
     return [*found]
