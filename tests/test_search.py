@@ -474,7 +474,7 @@ class Here(pool.Pool):
         asked, until = self.next_job
         loaded = images.load("few.npz", None, self.work.recipe, CPU)
         place = devices.Place(CPU)
-        return pool.Ended(0, asked, pool._trained(asked, until, loaded, place, self.work.folder, loop.Watch()))
+        return pool.Ended(0, asked, pool.trained(asked, until, loaded, place, self.work.folder, loop.Watch()))
 
 
 def test_from_a_search_to_trainings(harness: Harness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

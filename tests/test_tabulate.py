@@ -98,11 +98,13 @@ def test_a_part_of_a_space_that_is_split_by_columns() -> None:
 class Here:
     """In place of the pool: curves made up from the seed, at once and in this process."""
 
-    def __init__(self, name: str, root: Path | None, recipe: Any, at: Any, precision: str, folder: Path) -> None:
+    def __init__(
+        self, name: str, root: Path | None, recipe: Any, at: Any, precision: str, folder: Path, *, note: Any
+    ) -> None:
         self.folder, self.devices = folder, at
         self.waiting: list[Any] = []
 
-    def submit(self, slot: int, job: results.Job) -> None:
+    def submit(self, slot: int, job: results.Job, until: int | None = None, origin: Any = None) -> None:
         self.waiting.append((slot, job))
 
     def next(self) -> Ended:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from pathlib import Path
 
 from harness import HarnessError
@@ -25,4 +26,12 @@ def dying(study: Study, shard: range, heard: Heard) -> Outcome:
 def refusing(study: Study, shard: range, heard: Heard) -> Outcome:
     if study.algorithm != "ls":
         raise HarnessError(f"{study.algorithm} has no luck with {shard.start}.")
+    return evaluate(study, shard, heard)
+
+
+def slow(study: Study, shard: range, heard: Heard) -> Outcome:
+    """Like `evaluate`, which takes a while."""
+    for share in range(4):
+        time.sleep(0.05)
+        heard(share / 4)
     return evaluate(study, shard, heard)

@@ -8,11 +8,13 @@ configuration.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import cached_property, lru_cache
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from harness import registry
 from harness.analysis.quality import fitted
 from harness.analysis.tables import spearman
 from harness.arrays import Floats, Ints
@@ -22,6 +24,9 @@ from harness.observations import Observations
 from harness.predictor import PredictorFactory
 from harness.rng import Streams
 from harness.space import Split
+from harness.studies.executors import Heard, Task
+from harness.studies.records import identity
+from harness.studies.study import folder_source
 from harness.table import Table
 
 By = Literal["mean", "spread", "best"]
@@ -127,6 +132,49 @@ def predicted(found: Patterns, factory: PredictorFactory, train: int, seeds: Int
         fares = [found.fares(losses) for losses in model.predict(table.codes[found.rows], where)]
         together = Fares(*(np.stack(column) for column in zip(*fares, strict=True)))
         yield together, np.array([spearman(fare.mean, true) for fare in fares])
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """A predictor, fitted to `train` architectures of a benchmark for each seed; its shards are blocks of seeds."""
+
+    benchmark: str
+    table: str
+    predictor: str
+    source: str
+    train: int
+
+    @classmethod
+    def plan(cls, found: Patterns, predictor: str, train: int) -> Fitting:
+        """Raises HarnessError for an unknown predictor."""
+        source = folder_source(registry.predictor(predictor))
+        return cls(found.table.name, found.table.checksum, predictor, source, train)
+
+    @cached_property
+    def id(self) -> str:
+        return identity(asdict(self))
+
+    @property
+    def label(self) -> str:
+        return self.predictor
+
+    def tasks(self, seeds: range) -> list[Task]:
+        """The seeds, a block each."""
+        return [Task(self, seeds[i : i + BLOCK]) for i in range(0, len(seeds), BLOCK)]
+
+
+@lru_cache(maxsize=1)
+def patterns_of(benchmark: str) -> Patterns:
+    """The patterns of a benchmark's table. Raises HarnessError like `patterns`."""
+    return patterns(registry.benchmark(benchmark))
+
+
+def block(job: Fitting, seeds: range, heard: Heard) -> tuple[Fares, Floats]:
+    """What `predicted` gives for one block of seeds."""
+    ((fares, agreement),) = predicted(
+        patterns_of(job.benchmark), registry.predictor(job.predictor), job.train, np.array(seeds)
+    )
+    return fares, agreement
 
 
 def ranking(fares: Fares, by: By) -> Ints:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.options import Processes, Seeds, cluster_option, data_folder
+from harness.cli.options import Processes, Seeds, Where, cluster_option, data_folder
 
 if TYPE_CHECKING:
     from harness.studies.forecast import Expected
@@ -33,7 +33,7 @@ def command(
     file: Path,
     seeds: range | None,
     processes: int | None,
-    cluster: str | None,
+    cluster: Where | None,
     out: Path,
     dry_run: bool,
 ) -> None:

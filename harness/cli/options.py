@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from types import MappingProxyType, NoneType
-from typing import Any, Literal, TypeVar, get_args, get_origin
+from typing import Any, Literal, NamedTuple, TypeVar, get_args, get_origin
 
 import click
 from click.shell_completion import CompletionItem
@@ -250,9 +250,32 @@ def _use_data_folder(ctx: click.Context, param: click.Parameter, value: str | No
         os.environ["NAS_HARNESS_DATA"] = os.path.abspath(value)
 
 
-cluster_option = click.option(
-    "--cluster", help="Run on the workers of Dask: tcp://HOST:PORT, a scheduler file, local:N, or slurm:FILE.yaml."
-)
+class Where(NamedTuple):
+    """A cluster by its address, and whether its workers store what they make in the caller's folders."""
+
+    address: str
+    shared: bool
+
+
+def cluster_option(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of a cluster, as its argument `cluster`, which is None without one."""
+
+    @functools.wraps(command)
+    def placed(*, cluster: str | None, store_on_workers: bool, **rest: Any) -> None:
+        if store_on_workers and cluster is None:
+            raise HarnessError("--store-on-workers is of a --cluster.", "give its address, or leave it out.")
+        command(cluster=None if cluster is None else Where(cluster, store_on_workers), **rest)
+
+    for option in (
+        click.option("--store-on-workers", is_flag=True, help="Workers of the cluster share this file system."),
+        click.option(
+            "--cluster",
+            help="Run on the workers of Dask: tcp://HOST:PORT, a scheduler file, local:N, or slurm:FILE.yaml.",
+        ),
+    ):
+        placed = option(placed)
+    return placed
+
 
 data_folder = click.option(
     "--data",

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from harness.cli.options import Assignment, Names, OneOf, Processes, Seeds, cluster_option, data_folder
+from harness.cli.options import Assignment, Names, OneOf, Processes, Seeds, Where, cluster_option, data_folder
 from harness.errors import HarnessError
 from harness.files import json_text
 
@@ -65,7 +65,7 @@ def command(
     param: tuple[str, ...],
     device: str | None,
     processes: int | None,
-    cluster: str | None,
+    cluster: Where | None,
     out: Path,
     as_json: bool,
 ) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from harness.cli.options import Numbers, Processes, Share, cluster_option
+from harness.cli.options import Numbers, Processes, Share, Where, cluster_option
 from harness.errors import HarnessError
 
 
@@ -41,7 +41,7 @@ def command(
     junit: Path | None,
     figure: Path | None,
     processes: int | None,
-    cluster: str | None,
+    cluster: Where | None,
 ) -> None:
     """Rerun the studies of a baseline, and test whether the anytime curve of any of them got worse.
 

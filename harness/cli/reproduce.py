@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.options import Processes, Seeds, cluster_option, data_folder
+from harness.cli.options import Processes, Seeds, Where, cluster_option, data_folder
 from harness.errors import HarnessError
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def command(
     names: tuple[str, ...],
     seeds: range | None,
     processes: int | None,
-    cluster: str | None,
+    cluster: Where | None,
     out: Path,
     output: tuple[Path, ...],
     page: Path | None,

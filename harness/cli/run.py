@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from harness.cli.options import (
     OneOf,
     Processes,
     Seeds,
+    Where,
     cluster_option,
     data_folder,
     declared_options,
@@ -26,9 +28,11 @@ from harness.files import json_text
 from harness.rules import Rules
 
 if TYPE_CHECKING:
+    from harness.studies.cluster import Cluster
     from harness.studies.executors import Executor
     from harness.studies.records import Folder, J, R
     from harness.studies.run import Work
+    from harness.train.pool import Devices
 
 
 @click.command("run", short_help="Run algorithms on benchmarks on a simulated clock.")
@@ -56,7 +60,7 @@ def command(
     param: tuple[str, ...],
     device: str | None,
     processes: int | None,
-    cluster: str | None,
+    cluster: Where | None,
     out: Path,
     as_json: bool,
     **rules: Any,
@@ -134,7 +138,7 @@ def execute(studies: Sequence[J], store: Folder[J, R], work: Work[J, R], where: 
     from harness.studies.run import run
 
     present = {study.id for study in studies if store.complete(study)}
-    with tables.progress(studies, present) as progress:
+    with tables.progress(studies, present, status=lambda: where.status) as progress:
         try:
             run(studies, store, work, executor=where, progress=progress)
         except PluginError as error:
@@ -142,7 +146,7 @@ def execute(studies: Sequence[J], store: Folder[J, R], work: Work[J, R], where: 
             raise
 
 
-def executor(processes: int | None, cluster: str | None = None) -> Executor:
+def executor(processes: int | None, cluster: Where | None = None) -> Executor:
     """What --processes or --cluster say, by default a process per core."""
     from harness.studies.executors import local
 
@@ -151,6 +155,26 @@ def executor(processes: int | None, cluster: str | None = None) -> Executor:
         return local(processes or len(os.sched_getaffinity(0)), tell)
     if processes is not None:
         raise HarnessError("studies are run either in --processes or on a --cluster.", "leave one of them out.")
+    return on(cluster)
+
+
+@contextmanager
+def trainers(where: Where | None, device: Sequence[str], count: int | None, precision: str) -> Iterator[Devices]:
+    """The devices of this machine that are named, or those of a cluster; `count` of them, or as many as there are."""
+    if where is not None:
+        from harness.train.cluster import hosts
+
+        with hosts(on(where), ",".join(device), count, precision) as devices:
+            yield devices
+    else:
+        from harness.train.devices import slots
+        from harness.train.pool import Here
+
+        yield Here(slots(",".join(device), count), precision)
+
+
+def on(where: Where) -> Cluster:
+    """The cluster, which says on stderr what a user should know."""
     from harness.studies.cluster import Cluster
 
-    return Cluster(cluster, tell)
+    return Cluster(where.address, partial(click.echo, err=True), local=where.shared)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.options import Name, Names
+from harness.cli.options import Name, Names, Where, cluster_option
 from harness.cli.sharing import searches
 from harness.errors import HarnessError
 from harness.files import json_text
@@ -60,6 +60,7 @@ if TYPE_CHECKING:
 @click.option("--epochs", type=int, help="Instead of the recipe's.")
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, or several: cuda:0,cuda:1.")
 @click.option("--workers", type=int, help="Trainings at once. [default: one per device]")
+@cluster_option
 @click.option(
     "--seed", type=int, default=0, show_default=True, help="Of the search; networks take the recipe's of that number."
 )
@@ -83,6 +84,7 @@ def command(
     epochs: int | None,
     device: str,
     workers: int | None,
+    cluster: Where | None,
     seed: int,
     out: Path,
     as_json: bool,
@@ -98,38 +100,39 @@ def command(
     if seed < 0:
         raise HarnessError(f"the seed cannot be negative, got {seed}.")
     if method is not None:
+        if cluster is not None:
+            raise HarnessError("methods of weight sharing train one network.", "leave --cluster out.")
         every = range(seed, seed + seeds)
         about = (images, data_root, recipe, epochs, device, every, statistics, out, [*constraint])
         searches(space, method, param, *about, as_json=as_json)
         return
-    from harness.cli.run import parameters
+    from harness.cli.run import parameters, trainers
     from harness.spaces import published
     from harness.studies.store import TRAINED, ResultStore
     from harness.train import devices, recipes, searching
     from harness.train.images import load
-    from harness.train.pool import Pool
     from harness.train.search import Limits, Search
 
     given = parameters(param, [algo], example="gpnas.startup=10")[algo]
     limits = Limits(math.inf if budget is None else budget, evals)
     published(space)
     used = recipes.chosen(recipe, published(space).kind, images, epochs)
-    slots = devices.slots(device, workers)
-    precision = devices.precision_of("auto", devices.device_of(slots[0]))
-    loaded = load(images, data_root, used, devices.device_of("cpu"))
-    search = Search.plan(
-        space, algo, given, loaded, used, precision, epochs=search_epochs, seed=seed, workers=len(slots)
-    )
-    ResultStore(out)
-    click.echo(f"{loaded.name}: {loaded.words}; recipe: {used.title}, {used.epochs} epochs.", err=True)
-    progress = searching.Progress(search, out)
-    with (
-        _bars(progress, limits, top) as bars,
-        _stopping(progress),
-        Pool(images, data_root, used, slots, precision, out / TRAINED, note=bars.note) as pool,
-    ):
-        searching.drive(progress, pool, limits, bars.told)
-        found = searching.tune(progress, pool, out / TRAINED, top, bars.tuned)
+    with trainers(cluster, device.split(","), workers, "auto") as where:
+        loaded = load(images, data_root, used, devices.device_of("cpu"))
+        slots = len(where.names)
+        search = Search.plan(
+            space, algo, given, loaded, used, where.precision, epochs=search_epochs, seed=seed, workers=slots
+        )
+        ResultStore(out)
+        click.echo(f"{loaded.name}: {loaded.words}; recipe: {used.title}, {used.epochs} epochs.", err=True)
+        progress = searching.Progress(search, out)
+        with (
+            _bars(progress, limits, top) as bars,
+            _stopping(progress),
+            where.pool(images, data_root, used, out / TRAINED, note=bars.note) as pool,
+        ):
+            searching.drive(progress, pool, limits, bars.told)
+            found = searching.tune(progress, pool, out / TRAINED, top, bars.tuned)
     _tell(progress, found, out, as_json)
 
 

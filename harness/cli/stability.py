@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.options import OneOf, Seeds, data_folder
+from harness.cli.options import OneOf, Seeds, Where, cluster_option, data_folder
 from harness.errors import HarnessError
 from harness.files import json_text
 
 if TYPE_CHECKING:
     from harness.analysis.stability import Fares, Patterns
     from harness.arrays import Floats
+    from harness.studies.executors import Executor
 
 
 @click.command("stability", short_help="Rank the connections of architectures over all operators.")
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 @click.option("--predictor", help="Also as this predictor sees them, such as gcn.")
 @click.option("--train", type=int, default=200, show_default=True, help="Architectures that it is trained on.")
 @click.option("--seeds", default="20", type=Seeds(), show_default=True, help="How many predictors, or which.")
+@cluster_option
 @click.option("--figure", type=click.Path(path_type=Path), help="Draw the patterns; pdf, svg, png or pgf.")
 @data_folder
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -40,6 +42,7 @@ def command(
     predictor: str | None,
     train: int,
     seeds: range,
+    cluster: Where | None,
     figure: Path | None,
     as_json: bool,
 ) -> None:
@@ -50,19 +53,23 @@ def command(
     """
     from harness import registry
     from harness.analysis import stability
+    from harness.cli.run import on
     from harness.plots.stability import require_graphs, stability_figure
     from harness.plots.style import file_format, save
+    from harness.studies.executors import Here
     from harness.studies.outcome import moments
 
     if top < 1:
         raise HarnessError(f"--top must be at least 1, got {top}.")
-    factory = None if predictor is None else registry.predictor(predictor)
+    if predictor is not None:
+        registry.predictor(predictor)
+    where: Executor = Here() if cluster is None else on(cluster)
     (name,) = registry.expand([bench])[:1]
-    found = stability.patterns(registry.benchmark(name))
+    found = stability.patterns_of(name)
     if figure is not None:
         require_graphs(found.table)
         file_format(figure)
-    seen, agreement = (None, None) if factory is None else _seen(found, factory, train, seeds)
+    seen, agreement = (None, None) if predictor is None else _seen(found, predictor, train, seeds, where)
     listed = stability.rows(found, by, top, seen)  # type: ignore[arg-type]
     settings = {"benchmark": name, "table": found.table.checksum, "by": by, "top": top, "patterns": len(found.count)}
     if agreement is not None:
@@ -79,18 +86,23 @@ def command(
             click.echo(figure)
 
 
-def _seen(found: Patterns, factory: Any, train: int, seeds: range) -> tuple[Fares, Floats]:
+def _seen(found: Patterns, predictor: str, train: int, seeds: range, where: Executor) -> tuple[Fares, Floats]:
     """Means over seeds of what predictors see, and how well their means are correlated with the measured, Float[S]."""
     import numpy as np
     from rich.progress import track
 
-    from harness.analysis.stability import BLOCK, Fares, predicted
+    from harness.analysis.stability import Fares, Fitting, block
     from harness.report import tables
+    from harness.studies.executors import Failed
 
-    blocks = predicted(found, factory, train, np.arange(seeds.start, seeds.stop))
-    fares, agreement = zip(
-        *track(blocks, "predictors", -(-len(seeds) // BLOCK), console=tables.console(stderr=True)), strict=True
-    )
+    tasks = Fitting.plan(found, predictor, train).tasks(seeds)
+    made = {}
+    ended = where.map(block, tasks, lambda _task, _share: None)
+    for task, value in track(ended, "predictors", len(tasks), console=tables.console(stderr=True)):
+        if isinstance(value, Failed):
+            raise value.raised()
+        made[task.shard] = value
+    fares, agreement = zip(*(made[task.shard] for task in tasks), strict=True)
     return Fares(*(np.concatenate(c).mean(axis=0) for c in zip(*fares, strict=True))), np.concatenate(agreement)
 
 

@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from harness.cli.options import Names, Processes, precision_option
+from harness.cli.options import Names, Processes, Where, cluster_option, precision_option
 from harness.errors import HarnessError
 
 if TYPE_CHECKING:
     from harness.spaces.architecture import Architecture
-    from harness.train.pool import Pool
+    from harness.train.pool import Devices
+    from harness.train.recipes import Recipe
     from harness.train.results import Job, Training
 
-_MACHINE = ("data_root", "device", "processes", "out")
+_MACHINE = ("data_root", "device", "processes", "cluster", "store_on_workers", "out")
 """Options that say where and not what is trained."""
 
 
@@ -37,6 +38,7 @@ _MACHINE = ("data_root", "device", "processes", "out")
 @click.option("--repeats", type=int, help="Trainings of each cell. [default: the recipe's seeds]")
 @click.option("--device", type=Names(), default="auto", show_default=True, help="cpu, cuda, or cuda:0,cuda:1.")
 @click.option("--processes", type=Processes(), help="Trainings at a time. [default: one per core, or per GPU]")
+@cluster_option
 @precision_option
 @click.option("--out", type=click.Path(path_type=Path), default=Path("tables"), show_default=True, help="Folder.")
 @click.pass_context
@@ -56,6 +58,7 @@ def command(
     repeats: int | None,
     device: list[str],
     processes: int | None,
+    cluster: Where | None,
     precision: str,
     out: Path,
 ) -> None:
@@ -68,39 +71,39 @@ def command(
     for option, value in (("epochs", epochs), ("repeats", repeats)):
         if value is not None and value < 1:
             raise HarnessError(f"{option} must be at least 1, got {value}.")
+    from harness.cli.run import trainers
     from harness.spaces import published
     from harness.studies.store import TRAINED
     from harness.train import devices, recipes, tabulate
     from harness.train import images as image_sets
-    from harness.train.pool import Pool
     from harness.train.results import Job
 
     tabulate.check_space(space)
     cells = _cells(space, arch, archs, only, sample, seed)
     used = recipes.chosen(recipe, published(space).kind, images, epochs)
-    found = [devices.device_of(one) for one in device]
-    exact = devices.precision_of(precision, found[0])
+    if cluster is None:
+        found = [devices.device_of(one) for one in device]
+        device = [*map(str, found)]
+        processes = processes or (len(os.sched_getaffinity(0)) if found[0].type == "cpu" else len(found))
     loaded = image_sets.load(images, data_root, used, devices.device_of("cpu"))
     if loaded.valid is None:
         raise HarnessError(
             f"the recipe holds no images of {loaded.name} out, and a table is of validation errors.",
             "use a recipe with validation = 0.25, or a folder with train, val and test.",
         )
-    jobs = [
-        Job(cell, loaded.name, loaded.checksum, used, repeat, exact)
-        for cell in cells
-        for repeat in used.repeats(repeats)
-    ]
-    tabulate.check_target(out, name, jobs)
-    click.echo(
-        f"{loaded.name}: {loaded.words}; recipe: {used.title}, {used.epochs} epochs; {len(cells):,} cells, "
-        f"{len(jobs):,} trainings.",
-        err=True,
-    )
-    count = processes or (len(os.sched_getaffinity(0)) if found[0].type == "cpu" else len(found))
-    at = [str(found[i % len(found)]) for i in range(min(count, len(jobs)))]
-    with Pool(images, data_root, used, at, exact, out / TRAINED) as pool:
-        trainings = _train(jobs, pool, out / TRAINED)
+    with trainers(cluster, device, processes, precision) as where:
+        jobs = [
+            Job(cell, loaded.name, loaded.checksum, used, repeat, where.precision)
+            for cell in cells
+            for repeat in used.repeats(repeats)
+        ]
+        tabulate.check_target(out, name, jobs)
+        click.echo(
+            f"{loaded.name}: {loaded.words}; recipe: {used.title}, {used.epochs} epochs; {len(cells):,} cells, "
+            f"{len(jobs):,} trainings.",
+            err=True,
+        )
+        trainings = _train(jobs, where, images, data_root, used, out / TRAINED)
     path = tabulate.write(out, name, space, trainings, loaded, _said(ctx))
     diverged = sum(training.curve.diverged for training in trainings)
     if diverged:
@@ -128,7 +131,9 @@ def _cells(
     return found
 
 
-def _train(jobs: list[Job], pool: Pool, folder: Path) -> list[Training]:
+def _train(
+    jobs: list[Job], where: Devices, images: str, data_root: Path | None, recipe: Recipe, folder: Path
+) -> list[Training]:
     """The trainings, with a bar on stderr; Ctrl-C says how many are there."""
     from harness.report import tables
     from harness.train import tabulate
@@ -142,8 +147,13 @@ def _train(jobs: list[Job], pool: Pool, folder: Path) -> list[Training]:
 
     with tables.bars() as bars:
         bar = bars.add_task("trainings", total=len(jobs), note="")
+
+        def note(job: Job, text: str) -> None:
+            bars.console.print(f"note: {job.architecture.text}, seed {job.seed}: {text}")
+
         try:
-            return tabulate.train(jobs, pool, folder, told)
+            with where.pool(images, data_root, recipe, folder, note=note) as pool:
+                return tabulate.train(jobs, pool, folder, told)
         except KeyboardInterrupt:
             raise click.Abort(
                 f"interrupted: {done:,} of {len(jobs):,} trainings are done; the same command goes on from them."

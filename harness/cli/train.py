@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.options import precision_option, selects
+from harness.cli.options import Where, cluster_option, precision_option, selects
 from harness.errors import HarnessError
 from harness.files import json_text
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 @click.option("--epochs", type=int, help="Instead of the recipe's.")
 @click.option("--repeats", type=int, help="Trainings of each architecture. [default: the recipe's seeds]")
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda or cuda:1.")
+@cluster_option
 @precision_option
 @click.option("--deterministic", is_flag=True, help="Algorithms that give the same bits each time, also on a GPU.")
 @click.option("--compile", "compiled", is_flag=True, help="Compile networks with torch.compile.")
@@ -51,6 +52,7 @@ def command(
     epochs: int | None,
     repeats: int | None,
     device: str,
+    cluster: Where | None,
     precision: str,
     deterministic: bool,
     compiled: bool,
@@ -70,6 +72,15 @@ def command(
     from harness.train.results import Job
 
     found = _architectures(results, selection, arch, top)
+    if cluster is not None:
+        if deterministic or compiled or tensorboard is not None:
+            raise HarnessError(
+                "--deterministic, --compile and --tensorboard are of one machine.", "leave them out on a --cluster."
+            )
+        target = out or _beside(results)
+        about = (images, data_root, recipe, epochs, repeats, device, precision, target)
+        _tell(_on_cluster(cluster, found, *about), target, as_json)
+        return
     where = devices.device_of(device)
     exact = devices.precision_of(precision, where)
     chosen = {a.space: recipes.chosen(recipe, a.space, images, epochs) for a, _ in found}
@@ -84,6 +95,53 @@ def command(
         trainings = _train(jobs, place, out or _beside(results), tensorboard)
     if rank == 0:
         _tell(trainings, out or _beside(results), as_json)
+
+
+def _on_cluster(
+    cluster: Where,
+    found: list[Found],
+    images: str,
+    data_root: Path | None,
+    recipe: str | None,
+    epochs: int | None,
+    repeats: int | None,
+    device: str,
+    precision: str,
+    out: Path,
+) -> list[Training]:
+    """One training at a time on each worker, space by space."""
+    from harness.cli.run import trainers
+    from harness.report import tables
+    from harness.train import devices, recipes, tabulate
+    from harness.train.results import Job
+
+    trainings: list[Training] = []
+    with trainers(cluster, [device], None, precision) as where, tables.bars() as bars:
+
+        def note(job: Job, text: str) -> None:
+            bars.console.print(f"note: {job.architecture.text}, seed {job.seed}: {text}")
+
+        for space in dict.fromkeys(architecture.space for architecture, _ in found):
+            used = recipes.chosen(recipe, space, images, epochs)
+            loaded = _loaded(images, data_root, used, devices.device_of("cpu"))
+            each = [
+                (Job(architecture, loaded.name, loaded.checksum, used, seed, where.precision), origin)
+                for architecture, origin in found
+                if architecture.space == space
+                for seed in used.repeats(repeats)
+            ]
+            jobs, origins = zip(*each, strict=True)
+            bar = bars.add_task(f"trainings of {space}", total=len(jobs), note="")
+
+            def told(training: Training, count: int, bar: Any = bar) -> None:
+                bars.update(bar, completed=count)
+
+            try:
+                with where.pool(images, data_root, used, out, note=note) as pool:
+                    trainings += tabulate.train(jobs, pool, out, told, origins)
+            except KeyboardInterrupt:
+                raise click.Abort("stopped; the same command goes on from the trainings that are whole.") from None
+    return trainings
 
 
 def _architectures(results: tuple[Path, ...], selection: Selection, arch: tuple[str, ...], top: int) -> list[Found]:

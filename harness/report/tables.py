@@ -41,11 +41,11 @@ _MANY = 200
 
 @contextmanager
 def progress(
-    studies: Sequence[Any], present: set[str], *, quiet: bool = False
+    studies: Sequence[Any], present: set[str], *, quiet: bool = False, status: Callable[[], str] = str
 ) -> Iterator[Callable[[Any, float], None]]:
     """A bar for every study on stderr; yields the function that moves them. `present` are ids found complete.
 
-    The time of a bar begins when its study does.
+    The time of a bar begins when its study does; beside one that moves stands the `status` of whoever is at work.
     """
     with bars(quiet=quiet) as shown:
         tasks = {
@@ -62,7 +62,8 @@ def progress(
             task = shown.tasks[shown.task_ids.index(tasks[study.id])]
             if not task.started:
                 shown.start_task(task.id)
-            shown.update(task.id, completed=share, evaluations=getattr(share, "evaluations", 0))
+            note = status() if share < 1 else task.fields["note"] if study.id in present else ""
+            shown.update(task.id, completed=share, evaluations=getattr(share, "evaluations", 0), note=note)
 
         yield move
 

@@ -1,26 +1,39 @@
-"""Shards computed by a Dask cluster. Workers need no file system of the caller's: results travel to it."""
+"""Work for the workers of a Dask cluster, which need no file system of the caller's: results travel to it."""
 
 from __future__ import annotations
 
+import hashlib
+import platform
 import queue
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+import time
+import uuid
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module, metadata
 from pathlib import Path
-from typing import Any, Generic
+from types import TracebackType
+from typing import Any, Generic, NamedTuple, Self
+
+import numpy as np
 
 from harness import registry
 from harness.errors import HarnessError
 from harness.files import reading
-from harness.studies.evaluate import versions
 from harness.studies.executors import Call, Failed, T, Task
-from harness.studies.study import source_of
+from harness.studies.study import folder_source, source_of
 
 _SECONDS_TO_CONNECT = 10
+_SECONDS_AWAY = 600
+"""How long a scheduler that has answered may be away."""
 _SECONDS_BETWEEN_LOOKS = 0.5
+_SECONDS_BETWEEN_QUESTIONS = 0.1
 _AHEAD = 2
 """Tasks in flight for each thread of the workers, so that none waits for the next."""
+_TOGETHER = 64
+"""Results that are fetched at once."""
 
 
 class Cluster:
@@ -28,13 +41,11 @@ class Cluster:
 
     That is `tcp://host:port`, a scheduler file, `local:8` for as many processes of this machine, or `slurm:file.yaml`
     with the settings of dask-jobqueue's SLURMCluster and `jobs`, their number. `tell` hears where the dashboard is, and
-    what is waited for.
+    what is waited for. Where it is `local`, workers reach the caller's folders by the same paths.
     """
 
-    local = False
-
-    def __init__(self, address: str, tell: Callable[[str], None]) -> None:
-        """Raises HarnessError if distributed is not installed, or it is no address."""
+    def __init__(self, address: str, tell: Callable[[str], None], *, local: bool = False) -> None:
+        """Raises HarnessError if distributed is not installed."""
         try:
             import distributed  # noqa: F401, PLC0415
         except Exception as error:
@@ -42,7 +53,8 @@ class Cluster:
                 f"--cluster needs the package distributed, which cannot be imported: {error}.",
                 "install it: pip install 'nas-harness[cluster]'",
             ) from None
-        self.address, self.tell = address, tell
+        self.address, self.tell, self.local = address, tell, local
+        self.status = ""
 
     def map(
         self, call: Call[T], tasks: Iterable[Task], heard: Callable[[Task, float], None]
@@ -52,133 +64,435 @@ class Cluster:
         task = next(left, None)
         if task is None:
             return
-        checked = _Checked(call)
-        with self._client() as client:
-            room = _AHEAD * self._threads(client)
-            ended: queue.Queue[Any] = queue.Queue()
-            flying: dict[str, tuple[Any, Task]] = {}
-            try:
-                while task is not None or flying:
-                    while task is not None and len(flying) < room:
-                        future = client.submit(checked, task, key=f"nas-harness-{task.key}", pure=True)
-                        flying[future.key] = future, task
-                        future.add_done_callback(ended.put)
-                        task = next(left, None)
-                    try:
-                        future = ended.get(timeout=_SECONDS_BETWEEN_LOOKS)
-                    except queue.Empty:
-                        self._alive(client)
-                        continue
-                    _, done = flying.pop(future.key)
-                    yield done, self._result(future, done)
-            finally:
-                client.cancel([future for future, _ in flying.values()])
+        mine = f"-{uuid.uuid4().hex}" if self.local else ""  # what is stored is in a folder of this caller
+        planned: dict[str, _Checked[T]] = {}
+        flying: dict[str, Task] = {}
+        with Session(self) as session:
+            while task is not None or flying:
+                while task is not None and len(flying) < _AHEAD * session.threads:
+                    if task.job.id not in planned:
+                        planned[task.job.id] = _Checked(call, _planned(task.job))
+                    key = task.key + mine
+                    flying[key] = task
+                    session.submit(key, planned[task.job.id], task)
+                    task = next(left, None)
+                key, found = session.next()
+                done = flying.pop(key)
+                self.status = f"{session.workers} workers, {len(flying)} tasks in flight"
+                yield done, found.of(str(done)) if isinstance(found, Killed) else found
 
-    @contextmanager
-    def _client(self) -> Iterator[Any]:
-        distributed: Any = import_module("distributed")
-        kind, _, rest = self.address.partition(":")
+
+@dataclass(frozen=True)
+class Killed:
+    """In place of a result: so many workers died of it."""
+
+    workers: int
+    last: str
+
+    def of(self, what: str) -> Failed:
+        return Failed(
+            HarnessError(
+                f"{what} could not be run: {self.workers} workers died of it, likely as memory ran out; the last one "
+                f"was {self.last}.",
+                "start workers with more memory; the same command goes on from what is stored.",
+            )
+        )
+
+
+class Cancelled(Exception):  # noqa: N818
+    """Nobody waits for the result of this task any more."""
+
+
+class _Lost:
+    """In place of a result that the scheduler does not know of any more."""
+
+
+class _Asked(NamedTuple):
+    """A task in flight."""
+
+    call: Callable[..., Any]
+    given: tuple[Any, ...]
+    resources: Mapping[str, float] | None
+    times: int
+    future: Any
+
+
+class Session:
+    """Tasks in flight on a cluster, by key. Where the scheduler was away, what was in flight is asked for again.
+
+    `threads` and `workers` count those that there are. When it is left, its tasks are cancelled,
+    which those of other callers with the same keys do not notice.
+    """
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
+        self.heard: Callable[[dict[str, Any]], None] = lambda said: None
+        """Is told what tasks `say` on the topic of this session."""
+        self.topic = f"nas-harness-{uuid.uuid4().hex}"
+        self.threads = self.workers = 0
+        self._asked: dict[str, _Asked] = {}
+        self._ended: queue.Queue[tuple[str, Any]] = queue.Queue()
+        self._ready: deque[tuple[str, Any]] = deque()
+        self._stack = ExitStack()
+        self._checked: set[str] = set()
+        self._next_look = 0.0
+        self._lost = False
+
+    def __enter__(self) -> Self:
+        """Raises HarnessError if nothing answers, or a worker has another version."""
         with ExitStack() as stack:
-            try:
-                if kind == "local":
-                    workers = int(rest) if rest.isdecimal() else 0
-                    if workers < 1:
-                        raise HarnessError(f"'{self.address}' is no cluster.", "write local:8 for eight processes.")
-                    where = {"n_workers": workers, "threads_per_worker": 1, "dashboard_address": ":0"}
-                    found = distributed.Client(
-                        stack.enter_context(distributed.LocalCluster(**where)), timeout=_SECONDS_TO_CONNECT
-                    )
-                elif kind == "slurm":
-                    found = distributed.Client(stack.enter_context(_slurm(Path(rest))), timeout=_SECONDS_TO_CONNECT)
-                elif Path(self.address).is_file():
-                    found = distributed.Client(scheduler_file=self.address, timeout=_SECONDS_TO_CONNECT)
-                elif "://" in self.address:
-                    found = distributed.Client(self.address, timeout=_SECONDS_TO_CONNECT)
-                else:
-                    raise HarnessError(
-                        f"'{self.address}' is neither a cluster nor a scheduler file.",
-                        "write tcp://host:8786, the path of a scheduler file, local:8, or slurm:config.yaml.",
-                    )
-            except (OSError, ValueError, TypeError) as error:
-                raise HarnessError(
-                    f"no scheduler answers at {self.address}: {str(error).splitlines()[0]}.",
-                    "start one: dask scheduler; dask worker tcp://host:8786",
-                ) from None
-            client = stack.enter_context(found)
-            self.tell(f"cluster: {client.scheduler.address}, dashboard at {client.dashboard_link}")
-            yield client
+            self._where = stack.enter_context(_scheduler(self.cluster.address))
+            stack.callback(self._close)
+            self._client = self._connected()
+            self.cluster.tell(f"cluster: {self._client.scheduler.address}, dashboard at {self._client.dashboard_link}")
+            self._look()
+            self._stack = stack.pop_all()
+        return self
 
-    def _threads(self, client: Any) -> int:
-        """Threads of all workers, once there are any. Raises HarnessError for a worker of another version."""
-        if not client.scheduler_info(n_workers=-1)["workers"]:
-            self.tell(f"the scheduler at {self.address} has no workers yet; waiting for the first: dask worker ADDRESS")
-            client.wait_for_workers(1)
-        found = client.run(metadata.version, "nas-harness", on_error="return")
-        for worker, there in found.items():
-            if there != (here := metadata.version("nas-harness")):
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def submit(
+        self, key: str, call: Callable[..., Any], *given: Any, resources: Mapping[str, float] | None = None
+    ) -> None:
+        """Have `call(*given)` made by a worker that has the resources."""
+        self._ask(key, _Asked(call, given, resources, 0, None))
+
+    def next(self) -> tuple[str, Any]:
+        """Wait for a task to end: its key and result, Failed or Killed in its place."""
+        while not self._ready:
+            self._look()
+            try:
+                self._fetch(self._ended.get(timeout=_SECONDS_BETWEEN_LOOKS))
+            except queue.Empty:
+                continue
+        return self._ready.popleft()
+
+    def cancel(self) -> None:
+        """Wait for none of the tasks any more."""
+        with suppress(Exception):  # there may be nobody to tell
+            self._client.cancel([asked.future for asked in self._asked.values() if asked.future is not None])
+        self._asked.clear()
+
+    def run(self, function: Callable[..., Any], *given: Any, having: str = "") -> dict[str, Any]:
+        """What a function returns on each worker, or on those `having` a resource, by the worker's name."""
+        found = self._client.run(function, *given, workers=self.having(having) if having else None)
+        names = self._names()
+        return {names[address]: value for address, value in found.items()}
+
+    def having(self, resource: str) -> list[str]:
+        """The addresses of workers that have a resource."""
+        there = self._client.scheduler_info(n_workers=-1)["workers"]
+        return [address for address, worker in there.items() if resource in worker["resources"]]
+
+    def wait_for(self, resource: str) -> int:
+        """How many workers have a resource, once there are any."""
+        told = False
+        while True:
+            if found := self.having(resource):
+                return len(found)
+            if not told:
+                self.cluster.tell(
+                    f"no worker at {self.cluster.address} has a {resource}; waiting for the first: "
+                    f"dask worker ADDRESS --nthreads 1 --resources {resource}=1"
+                )
+                told = True
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
+
+    def _ask(self, key: str, asked: _Asked) -> None:
+        again = f"-{asked.times}" if asked.times else ""
+        client: Any = self._client
+        self._asked[key] = asked._replace(future=None)
+        try:
+            future = client.submit(
+                asked.call, *asked.given, key=f"nas-harness-{key}{again}", pure=True, resources=asked.resources
+            )
+        except Exception:
+            if client.status == "running":
+                raise
+            self._lost, self._next_look = True, 0.0
+            return
+        self._asked[key] = asked._replace(future=future)
+        future.add_done_callback(lambda done: self._ended.put((key, done)))
+
+    def _fetch(self, first: tuple[str, Any]) -> None:
+        """Take the results of tasks that have ended, and ask again for what was lost on the way."""
+        ended = [first]
+        with suppress(queue.Empty):
+            while len(ended) < _TOGETHER:
+                ended.append(self._ended.get_nowait())
+        ended = [(key, done) for key, done in ended if key in self._asked and self._asked[key].future is done]
+        whole = [done for _, done in ended if done.status == "finished"]
+        try:
+            values = dict(zip((done.key for done in whole), self._client.gather(whole), strict=True))
+        except Exception:  # each says by itself what is wrong
+            values = {}
+        for key, done in ended:
+            asked = self._asked[key]
+            value = values[done.key] if done.key in values else _value(done)
+            if isinstance(value, _Lost):
+                self._lost, self._next_look = True, 0.0
+            elif isinstance(value, Failed) and isinstance(value.error, Cancelled):
+                self._ask(key, asked._replace(times=asked.times + 1))
+            else:
+                del self._asked[key]
+                self._ready.append((key, value))
+
+    def _look(self) -> None:
+        """See, now and then, to it that the scheduler is there, and what workers it has."""
+        while time.monotonic() >= self._next_look:
+            if self._lost or self._client.status != "running" or self._client.scheduler_comm is not self._line:
+                self._reconnect()
+            try:
+                self._see()
+            except OSError:
+                self._lost = True
+            else:
+                self._next_look = time.monotonic() + 2 * _SECONDS_BETWEEN_LOOKS
+
+    def _see(self) -> None:
+        """Count and check workers, waiting for the first. Raises OSError if the scheduler does not answer."""
+        here = self._client.nthreads()
+        if not here:
+            self.cluster.tell(
+                f"the scheduler at {self.cluster.address} has no workers; waiting for the first: dask worker "
+                f"{self._client.scheduler.address}"
+            )
+            while not here:
+                time.sleep(_SECONDS_BETWEEN_QUESTIONS)
+                here = self._client.nthreads()
+        if new := here.keys() - self._checked:
+            self._check([*new])
+        self.threads, self.workers = sum(here.values()), len(here)
+
+    def _connected(self) -> Any:
+        """A client of the scheduler. Raises OSError if it does not answer."""
+        distributed: Any = import_module("distributed")
+        try:
+            client = distributed.Client(**self._where, timeout=_SECONDS_TO_CONNECT, set_as_default=False)
+        except (OSError, ValueError, TypeError) as error:
+            raise HarnessError(
+                f"no scheduler answers at {self.cluster.address}: {str(error).splitlines()[0]}.",
+                "start one: dask scheduler; dask worker tcp://host:8786",
+            ) from None
+        self._line = client.scheduler_comm
+        client.subscribe_topic(self.topic, lambda event: self.heard(event[1]))
+        return client
+
+    def _reconnect(self) -> None:
+        """A new connection, in which all is asked for again that was in flight."""
+        self.cluster.tell(
+            f"the scheduler at {self.cluster.address} does not answer; waiting for it for {_SECONDS_AWAY // 60} "
+            "minutes. Nothing is lost: if it stays away, the same command goes on from what is stored."
+        )
+        until = time.monotonic() + _SECONDS_AWAY
+        self._close()
+        self._lost = False
+        while True:
+            try:
+                self._client = self._connected()
+                break
+            except HarnessError:
+                if time.monotonic() > until:
+                    raise HarnessError(
+                        f"the scheduler at {self.cluster.address} is gone.",
+                        "the same command goes on from what is stored.",
+                    ) from None
+                time.sleep(_SECONDS_BETWEEN_LOOKS)
+        self.cluster.tell(f"the scheduler is there again; {len(self._asked)} tasks are asked for once more.")
+        for key, asked in [*self._asked.items()]:
+            self._ask(key, asked)
+
+    def _close(self) -> None:
+        if not hasattr(self, "_client"):
+            return
+        if self._client.status == "running" and not self._lost:
+            with suppress(Exception):  # there may be nobody to tell
+                self._client.cancel([asked.future for asked in self._asked.values() if asked.future is not None])
+        with suppress(Exception):
+            self._client.close(timeout=_SECONDS_TO_CONNECT)
+
+    def _names(self) -> dict[str, str]:
+        """Workers by address, as their owners know them."""
+        found = self._client.scheduler_info(n_workers=-1)["workers"]
+        named = {at: str(worker["name"]) for at, worker in found.items()}
+        return _Names(
+            {at: at if name in (at, "") or name.isdecimal() else f"{name} ({at})" for at, name in named.items()}
+        )
+
+    def _check(self, workers: list[str]) -> None:
+        """Raises HarnessError for a worker of another version; where bits may differ, that is told."""
+        names, ours = self._names(), about()
+        versions = self._client.run(metadata.version, "nas-harness", workers=workers, on_error="return")
+        for at, there in versions.items():
+            if there != (here := ours["nas-harness"]):
                 what = "does not have nas-harness" if isinstance(there, Exception) else f"has nas-harness {there}"
                 raise HarnessError(
-                    f"the worker {worker} {what}; {here} is here.", f"install it there: pip install nas-harness=={here}"
+                    f"the worker {names[at]} {what}; {here} is here.",
+                    f"install it there: pip install nas-harness=={here}",
                 )
-        for worker, theirs in client.run(versions).items():
-            if theirs["numpy"].split(".")[0] != versions()["numpy"].split(".")[0]:
-                raise HarnessError(f"the worker {worker} has numpy {theirs['numpy']}.", "install the same there.")
-        return sum(client.nthreads().values())
-
-    def _alive(self, client: Any) -> None:
-        if client.status not in ("running", "connecting"):
-            raise HarnessError(
-                f"the scheduler at {self.address} is gone.", "the same command goes on from the shards that are stored."
-            )
-
-    def _result(self, future: Any, task: Task) -> Any:
-        from distributed import KilledWorker  # noqa: PLC0415
-
-        if future.cancelled():
-            raise HarnessError(
-                f"the scheduler at {self.address} lost {task}.", "the same command goes on from what is stored."
-            )
-        try:
-            return future.result()
-        except KilledWorker as error:
-            return Failed(
-                HarnessError(
-                    f"{task} could not be run: {error.allowed_failures + 1} workers died of it, likely as memory ran "
-                    f"out; the last one was {error.last_worker.address}.",
-                    "start workers with more memory; the same command goes on from what is stored.",
+        for at, theirs in self._client.run(about, workers=workers).items():
+            if theirs["code"] != ours["code"]:
+                raise HarnessError(
+                    f"the worker {names[at]} has other code of nas-harness {ours['nas-harness']}.",
+                    "install the same there.",
                 )
-            )
-        except Exception as error:
-            return Failed(error)
+            if theirs["numpy"].split(".")[0] != ours["numpy"].split(".")[0]:
+                raise HarnessError(f"the worker {names[at]} has numpy {theirs['numpy']}.", "install the same there.")
+            unlike = [name for name in ("numpy", "processor") if theirs[name] != ours[name]]
+            if unlike:
+                told = " and ".join(f"the {name} {theirs[name]} ({ours[name]} here)" for name in unlike)
+                self.cluster.tell(
+                    f"note: the worker {names[at]} has {told}: last bits may differ where networks train."
+                )
+        self._checked.update(workers)
+
+
+class _Names(dict[str, str]):
+    """A worker that has just come or gone is named by its address."""
+
+    def __missing__(self, address: str) -> str:
+        return address
+
+
+@cache
+def about() -> dict[str, str]:
+    """What makes a machine's numbers: versions, the hash of this package's files, and the kind of processor."""
+    digest, root = hashlib.sha256(), Path(__file__).parents[1]
+    for file in sorted(root.rglob("*.py")):
+        digest.update(f"{file.relative_to(root)}\n".encode() + file.read_bytes())
+    found: Any = np.show_config(mode="dicts")
+    extensions = found.get("SIMD Extensions", {})
+    kind = [platform.machine(), *extensions.get("found", [])[-1:]]
+    return {
+        "nas-harness": metadata.version("nas-harness"),
+        "code": digest.hexdigest(),
+        "numpy": np.__version__,
+        "processor": " ".join(kind),
+    }
+
+
+def _value(future: Any) -> Any:
+    """The result of a future that has ended, or what stands for it."""
+    from distributed import KilledWorker  # noqa: PLC0415
+    from distributed.client import FutureCancelledError  # noqa: PLC0415
+
+    try:
+        return future.result(timeout=_SECONDS_TO_CONNECT)
+    except KilledWorker as error:
+        return Killed(error.allowed_failures + 1, str(error.last_worker.address if error.last_worker else "unknown"))
+    except (FutureCancelledError, TimeoutError, OSError):  # the scheduler is away, or was
+        return _Lost()
+    except Exception as error:
+        return Failed(error)
+
+
+def wanted() -> Callable[[], bool]:
+    """Within a task: a function that says whether anybody still waits for it, and looks ten times a second."""
+    from distributed import get_worker  # noqa: PLC0415
+
+    worker: Any = get_worker()
+    key, look, found = worker.get_current_task(), 0.0, True
+
+    def still() -> bool:
+        nonlocal look, found
+        if (now := time.monotonic()) >= look:
+            look = now + _SECONDS_BETWEEN_QUESTIONS
+            task = worker.state.tasks.get(key)
+            found = task is not None and task.state == "executing"
+        return found
+
+    return still
+
+
+def say(topic: str, said: dict[str, Any]) -> None:
+    """Within a task: tell the session of this topic, with the worker's address as `worker`."""
+    from distributed import get_worker  # noqa: PLC0415
+
+    worker: Any = get_worker()
+    worker.log_event(topic, {**said, "worker": worker.address})
+
+
+class _Made(NamedTuple):
+    """What a job is made of: the checksum of its table, the hash of the algorithm's or predictor's files."""
+
+    table: str
+    code: str
+
+
+def _planned(job: Any) -> _Made:
+    return _Made(job.table if hasattr(job, "checksum_of") else registry.benchmark(job.benchmark).checksum, job.source)
+
+
+def _found(job: Any) -> _Made:
+    """Here, where the job may not have been planned."""
+    table = registry.benchmark(job.benchmark)
+    checksum = job.checksum_of(table) if hasattr(job, "checksum_of") else table.checksum
+    if not hasattr(job, "algorithm"):
+        return _Made(checksum, folder_source(registry.predictor(job.predictor)))
+    factory = registry.algorithm(job.algorithm)
+    return _Made(checksum, source_of(factory, *getattr(factory, "parts", lambda **_: ())(**job.params)))
+
+
+_made: dict[str, _Made] = {}
+"""By the id of a job, what was found in this process."""
 
 
 @dataclass(frozen=True)
 class _Checked(Generic[T]):
-    """Computes a task where the table and the code are those that the job was planned with."""
+    """Computes a task where the table and the code are those of the caller."""
 
     call: Call[T]
+    planned: _Made
 
     def __call__(self, task: Task) -> T | Failed:
         from distributed import get_worker  # noqa: PLC0415
 
-        job, where = task.job, f"the worker {get_worker().address}"
+        job, still, where = task.job, wanted(), f"the worker {get_worker().address}"
         try:
-            if registry.benchmark(job.benchmark).checksum != job.table:
-                raise HarnessError(
-                    f"{where} has another version of the table {job.benchmark}.", "import the same there."
-                )
-            if hasattr(job, "algorithm"):
-                factory = registry.algorithm(job.algorithm)
-                parts = getattr(factory, "parts", lambda **_: ())(**job.params)
-                if source_of(factory, *parts) != job.source:
-                    raise HarnessError(f"{where} has another version of {job.algorithm}.", "install the same there.")
+            if job.id not in _made:
+                _made[job.id] = _found(job)
         except HarnessError as error:
-            return Failed(error)
-        return self.call(job, task.shard, _silent)
+            return Failed(HarnessError(f"{where}: {error.message}", error.hint))
+        if _made[job.id].table != self.planned.table:
+            told = f"{where} has another version of the table {job.benchmark}."
+            return Failed(HarnessError(told, "import the same there."))
+        if _made[job.id].code != self.planned.code:
+            return Failed(HarnessError(f"{where} has another version of {job.label}.", "install the same there."))
+
+        def heard(share: float) -> None:
+            """Shares do not travel: a study's progress is that of its whole shards."""
+            if not still():
+                raise Cancelled
+
+        return self.call(job, task.shard, heard)
 
 
-def _silent(share: float) -> None:
-    """Shares do not travel: a study's progress is that of its whole shards."""
+@contextmanager
+def _scheduler(address: str) -> Iterator[dict[str, Any]]:
+    """By which arguments a client finds the scheduler, which is there for as long as this lasts."""
+    distributed: Any = import_module("distributed")
+    kind, _, rest = address.partition(":")
+    if kind == "local":
+        workers = int(rest) if rest.isdecimal() else 0
+        if workers < 1:
+            raise HarnessError(f"'{address}' is no cluster.", "write local:8 for eight processes.")
+        with distributed.LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=":0") as cluster:
+            yield {"address": cluster}
+    elif kind == "slurm":
+        with _slurm(Path(rest)) as cluster:
+            yield {"address": cluster}
+    elif Path(address).is_file():
+        yield {"scheduler_file": address}
+    elif "://" in address:
+        yield {"address": address}
+    else:
+        raise HarnessError(
+            f"'{address}' is neither a cluster nor a scheduler file.",
+            "write tcp://host:8786, the path of a scheduler file, local:8, or slurm:config.yaml.",
+        )
 
 
 def _slurm(path: Path) -> Any:
@@ -190,9 +504,13 @@ def _slurm(path: Path) -> Any:
             f"slurm: needs the package dask-jobqueue, which cannot be imported: {error}.",
             "install it: pip install 'nas-harness[cluster]'",
         ) from None
-    with reading(path, "a YAML file with settings of SLURMCluster", "see docs/cluster.md."):
+    hint = "see docs/cluster.md."
+    with reading(path, "a YAML file with settings of SLURMCluster", hint):
         said = dict(yaml.safe_load(path.read_text(encoding="utf-8")))
         jobs = int(said.pop("jobs", 1))
+    try:
         cluster = jobqueue.SLURMCluster(**said)
-        cluster.scale(jobs=jobs)
+    except (TypeError, ValueError) as error:
+        raise HarnessError(f"SLURMCluster does not take what is in {path}: {error}.", hint) from None
+    cluster.scale(jobs=jobs)
     return cluster

@@ -76,6 +76,8 @@ class Executor(Protocol):
 
     local: bool
     """Whether what a worker writes to a folder is there for the caller."""
+    status: str
+    """Who is at work, where that changes."""
 
     def map(
         self, call: Call[T], tasks: Iterable[Task], heard: Callable[[Task, float], None]
@@ -86,6 +88,7 @@ class Here:
     """This process."""
 
     local = True
+    status = ""
 
     def map(
         self, call: Call[T], tasks: Iterable[Task], heard: Callable[[Task, float], None]
@@ -98,6 +101,7 @@ class Processes:
     """At most `count` processes of this machine; `tell` hears of one that was lost, and is replaced by a new one."""
 
     local = True
+    status = ""
 
     def __init__(self, count: int, tell: Callable[[str], None]) -> None:
         self.count, self.tell = count, tell

@@ -257,6 +257,9 @@ class Store(Protocol[Asked_contra, R]):
     def held(self, job: Asked_contra) -> AbstractContextManager[bool]:
         """The lock of a job, if nobody else has it."""
 
+    def shared(self, job: Asked_contra) -> bool:
+        """Whether a copy of this store, in another process, is where the caller's is, who holds the job."""
+
     @property
     def reached(self) -> bool:
         """Whether other processes of this machine can `add` to a copy of it."""
@@ -292,6 +295,13 @@ class Folder(Generic[J, R]):
             self.add(result)
             stored.append(self.form.shard(result))
         return _left(job.shards, stored)
+
+    def shared(self, job: J) -> bool:
+        return self._lock(job.id).exists()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Another process may work in another folder."""
+        return {**vars(self), "folder": self.folder.absolute()}
 
     def add(self, result: R) -> None:
         self.form.write(result, self._shard(self.form.job(result), self.form.shard(result)))
@@ -390,6 +400,9 @@ class Memory(Generic[J, R]):
 
     def held(self, job: J) -> AbstractContextManager[bool]:
         return nullcontext(True)
+
+    def shared(self, job: J) -> bool:
+        return False
 
 
 def _first(stored: tuple[range, object]) -> int:

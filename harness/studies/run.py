@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -77,6 +78,9 @@ class _Call(Generic[J, R]):
     algorithms: tuple[str, ...]
 
     def __call__(self, job: J, shard: range, heard: Heard) -> R | _Kept | Failed:
+        if self.store is not None and not self.store.shared(job):
+            told = f"{platform.node()} does not see the folder of results that is here."
+            return Failed(HarnessError(told, "leave out --store-on-workers: results will travel."))
         try:
             result = self.work(job, shard, heard)
         except Exception as error:

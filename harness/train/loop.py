@@ -134,7 +134,7 @@ class Run:
         if work * job.recipe.batch < _SMALL_BATCH:
             torch.set_num_threads(1)
         alone = place.device.type == "cpu" and torch.get_num_threads() == 1 and isinstance(images.train, Resident)
-        self.clock = time.process_time if alone else time.perf_counter
+        self.clock = time.thread_time if alone else time.perf_counter
         network = network.to(place.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network = synchronized(network, place)
         self.optimizer = optimizer(job.recipe, self.network.parameters(), fused=self.fused)

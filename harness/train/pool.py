@@ -1,4 +1,7 @@
-"""Trainings on several devices at once, one process per device, or several where it is named more than once."""
+"""Trainings on several devices at once, one process per device, or several where it is named more than once.
+
+`Devices` hand out trainings: `Here` to the devices of this machine, `harness.train.cluster` to those of others.
+"""
 
 from __future__ import annotations
 
@@ -15,17 +18,17 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, NoReturn, Self
+from typing import Any, NamedTuple, NoReturn, Protocol, Self
 
 import torch
 
 from harness.errors import HarnessError
 from harness.studies.executors import leave_with_parent
 from harness.train import images, results
-from harness.train.devices import Place, Precision, device_of
+from harness.train.devices import Place, Precision, device_of, precision_of
 from harness.train.loop import Interrupted, Watch, train
 from harness.train.recipes import Recipe
-from harness.train.results import Curve, Job
+from harness.train.results import Curve, Job, Origin
 from harness.train.training import finish
 
 
@@ -37,8 +40,57 @@ class Ended(NamedTuple):
     outcome: Curve | HarnessError
 
 
+class Trainers(Protocol):
+    """Slots that train one job each; `Pool` says what is promised."""
+
+    devices: tuple[str, ...]
+    running: dict[int, Job]
+
+    def submit(self, slot: int, job: Job, until: int | None = None, origin: Origin | None = None) -> None: ...
+    def next(self) -> Ended: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class Devices(Protocol):
+    """Where trainings run: the device of each slot, and the precision of all."""
+
+    names: tuple[str, ...]
+    precision: Precision
+
+    def pool(
+        self,
+        images_name: str,
+        data_root: Path | None,
+        recipe: Recipe,
+        folder: Path,
+        *,
+        note: Callable[[Job, str], None] | None = None,
+    ) -> Trainers: ...
+
+
+class Here:
+    """Devices of this machine."""
+
+    def __init__(self, names: Sequence[str], precision: str) -> None:
+        self.names, self.precision = tuple(names), precision_of(precision, device_of(names[0]))
+
+    def pool(
+        self,
+        images_name: str,
+        data_root: Path | None,
+        recipe: Recipe,
+        folder: Path,
+        *,
+        note: Callable[[Job, str], None] | None = None,
+    ) -> Trainers:
+        return Pool(images_name, data_root, recipe, self.names, self.precision, folder, note=note)
+
+
 @dataclass(frozen=True)
-class _Work:
+class Work:
     """What a process needs to train: everything but the jobs."""
 
     images: str
@@ -69,17 +121,17 @@ class Pool:
         *,
         note: Callable[[Job, str], None] | None = None,
     ) -> None:
-        self.work = _Work(images_name, data_root, recipe, precision, folder)
+        self.work = Work(images_name, data_root, recipe, precision, folder)
         self.devices = tuple(devices)
         self.note = note
         self.running: dict[int, Job] = {}
         self._processes: dict[int, tuple[BaseProcess, Connection]] = {}
         self._ended: list[tuple[float, Ended]] = []
 
-    def submit(self, slot: int, job: Job, until: int | None = None) -> None:
+    def submit(self, slot: int, job: Job, until: int | None = None, origin: Origin | None = None) -> None:
         """Train `job` in a free slot, to its end or for `until` epochs of its recipe's schedule.
 
-        It goes on from its checkpoint in the folder, where there is one.
+        It goes on from its checkpoint in the folder, where there is one. `origin` is noted with a whole training.
         """
         if slot in self.running:
             raise ValueError(f"slot {slot} is at work")
@@ -87,7 +139,7 @@ class Pool:
             self._processes[slot] = self._start(slot)
         self.running[slot] = job
         with suppress(BrokenPipeError):  # it died meanwhile, which `next` tells
-            self._processes[slot][1].send((job, until))
+            self._processes[slot][1].send((job, until, origin))
 
     def next(self) -> Ended:
         """Wait for a training to end; of several that have, the one that ended first."""
@@ -178,7 +230,7 @@ class _Passing(Watch):
         self.pipe.send(text)
 
 
-def _serve(pipe: Connection, work: _Work, device: str) -> None:
+def _serve(pipe: Connection, work: Work, device: str) -> None:
     """The process of a slot: train what comes through `pipe`, until it is closed or this process is asked to stop."""
     signal.signal(signal.SIGTERM, _leave)
     threading.Thread(target=leave_with_parent, daemon=True).start()
@@ -187,13 +239,13 @@ def _serve(pipe: Connection, work: _Work, device: str) -> None:
     loaded: images.ImageSet | None = None
     try:
         while True:
-            job, until = pipe.recv()
+            job, until, origin = pipe.recv()
             outcome: Any
             try:
                 place = Place(device_of(device), work.precision)
                 if loaded is None:
                     loaded = images.load(work.images, work.root, work.recipe, place.device)
-                outcome = _trained(job, until, loaded, place, work.folder, _Passing(pipe))
+                outcome = trained(job, until, loaded, place, work.folder, _Passing(pipe), origin)
             except HarnessError as error:
                 outcome = error
             pipe.send((time.monotonic(), outcome))
@@ -201,9 +253,18 @@ def _serve(pipe: Connection, work: _Work, device: str) -> None:
         return
 
 
-def _trained(job: Job, until: int | None, loaded: images.ImageSet, place: Place, folder: Path, watch: Watch) -> Curve:
+def trained(
+    job: Job,
+    until: int | None,
+    loaded: images.ImageSet,
+    place: Place,
+    folder: Path,
+    watch: Watch,
+    origin: Origin | None = None,
+) -> Curve:
+    """The curve of a job to its end or for `until` epochs, whose file or checkpoint is in the folder from then on."""
     if until is None or until >= job.recipe.epochs:
-        return finish(job, loaded, place, folder, watch=watch).curve
+        return finish(job, loaded, place, folder, origin=origin, watch=watch).curve
     if (target := results.path(folder, job)).exists():
         return results.read(target).curve.first(until)
     checkpoint = results.checkpoint_path(folder, job)

@@ -13,7 +13,7 @@ from harness.algorithm import Results
 from harness.errors import HarnessError
 from harness.spaces.architecture import Architecture
 from harness.train import results, search_log
-from harness.train.pool import Pool
+from harness.train.pool import Trainers
 from harness.train.results import Curve, Job, Training
 from harness.train.search import Limits, Search
 from harness.train.search_log import Event
@@ -113,7 +113,7 @@ class Progress:
         self.events.append(event)
 
 
-def drive(progress: Progress, pool: Pool, limits: Limits, heard: Callable[[], None]) -> None:
+def drive(progress: Progress, pool: Trainers, limits: Limits, heard: Callable[[], None]) -> None:
     """Search until the limits are reached or the algorithm has no more to ask; `heard` is called after every result.
 
     What was running when the log was written is trained again, or further. Raises HarnessError if a training fails.
@@ -154,7 +154,7 @@ def _check(invalid: int, search: Search) -> None:
 
 
 def tune(
-    progress: Progress, pool: Pool, folder: Path, top: int, heard: Callable[[], None]
+    progress: Progress, pool: Trainers, folder: Path, top: int, heard: Callable[[], None]
 ) -> list[tuple[Event, Training]]:
     """The `top` architectures trained to the recipe's end into `folder`, each after what the search had seen of it.
 

@@ -29,8 +29,8 @@ from harness.spaces import names, published
 from harness.spaces.architecture import Architecture
 from harness.train import incumbents, results
 from harness.train.images import ImageSet
-from harness.train.pool import Pool
-from harness.train.results import Job, Training
+from harness.train.pool import Trainers
+from harness.train.results import Job, Origin, Training
 
 KEY = b"nas_harness_tabulate"
 """The key of the footer under which a table says, as JSON, how it was made."""
@@ -128,23 +128,31 @@ def _digest(jobs: Sequence[Job]) -> str:
     return hashlib.sha256(" ".join(sorted(job.id for job in jobs)).encode()).hexdigest()[:12]
 
 
-def train(jobs: Sequence[Job], pool: Pool, folder: Path, told: Callable[[Training, int], None]) -> list[Training]:
+def train(
+    jobs: Sequence[Job],
+    pool: Trainers,
+    folder: Path,
+    told: Callable[[Training, int], None],
+    origins: Sequence[Origin | None] = (),
+) -> list[Training]:
     """The trainings of `jobs`, out of their files in `folder` or made by `pool`.
 
-    `told` hears of each and of how many are there. Raises HarnessError if one cannot be made or written.
+    `told` hears of each and of how many are there; `origins` are those of the jobs, where there are any. Raises
+    HarnessError if one cannot be made or written.
     """
+    origin = dict(zip(jobs, origins, strict=False))
     found = {job: results.read(path) for job in jobs if (path := results.path(folder, job)).exists()}
     left = iter([job for job in jobs if job not in found])
     for count, training in enumerate(found.values()):
         told(training, count + 1)
     for slot, job in zip(range(len(pool.devices)), left, strict=False):
-        pool.submit(slot, job)
+        pool.submit(slot, job, origin=origin.get(job))
     while len(found) < len(jobs):
         ended = pool.next()
         if isinstance(ended.outcome, HarnessError):
             raise ended.outcome
         if (following := next(left, None)) is not None:
-            pool.submit(ended.slot, following)
+            pool.submit(ended.slot, following, origin=origin.get(following))
         found[ended.job] = results.read(results.path(folder, ended.job))
         told(found[ended.job], len(found))
     return [found[job] for job in jobs]
