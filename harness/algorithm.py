@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Concatenate, NamedTuple, Protocol, TypeAlias
+from typing import Any, Concatenate, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 
@@ -212,6 +212,13 @@ class OneSeed(Protocol):
     def tell(self, handle: Any, loss: float, cost: float) -> None: ...
 
 
+@runtime_checkable
+class OneSeedOfSeveral(OneSeed, Protocol):
+    """One that is told the objectives Float[k] of the problem too, if it has several."""
+
+    def tell_several(self, handle: Any, loss: float, objectives: Floats, cost: float) -> None: ...
+
+
 def per_seed(make: Callable[..., OneSeed]) -> Factory:
     """Turn `make(problem, generator, **params) -> OneSeed` into an algorithm over many seeds.
 
@@ -264,9 +271,13 @@ class _PerSeed:
     def tell(self, results: Results) -> None:
         slots = zip(results.seeds.tolist(), results.worker.tolist(), strict=True)
         numbers = zip(results.loss.tolist(), results.cost.tolist(), strict=True)
-        for slot, (loss, cost) in zip(slots, numbers, strict=True):
+        for i, (slot, (loss, cost)) in enumerate(zip(slots, numbers, strict=True)):
             with self.blaming("tell", slot[0]):
-                self.optimizers[slot[0]].tell(self.handles.pop(slot), loss, cost)
+                optimizer, handle = self.optimizers[slot[0]], self.handles.pop(slot)
+                if results.objectives is not None and isinstance(optimizer, OneSeedOfSeveral):
+                    optimizer.tell_several(handle, loss, results.objectives[i], cost)
+                else:
+                    optimizer.tell(handle, loss, cost)
 
     def blaming(self, method: str, position: int) -> Blaming:
         return Blaming(lambda: f"in {method} for seed {self.problem.seeds[position]}")

@@ -281,6 +281,14 @@ class Table:
             raise unknown(f"objective of {self.name}", name, known, see=f"harness show {self.name}")
         return self.objectives[name]
 
+    def objective_in_words(self, name: str) -> str:
+        """What an objective is, its unit, and which way is better. Raises HarnessError if there is none."""
+        if name == self.primary:
+            return f"{self.facts.loss}, less is better"
+        found = self.objective(name)
+        unit = f" ({found.unit})" if found.unit else ""
+        return f"{found.words}{unit}, {'more' if found.more else 'less'} is better"
+
     def score(self, name: str) -> Score:
         """The training-free score called `name`. Raises HarnessError if there is none."""
         if not self.scores:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import pickle
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
+from conftest import ROOT
 
 from harness import HarnessError, registry
 from harness.benchmarks import embedded
@@ -265,3 +269,36 @@ def test_processes_may_convert_at_once(tmp_path: Path) -> None:
     assert [process.returncode for process in processes] == [0] * 4
     assert answers == {registry.benchmark("nb201").checksum + "\n"}
     assert [p.suffix for p in tmp_path.rglob("*") if p.is_file()] == [".npz"]
+
+
+@pytest.mark.parametrize("name", EMBEDDED)
+def test_embedded_tables_load_at_once_and_say_what_their_numbers_are(name: str) -> None:
+    def seconds() -> float:
+        began = time.process_time()
+        registry.benchmark(name)
+        return time.process_time() - began
+
+    table = registry.benchmark(name)
+    assert min(seconds() for _ in range(3)) < 0.2
+    for objective, found in table.objectives.items():
+        assert found.words, objective
+        assert found.values.shape == (len(table),)
+        assert np.isfinite(found.values).any()
+        assert table.objective_in_words(objective).endswith("less is better" if not found.more else "more is better")
+    for score in table.scores.values():
+        assert score.values.shape == score.seconds.shape == (len(table),)
+        assert (score.seconds > 0).all()
+        assert score.words
+
+
+def test_published_numbers_are_small_and_say_where_they_are_from() -> None:
+    files = list((ROOT / "harness" / "benchmarks" / "published").glob("*.parquet"))
+    assert len(files) == 3
+    assert sum(file.stat().st_size for file in files) < 6e6
+    for file in files:
+        schema = pq.read_schema(file)
+        sources = json.loads(schema.metadata[b"nas-harness"])
+        assert set(schema.names) - set(sources) <= {name for name in schema.names if name[-1].isdigit()}
+        for repository, commit, licence, path, checksum in sources.values():
+            assert "/" in repository and len(commit) == 8 and licence in ("MIT", "Apache-2.0")  # noqa: PT018
+            assert path and len(checksum) == 64  # noqa: PT018

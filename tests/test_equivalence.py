@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 pytestmark = [pytest.mark.reference, pytest.mark.filterwarnings("ignore")]
-TRAININGS = {"optuna-tpe": 40, "hyperopt:tpe": 40, "hpbandster-bohb": 25, "dehb-lib": 40}
+TRAININGS = {"optuna-tpe": 40, "hyperopt:tpe": 40, "hpbandster-bohb": 25, "dehb-lib": 40, "pymoo-nsga2": 150}
 
 
 def case(name: str, theirs: str) -> equivalence.Pair:
@@ -29,6 +29,8 @@ def case(name: str, theirs: str) -> equivalence.Pair:
         ("hb", "hpbandster-hb", equivalence.MANY),
         ("dehb", "dehb-lib", equivalence.MANY),
         ("bohb", "hpbandster-bohb", "nb201/cifar10"),
+        ("motpe", "optuna-tpe", "nb201/cifar10"),
+        ("nsga2", "pymoo-nsga2", "nb201/cifar10"),
     ],
 )
 def test_curves_are_the_packages(ours: str, theirs: str, table: str) -> None:

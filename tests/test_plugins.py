@@ -365,3 +365,55 @@ def test_a_table_without_a_finite_loss_is_refused_before_anything_runs() -> None
         table.loss[:] = absent
         with pytest.raises(HarnessError, match="no finite loss at steps 9"):
             simulate(table, registry.algorithm("rs"), seeds=np.arange(2), rules=Rules(budget=10.0))
+
+
+TABLES = """
+import numpy as np
+from harness import HarnessError, Table
+from harness.benchmarks import Family, OfficialFile, Source, imported
+from harness.table import Facts
+from harness.testing import synthetic_table
+
+def convert(files, progress):
+    text = files[0].read_text()
+    if text != "numbers":
+        raise HarnessError(f"{files[0]} is not the file.", "get it again.")
+    yield "theirs/a", {"loss": synthetic_table(1).loss}, {}
+
+FACTS = Facts("theirs/a", "theirs", "Them. 2025", "https://example.org", "CC0", "error", "s", "epochs", 9.0, "none")
+FILE = OfficialFile("theirs.bin", "https://example.org/theirs.bin", "all", gigabytes=1.5, note="ask them")
+SOURCE = Source("theirs", lambda dataset: f"theirs/{dataset}", convert, files=(FILE,))
+
+def load(dataset):
+    stored, made = imported.load(f"theirs/{dataset}", SOURCE), synthetic_table(1)
+    return Table(FACTS, made.space, made.fidelities, made.codes, np.array(stored.arrays["loss"]), made.cost)
+
+family = Family({"a": FACTS}, load, SOURCE)
+"""
+
+
+def test_tables_of_another_package_are_listed_imported_and_hinted_at(
+    install: Install, harness: Harness, data_folder: Path, tmp_path: Path
+) -> None:
+    install("others", TABLES, benchmarks="theirs = others:family")
+    (row,) = (
+        row for row in json.loads(harness("data", "list", "--json").out)["benchmarks"] if row["benchmark"] == "theirs"
+    )
+    assert (row["standing"], row["licence"], row["official_gigabytes"]) == ("not here", "CC0", 1.5)
+    run = ("run", "--algo", "rs", "--bench", "theirs", "--seeds", "2", "--evals", "5", "--processes", "1")
+    harness(*run).refuses("it needs the official file theirs.bin", "harness data import theirs theirs.bin")
+    harness("data", "import", "theirs").refuses("no file of theirs", "theirs.bin from https://example.org/theirs.bin")
+    harness("data", "fetch", "theirs").refuses("cannot be fetched by a program: ask them", "data import theirs")
+    file = tmp_path / "theirs.bin"
+    file.write_text("others")
+    assert "theirs.bin is not the file.\nhint: get it again." in harness("data", "import", "theirs", file).err
+    file.write_text("numbers")
+    assert harness("data", "import", "theirs", file).status == 0
+    assert harness(*run, "--out", tmp_path / "results").status == 0
+    (row,) = (
+        row for row in json.loads(harness("data", "list", "--json").out)["benchmarks"] if row["benchmark"] == "theirs"
+    )
+    assert row["standing"] == "imported"
+    assert row["bytes"] > 0
+    assert harness("data", "verify", "theirs/a").out == "theirs/a: whole\n"
+    assert harness("data", "remove", "theirs").out == "theirs/a: removed\n"

@@ -197,3 +197,42 @@ def test_an_attainment_figure_counts_the_runs(monkeypatch: pytest.MonkeyPatch, t
 def test_an_attainment_figure_is_of_two_objectives(objectives: tuple[str, ...]) -> None:
     with pytest.raises(HarnessError, match="an attainment figure is of two objectives, and study"):
         draw([outcome(objectives=objectives)], {"figure": "attainment"})
+
+
+def test_the_front_and_its_points_are_shown_as_published(harness: Harness) -> None:
+    """Where more is better too: accel's throughput is told with its own sign."""
+    answer = harness("show", "nb201", "--objectives", "error,latency.raspi4", "--json")
+    found = json.loads(answer.out)
+    table = registry.benchmark("nb201")
+    latency = table.objective("latency.raspi4").values
+    assert len(found["front"]) == 60
+    assert found["ideal"]["error"] == table.optimum.value
+    assert found["ideal"]["latency.raspi4"] == pytest.approx(latency.min())
+    worst = found["nadir"]
+    for name in ("error", "latency.raspi4"):
+        width = worst[name] - found["ideal"][name]
+        assert found["reference"][name] == pytest.approx(worst[name] + 0.1 * width)
+    for point in found["front"]:
+        assert point["latency.raspi4"] == latency[point["row"]]
+    assert "share of the box" in found["definition"]
+    more = registry.benchmark("accel")
+    name = next(name for name, objective in more.objectives.items() if objective.more)
+    ours = json.loads(harness("show", "accel", "--objectives", f"error,{name}", "--json").out)
+    assert ours["ideal"][name] == pytest.approx(np.nanmax(more.objective(name).values))
+    assert ours["reference"][name] < ours["nadir"][name] < ours["ideal"][name]
+    assert "hypervolume" in harness("show", "nb201", "--objectives", "error,params").out
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("error", "error are not several objectives"),
+        ("error,error", "error are not several objectives"),
+        ("error,latency.raspi", "unknown objective of nb201/cifar10 'latency.raspi'"),
+        ("latency.pixel2,latency.pixle3", "latency.pixel3"),
+    ],
+)
+def test_objectives_that_are_none_are_refused_with_close_matches(harness: Harness, given: str, said: str) -> None:
+    answer = harness("show", "nb201", "--objectives", given)
+    assert answer.status == 2
+    assert said in answer.err

@@ -11,7 +11,7 @@ import numpy as np
 
 from algorithms.brackets import rungs
 from algorithms.external import Library, library, seed
-from harness import HarnessError, Ints, OneSeed, Param, Problem, per_seed
+from harness import Floats, HarnessError, Ints, OneSeed, Param, Problem, per_seed
 
 
 @per_seed
@@ -82,8 +82,12 @@ LIBRARY = Library(
 )
 
 
+_ONE_OBJECTIVE = ("CmaEsSampler",)
+
+
 class _Study:
-    """An Optuna study. Categorical parameters are suggested as categories, ordinal ones as integers.
+    """An Optuna study, of all objectives of the problem unless the sampler or a pruner takes one only. Categorical
+    parameters are suggested as categories, ordinal ones as integers.
 
     With a pruner, a trial goes on from fidelity to fidelity of Hyperband's, rung k as step 3^k, until it is pruned;
     one that goes on comes before a new one.
@@ -98,10 +102,15 @@ class _Study:
         top = {"max_resource": 3 ** (len(self.used) - 1)} if pruner == "HyperbandPruner" else {}
         made = getattr(optuna.pruners, pruner)(**_PRUNERS[pruner], **top) if pruner else None
         self.waiting: list[tuple[Ints, Any, int]] = []
+        self.several = len(problem.objectives) > 1 and not pruner and sampler not in _ONE_OBJECTIVE
+        directions = ["minimize"] * (len(problem.objectives) if self.several else 1)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             self.study = optuna.create_study(
-                study_name="harness", sampler=getattr(optuna.samplers, sampler)(**settings), pruner=made
+                study_name="harness",
+                sampler=getattr(optuna.samplers, sampler)(**settings),
+                pruner=made,
+                directions=directions,
             )
 
     def ask(self) -> tuple[Ints, int, Any]:
@@ -119,6 +128,12 @@ class _Study:
                 for p in self.problem.space.parameters
             ]
         return np.array(codes), trial
+
+    def tell_several(self, handle: Any, loss: float, objectives: Floats, cost: float) -> None:
+        if self.several:
+            self.study.tell(handle[1], objectives.tolist())
+        else:
+            self.tell(handle, loss, cost)
 
     def tell(self, handle: Any, loss: float, cost: float) -> None:
         codes, trial, rung = handle

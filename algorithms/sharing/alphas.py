@@ -16,13 +16,14 @@ STEPS = 39_000
 
 
 class Alphas(Method):
-    """A distribution softmax(alphas) over the operators of each decision, moved by Adam (betas 0.5 and 0.999).
+    """A distribution softmax(alphas) over the operators of each decision, moved by Adam with the betas `memory`.
 
     Over a search of fewer steps than the papers' the learning rate is higher in proportion, so that alphas travel as
     far; beyond a factor of `most` it is not.
     """
 
     most = 100.0
+    memory = (0.5, 0.999)
 
     def __init__(self, setting: Setting, lr: float, weight_decay: float = 1e-3) -> None:
         super().__init__(setting)
@@ -31,7 +32,7 @@ class Alphas(Method):
         self.alphas = nn.Parameter(start.to(device))
         self.impossible = torch.from_numpy(~self.net.possible).to(device)
         factor = min(self.most, max(1.0, STEPS / (setting.epochs * setting.steps)))
-        self.adam = torch.optim.Adam(self.learned(), lr * factor, (0.5, 0.999), weight_decay=weight_decay)
+        self.adam = torch.optim.Adam(self.learned(), lr * factor, self.memory, weight_decay=weight_decay)
 
     def learned(self) -> list[nn.Parameter]:
         """What the optimizer of the distribution moves."""

@@ -12,7 +12,7 @@ import scipy  # loads scipy.stats when it is first used
 
 from harness.arrays import Floats, Ints
 from harness.rng import Streams
-from harness.table import Objective, Optimum, Score, Table
+from harness.table import Optimum, Score, Table
 
 ENUMERATED = 1 << 21
 """The largest space of which every configuration is looked up."""
@@ -38,10 +38,7 @@ def described(table: Table) -> dict[str, Any]:
         "fidelities": table.fidelities.tolist(),
         "repeats": {str(r): int(c) for r, c in zip(repeats, counts, strict=True)},
         "columns": list(table.columns),
-        "objectives": {
-            table.primary: f"{table.facts.loss}, less is better",
-            **{name: _objective(objective) for name, objective in table.objectives.items()},
-        },
+        "objectives": {name: table.objective_in_words(name) for name in (table.primary, *table.objectives)},
         "scores": {name: _score(score) for name, score in table.scores.items()},
         "optimum": asdict(best),
         "optimum_configuration": table.space.to_dict(table.codes[best.row]),
@@ -59,11 +56,6 @@ def described(table: Table) -> dict[str, Any]:
         "spearman_with_largest_fidelity": spearman_with_largest(table),
         "checksum": table.checksum,
     }
-
-
-def _objective(objective: Objective) -> str:
-    unit = f" ({objective.unit})" if objective.unit else ""
-    return f"{objective.words}{unit}, {'more' if objective.more else 'less'} is better"
 
 
 def _score(score: Score) -> str:

@@ -21,6 +21,7 @@ from harness.params import resolve
 from harness.rng import Streams
 from harness.rules import Rules
 from harness.space import Parameter, SearchSpace, Value
+from harness.studies import fronts
 from harness.studies.evaluate import versions
 from harness.studies.outcome import Outcome
 from harness.studies.study import Study
@@ -74,6 +75,13 @@ class Benchmark:
     def describe(self) -> dict[str, Any]:
         """Everything that `harness show` says of it."""
         return described(self.table)
+
+    def front(self, *objectives: str) -> dict[str, Any]:
+        """The exact Pareto front of two or more objectives, its ideal, nadir and reference point, and its hypervolume.
+
+        What `harness show --objectives` says. Raises HarnessError for objectives that the table does not have.
+        """
+        return fronts.described(self.table, objectives)
 
     def configuration(self, row: int) -> dict[str, Value]:
         """The configuration at a row of the table. Raises HarnessError if there is no such row."""

@@ -18,12 +18,30 @@ Converted = tuple[str, Mapping[str, Any], Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
+class OfficialFile:
+    """A file of the manifest; `sha256` is empty where nobody publishes one, `fetch` False where it needs a browser.
+
+    A `package` is named by what pip installs.
+    """
+
+    name: str
+    url: str
+    content: str
+    sha256: str = ""
+    gigabytes: float = 0.0
+    fetch: bool = False
+    package: bool = False
+    note: str = ""
+
+
+@dataclass(frozen=True)
 class Source:
     """Official files that have to be imported, under the `name` that the manifest has for them.
 
-    `stored` names the stored table of a dataset, `convert` reads the files one by one and yields the tables in them;
-    it raises HarnessError for a file that is not what it should be. Where the files come with an installed `package`,
-    it is given none. `takes` says in words what a source without official files is given.
+    `stored` names the stored table of a dataset, `convert` reads the files one by one and yields the tables in them; it
+    raises HarnessError for a file that is not what it should be. Where the files come with an installed `package`, it
+    is given none. `takes` says in words what a source without official files is given. `files` are the official ones of
+    a source that the manifest does not have, the one to take first: of another package.
     """
 
     name: str
@@ -31,6 +49,7 @@ class Source:
     convert: Callable[[Sequence[Path], Progress], Iterator[Converted]]
     package: str = ""
     takes: str = ""
+    files: tuple[OfficialFile, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ import platformdirs
 from numpy.typing import NDArray
 
 from harness import toml
+from harness.benchmarks import OfficialFile, Source
 from harness.errors import HarnessError, unknown
 from harness.files import FULL, locked, reading, sweep, synced, whole
 
@@ -40,23 +41,6 @@ _BROKEN = "nas-harness is broken: install it again."
 _AT_FOLDER, _EXCHANGE = -100, 2
 
 Array = NDArray[Any]
-
-
-@dataclass(frozen=True)
-class OfficialFile:
-    """A file of the manifest; `sha256` is empty where nobody publishes one, `fetch` False where it needs a browser.
-
-    A `package` is named by what pip installs.
-    """
-
-    name: str
-    url: str
-    content: str
-    sha256: str = ""
-    gigabytes: float = 0.0
-    fetch: bool = False
-    package: bool = False
-    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -86,8 +70,15 @@ def manifest() -> Mapping[str, tuple[OfficialFile, ...]]:
     return {name: tuple(OfficialFile(**f) for f in files) for name, files in toml.read(path, _BROKEN).items()}
 
 
-def official(source: str) -> tuple[OfficialFile, ...]:
-    """The official files of a source. Raises HarnessError for a name that the manifest does not have."""
+def official(source: str | Source) -> tuple[OfficialFile, ...]:
+    """The official files of a source: its own, or those that the manifest has by its name.
+
+    Raises HarnessError for a name that the manifest does not have.
+    """
+    if isinstance(source, Source):
+        if source.files:
+            return source.files
+        source = source.name
     if source not in manifest():
         raise unknown("source of tables", source, manifest(), see="harness data list")
     return manifest()[source]
@@ -114,7 +105,7 @@ def size(name: str) -> int:
     return sum(file.stat().st_size for file in path(name).iterdir())
 
 
-def load(name: str, source: str) -> Stored:
+def load(name: str, source: str | Source) -> Stored:
     """The stored table `name`, its arrays memory-mapped.
 
     The arrays are compared with their checksums once, and again when the size or the time of a file has changed.
@@ -142,13 +133,15 @@ def known(name: str) -> Mapping[str, Any]:
     return about
 
 
-def not_imported(name: str, source: str) -> HarnessError:
+def not_imported(name: str, source: str | Source) -> HarnessError:
     """The error for a table that is not in the data folder."""
-    if source not in manifest():
+    try:
+        first = official(source)[0]
+    except HarnessError:
         return HarnessError(
             f"there is no table {name} in {folder()}.", "bring it: `harness data import --help` says how."
         )
-    first = official(source)[0]
+    source = source.name if isinstance(source, Source) else source
     if first.package:
         return HarnessError(
             f"{name} is not imported: its numbers come with the package {first.name} of {first.url}",

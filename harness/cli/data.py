@@ -15,8 +15,7 @@ from harness.errors import HarnessError, unknown
 from harness.files import json_text
 
 if TYPE_CHECKING:
-    from harness.benchmarks import Family, Progress, Source
-    from harness.benchmarks.imported import OfficialFile
+    from harness.benchmarks import Family, OfficialFile, Progress, Source
 
 
 @click.group("data", short_help="List, fetch, import, verify and remove tables.")
@@ -57,7 +56,7 @@ def _standing(name: str, family: Family) -> dict[str, Any]:
 
     facts = next(iter(family.datasets.values()), None)
     here = [dataset for dataset in family.datasets if registry.present(f"{name}/{dataset}")]
-    official = imported.manifest().get(family.source.name, ()) if family.source else ()
+    official = imported.official(family.source) if family.source and not family.source.takes else ()
     stored = {family.source.stored(dataset) for dataset in here} if family.source else set()
     if family.source is None:
         standing = "embedded"
@@ -105,7 +104,7 @@ def fetch(name: str, file_name: str | None) -> None:
     """Download the official file of the source NAME, check it, and import it."""
     from harness.benchmarks import imported
 
-    source, official = _source(name), {file.name: file for file in imported.official(_source(name).name)}
+    source, official = _source(name), {file.name: file for file in imported.official(_source(name))}
     if file_name is not None and file_name not in official:
         raise unknown(f"file of {name}", file_name, official)
     file = official[file_name] if file_name else next(iter(official.values()))
@@ -188,7 +187,7 @@ def _files_of(source: Source) -> str:
 
     if source.takes:
         return source.takes
-    return " or ".join(f"{file.name} from {file.url}" for file in imported.official(source.name))
+    return " or ".join(f"{file.name} from {file.url}" for file in imported.official(source))
 
 
 def _convert(source: Source, files: tuple[Path, ...]) -> None:

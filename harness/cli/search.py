@@ -44,6 +44,11 @@ if TYPE_CHECKING:
     help="Of batch normalisation where a method scores architectures.",
 )
 @click.option(
+    "--train",
+    type=click.Choice(["best"]),
+    help="With --method: train the best it found from scratch, by --recipe; the search takes its own recipe then.",
+)
+@click.option(
     "--constraint",
     multiple=True,
     metavar="MEASURE<=BOUND",
@@ -74,6 +79,7 @@ def command(
     method: list[str] | None,
     seeds: int,
     statistics: str,
+    train: str | None,
     constraint: tuple[str, ...],
     param: tuple[str, ...],
     budget: float | None,
@@ -104,7 +110,7 @@ def command(
             raise HarnessError("methods of weight sharing train one network.", "leave --cluster out.")
         every = range(seed, seed + seeds)
         about = (images, data_root, recipe, epochs, device, every, statistics, out, [*constraint])
-        searches(space, method, param, *about, as_json=as_json)
+        searches(space, method, param, *about, train=train is not None, as_json=as_json)
         return
     from harness.cli.run import parameters, trainers
     from harness.spaces import published

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,9 +32,13 @@ def searches(
     out: Path,
     constraints: list[str],
     *,
+    train: bool = False,
     as_json: bool,
 ) -> None:
-    """Search by every method with every seed, one after the other; what is there is not searched again."""
+    """Search by every method with every seed, one after the other; what is there is not searched again.
+
+    With `train` the recipe is that of the training of the best by one-shot accuracy, one for each method.
+    """
     from harness import registry
     from harness.cli.run import parameters
     from harness.sharing import lookup
@@ -50,7 +55,8 @@ def searches(
         lookup.bounds(text)
     given = parameters(param, methods, example="darts.order=second")
     kind = published(space).kind
-    name = recipe or next(
+    final = recipes.chosen(recipe, kind, images, None) if train else None
+    name = (None if train else recipe) or next(
         r for r in (f"sharing-{images}-{kind}", f"sharing-{images}", f"sharing-{kind}") if r in recipes.names()
     )
     used = recipes.chosen(name, space, images, epochs)
@@ -69,14 +75,19 @@ def searches(
     table = table_of(space, loaded.name)
     if table is None:
         click.echo(f"note: no table here has the truth of {space} on {loaded.name}: there is no regret.", err=True)
-    rows, paths = [], []
+    if table is None and not train:
+        click.echo("hint: --train best trains what is found from scratch, which says how good it is.", err=True)
+    rows, paths, trained = [], [], []
     for planned in plans.values():
         logs = [read(_searched(search, loaded, place, out)) for search in planned]
         outcomes = [] if table is None else [study(logs, table, none=none) for none in (True, False)]
         for outcome in outcomes:
             write(outcome, store.path(outcome.study))
             paths.append(store.path(outcome.study))
-        rows += _rows(logs, outcomes)
+        found = _rows(logs, outcomes)
+        rows += found
+        if final is not None:
+            trained.append(_trained(kind, found, images, data_root, final, where, out))
     taken = [
         {"method": search.method, "seed": search.seed, **one._asdict()}
         for search in (search for planned in plans.values() if constraints for search in planned)
@@ -84,14 +95,50 @@ def searches(
         for one in lookup.taken(search, table, constraints, loaded, weights_path(out, search))
     ]
     if as_json:
-        click.echo(json.dumps([*rows, *taken], indent=1))
+        click.echo(json.dumps([*rows, *taken, *(row for row, _ in trained)], indent=1))
         return
     _print(rows)
     for row in taken:
         spent = ", ".join(f"{cost:,} {name}" for name, cost in row["costs"].items())
         who = f"{row['method']}, seed {row['seed']}, {row['constraint']}"
         click.echo(f"{who}: {row['architecture']} (one-shot {row['accuracy']:.4f}; {spent})", err=True)
+    for row, path in trained:
+        click.echo(
+            f"{row['method']}: of {row['searches']} the best by one-shot accuracy, trained from scratch: validation "
+            f"accuracy {_share(row['val_accuracy'])}, test accuracy {_share(row['test_accuracy'])}.",
+            err=True,
+        )
+        paths.append(path)
     click.echo("\n".join(map(str, paths)))
+
+
+def _share(accuracy: float | None) -> str:
+    return "–" if accuracy is None else f"{accuracy:.2%}"
+
+
+def _trained(
+    kind: str, rows: list[dict[str, Any]], images: str, data_root: Path | None, recipe: Any, device: Any, out: Path
+) -> tuple[dict[str, Any], Path]:
+    """The best of a method's rows, trained with the recipe's first seed, and its file."""
+    from harness.spaces.architecture import Architecture
+    from harness.studies.store import TRAINED
+    from harness.train import devices, results
+    from harness.train.images import load
+    from harness.train.loop import Interrupted
+    from harness.train.training import finish
+
+    best = max(rows, key=lambda row: row["one_shot_accuracy"])
+    place = devices.Place(device, devices.precision_of("auto", device))
+    loaded = load(images, data_root, recipe, device)
+    architecture = Architecture(kind, best["architecture"])
+    job = results.Job(architecture, loaded.name, loaded.checksum, recipe, recipe.seeds[0], place.precision)
+    try:
+        curve = finish(job, loaded, place, out / TRAINED).curve
+    except Interrupted as stop:
+        raise click.Abort(f"{stop} of the final training; the same command goes on from there.") from None
+    valid, test = (float(x) if math.isfinite(x) else None for x in (curve.val_accuracy[-1], curve.test_accuracy))
+    found = {"method": best["method"], "searches": len(rows), "trained": best["architecture"]}
+    return {**found, "val_accuracy": valid, "test_accuracy": test}, results.path(out / TRAINED, job)
 
 
 def _searched(search: SharedSearch, images: ImageSet, place: Place, out: Path) -> Path:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.options import NameOrPath, Numbers, OneOf, data_folder, selects
+from harness.cli.options import NameOrPath, Names, Numbers, OneOf, data_folder, selects
 from harness.errors import HarnessError, unknown
 from harness.files import json_text
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 @click.option(
     "--statistic", type=OneOf(["mean", "median"]), default="mean", show_default=True, help="Median: with quartiles."
 )
+@click.option("--objectives", type=Names(), help="Of a benchmark, the exact Pareto front: error,latency.raspi4.")
 @click.option("--per-seed", is_flag=True, help="One row per seed: its incumbent, and when it was found.")
 @data_folder
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -38,6 +39,7 @@ def command(
     at: list[float] | None,
     on: str | None,
     statistic: Statistic,
+    objectives: list[str] | None,
     per_seed: bool,
     as_json: bool,
 ) -> None:
@@ -49,7 +51,7 @@ def command(
 
     console = tables.console()
     paths = [Path(name) for name in what]
-    if all(path.exists() for path in paths):
+    if objectives is None and all(path.exists() for path in paths):
         _results(console, gathered(paths, selection), at, on, statistic, per_seed, as_json)
         for line in unfinished(paths):
             click.echo(f"note: {line}", err=True)
@@ -58,7 +60,9 @@ def command(
         missing = next(str(path) for path in paths if not path.exists())
         raise HarnessError(f"there are no results at {missing}.", "`harness run` makes results; --out says where.")
     (name,) = what
-    if name in registry.algorithm_names():
+    if objectives:
+        _front(console, name, objectives, as_json)
+    elif name in registry.algorithm_names():
         _algorithm(console, name, as_json)
     elif name in (*registry.benchmark_facts(), *registry.families(), *registry.broken(registry.BENCHMARKS)):
         _benchmark(console, name, as_json)
@@ -169,6 +173,21 @@ def _benchmark(console: Any, name: str, as_json: bool) -> None:
     facts["spearman_with_largest_fidelity"] = {key: agreement[key] for key in _thinned(list(agreement))}
     rows = [(key.replace("_", " "), _text(value)) for key, value in facts.items() if value not in ("", None, {}, [])]
     console.print(tables.facts(rows))
+
+
+def _front(console: Any, name: str, objectives: list[str], as_json: bool) -> None:
+    from harness.api.interactive import benchmark
+    from harness.report import tables
+
+    facts = benchmark(name).front(*objectives)
+    if as_json:
+        click.echo(json_text(facts, indent=1))
+        return
+    front = facts.pop("front")
+    console.print(tables.facts([(key, _text(value)) for key, value in facts.items()]))
+    console.print(
+        tables.listing(["row", *objectives], [[f"{value:.6g}" for value in point.values()] for point in front])
+    )
 
 
 def _row(console: Any, name: str, row: int, as_json: bool) -> None:

@@ -35,6 +35,7 @@ class MixedCell(nn.Module):
     def __init__(self, operators: tuple[str, ...], channels: int, partial: int, now: Pass) -> None:
         super().__init__()
         self.names, self.now, self.partial, self.number = operators, now, partial, 0
+        self.left_out = False
         self.width = width = channels // partial
         kernels = {o: int(name[-1]) for o, name in enumerate(operators) if name.startswith("nor_conv")}
         self.kernels = kernels
@@ -50,6 +51,8 @@ class MixedCell(nn.Module):
         self.none = np.array([name == "none" for name in operators])
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.left_out:
+            return x
         if self.now.codes is not None:
             return self.many(x, self.now.codes)
         choice = self.now.choice.of(self.number)
@@ -117,8 +120,8 @@ class MixedCell(nn.Module):
     ) -> tuple[Tensor, ...]:
         """Convolutions of one kernel on the same node as one, normalised and weighted."""
         names = [f"{edge}_{o}" for edge, o in wanted]
-        if len(names) == 1 and weights is None:
-            return (self.norms[names[0]](self.convolutions[names[0]](x)),)
+        if weights is None and (len(names) == 1 or not self.training):
+            return tuple(self.norms[name](self.convolutions[name](x)) for name in names)
         out = F.conv2d(
             x, torch.cat([next(self.convolutions[name].parameters()) for name in names]), None, 1, kernel // 2
         )
@@ -216,7 +219,7 @@ class CellSuperNetwork(SuperNetwork):
         self.space = space
         self.operators = tuple(tuple(map(str, p.values)) for p in space.parameters)
         self.into = tuple(tuple(e for e, (_, j) in enumerate(EDGES) if j == node) for node in range(1, _NODES))
-        self.statistics, self.skip_dropout, self.now = "batch", 0.0, Pass()
+        self.statistics, self.skip_dropout, self.now, self.cells = "batch", 0.0, Pass(), shape.cells
         self.net = Skeleton(
             lambda channels, _: MixedCell(self.operators[0], channels, partial, self.now),
             lambda incoming, outgoing, _: Reduction(incoming, outgoing),
@@ -234,6 +237,16 @@ class CellSuperNetwork(SuperNetwork):
         predicted = {name.removeprefix("net."): weight for name, weight in (choice.predicted or {}).items()}
         logits: Tensor = functional_call(self.net, predicted, (x,)) if predicted else self.net(x)
         return logits
+
+    def deepen(self, cells: int) -> None:
+        for stage in self.net.stages:
+            for number, cell in enumerate(stage.children()):
+                assert isinstance(cell, MixedCell)
+                cell.left_out = number >= cells
+
+    def operators_at(self, decision: int) -> list[nn.Module]:
+        cells = [m for m in self.net.modules() if isinstance(m, MixedCell)]
+        return [m for cell in cells for name, m in cell.convolutions.items() if name.startswith(f"{decision}_")]
 
     def kernels(self) -> list[Kernel]:
         found = []

@@ -81,6 +81,11 @@ class ChainSuperNetwork(SuperNetwork):
         logits: Tensor = self.net(x)
         return logits
 
+    def operators_at(self, decision: int) -> list[nn.Module]:
+        block = self.net.blocks[decision]
+        assert isinstance(block, MixedBlock)
+        return [*block.operators]
+
     def path(self, codes: Ints) -> Choice:
         return Choice(np.arange(self.possible.shape[1]) == codes[:, None])
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from harness.arrays import Floats, Ints
+from harness.arrays import Bools, Floats, Ints
 from harness.sharing.method import Choice, SuperNetwork
 from harness.sharing.passes import Pass, share, shuffled
 from harness.space import SearchSpace
@@ -87,7 +87,7 @@ class DartsSuperNetwork(SuperNetwork):
             for cell in range(len(CELLS))
             for j in range(2, 2 + INNER)
         )
-        self.statistics, self.skip_dropout, self.now = "batch", 0.0, Pass()
+        self.statistics, self.skip_dropout, self.now, self.cells = "batch", 0.0, Pass(), shape.cells
 
         def make(widths: tuple[int, int, int], reduction: bool, after: bool, drop: DropPath) -> nn.Module:
             return MixedCell(len(EDGES) * reduction, widths, reduction, after, partial, self.now)
@@ -100,6 +100,18 @@ class DartsSuperNetwork(SuperNetwork):
         self.now.statistics, self.now.skip_dropout = self.statistics, self.skip_dropout
         logits: Tensor = self.net(x)
         return logits
+
+    @property
+    def normal(self) -> Bools:
+        return np.arange(len(self.operators)) < len(EDGES)
+
+    def deepen(self, cells: int) -> None:
+        self.net.depth = cells
+
+    def operators_at(self, decision: int) -> list[nn.Module]:
+        kind, edge = divmod(decision, len(EDGES))
+        cells = [m for m in self.net.modules() if isinstance(m, MixedCell) and m.first == kind * len(EDGES)]
+        return [cell.edges[edge] for cell in cells]
 
     def path(self, codes: Ints) -> Choice:
         active = np.zeros((len(self.operators), len(OPERATORS)), dtype=np.bool_)

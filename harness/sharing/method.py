@@ -28,6 +28,7 @@ from harness.errors import HarnessError
 from harness.rng import Streams
 from harness.sharing.segments import Lookup
 from harness.space import SearchSpace
+from harness.spaces import SKIPS
 
 Statistics = Literal["batch", "running", "recalibrated"]
 """What batch normalisation takes in evaluation: the batch's own, running means, or those of reference images."""
@@ -81,6 +82,26 @@ class SuperNetwork(nn.Module):
     """Of batch normalisation in evaluation."""
     skip_dropout: float
     """Probability with which what a skip connection carries is dropped in training, element by element."""
+
+    cells: int = 1
+    """Cells of a stage, where a stage may have fewer of them."""
+
+    @property
+    def normal(self) -> Bools:
+        """The decisions that are not of a reduction cell, Bool[d]."""
+        return np.ones(len(self.operators), dtype=np.bool_)
+
+    @property
+    def skips(self) -> Bools:
+        """Where skip connections stand, Bool[d, k]."""
+        return np.logical_or.reduce([self.named(name) for name in SKIPS])
+
+    def deepen(self, cells: int) -> None:
+        """Compute the first `cells` cells of each stage only, from now on."""
+
+    def operators_at(self, decision: int) -> list[nn.Module]:
+        """The modules among which a decision chooses, in all cells."""
+        raise NotImplementedError
 
     @property
     def possible(self) -> Bools:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -60,6 +61,32 @@ class Front:
     def share(self, points: Floats) -> Floats:
         """The hypervolume of sets of points Float[..., n, k], Float[...]."""
         return hypervolume((points - self.ideal) / (self.reference - self.ideal), np.ones(len(self.names)))
+
+
+def described(table: Table, names: Sequence[str]) -> dict[str, Any]:
+    """The exact front of `names` at the largest fidelity, for JSON, with the numbers as published.
+
+    Raises HarnessError like `Front.of`, and for fewer than two objectives.
+    """
+    if len(set(names)) < max(2, len(names)):
+        raise HarnessError(f"{','.join(names)} are not several objectives.", "name two or more, each once.")
+    found = Front.of(table, names, len(table.fidelities) - 1)
+    sign = np.array([-1.0 if name != table.primary and table.objective(name).more else 1.0 for name in names])
+
+    def named(point: Floats) -> dict[str, float]:
+        return dict(zip(names, (sign * point).tolist(), strict=True))
+
+    return {
+        "benchmark": table.name,
+        "objectives": {name: table.objective_in_words(name) for name in names},
+        "fidelity": int(table.fidelities[-1]),
+        "ideal": named(found.ideal),
+        "nadir": named(found.nadir),
+        "reference": named(found.reference),
+        "hypervolume": found.hypervolume,
+        "definition": f"mean over repeats; hypervolume: {DEFINITION}",
+        "front": [{"row": row, **named(point)} for row, point in zip(found.rows.tolist(), found.points, strict=True)],
+    }
 
 
 def replay(table: Table, rules: Rules, run: Trajectory, *fronts: Front) -> list[Floats]:
