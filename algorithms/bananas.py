@@ -12,6 +12,7 @@ from scipy.special import ndtri
 
 from algorithms.batches import Batches
 from algorithms.gpnas_plus import Best
+from algorithms.predictors.ensemble import Ensemble
 from algorithms.predictors.memory import Known
 from harness import Floats, Ints, Param, Problem, Results, Streams
 from harness.predictor import MakePredictor, Uses
@@ -42,7 +43,7 @@ class BANANAS(Batches):
     ) -> None:
         super().__init__(problem, streams)
         self.initial, self.size, self.candidates = random, batch, candidates
-        self.models = [predictor(problem, streams.child(f"network {i}")) for i in range(ensemble)]
+        self.ensemble = Ensemble(problem, streams, predictor, ensemble)
         self.best = Best(problem, streams.child("parents"), parents)
         self.known = Known(len(problem.seeds), problem.space)
         self.mutations, self.thompson = streams.child("mutations"), streams.child("thompson")
@@ -77,12 +78,9 @@ class BANANAS(Batches):
 
     def drawn(self, seeds: Ints, codes: Ints) -> Floats:
         """A loss for each of codes Int[k, m, d] out of what the ensemble, fitted to all results, predicts, [k, m]."""
-        seen = self.history.of(seeds)
-        for model in self.models:
-            model.fit(seen, seeds)
-        predicted = np.stack([model.predict(codes, seeds) for model in self.models])
-        normal = ndtri(np.maximum(self.thompson.uniform(codes.shape[1], seeds), 2.0**-53))
-        return predicted.mean(axis=0) + normal * predicted.std(axis=0, ddof=1)
+        self.ensemble.fit(self.history.of(seeds), seeds)
+        mean, deviation = self.ensemble.spread(codes, seeds)
+        return mean + deviation * ndtri(np.maximum(self.thompson.uniform(codes.shape[1], seeds), 2.0**-53))
 
     def mutants(self, seeds: Ints) -> Ints:
         """Configurations Int[k, m, d] that differ from one of the best results in one parameter."""

@@ -11,9 +11,10 @@ from torch import Tensor
 
 from algorithms.batches import Batches
 from algorithms.predictors.data import Targets
+from algorithms.predictors.losses import softmax
 from algorithms.predictors.memory import Known
 from algorithms.predictors.networks import Shape, Weights
-from algorithms.predictors.recurrent import Models, dense, lstm, recurrent, softmax, tokens
+from algorithms.predictors.recurrent import Models, dense, lstm, recurrent, tokens
 from harness import Ints, Param, Problem, Streams
 
 _BATCH = 32

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from algorithms.batches import Batches
+from algorithms.predictors.losses import softmax
 from algorithms.predictors.networks import Shape, Weights
-from algorithms.predictors.recurrent import Models, dense, lstm, recurrent, softmax, tokens
+from algorithms.predictors.recurrent import Models, dense, lstm, recurrent, tokens
 from algorithms.reinforce import reward
 from harness import Ints, Param, Problem, Streams
 

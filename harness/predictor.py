@@ -109,7 +109,7 @@ class Uses:
 
 
 class Using:
-    """The factory of an algorithm `name` that is handed a predictor, which `find` finds by name."""
+    """The factory of an algorithm, or predictor, `name` that is handed a predictor, which `find` finds by name."""
 
     def __init__(
         self,
@@ -142,7 +142,8 @@ class Using:
         value = str(given.get(self.argument, self.uses.default))
         known = {self.argument: Declared(self.argument, str, self.uses.default, Param(self.uses.doc)), **self.own}
         for predictor in self.uses.names(value, space):
-            for name, one in declared(self.find(predictor)).items():
+            inner = {name: one for name, one in given.items() if name not in known}
+            for name, one in declared(self.find(predictor), inner, space).items():
                 known.setdefault(name, replace(one, default=self.uses.settings.get(name, one.default)))
         for name in given:
             if name not in known:
@@ -150,8 +151,9 @@ class Using:
         return known
 
     def parts(self, **params: Any) -> tuple[PredictorFactory, ...]:
-        """The factory of the predictor."""
-        return tuple(map(self.find, self.uses.names(params[self.argument], None)[:1]))
+        """The factory of the predictor, and of what it uses."""
+        found = [self.find(name) for name in self.uses.names(params[self.argument], None)[:1]]
+        return tuple(part for one in found for part in (one, *(one.parts(**params) if isinstance(one, Using) else ())))
 
 
 @cache

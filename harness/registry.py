@@ -138,7 +138,7 @@ def predictor_names() -> list[str]:
 
 def predictor(name: str) -> PredictorFactory:
     """The factory of predictors called `name`. Raises HarnessError like `algorithm`."""
-    factory: PredictorFactory = _plugin(PREDICTORS, name)
+    factory: Any = using(name, _plugin(PREDICTORS, name), predictor)
     return factory
 
 

@@ -82,7 +82,7 @@ def made(**params: Any) -> BANANAS:
 
 def test_each_mutant_draws_a_loss_of_its_own() -> None:
     search = made()
-    search.models = [Sure(off) for off in (-20.0, 0.0, 20.0)]
+    search.ensemble.models = [Sure(off) for off in (-20.0, 0.0, 20.0)]
     codes = np.random.default_rng(1).integers(5, size=(3, 4000, 6))
     off = search.drawn(SEEDS, codes) - codes @ SPACE.strides
     assert abs(off.mean()) < 4 * 20 / 12_000**0.5
@@ -92,7 +92,7 @@ def test_each_mutant_draws_a_loss_of_its_own() -> None:
 
 def test_what_is_trained_are_the_new_mutants_of_the_best_that_draw_lowest() -> None:
     search = made(parents=4, batch=6, candidates=60)
-    search.models = [Sure(0.0), Sure(0.0)]
+    search.ensemble.models = [Sure(0.0), Sure(0.0)]
     best = np.unique(np.random.default_rng(0).integers(5, size=(40, 6)), axis=0)[:4]
     for codes in search.batch(SEEDS):
         assert len(np.unique(identities(SPACE, codes))) == 6

@@ -17,12 +17,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import workers
 from conftest import Answer
 
 from harness import HarnessError, Rules, registry
-from harness.studies.cluster import Cluster
+from harness.studies.cluster import Cluster, _slurm
 from harness.studies.evaluate import evaluate
 from harness.studies.executors import Heard
 from harness.studies.outcome import Outcome
@@ -147,7 +148,7 @@ class Outside:
         environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
         process = subprocess.Popen([sys.executable, "-m", "dask", *words], env=environment, **said)  # type: ignore[call-overload]
         self.processes.append(process)
-        return process  # type: ignore[no-any-return]
+        return process
 
 
 @pytest.fixture
@@ -251,7 +252,12 @@ class Proxy:
 def test_a_network_that_is_gone_for_a_while(outside: Outside, tmp_path: Path) -> None:
     outside.worker("first")
     proxy, store, told = Proxy(outside.port), Counted(tmp_path / "there"), list[str]()
-    thread = threading.Thread(target=lambda: (store.three.wait(100), proxy.drop(2.0)))
+
+    def accident() -> None:
+        store.three.wait(100)
+        proxy.drop(2.0)
+
+    thread = threading.Thread(target=accident)
     deadline = time.monotonic() + 60
     while True:
         with suppress(OSError), socket.create_connection(("127.0.0.1", outside.port)):
@@ -264,3 +270,82 @@ def test_a_network_that_is_gone_for_a_while(outside: Outside, tmp_path: Path) ->
     equal_to_one_process(store, tmp_path / "here")
     assert len(set(store.added)) == len(store.added) == 12
     assert "does not answer; waiting for it" in "\n".join(told)
+
+
+class Elsewhere(ResultStore):
+    """Takes no result in the process that made it."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.made_by = os.getpid()
+
+    def add(self, result: Outcome) -> None:
+        assert os.getpid() != self.made_by
+        super().add(result)
+
+
+def test_workers_that_share_the_file_system_store_themselves(
+    scheduler: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.studies.study.SHARD", 20)
+    monkeypatch.chdir(tmp_path)
+    store = Elsewhere(Path("there"))
+    run(studies(), store, evaluate, executor=Cluster(scheduler.scheduler_address, print, local=True))
+    equal_to_one_process(ResultStore(tmp_path / "there"), tmp_path / "here")
+
+
+def test_trainings_on_a_cluster_are_those_of_one_process(scheduler: Any, tmp_path: Path) -> None:
+    """A child goes on from the checkpoint that came back from its first worker, and ends as if never stopped."""
+    pytest.importorskip("torch", reason="trainings need torch")
+    from harness.spaces.architecture import Architecture
+    from harness.train import images, recipes, results
+    from harness.train.cluster import hosts
+    from harness.train.devices import Place, device_of
+    from harness.train.loop import train
+
+    path = tmp_path / "tiny.toml"
+    path.write_text(
+        'title = "tiny"\nepochs = 2\nbatch = 128\nlr = 0.1\nchannels = 4\ncells = 1\nvalidation = 0.25\nseeds = [5]\n'
+    )
+    recipe = recipes.chosen(str(path), "gpnas-cell", "digits", None)
+    loaded = images.load("digits", None, recipe, device_of("cpu"))
+    architecture = Architecture.parse("gpnas-cell:relu.conv_3x3.gauss,selu.max_pool_3x3;0-1,1-2:elu.identity;0-1")
+    job = results.Job(architecture, loaded.name, loaded.checksum, recipe, 5)
+    with hosts(Cluster(scheduler.scheduler_address, print), "auto", None, "auto") as found:
+        assert found.names == ("cpu", "cpu")
+        with found.pool("digits", None, recipe, tmp_path / "out") as pool:
+            pool.submit(0, job, until=1)
+            first = pool.next()
+            assert results.checkpoint_path(tmp_path / "out", job).exists()
+            pool.submit(1, job)
+            whole = pool.next()
+    expected = train(job, loaded, Place(device_of("cpu")))
+    assert (first.slot, whole.slot) == (0, 1)
+    assert isinstance(first.outcome, results.Curve)
+    assert isinstance(whole.outcome, results.Curve)
+    np.testing.assert_array_equal(first.outcome.val_loss, expected.val_loss[:1])
+    np.testing.assert_array_equal(whole.outcome.val_loss, expected.val_loss)
+    assert results.read(results.path(tmp_path / "out", job)).curve.test_accuracy == expected.test_accuracy
+    assert not results.checkpoint_path(tmp_path / "out", job).exists()
+
+
+def test_slurm_gets_what_the_file_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+
+    class SLURMCluster:
+        def __init__(self, *, cores: int, memory: str, queue: str = "") -> None:
+            asked.append((cores, memory, queue))
+
+        def scale(self, *, jobs: int) -> None:
+            asked.append(jobs)
+
+    fake = type(sys)("dask_jobqueue")
+    fake.SLURMCluster = SLURMCluster  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "dask_jobqueue", fake)
+    path = tmp_path / "slurm.yaml"
+    path.write_text("cores: 4\nmemory: 8GB\nqueue: gpu\njobs: 3\n")
+    assert isinstance(_slurm(path), SLURMCluster)
+    assert asked == [(4, "8GB", "gpu"), 3]
+    path.write_text("cores: 4\nmemroy: 8GB\n")
+    with pytest.raises(HarnessError, match=r"SLURMCluster does not take what is in .*memroy"):
+        _slurm(path)

@@ -20,6 +20,7 @@ from scipy import stats
 from algorithms.predictors.batched import Batched, Training
 from algorithms.predictors.data import Targets
 from algorithms.predictors.graph import GraphPredictor
+from algorithms.predictors.losses import MARGIN, hinge, listwise
 from algorithms.predictors.memory import identities
 from algorithms.predictors.networks import GraphNetwork
 from algorithms.predictors.neural import NeuralPredictor
@@ -51,6 +52,8 @@ def made(name: str, table: Table, seeds: list[int], **params: Any) -> Any:
 
 def briefly(model: Any) -> Any:
     """The model, its networks trained for a few steps."""
+    for member in getattr(model, "models", []) if type(model).__name__ == "Ensemble" else []:
+        briefly(member)
     for name in {"training", "first", "again"} & {*vars(model)}:
         setattr(model, name, Training(steps=12, batch=8, rate=2e-3))
     return model
@@ -79,6 +82,50 @@ def test_a_seed_alone_equals_the_seed_in_a_batch(name: str) -> None:
             alone.fit(seen.of(np.array([s])), np.array([0]))
         np.testing.assert_array_equal(alone.predict(queries, np.array([0]))[0], together[s])
     np.testing.assert_allclose(batch.predict(own, np.arange(5)), together, rtol=1e-3)
+
+
+def test_an_ensemble_is_the_mean_and_spread_of_its_members() -> None:
+    table = nb201()
+    seen, where, queries = observed(table, [30, 30]), np.arange(2), table.codes[::500]
+    model = made("ensemble", table, [3, 5], member="mlp", members=3, width=8)
+    model.fit(seen, where)
+    own = np.stack([member.predict(queries, where) for member in model.models])
+    mean, deviation = model.spread(queries, where)
+    assert (np.diff(own, axis=0) != 0).any()
+    np.testing.assert_array_equal(mean, model.predict(queries, where))
+    np.testing.assert_allclose(mean, own.sum(axis=0) / 3)
+    np.testing.assert_allclose(deviation**2, ((own - mean) ** 2).sum(axis=0) / 2)
+
+
+def test_losses_of_an_order_are_their_formulas() -> None:
+    generator = torch.Generator().manual_seed(0)
+    predicted, y = torch.randn(3, 8, generator=generator).requires_grad_(), torch.randn(3, 8, generator=generator)
+    y[:, 3] = y[:, 5]
+    for m, found in enumerate(hinge(predicted, y).tolist()):
+        pairs = [(a, b) for a in range(8) for b in range(8) if y[m, a] < y[m, b]]
+        short = [max(0.0, MARGIN + float(predicted.detach()[m, a] - predicted.detach()[m, b])) for a, b in pairs]
+        assert found == pytest.approx(np.mean(short), rel=1e-5)
+    entropy = -((-y).softmax(dim=1) * (-predicted).log_softmax(dim=1)).sum()
+    (expected,) = torch.autograd.grad(entropy, predicted)
+    (gradient,) = torch.autograd.grad(listwise(predicted, y).sum(), predicted)
+    torch.testing.assert_close(gradient, expected, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("loss", ["hinge", "listwise"])
+@pytest.mark.parametrize("name", ["gcn", "neural", "neural2", "mlp", "paths", "pyg"])
+def test_what_learns_an_order_has_the_level_of_the_losses(name: str, loss: str) -> None:
+    table, counts = nb201(), [40, 33, 40]
+    seen, queries, where = observed(table, counts), table.codes[::100], np.arange(3)
+    batch, alone = (briefly(made(name, table, seeds, loss=loss)) for seeds in ([3, 5, 8], [5]))
+    batch.fit(seen, where)
+    alone.fit(seen.of(where[1:2]), where[:1])
+    found = batch.predict(queries, where)
+    np.testing.assert_array_equal(alone.predict(queries, where[:1])[0], found[1])
+    learnt = np.log(batch.predict(seen.codes[1, :33], where)[1])
+    if name != "neural2":
+        assert learnt.mean() == pytest.approx(np.log(seen.loss[1, :33]).mean(), abs=1e-3)
+        assert learnt.std() == pytest.approx(np.log(seen.loss[1, :33]).std(), rel=1e-3)
+    assert stats.spearmanr(found[1], table.mean_loss[::100, 0]).statistic > 0.1
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -12,8 +12,9 @@ import torch
 from algorithms.hierarchical import HierarchicalEvolution
 from algorithms.nao import NAO
 from algorithms.nasnet import NASNet
+from algorithms.predictors.losses import exp, softmax
 from algorithms.predictors.networks import Shape
-from algorithms.predictors.recurrent import Models, exp, lstm, softmax, tokens
+from algorithms.predictors.recurrent import Models, lstm, tokens
 from harness import Parameter, Problem, Results, Rules, SearchSpace, Streams, registry, simulate
 from harness.testing import synthetic_table
 

@@ -39,6 +39,16 @@ def test_defaults_of_the_algorithm_hold_where_the_predictor_has_the_parameter() 
     assert changed(params("gpnas+"), lambda: registry.algorithm("gpnas+")) == {}
 
 
+def test_an_ensemble_is_handed_its_members_with_their_settings() -> None:
+    found = params("gpnas", "nb201", predictor="ensemble", member="mlp", members="3", width="8", loss="hinge")
+    assert [found[name] for name in ("predictor", "member", "members", "width", "loss")] == [
+        "ensemble", "mlp", 3, 8, "hinge"
+    ]  # fmt: skip
+    problem = Problem(TABLE.space, TABLE.fidelities, np.arange(2), 1, np.inf)
+    model: Any = registry.predictor("ensemble")(problem, Streams(np.arange(2), "t"), member="mlp", members=2, width=8)
+    assert [one.models.network.head.sizes[1] for one in model.models] == [8, 8]
+
+
 @pytest.mark.parametrize(
     ("algorithm", "given", "told"),
     [
@@ -46,6 +56,8 @@ def test_defaults_of_the_algorithm_hold_where_the_predictor_has_the_parameter() 
         ("gpnas", {"layers": "2"}, "of 'gpnas' with predictor=auto 'layers'"),
         ("gpnas", {"predictor": "none", "width": "8"}, "of 'gpnas' with predictor=none 'width'"),
         ("gpnas", {"predictor": "mlp", "width": "0"}, "'width' cannot be 0"),
+        ("npred", {"predictor": "ensemble", "member": "mlp", "layers": "2"}, "of 'ensemble' with member=mlp 'layers'"),
+        ("npred", {"predictor": "ensemble", "member": "rigde"}, "unknown predictor 'rigde'"),
         ("npred", {"predictor": "rigde"}, "predictor 'rigde'"),
         ("npred", {"predictor": "auto"}, "predictor 'auto'"),
     ],

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from algorithms.predictors.data import Float32s, Target, Targets
+from algorithms.predictors.losses import LOSSES, Loss, level
 from algorithms.predictors.networks import Network, Shape
 from harness import Bools, Floats, HarnessError, Ints, Seen, Streams
 
@@ -95,8 +96,12 @@ class Batched:
     `skipped` Int[S] counts the steps that were left out because their loss was not finite.
     """
 
-    def __init__(self, network: Network, streams: Streams, *, target: Target = "log", on: str = "cpu") -> None:
+    def __init__(
+        self, network: Network, streams: Streams, *, target: Target = "log", loss: Loss = "mse", on: str = "cpu"
+    ) -> None:
         self.network = network
+        self.loss = loss
+        self.levels = np.tile([0.0, 1.0], (len(streams.seeds), 1))
         self.device = device(on)
         self.starts = streams.child("weights")
         self.shuffles = streams.child("shuffles")
@@ -153,7 +158,8 @@ class Batched:
                         inputs = tuple(x.expand(len(where[part]), *x.shape) for x in inputs)
                     predicted = self.network.forward(views, tuple(map(_paired, inputs)), None)
                     out[part, first : first + self.network.chunk] = predicted[: len(where[part])].cpu().numpy()
-        losses = self.targets.losses(out, where)
+        mean, spread = self.levels[where].T[:, :, None]
+        losses = self.targets.losses((out - mean) / spread, where)
         return losses[:, back] if shared else losses
 
     def _initialise(self, where: Ints, warm: float) -> None:
@@ -188,7 +194,7 @@ class Batched:
             chosen = order[:, step]
             noise = self._dropout(where, training.batch)
             predicted = self.network.forward(leaves, tuple(x[row, chosen] for x in inputs), noise)
-            loss = (predicted - y[row, chosen]).square().mean(dim=1)
+            loss = LOSSES[self.loss](predicted, y[row, chosen])
             for slot, found in zip(slots, torch.autograd.grad(loss.sum(), free), strict=True):
                 slot.copy_(found)
             finite = loss.detach().isfinite()
@@ -205,6 +211,12 @@ class Batched:
             scale = (square / (1.0 - 0.999 ** (step + 1))).sqrt_().add_(1e-8)
             parameters.addcdiv_(moment, scale, value=-rate / (1.0 - 0.9 ** (step + 1)))
         self.weights[at], self.statistics[at] = parameters[: len(at)], statistics[: len(at)]
+        for i in range(len(where) if self.loss != "mse" else 0):
+            # each alone: of what it learnt, a seed has not as many rows as others
+            own = tuple(_paired(x[i : i + 1, : seen.count[i]]) for x in inputs)
+            with torch.no_grad():
+                learnt = self.network.forward(self._views(where[i : i + 1]), own, None)[0]
+            self.levels[where[i]] = level(self.loss, learnt)
 
     def _dropout(self, where: Ints, batch: int) -> Tensor:
         draws = self.noise.uniform(batch * self.network.draws, where).astype(np.float32)

@@ -5,11 +5,16 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from harness import Param, Predictor, Problem, Streams
+from harness.predictor import MakePredictor, Uses
 
 Device = Annotated[Literal["cpu", "cuda"], Param("where the networks are trained")]
 Target = Annotated[
     Literal["log", "raw", "capped"],
     Param("learn the logarithm of the loss, the loss, or the logarithm up to the median"),
+]
+Loss = Annotated[
+    Literal["mse", "hinge", "listwise"],
+    Param("what networks are trained on: squared errors, or the order of pairs or of a minibatch"),
 ]
 Schedule = Annotated[Literal["fast", "paper"], Param("how the networks are trained")]
 Width = Annotated[int, Param("of the hidden layers", low=1)]
@@ -23,19 +28,22 @@ def gcn(
     width: Width = 64,
     layers: Layers = 2,
     target: Target = "log",
+    loss: Loss = "mse",
     device: Device = "cpu",
 ) -> Predictor:
     """GPNAS's graph-convolutional network, warm after its first fit."""
     from algorithms.predictors.graph import GraphPredictor
 
-    return GraphPredictor(problem, streams, width=width, layers=layers, target=target, device=device)
+    return GraphPredictor(problem, streams, width=width, layers=layers, target=target, loss=loss, device=device)
 
 
-def neural(problem: Problem, streams: Streams, *, schedule: Schedule = "fast", device: Device = "cpu") -> Predictor:
+def neural(
+    problem: Problem, streams: Streams, *, schedule: Schedule = "fast", loss: Loss = "mse", device: Device = "cpu"
+) -> Predictor:
     """The neural predictor's bidirectional graph-convolutional network (Wen et al. 2020)."""
     from algorithms.predictors.neural import NeuralPredictor
 
-    return NeuralPredictor(problem, streams, schedule=schedule, device=device)
+    return NeuralPredictor(problem, streams, schedule=schedule, loss=loss, device=device)
 
 
 def neural2(
@@ -44,12 +52,13 @@ def neural2(
     *,
     schedule: Schedule = "fast",
     threshold: Annotated[float, Param("loss at which the first stage rejects", low=1e-9)] = 0.09,
+    loss: Loss = "mse",
     device: Device = "cpu",
 ) -> Predictor:
     """The neural predictor with its first stage, a classifier of what is worth a prediction."""
     from algorithms.predictors.neural import NeuralPredictor
 
-    return NeuralPredictor(problem, streams, schedule=schedule, threshold=threshold, device=device)
+    return NeuralPredictor(problem, streams, schedule=schedule, threshold=threshold, loss=loss, device=device)
 
 
 def pyg(
@@ -61,32 +70,58 @@ def pyg(
     width: Width = 64,
     layers: Layers = 2,
     target: Target = "log",
+    loss: Loss = "mse",
     device: Device = "cpu",
 ) -> Predictor:
     """GPNAS's network of any convolution of PyTorch Geometric, one seed at a time."""
     from algorithms.predictors.geometric import GeometricPredictor
 
     return GeometricPredictor(
-        problem, streams, conv=conv, edges=edges, width=width, layers=layers, target=target, device=device
+        problem, streams, conv=conv, edges=edges, width=width, layers=layers, target=target, loss=loss, device=device
     )
 
 
 def mlp(
-    problem: Problem, streams: Streams, *, width: Width = 64, target: Target = "log", device: Device = "cpu"
+    problem: Problem,
+    streams: Streams,
+    *,
+    width: Width = 64,
+    target: Target = "log",
+    loss: Loss = "mse",
+    device: Device = "cpu",
 ) -> Predictor:
     """A multilayer perceptron on one-hot and scaled features."""
     from algorithms.predictors.features import FeaturePredictor
 
-    return FeaturePredictor(problem, streams, width=width, target=target, device=device)
+    return FeaturePredictor(problem, streams, width=width, target=target, loss=loss, device=device)
 
 
 def paths(
-    problem: Problem, streams: Streams, *, width: Width = 64, target: Target = "log", device: Device = "cpu"
+    problem: Problem,
+    streams: Streams,
+    *,
+    width: Width = 64,
+    target: Target = "log",
+    loss: Loss = "mse",
+    device: Device = "cpu",
 ) -> Predictor:
     """A multilayer perceptron on the paths of graphs, the encoding of BANANAS (White et al. 2021)."""
     from algorithms.predictors.features import PathPredictor
 
-    return PathPredictor(problem, streams, width=width, target=target, device=device)
+    return PathPredictor(problem, streams, width=width, target=target, loss=loss, device=device)
+
+
+def ensemble(
+    problem: Problem,
+    streams: Streams,
+    member: Annotated[MakePredictor, Uses("predictor that it is made of", "gcn")],
+    *,
+    members: Annotated[int, Param("how many", low=2)] = 5,
+) -> Predictor:
+    """The mean of several predictors of one kind, which differ in their random numbers."""
+    from algorithms.predictors.ensemble import Ensemble
+
+    return Ensemble(problem, streams, member, members)
 
 
 def naswot(problem: Problem, streams: Streams) -> Predictor:

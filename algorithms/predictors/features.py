@@ -10,6 +10,7 @@ from threadpoolctl import threadpool_limits
 
 from algorithms.predictors.batched import Batched, Training
 from algorithms.predictors.data import Encoding, Target, Targets, features
+from algorithms.predictors.losses import Loss
 from algorithms.predictors.networks import FeatureNetwork
 from algorithms.predictors.paths import Paths
 from harness import Floats, Ints, Problem, SearchSpace, Seen, Streams
@@ -28,10 +29,17 @@ class FeaturePredictor:
     """A multilayer perceptron for each seed, fitted from scratch each time."""
 
     def __init__(
-        self, problem: Problem, streams: Streams, *, width: int = 64, target: Target = "log", device: str = "cpu"
+        self,
+        problem: Problem,
+        streams: Streams,
+        *,
+        width: int = 64,
+        target: Target = "log",
+        loss: Loss = "mse",
+        device: str = "cpu",
     ) -> None:
         network = FeatureNetwork(self.encoding(problem.space), len(problem.fidelities), width)
-        self.models = Batched(network, streams, target=target, on=device)
+        self.models = Batched(network, streams, target=target, loss=loss, on=device)
         self.full = problem.full
         self.training = TRAINING
 

@@ -19,6 +19,7 @@ from algorithms.predictors.batched import Training, one_thread, shuffled
 from algorithms.predictors.batched import device as device_of
 from algorithms.predictors.data import GraphInputs, Target, Targets
 from algorithms.predictors.graph import COLD, WARM, WARMTH
+from algorithms.predictors.losses import LOSSES, Loss, level
 from harness import Floats, HarnessError, Ints, Problem, Seen, Streams
 from harness.errors import unknown
 from harness.graphs import ABSENT, Graphs
@@ -90,6 +91,7 @@ class GeometricPredictor:
         width: int = 64,
         layers: int = 2,
         target: Target = "log",
+        loss: Loss = "mse",
         device: str = "cpu",
         first: Training = COLD,
         again: Training = WARM,
@@ -102,6 +104,8 @@ class GeometricPredictor:
         self.device = device_of(device)
         self.targets = Targets(len(problem.seeds), target)
         self.starts, self.shuffles = streams.child("weights"), streams.child("shuffles")
+        self.loss: Loss = loss
+        self.levels = np.tile([0.0, 1.0], (len(problem.seeds), 1))
         self.networks: dict[int, Network] = {}
         self.skipped = np.zeros(len(problem.seeds), dtype=np.int64)
 
@@ -125,7 +129,8 @@ class GeometricPredictor:
                 for i, seed in enumerate(where.tolist()):
                     own = self._union(self.graphs.view.of(part[i])) if union is None else union
                     out[i, first : first + _CHUNK] = self.networks[seed](own, fidelity).cpu().numpy()
-        losses = self.targets.losses(out, where)
+        mean, spread = self.levels[where].T[:, :, None]
+        losses = self.targets.losses((out - mean) / spread, where)
         return losses[:, back] if shared else losses
 
     def _fitted(self, seed: int, codes: Ints, fidelity: Ints, targets: np.ndarray) -> Network:
@@ -139,14 +144,17 @@ class GeometricPredictor:
         for step, batch in enumerate(order):
             optimizer.param_groups[0]["lr"] = training.rate_at(step, training.steps)
             predicted = network(self._union(Graphs(adjacency[batch], operators[batch])), at[batch])
-            loss = (predicted - y[batch]).square().mean()
+            loss = LOSSES[self.loss](predicted[None], y[None, batch])[0]
             if not loss.isfinite():
                 self.skipped[seed] += 1
                 continue
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-        return network.eval()
+        network.eval()
+        with torch.no_grad():
+            self.levels[seed] = level(self.loss, network(self._union(Graphs(adjacency, operators)), at))
+        return network
 
     def _network(self, last: Network | None) -> Network:
         """A fresh one, or the middle between a fresh one and the `last`, whose statistics it keeps."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from algorithms.predictors.batched import Batched, Training
 from algorithms.predictors.data import Target
+from algorithms.predictors.losses import Loss
 from algorithms.predictors.networks import GraphNetwork
 from harness import Floats, Ints, Problem, Seen, Streams
 
@@ -25,10 +26,11 @@ class GraphPredictor:
         width: int = 64,
         layers: int = 2,
         target: Target = "log",
+        loss: Loss = "mse",
         device: str = "cpu",
     ) -> None:
         network = GraphNetwork(problem.space, len(problem.fidelities), width, layers)
-        self.models = Batched(network, streams, target=target, on=device)
+        self.models = Batched(network, streams, target=target, loss=loss, on=device)
         self.full = problem.full
         self.first, self.again = first, again
 

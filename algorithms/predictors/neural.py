@@ -10,6 +10,7 @@ import numpy as np
 
 from algorithms.predictors.batched import Batched, Training
 from algorithms.predictors.data import Target
+from algorithms.predictors.losses import Loss
 from algorithms.predictors.networks import DirectedNetwork
 from harness import Floats, Ints, Problem, Seen, Streams
 
@@ -50,6 +51,7 @@ class NeuralPredictor:
         *,
         schedule: Schedule = "fast",
         threshold: float = 0.0,
+        loss: Loss = "mse",
         device: str = "cpu",
     ) -> None:
         recipe = RECIPES[schedule]
@@ -57,7 +59,7 @@ class NeuralPredictor:
         self.training = recipe.training
         self.full = problem.full
         self.threshold = threshold
-        self.regressor = Batched(network, streams.child("regressor"), target=recipe.target, on=device)
+        self.regressor = Batched(network, streams.child("regressor"), target=recipe.target, loss=loss, on=device)
         self.classifier = Batched(network, streams.child("classifier"), target="raw", on=device)
         self.staged = np.zeros(len(problem.seeds), dtype=np.bool_)
         self.excess = np.zeros(len(problem.seeds))

@@ -1,14 +1,12 @@
 """Recurrent networks for many seeds at once, of operations whose every bit is the same in any batch.
 
 A library's exponentials round differently at different places of an array. Gates and states are squashed by
-x / sqrt(1 + x^2) instead of tanh, which has the same form and needs a root only, and `exp` is made of products.
+x / sqrt(1 + x^2) instead of tanh, which has the same form and needs a root only.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import reduce
-from operator import add
 
 import torch
 from torch import Tensor
@@ -19,21 +17,6 @@ from algorithms.predictors.networks import Shape
 from harness import Ints, SearchSpace, Streams
 
 State = tuple[Tensor, Tensor]
-
-
-def exp(x: Tensor) -> Tensor:
-    """e^x for x <= 0, to a part in 10^4: a Taylor series at x / 256, squared eight times."""
-    t = x.clamp(min=-40.0) / 256.0
-    y = 1.0 + t * (1.0 + t / 2.0 * (1.0 + t / 3.0))
-    for _ in range(8):
-        y = y * y
-    return y
-
-
-def softmax(x: Tensor) -> Tensor:
-    """Softmax over the last axis."""
-    powers = exp(x - x.detach().amax(dim=-1, keepdim=True))
-    return powers / reduce(add, powers.unbind(-1))[..., None]
 
 
 def squash(x: Tensor) -> Tensor:
