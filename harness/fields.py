@@ -5,20 +5,20 @@ from __future__ import annotations
 import dataclasses
 import math
 import types
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints, is_typeddict
+from typing import Annotated, Any, Literal, NotRequired, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 from harness.errors import HarnessError, unknown
-from harness.params import Param
+from harness.params import ABOVE_0, BELOW_1, FINITE, Param
 
 
 def fit(value: object, kind: Any, where: str, hint: str = "") -> Any:
     """`value`, out of JSON or TOML, as the type `kind`: dataclasses are made, lists become tuples where it says so.
 
     `kind` is made of plain types, Literal, unions, lists, tuples, mappings, TypedDict, dataclasses, and Annotated with
-    a `Param` of inclusive bounds. Raises HarnessError for what does not fit, which begins with `where`, and ends with
-    the `hint`.
+    a `Param` of inclusive bounds. Raises HarnessError for what does not fit, which begins with `where`, such as
+    `the study` or `a.toml:`, and ends with the `hint`.
     """
     if dataclasses.is_dataclass(kind) or is_typeddict(kind):
         return _record(value, kind, where, hint)
@@ -31,13 +31,15 @@ def words(kind: Any) -> str:
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is Annotated:
         bounds = _bounds(arguments)
-        least = f" of at least {bounds.low:g}" if math.isfinite(bounds.low) else ""
-        most = f"{' and' if least else ''} at most {bounds.high:g}" if math.isfinite(bounds.high) else ""
-        return words(arguments[0]) + least + most
+        least = f"of at least {bounds.low:g}" if math.isfinite(bounds.low) else ""
+        most = f"at most {bounds.high:g}" if bounds.high < FINITE else ""
+        least = "above 0" if bounds.low == ABOVE_0 else least
+        most = "below 1" if bounds.high == BELOW_1 else most
+        return f"{words(arguments[0])} {' and '.join(filter(None, (least, most)))}".rstrip()
     if origin is Literal:
         return "one of " + ", ".join(map(str, arguments))
     if origin in (Union, types.UnionType):
-        return " or ".join(words(argument) for argument in arguments)
+        return " or ".join(words(argument) for argument in arguments if argument is not types.NoneType)
     if origin is tuple and arguments[-1:] != (...,):
         return f"a list of {len(arguments)}: {', '.join(map(words, arguments))}"
     listed = f"a list, each {words(arguments[0])}" if origin in (list, tuple, Sequence) else "a table"
@@ -49,7 +51,7 @@ def hints(kind: Any) -> dict[str, Any]:
     """The fields of a dataclass or TypedDict by name, with their annotations."""
     declared = get_type_hints(kind, include_extras=True)
     if is_typeddict(kind):
-        return declared
+        return {name: get_args(d)[0] if get_origin(d) is NotRequired else d for name, d in declared.items()}
     return {field.name: declared[field.name] for field in dataclasses.fields(kind) if field.init}
 
 
@@ -57,23 +59,33 @@ def hints(kind: Any) -> dict[str, Any]:
 def required(kind: Any) -> frozenset[str]:
     """The fields that have no default."""
     if is_typeddict(kind):
-        return frozenset(kind.__required_keys__)
+        declared = get_type_hints(kind, include_extras=True)  # texts hide NotRequired from the class
+        return frozenset(name for name in kind.__required_keys__ if get_origin(declared[name]) is not NotRequired)
     none = dataclasses.MISSING
     return frozenset(f.name for f in dataclasses.fields(kind) if f.init and f.default is f.default_factory is none)
+
+
+def table(
+    value: Mapping[str, object], declared: Mapping[str, Any], needed: Collection[str], where: str, hint: str = ""
+) -> dict[str, Any]:
+    """`value` with each of its fields as the type that it is `declared` with. Raises HarnessError like `fit`.
+
+    Fields that are `needed` must be there, and no other field than the declared ones may be.
+    """
+    for name in value:
+        if name not in declared:
+            raise unknown(f"field of {where.rstrip(':')}", str(name), declared)
+    for name in declared:
+        if name in needed and name not in value:
+            raise HarnessError(f"{where.rstrip(':')} has no '{name}', which is {words(declared[name])}.", hint)
+    dot = " " if where.endswith(":") else "."
+    return {name: fit(given, declared[name], f"{where}{dot}{name}", hint) for name, given in value.items()}
 
 
 def _record(value: object, kind: Any, where: str, hint: str) -> Any:
     if not isinstance(value, Mapping):
         raise _wrong(value, kind, where, hint)
-    declared = hints(kind)
-    for name in value:
-        if name not in declared:
-            raise unknown(f"field of {where}", str(name), declared)
-    for name in declared:
-        if name in required(kind) and name not in value:
-            raise HarnessError(f"{where} has no '{name}', which is {words(declared[name])}.", hint)
-    found = {name: fit(given, declared[name], f"{where}.{name}", hint) for name, given in value.items()}
-    return kind(**found)
+    return kind(**table(value, hints(kind), required(kind), where, hint))
 
 
 def _plain(value: object, kind: Any, where: str, hint: str) -> Any:

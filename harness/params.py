@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import sys
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -13,6 +14,13 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from harness.errors import HarnessError, unknown
 
+ABOVE_0 = math.ulp(0.0)
+"""The bound of numbers above 0."""
+BELOW_1 = math.nextafter(1.0, 0.0)
+"""The bound of numbers below 1."""
+FINITE = sys.float_info.max
+"""The bound of finite numbers."""
+
 
 @dataclass(frozen=True)
 class Param:
@@ -21,6 +29,19 @@ class Param:
     doc: str
     low: float = -math.inf
     high: float = math.inf
+
+
+@dataclass(frozen=True)
+class Option(Param):
+    """What it says of a setting that is an option of a command too, whose help is `doc`.
+
+    `absent` is what holds where the option is not given, if the default does not say it; `each` names an option that
+    adds one entry of a list and may be repeated; `metavar` is what the help shows in place of a value.
+    """
+
+    absent: str = ""
+    each: str = ""
+    metavar: str | None = None
 
 
 @dataclass(frozen=True)

@@ -4,23 +4,37 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_type_hints
 
-import numpy as np
-
-from harness.algorithm import Problem
-from harness.arrays import Bools, Floats, Ints
 from harness.errors import HarnessError
-from harness.scoring import Scoring
-from harness.table import Table
+from harness.params import FINITE, Option
+
+if TYPE_CHECKING:
+    from harness.algorithm import Problem
+    from harness.arrays import Bools, Floats, Ints
+    from harness.scoring import Scoring
+    from harness.table import Table
 
 Noise = Literal["sampled", "mean"]
 IncumbentRule = Literal["largest", "any"]
 Log = Literal["incumbents", "all"]
 
-
 _MOST_WORKERS = 10_000
+
+
+@dataclass(frozen=True)
+class Rule(Option):
+    """What a field of `Rules` says of itself: its option of `harness run`, and how it is told of results.
+
+    Told are a `clause` of the sentence under a table, and a `line` of the report's list under a `heading`: templates
+    of `value` and of the table's fidelity, `unit`, and of the unit of its costs, `time`, for values other than the default, or a text for each value.
+    """
+
+    clause: str | Mapping[str, str] = ""
+    line: str | Mapping[str, str] = ""
+    heading: str = ""
 
 
 @dataclass(frozen=True)
@@ -40,18 +54,84 @@ class Rules:
     its cost.
     """
 
-    workers: int = 1
-    budget: float = math.inf
-    evals: int | None = None
-    overhead: float = 0.0
-    noise: Noise = "sampled"
-    incumbent: IncumbentRule = "largest"
-    log: Log = "incumbents"
-    max_fidelity: int | None = None
-    report_fidelity: int | None = None
-    continuation: bool = False
-    objectives: tuple[str, ...] = ()
-    constraints: tuple[str, ...] = ()
+    budget: Annotated[
+        float,
+        Rule(
+            "Simulated seconds per run.",
+            0.0,
+            absent="the benchmark's, unless --evals",
+            line="{value:.4g} {time}",
+            heading="runs",
+        ),
+    ] = math.inf
+    evals: Annotated[int | None, Rule("Evaluations per run.", 1, line="{value} evaluations", heading="runs")] = None
+    workers: Annotated[
+        int, Rule("Simulated asynchronous workers.", 1, _MOST_WORKERS, line="{value}, asynchronous", heading="workers")
+    ] = 1
+    overhead: Annotated[
+        float,
+        Rule(
+            "Simulated seconds charged per job.", 0.0, FINITE, line="{value:g} {time} for each job", heading="overhead"
+        ),
+    ] = 0.0
+    incumbent: Annotated[
+        IncumbentRule,
+        Rule(
+            "Best observed at the largest fidelity observed so far, or at any.",
+            clause={
+                "largest": "incumbent: best observed at the largest observed fidelity",
+                "any": "incumbent: best observed at any fidelity",
+            },
+            line={
+                "largest": "the best observed validation loss at the largest fidelity that the run has observed",
+                "any": "the best observed validation loss at any fidelity",
+            },
+            heading="incumbent",
+        ),
+    ] = "largest"
+    noise: Annotated[
+        Noise,
+        Rule(
+            "Each seed observes one training repeat of a configuration, or the mean of all.",
+            clause={"sampled": "noise: sampled", "mean": "noise: mean"},
+            line={
+                "sampled": "a run observes one training repeat of each configuration, at equal seeds the same for every"
+                " algorithm",
+                "mean": "a run observes the mean of the training repeats",
+            },
+            heading="noise",
+        ),
+    ] = "sampled"
+    max_fidelity: Annotated[
+        int | None,
+        Rule(
+            "Train nothing beyond it, e.g. 12 epochs.",
+            absent="the largest",
+            clause="nothing trained beyond {unit} {value}",
+            line="nothing beyond {unit} {value}",
+            heading="training",
+        ),
+    ] = None
+    report_fidelity: Annotated[int | None, Rule("Report losses and regrets at it.", absent="the largest")] = None
+    continuation: Annotated[
+        bool,
+        Rule(
+            "Going on from a lower fidelity costs the difference only.",
+            clause="continued trainings cost the difference",
+            line="going on from a lower fidelity costs the difference",
+            heading="continuation",
+        ),
+    ] = False
+    objectives: Annotated[
+        tuple[str, ...], Rule("Search for the Pareto front of two or more: error,latency.raspi4.")
+    ] = ()
+    constraints: Annotated[
+        tuple[str, ...],
+        Rule("Bound of an objective that a result must keep: 'latency.raspi4<=20'; repeatable.", each="constraint"),
+    ] = ()
+    log: Annotated[Log, Rule("Store the results that became incumbents, or all (then no seed finishes early).")] = (
+        "incumbents"
+    )
 
     def __post_init__(self) -> None:
         if self.workers < 1:
@@ -72,9 +152,38 @@ class Rules:
             parsed(constraint)
         if math.isinf(self.budget) and self.evals is None:
             raise HarnessError("a run needs an end.", "give a budget in simulated seconds, or a number of evaluations.")
+        for name in ("budget", "overhead"):
+            object.__setattr__(self, name, float(getattr(self, name)))
+
+    @property
+    def changed(self) -> dict[str, Any]:
+        """The rules that are not the default ones."""
+        return {f.name: value for f in fields(self) if (value := getattr(self, f.name)) != f.default}
+
+    def clauses(self, unit: str) -> list[str]:
+        """What the sentence under a table says of them; `unit` is the table's fidelity."""
+        return [text for _, text in self._told("clause", unit)]
+
+    def lines(self, unit: str, time: str) -> dict[str, str]:
+        """What the report's list says of them, by heading; `time` is the unit of the table's costs."""
+        found: dict[str, list[str]] = {}
+        for rule, text in self._told("line", unit, time):
+            found.setdefault(rule.heading, []).append(text)
+        return {heading: " or ".join(texts) for heading, texts in found.items()}
+
+    def _told(self, how: Literal["clause", "line"], unit: str, time: str = "s") -> Iterator[tuple[Rule, str]]:
+        changed = self.changed
+        for name, rule in RULES.items():
+            value, said = getattr(self, name), getattr(rule, how)
+            if isinstance(said, Mapping):
+                yield rule, said[value]
+            elif said and name in changed:
+                yield rule, said.format(value=value, unit=unit, time=time)
 
     def seen(self, table: Table) -> Table:
         """What runs see of `table`. Raises HarnessError if it does not have what these rules ask for."""
+        import numpy as np
+
         table.position(self.report_fidelity)
         if self.continuation and table.facts.separate:
             raise HarnessError(
@@ -98,6 +207,8 @@ class Rules:
 
     def problem(self, table: Table, seeds: Ints, scoring: Scoring) -> Problem:
         """What algorithms know of runs on a table that is `seen`."""
+        from harness.algorithm import Problem
+
         about = (self.workers, self.budget, self.objectives, scoring.score, table.ratios)
         return Problem(table.space, table.fidelities, seeds, *about)
 
@@ -105,6 +216,8 @@ class Rules:
         """`table` with infinite losses where a constraint is broken. Raises HarnessError if that is everywhere."""
         if not self.constraints:
             return table
+        import numpy as np
+
         broken = np.zeros(len(table), dtype=np.bool_)
         for constraint in self.constraints:
             name, below, bound = parsed(constraint)
@@ -127,6 +240,13 @@ class Rules:
         return (*self.objectives, *(parsed(constraint)[0] for constraint in self.constraints))
 
 
+RULES: Mapping[str, Rule] = {
+    name: next(note for note in get_args(kind) if isinstance(note, Rule))
+    for name, kind in get_type_hints(Rules, include_extras=True).items()
+}
+"""What each field of `Rules` says of itself."""
+
+
 def parsed(constraint: str) -> tuple[str, bool, float]:
     """The objective of a constraint, whether it is bounded from above, and the bound. Raises HarnessError."""
     name, sign, bound = re.fullmatch(r"\s*(.*?)\s*(<=|>=|$)\s*(.*?)\s*", constraint).groups()  # type: ignore[union-attr]
@@ -143,4 +263,6 @@ def _broken(losses: Floats | None, broken: Bools) -> Any:
     """Losses Float[N, F, R] that are infinite where a row is `broken` Bool[N]."""
     if losses is None:
         return None
+    import numpy as np
+
     return np.where(broken[:, None, None] & np.isfinite(losses), np.inf, losses)

@@ -19,7 +19,7 @@ import pytest
 from test_format_nasbench101 import CELLS, write
 
 from harness import HarnessError, registry
-from harness.benchmarks import imported
+from harness.benchmarks import OfficialFile, imported
 from harness.benchmarks.formats import nasbench101 as official
 
 ARRAYS = {"loss": np.arange(12.0).reshape(3, 4), "codes": np.arange(3, dtype=np.int8)}

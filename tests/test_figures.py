@@ -15,7 +15,7 @@ from dataclasses import replace
 from functools import cache
 from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
 import pytest
@@ -24,7 +24,9 @@ from PIL import Image
 
 from harness import HarnessError, Rules, registry
 from harness.analysis.measures import floor, log_areas, time_spent, time_to
+from harness.fields import hints
 from harness.plots import FIGURES, curve, draw, load, provenance, regression_figure, save
+from harness.plots.settings import SHOWN, TAKES, Settings, declared
 from harness.plots.style import COLOURS, LogTicks, styles
 from harness.statistics import nemenyi_distance, ranks, simultaneous_band, speed_up
 from harness.studies.evaluate import evaluate
@@ -449,22 +451,25 @@ def test_old_against_new_is_drawn_in_pairs() -> None:
     ("settings", "message"),
     [
         ({"figure": "violins"}, "unknown figure 'violins'. did you mean violin"),
-        ({"figure": "violin", "target": 1}, "unknown setting of the figure 'violin' 'target'"),
-        ({"targets": [0.1]}, "unknown setting of the figure 'regret' 'targets'"),
-        ({"figure": "ecdf-time"}, "the figure 'ecdf-time' needs targets"),
-        ({"figure": "speed-up", "targets": [0.1]}, "the figure 'speed-up' needs against"),
+        ({"figure": "violin", "target": 1}, "unknown field of the figure 'violin' 'target'"),
+        ({"targets": [0.1]}, "unknown field of the figure 'regret' 'targets'"),
+        ({"figure": "ecdf-time"}, "the figure 'ecdf-time' has no 'targets'"),
+        ({"figure": "speed-up", "targets": [0.1]}, "the figure 'speed-up' has no 'against', which is a text"),
         (
             {"figure": "speed-up", "targets": [0.1], "against": "er"},
             "hold the others against 'er'. did you mean rs or re",
         ),
         ({"figure": "speed-up", "targets": [], "against": "re"}, r"targets cannot be \[\]"),
-        ({"figure": "ecdf-time", "targets": [0.1, -1]}, "they are regrets, 0 or more"),
-        ({"figure": "violin", "at": 0}, "at cannot be 0"),
+        ({"figure": "ecdf-time", "targets": [0.1, -1]}, r"targets\[1\] is a number of at least 0, not -1"),
+        ({"figure": "violin", "at": 0}, "at is a number above 0, not 0"),
         ({"figure": "violin", "at": 0.01}, "has seeds without a result at 0.01 s"),
-        ({"figure": "critical-difference", "alpha": 2}, "alpha cannot be 2"),
-        ({"kind": "train"}, "unknown value of 'kind' 'train'"),
-        ({"band": "wide"}, "unknown value of 'band' 'wide'"),
-        ({"width": "wide"}, "unknown value of 'width' 'wide'"),
+        ({"figure": "critical-difference", "alpha": 2}, "alpha is a number above 0 and below 1, not 2"),
+        ({"kind": "train"}, "unknown value of the figure 'regret': kind 'train'"),
+        ({"band": "wide"}, "unknown value of the figure 'regret': band 'wide'"),
+        ({"figure": "ranks", "kind": "both"}, "unknown value of the figure 'ranks': kind 'both'"),
+        ({"figure": "prediction", "names": {"a": "b"}}, "unknown field of the figure 'prediction' 'names'"),
+        ({"figure": "prediction", "order": ["a"]}, "unknown field of the figure 'prediction' 'order'"),
+        ({"width": "wide"}, "unknown value of the figure 'regret': width 'wide'"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(settings: dict[str, Any], message: str) -> None:
@@ -516,9 +521,37 @@ def test_plot_command_refuses_files_that_say_nothing(harness: Harness) -> None:
 
     assert "there are no results to draw" in refused("")
     assert "is not a readable TOML file" in refused("figure = ")
-    assert "'results' in a.toml must be a list of paths" in refused('results = "results"')
+    assert "a.toml: results is a list, each a text, not 'results'" in refused('results = "results"')
     assert "there is nothing at nowhere" in refused('results = ["nowhere"]')
     assert "a TOML file names its own results" in refused("", "b.toml")
+
+
+def test_every_setting_that_a_figure_takes_is_declared_and_an_option() -> None:
+    from harness.cli.plot import command
+    from harness.plots.quality import LABELS, quality_figure
+
+    options = {option.name for option in command.params}
+    assert {*TAKES} == {*FIGURES, "prediction", "operators"}
+    for figure, function in {**FIGURES, "prediction": quality_figure}.items():
+        kinds, told = declared(figure), get_type_hints(function)
+        shown = () if figure == "prediction" else SHOWN
+        assert {*kinds} - {*shown} == {*told} - {"outcomes", "qualities", "return"}
+        assert {*kinds} <= options
+        for name in {*kinds} - {*shown, "measure"}:
+            assert choices(kinds[name]) == choices(told[name])
+    assert choices(hints(Settings)["measure"]) == {*LABELS}
+
+
+def choices(kind: Any) -> set[str]:
+    """The words that a type is made of."""
+    if get_origin(kind) is Literal:
+        return {*get_args(kind)}
+    return set[str]().union(*(choices(argument) for argument in get_args(kind)))
+
+
+def test_options_of_figures_wait_for_no_matplotlib() -> None:
+    code = "import sys, harness.cli.plot, harness.cli.run; print({'matplotlib', 'numpy'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
 
 
 def test_the_figures_of_the_project_are_valid() -> None:

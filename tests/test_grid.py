@@ -107,7 +107,7 @@ def test_a_grid_runs_draws_and_writes_its_page_and_only_what_is_missing_later(
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (("seeds = 4", ""), "needs seeds"),
+        (("seeds = 4", ""), "has no 'seeds'"),
         (('"page.html"', "5"), "report"),
         (('"re"]', '"er"]'), "er"),
         (("evals", "evls"), "evls"),

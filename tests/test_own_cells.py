@@ -105,7 +105,7 @@ def test_numbers_are_what_they_mean(bring: Bring) -> None:
         ("x,v\n1,\n", '[parameters]\nx = "float"', "column 'v' has no loss at all"),
         ("x,v\n1,1\n", '[parameters]\n"op_*" = "float"', "has the pattern 'op_*', which no column of t.csv fits"),
         ("x,v\n1,1\n1,2\n", '[parameters]\nx = "float"', "no column tells repeats apart"),
-        ("x,v\n1,1\n", "sampled = 1\n[parameters]\nx = 'float'", "has 'sampled' that is neither true nor false"),
+        ("x,v\n1,1\n", "sampled = 1\n[parameters]\nx = 'float'", "sampled is true or false, not 1"),
         ("x,v\n1,1\n", '[parameters]\nx = "float"\n[cost]\ncolumn = "s_{e"', "has a brace without its end"),
         ("x,e,v\n1,-1,1\n", '[parameters]\nx = "float"\n[fidelity]\ncolumn = "e"', "has a fidelity below 0: -1"),
         ("x,e,v\n1,a,1\n", '[parameters]\nx = "float"\n[fidelity]\ncolumn = "e"', "column 'e', row 1: 'a' is not a"),

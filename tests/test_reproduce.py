@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -127,16 +128,20 @@ def test_reproduce_lists_and_suggests(harness: Harness) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [
-        ('algo = ["rs", "re"]', 'algo = "rs"', "'algo' of 'studies' in a.toml must be a list of names"),
-        ("evals = 30", "evalss = 30", "did you mean evals?"),
-        ("evals = 30", 'evals = "many"', "'evals' of 'studies' in a.toml cannot be many"),
-        ("evals = 30", 'noise = "none"', "unknown value of 'noise' in a.toml"),
+        ('algo = ["rs", "re"]', 'algo = "rs"', "a.toml: studies[0].algo is a list, each a text, not 'rs'"),
+        ("evals = 30", "evalss = 30", "unknown field of a.toml: studies[0] 'evalss'. did you mean evals?"),
+        ("evals = 30", "objectives = 'error'", "a.toml: studies[0].objectives is a list, each a text, not 'error'"),
+        ("evals = 30", "continuation = 1", "a.toml: studies[0].continuation is true or false, not 1"),
+        ('bench = ["nb201/cifar10"]', "bench = []", "has an empty list of names"),
+        ("[[figures]]", "[[published]]\non = 'nb201/cifar10'\nval.rs = [90.9]\n[[figures]]", "val.rs is a list of 2"),
+        ("evals = 30", 'evals = "many"', "a.toml: studies[0].evals is a whole number, not 'many'"),
+        ("evals = 30", 'noise = "none"', "unknown value of a.toml: studies[0].noise 'none'"),
         ("params.re.population", "params.ls.population", "unknown plugin with params in a.toml 'ls'"),
         ('statistic = "anytime"', 'statistic = "any"', "did you mean anytime?"),
         ('algorithm = "re(population=5)"', "", "the claim in a.toml needs algorithm"),
-        ("seeds = 9", "", "a.toml needs seeds"),
-        ("seeds = 9", "seeds = 0", "must be at least 1"),
-        ("[[studies]]", "[studies]", "'studies' in a.toml must be a list of tables"),
+        ("seeds = 9", "", "a.toml has no 'seeds'"),
+        ("seeds = 9", "seeds = 0", "a.toml: seeds is a whole number of at least 1, not 0"),
+        ("[[studies]]", "[studies]", "a.toml: studies is a list, each a table"),
         ("title", "= title", "is not a readable TOML file"),
     ],
 )
@@ -150,6 +155,9 @@ def test_recipes_that_make_no_sense_are_refused(old: str, new: str, told: str) -
 def test_formats_and_labels_are_refused(harness: Harness) -> None:
     Path("a.toml").write_text(RECIPE.replace("a.svg", "a.gif"))
     assert "cannot write a figure as 'a.gif'" in harness("reproduce", "a.toml").err
+    assert not Path("results").exists()
+    Path("a.toml").write_text(RECIPE.replace('figure = "regret"', 'figure = "violin"\nat = 0'))
+    assert "a: figures[0]: at is a number above 0, not 0" in harness("reproduce", "a.toml").err
     assert not Path("results").exists()
     Path("a.toml").write_text(RECIPE.replace("re(population=5)", "re"))
     answer = harness("reproduce", "a.toml", "--seeds", "3", "--processes", "1")
@@ -291,3 +299,29 @@ def test_a_faster_rival_does_not_stretch_the_runs_that_fail() -> None:
     target = float(np.median(slow.regret("val", np.array([slow.end]))))
     (found,) = claims.speed_ups([slow, fast], {"algorithm": "fast", "factors": {"slow": 1.0}, "targets": [target]})
     assert found.estimate.value == pytest.approx(100.0)
+
+
+def test_rules_are_declared_once() -> None:
+    from harness.cli.run import command
+    from harness.report.commands import runs
+
+    rules = Rules(
+        budget=2e5, workers=3, max_fidelity=12, continuation=True, objectives=("a", "b"), constraints=("a<=2",)
+    )
+    options = {option.name: option for option in command.params}
+    assert {*rules.changed} < {*vars(rules)} <= {*options}
+    study = replace(outcome().study, rules=rules)
+    (line,) = runs([study])
+    given = command.make_context("run", shlex.split(line)[2:]).params
+    assert {name: given[name] for name in rules.changed} == {**rules.changed, "objectives": ["a", "b"]}
+    assert rules.clauses("epoch") == [
+        "incumbent: best observed at the largest observed fidelity",
+        "noise: sampled",
+        "nothing trained beyond epoch 12",
+        "continued trainings cost the difference",
+    ]
+    assert rules.lines("epoch", "s")["runs"] == "2e+05 s"
+    assert {"workers": "3, asynchronous", "training": "nothing beyond epoch 12"}.items() <= rules.lines(
+        "epoch", "s"
+    ).items()
+    assert Rules(budget=100).budget.hex() == (100.0).hex()

@@ -10,7 +10,7 @@ from decimal import Decimal
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 import numpy as np
 
@@ -19,20 +19,67 @@ from harness.benchmarks import Converted, Progress, check
 from harness.benchmarks.columns import Columns
 from harness.benchmarks.own_table import table
 from harness.errors import HarnessError, unknown
+from harness.fields import fit
+from harness.params import ABOVE_0, FINITE, Param
 from harness.spaces import names, published
 from harness.table import Facts, repeats_in_order
 from harness.toml import read
 
-_SECTIONS = {
-    "parameters": None,
-    "validation": ("column", "goal"),
-    "test": ("column", "goal"),
-    "cost": ("column",),
-    "fidelity": ("name", "column", "separate"),
-    "repeat": ("column", "rows"),
-}
-_TEXTS = ("name", "title", "citation", "licence", "url", "splits", "images", "space", "file", "budget")
-_FLAGS = ("sampled",)
+_SEE = "docs/your-own-table.md has an example."
+
+
+class _Metric(TypedDict):
+    """What `[validation]` and `[test]` say."""
+
+    column: str
+    goal: NotRequired[Literal["minimize", "maximize"]]
+
+
+class _Cost(TypedDict):
+    """What `[cost]` says."""
+
+    column: str
+
+
+class _Fidelity(TypedDict, total=False):
+    """What `[fidelity]` says."""
+
+    name: str
+    column: str
+    separate: bool
+
+
+class _Repeat(TypedDict, total=False):
+    """What `[repeat]` says."""
+
+    column: str
+    rows: bool
+
+
+class _File(TypedDict):
+    """What a file says."""
+
+    name: str
+    title: NotRequired[str]
+    citation: str
+    licence: NotRequired[str]
+    url: NotRequired[str]
+    splits: NotRequired[str]
+    images: NotRequired[str]
+    space: NotRequired[str]
+    file: str
+    budget: NotRequired[Annotated[float, Param("seconds", ABOVE_0, FINITE)]]
+    sampled: NotRequired[bool]
+    parameters: NotRequired[dict[str, object]]
+    validation: _Metric
+    test: NotRequired[_Metric]
+    cost: NotRequired[_Cost]
+    fidelity: NotRequired[_Fidelity]
+    repeat: NotRequired[_Repeat]
+
+
+_COLUMNS = ("validation", "test", "cost", "fidelity", "repeat")
+"""Sections that name columns."""
 _KINDS = ("categorical", "integer", "float")
 _TINY = 1e-3
 """The share of a space below which a user is told that proposals will hardly ever be in the table."""
@@ -49,20 +96,14 @@ class Description:
 
     @classmethod
     def read(cls, path: Path) -> Description:
-        values = read(path, "docs/your-own-table.md has an example.")
+        values = fit(read(path, _SEE), _File, f"{path}:", _SEE)
         found = cls(path, values)
-        known = (*_TEXTS, *_FLAGS, *_SECTIONS)
-        for key, value in values.items():
-            if key not in known:
-                raise unknown(f"key in {path}", key, known)
-            found._check(key, value)
-        for key in ("name", "citation", "file", "validation"):
-            if key not in values:
-                raise found.error(f"has no '{key}'")
         if "parameters" not in values and "space" not in values:
             raise found.error("has no 'parameters'")
         if "space" in values:
             found._check_space()
+        for section in _COLUMNS:
+            found._check_section(section)
         for section in ("validation", "test", "cost"):
             if found.column("fidelity") is not None and "{" in (found.column(section) or ""):
                 raise found.error(f"has both a fidelity column and the curve columns of [{section}]")
@@ -70,36 +111,15 @@ class Description:
             raise found.error(f"names the table '{values['name']}'", "use small letters, digits, - and _.")
         return found
 
-    def _check(self, key: str, value: Any) -> None:
-        if key == "budget":
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
-                raise self.error(f"has the budget {value}", "give a positive number of seconds.")
-        elif key in _FLAGS:
-            if not isinstance(value, bool):
-                raise self.error(f"has '{key}' that is neither true nor false")
-        elif key in _TEXTS:
-            if not isinstance(value, str):
-                raise self.error(f"has '{key}' that is not a text")
-        elif not isinstance(value, dict):
-            raise self.error(f"has '{key}' that is not a section", f"write [{key}] and its keys below.")
-        elif (allowed := _SECTIONS[key]) is not None:
-            self._check_section(key, value, allowed)
-
-    def _check_section(self, key: str, section: Mapping[str, Any], allowed: Sequence[str]) -> None:
-        for name, setting in section.items():
-            if name not in allowed:
-                raise unknown(f"key of [{key}] in {self.path}", name, allowed)
-            if not isinstance(setting, bool if name in ("separate", "rows") else str):
-                raise self.error(f"has [{key}] {name} = {setting!r}")
+    def _check_section(self, key: str) -> None:
+        section = self.values.get(key, {})
         column = section.get("column", "")
         if "{" in column and not re.search(r"\{.*?\}", column):
             raise self.error(f"has a brace without its end in [{key}] column = {column!r}")
         if column and section.get("rows"):
             raise self.error("has both a column and rows in [repeat]", "rows that are repeats need no column.")
-        if not (column or section.get("rows") or key == "fidelity"):
+        if key in self.values and not (column or section.get("rows") or key == "fidelity"):
             raise self.error(f"has no column in [{key}]")
-        if section.get("goal", "minimize") not in ("minimize", "maximize"):
-            raise self.error(f"has the goal '{section['goal']}' in [{key}]", "it is minimize or maximize.")
 
     def _check_space(self) -> None:
         if self.values["space"] not in names():
@@ -110,7 +130,7 @@ class Description:
             raise self.error("has both 'space' and [parameters]", "a published space has its own: leave one out.")
 
     def error(self, what: str, hint: str = "") -> HarnessError:
-        return HarnessError(f"{self.path} {what}.", hint or "docs/your-own-table.md has an example.")
+        return HarnessError(f"{self.path} {what}.", hint or _SEE)
 
     def column(self, section: str) -> str | None:
         """The column, or the pattern of columns, that a section names."""
@@ -119,7 +139,7 @@ class Description:
 
     def named(self) -> set[str]:
         """The columns that sections other than the parameters name; a pattern's are told by `{}`."""
-        return {column for section in _SECTIONS if section != "parameters" and (column := self.column(section))}
+        return {column for section in _COLUMNS if (column := self.column(section))}
 
     def negated(self, section: str) -> bool:
         """Whether the metric is to be maximised: its loss is the negative."""

@@ -5,14 +5,19 @@ from __future__ import annotations
 import functools
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, NamedTuple
+from dataclasses import replace
+from types import MappingProxyType, NoneType
+from typing import Any, Literal, NamedTuple, TypeVar, get_args, get_origin
 
 import click
 from click.shell_completion import CompletionItem
 
 from harness.errors import HarnessError, unknown
+from harness.params import BELOW_1, Option
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Names(click.ParamType[list[str]]):
@@ -166,6 +171,49 @@ def selects(command: Callable[..., None]) -> Callable[..., None]:
     ):
         selecting = option(selecting)
     return selecting
+
+
+def declared_options(kinds: Mapping[str, Any], defaults: Mapping[str, Any] = MappingProxyType({})) -> Callable[[F], F]:
+    """An option for each declared setting: `kinds` are their types, `Annotated` with an `Option` of harness.params."""
+
+    def decorated(command: F) -> F:
+        for name in reversed([*kinds]):
+            command = _option(name, kinds[name], defaults.get(name))(command)
+        return command
+
+    return decorated
+
+
+def _option(name: str, kind: Any, default: Any) -> Callable[[F], F]:
+    said = next(note for note in get_args(kind) if isinstance(note, Option))
+    kind = get_args(kind)[0]
+    if NoneType in get_args(kind):
+        (kind,) = {*get_args(kind)} - {NoneType}
+    default = None if said.absent or default in (None, ()) else default
+    return click.option(
+        f"--{(said.each or name).replace('_', '-')}",
+        name,
+        type=None if kind is bool else _type(kind, said),
+        is_flag=kind is bool,
+        multiple=bool(said.each),
+        default=default,
+        show_default=default is not None and kind is not bool,
+        metavar=said.metavar,
+        help=f"{said.doc} [default: {said.absent}]" if said.absent else said.doc,
+    )
+
+
+def _type(kind: Any, said: Option) -> Any:
+    origin, arguments = get_origin(kind), get_args(kind)
+    if said.each:
+        return _type(arguments[0], replace(said, each=""))
+    if origin is Literal:
+        return OneOf(arguments)
+    if origin is dict:
+        return Pairs()
+    if origin in (list, tuple):
+        return Names() if arguments[0] is str else Numbers()
+    return Share() if said.high == BELOW_1 else kind
 
 
 class Numbers(click.ParamType[list[float]]):

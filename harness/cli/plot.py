@@ -8,58 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.options import Names, Numbers, OneOf, Pairs, Share, selects
+from harness.cli.options import declared_options, selects
 from harness.errors import HarnessError
+from harness.fields import hints
+from harness.plots.settings import Settings, checked
 
 if TYPE_CHECKING:
     from harness.studies.selection import Selection
 
-_FIGURES = (
-    "regret",
-    "ranks",
-    "ecdf-regret",
-    "ecdf-time",
-    "critical-difference",
-    "speed-up",
-    "violin",
-    "standing",
-    "cells",
-    "attainment",
-    "prediction",
-    "operators",
-)
-
-_MEASURES = ("mse", "spearman", "kendall", "regret", "precision")
-
 
 @click.command("plot", short_help="Draw a figure of results, or of what a TOML file says.")
 @click.argument("results", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE.toml|RESULTS...")
-@click.option("--figure", type=OneOf(_FIGURES), help="What to draw. [default: regret]")
-@click.option("--measure", type=OneOf(_MEASURES), help="What prediction shows. [default: spearman]")
-@click.option(
-    "--kind", type=OneOf(["val", "test", "both"]), help="Validation or test regret, or both in regret. [default: val]"
-)
-@click.option("--width", type=OneOf(["column", "page"]), help="One column or two. [default: as its panels need]")
-@click.option(
-    "--statistic", type=OneOf(["mean", "median"]), help="Mean, or median with quartiles, in regret. [default: mean]"
-)
-@click.option("--band", type=OneOf(["sem", "simultaneous"]), help="Band of mean regret. [default: sem]")
-@click.option(
-    "--bound",
-    "bounds",
-    multiple=True,
-    type=OneOf(["oracle", "random", "floor"]),
-    help="Also draw in regret: the oracle, random search as expected, or the floor of noise; repeatable.",
-)
-@click.option("--x", type=OneOf(["time", "evaluations"]), help="What regret is drawn over. [default: time]")
-@click.option("--names", type=Pairs(), help="What to show in place of names: 're=evolution,nb201/cifar10=CIFAR-10'.")
-@click.option("--order", type=Names(), help="Algorithms and benchmarks in the order in which to draw them.")
-@click.option("--on", metavar="BENCH", help="Let another table of the same space measure what was found.")
-@click.option("--at", type=float, help="Simulated time of ecdf-regret, critical-difference, violin, cells, attainment.")
-@click.option("--targets", type=Numbers(), help="Regrets to reach, for ecdf-time and speed-up.")
-@click.option("--against", help="Algorithm to hold the others against, for speed-up.")
-@click.option("--alpha", type=Share(), help="Level of critical-difference. [default: 0.05]")
-@click.option("--blocks", type=OneOf(["benchmarks", "seeds"]), help="What critical-difference ranks over.")
+@declared_options(hints(Settings))
 @click.option(
     "-o",
     "--output",
@@ -90,6 +50,7 @@ def command(results: tuple[Path, ...], selection: Selection, output: tuple[Path,
     settings |= {name: value for name, value in options.items() if value not in (None, ())}
     if not results:
         raise HarnessError("there are no results to draw.", 'name them: results = ["results"]')
+    checked(settings)
     if settings.get("figure") == "operators":
         _draw_operators(results, output)
         return

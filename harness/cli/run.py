@@ -7,13 +7,25 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.options import Assignment, Names, OneOf, Processes, Seeds, Where, cluster_option, data_folder
+from harness.cli.options import (
+    Assignment,
+    Names,
+    OneOf,
+    Processes,
+    Seeds,
+    Where,
+    cluster_option,
+    data_folder,
+    declared_options,
+)
 from harness.errors import HarnessError, PluginError, unknown
+from harness.fields import hints
 from harness.files import json_text
+from harness.rules import Rules
 
 if TYPE_CHECKING:
     from harness.studies.cluster import Cluster
@@ -27,33 +39,7 @@ if TYPE_CHECKING:
 @click.option("--algo", required=True, type=Names("algorithms"), help="Algorithms; `harness list algorithms` has them.")
 @click.option("--bench", required=True, type=Names("benchmarks"), help="Benchmarks, or patterns such as 'nb201/*'.")
 @click.option("--seeds", default="500", type=Seeds(), show_default=True, help="How many runs, or which.")
-@click.option("--budget", type=float, help="Simulated seconds per run. [default: the benchmark's, unless --evals]")
-@click.option("--evals", type=int, help="Evaluations per run.")
-@click.option("--workers", type=int, default=1, show_default=True, help="Simulated asynchronous workers.")
-@click.option("--overhead", type=float, default=0.0, show_default=True, help="Simulated seconds charged per job.")
-@click.option(
-    "--noise",
-    type=OneOf(["sampled", "mean"]),
-    default="sampled",
-    show_default=True,
-    help="Each seed observes one training repeat of a configuration, or the mean of all.",
-)
-@click.option(
-    "--incumbent",
-    type=OneOf(["largest", "any"]),
-    default="largest",
-    show_default=True,
-    help="Best observed at the largest fidelity observed so far, or at any.",
-)
-@click.option("--max-fidelity", type=int, help="Train nothing beyond it, e.g. 12 epochs. [default: the largest]")
-@click.option("--report-fidelity", type=int, help="Report losses and regrets at it. [default: the largest]")
-@click.option("--continuation", is_flag=True, help="Going on from a lower fidelity costs the difference only.")
-@click.option("--objectives", type=Names(), help="Search for the Pareto front of two or more: error,latency.raspi4.")
-@click.option(
-    "--constraint",
-    multiple=True,
-    help="Bound of an objective that a result must keep: 'latency.raspi4<=20'; repeatable.",
-)
+@declared_options(hints(Rules), vars(Rules))
 @click.option(
     "--param",
     multiple=True,
@@ -64,13 +50,6 @@ if TYPE_CHECKING:
 @click.option("--device", type=OneOf(["cpu", "cuda"]), help="Where algorithms train networks. [default: cpu]")
 @click.option("--processes", type=Processes(), help="Worker processes. [default: one per core, one with cuda]")
 @cluster_option
-@click.option(
-    "--log",
-    type=OneOf(["incumbents", "all"]),
-    default="incumbents",
-    show_default=True,
-    help="Store the results that became incumbents, or all (then no seed finishes early).",
-)
 @click.option("--out", type=click.Path(path_type=Path), default=Path("results"), show_default=True, help="Folder.")
 @data_folder
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list of summaries.")
@@ -78,24 +57,13 @@ def command(
     algo: list[str],
     bench: list[str],
     seeds: range,
-    budget: float | None,
-    evals: int | None,
-    workers: int,
-    overhead: float,
-    noise: str,
-    incumbent: str,
-    max_fidelity: int | None,
-    report_fidelity: int | None,
-    continuation: bool,
-    objectives: list[str] | None,
-    constraint: tuple[str, ...],
     param: tuple[str, ...],
     device: str | None,
     processes: int | None,
     cluster: Where | None,
-    log: str,
     out: Path,
     as_json: bool,
+    **rules: Any,
 ) -> None:
     """Run every algorithm on every benchmark, once per seed, on a simulated clock.
 
@@ -117,25 +85,8 @@ def command(
         raise HarnessError(f"{', '.join(algo)} train no networks.", "leave --device out.")
     for name in trains:
         given[name].setdefault("device", str(device))
-    studies = plan(
-        algo,
-        bench,
-        seeds,
-        given,
-        partial(click.echo, err=True),
-        budget=budget,
-        evals=evals,
-        workers=workers,
-        overhead=overhead,
-        noise=noise,
-        incumbent=incumbent,
-        log=log,
-        max_fidelity=max_fidelity,
-        report_fidelity=report_fidelity,
-        continuation=continuation,
-        objectives=tuple(objectives or ()),
-        constraints=constraint,
-    )
+    rules["objectives"] = tuple(rules["objectives"] or ())
+    studies = plan(algo, bench, seeds, given, partial(click.echo, err=True), **rules)
     one = device == "cuda" and not (processes or cluster)
     where = executor(1 if one else processes, cluster)
     store = ResultStore(out)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import matplotlib as mpl
 import numpy as np
@@ -10,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from harness.analysis.quality import Quality, summary
+from harness.arrays import Floats, Ints
 from harness.errors import HarnessError
 from harness.plots.style import STYLE, Width, legend, log_ticks, outer_labels, panels, styles, tell, titled
 
@@ -21,6 +23,26 @@ LABELS = {
     "precision": "precision among the top 1 %",
 }
 _LOG = {"mse", "regret"}
+
+
+class Points(NamedTuple):
+    """A measure of a predictor where it is known: sizes of samples, means, and two standard errors, each of [P]."""
+
+    sizes: Ints
+    mean: Floats
+    error: Floats
+
+    @classmethod
+    def of(cls, quality: Quality, measure: str) -> Points:
+        rows = [row for row in summary(quality) if row[f"{measure}_mean"] is not None]
+        numbers = [(row["train"], row[f"{measure}_mean"], 2 * (row[f"{measure}_sem"] or 0.0)) for row in rows]
+        sizes, mean, error = np.array(numbers, dtype=np.float64).reshape(-1, 3).T
+        return cls(sizes.astype(np.int64), mean, error)
+
+
+def sizes_of(same: Iterable[Quality]) -> list[int]:
+    """The sizes of samples that any of the qualities has."""
+    return sorted({size for quality in same for size in quality.study.sizes})
 
 
 def by_benchmark(qualities: Iterable[Quality]) -> dict[str, list[Quality]]:
@@ -45,16 +67,13 @@ def quality_figure(qualities: Sequence[Quality], measure: str = "spearman", widt
         figure, axes = panels(len(groups), width)
         for axis, same in zip(axes, groups.values(), strict=True):
             for quality in same:
-                rows = [row for row in summary(quality) if row[f"{measure}_mean"] is not None]
-                mean = np.array([row[f"{measure}_mean"] for row in rows])
-                error = np.array([2 * (row[f"{measure}_sem"] or 0.0) for row in rows])
-                look, sizes = looks[quality.study.label], [row["train"] for row in rows]
-                name = quality.study.benchmark
-                tell(axis, name, quality.study.label, x=sizes, y=mean, low=mean - error, high=mean + error)
-                axis.errorbar(sizes, mean, error, **look, label=quality.study.label, marker="o", ms=2.5)
+                sizes, mean, error = Points.of(quality, measure)
+                label = quality.study.label
+                tell(axis, quality.study.benchmark, label, x=sizes, y=mean, low=mean - error, high=mean + error)
+                axis.errorbar(sizes, mean, error, **looks[label], label=label, marker="o", ms=2.5)
             axis.set_xscale("log")
-            sizes = sorted({size for quality in same for size in quality.study.sizes})
-            axis.set_xticks(sizes, [str(size) for size in sizes])
+            ticks = sizes_of(same)
+            axis.set_xticks(ticks, [str(size) for size in ticks])
             axis.xaxis.set_minor_locator(NullLocator())
             if measure in _LOG:
                 axis.set_yscale("log", nonpositive="clip")

@@ -8,6 +8,7 @@ from typing import Any
 
 from harness.analysis.reproduction import Recipe
 from harness.errors import HarnessError
+from harness.plots.settings import check_file, checked
 from harness.plots.spec import draw
 from harness.plots.style import file_format, provenance, save
 
@@ -15,13 +16,16 @@ from harness.plots.style import file_format, provenance, save
 def places(recipe: Recipe, output: Sequence[Path], out: Path, page: Path | None = None) -> list[list[Path]]:
     """Files of each figure: `output`, what the recipe says, or NAME.pdf in `out`; beside a `page`, pictures for it.
 
-    Raises HarnessError for a format that there is not, and for an `output` of several figures.
+    Raises HarnessError for a format that there is not, for an `output` of several figures, and for a figure that cannot
+    be drawn.
     """
     count = len(recipe.figures)
     if output and count != 1:
         raise HarnessError(f"{recipe.name} draws {count} figures; -o names one.", "leave -o out.")
     found = []
     for i, settings in enumerate(recipe.figures):
+        check_file(settings, f"{recipe.name}: figures[{i}]")
+        checked(settings)
         name = recipe.name if i == 0 else f"{recipe.name}-{i + 1}"
         default = out / f"{name}.pdf" if page is None else page.parent / "figures" / f"{name}.png"
         said = [] if page is not None else [Path(path) for path in settings.get("output", ())]

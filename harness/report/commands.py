@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import shlex
 from collections.abc import Sequence
 
+from harness.rules import RULES
 from harness.studies.study import Study
 
 
@@ -25,28 +25,20 @@ def runs(studies: Sequence[Study]) -> list[str]:
 
 def _rest(study: Study) -> tuple[str, ...]:
     """The words of a command beside algorithm and benchmark."""
-    rules = study.rules
     words = ["--seeds", f"{study.first}:{study.stop}"]
     for name, value in study.changed.items():
         words += ["--param", f"{study.algorithm}.{name}={value}"]
-    words += ["--objectives", ",".join(rules.objectives)] if rules.objectives else []
-    for constraint in rules.constraints:
-        words += ["--constraint", constraint]
-    for option, given, default in (
-        ("--budget", rules.budget, math.inf),
-        ("--evals", rules.evals, None),
-        ("--workers", rules.workers, 1),
-        ("--overhead", rules.overhead, 0.0),
-        ("--noise", rules.noise, "sampled"),
-        ("--incumbent", rules.incumbent, "largest"),
-        ("--max-fidelity", rules.max_fidelity, None),
-        ("--report-fidelity", rules.report_fidelity, None),
-        ("--log", rules.log, "incumbents"),
-    ):
-        words += [] if given == default else [option, _word(given)]
-    return (*words, *(["--continuation"] if rules.continuation else []))
+    for name, value in study.rules.changed.items():
+        option = f"--{(RULES[name].each or name).replace('_', '-')}"
+        if RULES[name].each:
+            words += [word for entry in value for word in (option, entry)]
+        else:
+            words += [option] if value is True else [option, _word(value)]
+    return tuple(words)
 
 
 def _word(value: object) -> str:
     """`1e+07` rather than `10000000.0`, where nothing is lost."""
+    if isinstance(value, tuple):
+        return ",".join(value)
     return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)

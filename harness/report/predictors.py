@@ -10,7 +10,7 @@ from xml.etree.ElementTree import Element
 from harness.analysis.quality import Quality, summary
 from harness.errors import HarnessError
 from harness.numbers import mean_sem
-from harness.plots.quality import LABELS, by_benchmark
+from harness.plots.quality import LABELS, Points, by_benchmark, sizes_of
 from harness.report.curves import looks
 from harness.report.markup import Node, element, table
 from harness.report.plot import across, plot, span, upwards
@@ -46,8 +46,8 @@ def predictors(report: Report) -> Section | None:
 
 def _curves(same: Sequence[Quality], chosen: dict[str, dict[str, Any]]) -> Element:
     """A measure of the predictors of one benchmark over the size of the sample."""
-    lines = {quality.study.label: _points(quality) for quality in same}
-    sizes = sorted({size for quality in same for size in quality.study.sizes})
+    lines = {quality.study.label: [*zip(*Points.of(quality, _SHOWN), strict=True)] for quality in same}
+    sizes = sizes_of(same)
     x = across("configurations learnt from", sizes[0] / 1.2, sizes[-1] * 1.2, [(s, str(s)) for s in sizes], log=True)
     ends = [mean + side * half for points in lines.values() for _, mean, half in points for side in (-1, 1)]
     y = upwards(LABELS[_SHOWN], *span(ends or [0.0, 1.0]))
@@ -61,15 +61,6 @@ def _curves(same: Sequence[Quality], chosen: dict[str, dict[str, Any]]) -> Eleme
         marks += [element("circle", cx=f"{a:.1f}", cy=f"{b:.1f}", r=3.5, class_=f"dot {colour}") for a, b in places]
     title = same[0].reference.title
     return plot(title, f"{LABELS[_SHOWN]} on {title}: {', '.join(lines)}. The table has the numbers.", x, y, marks)
-
-
-def _points(quality: Quality) -> list[tuple[int, float, float]]:
-    """Sizes, means and two standard errors."""
-    return [
-        (record["train"], record[f"{_SHOWN}_mean"], 2 * (record[f"{_SHOWN}_sem"] or 0.0))
-        for record in summary(quality)
-        if record[f"{_SHOWN}_mean"] is not None
-    ]
 
 
 def _table(records: Sequence[dict[str, Any]]) -> Element:

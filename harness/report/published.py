@@ -8,7 +8,7 @@ import numpy as np
 
 from harness.analysis.reproduction import Recipe
 from harness.errors import HarnessError
-from harness.studies.outcome import Outcome, reported
+from harness.studies.outcome import Kind, Outcome, reported
 
 COLUMNS = ("algorithm", "on", "accuracy (%)", "published", "ours")
 
@@ -21,8 +21,12 @@ def rows(recipe: Recipe, outcomes: Sequence[Outcome]) -> list[list[str]]:
     found = []
     for table in recipe.published:
         by_label = {outcome.study.label: outcome for outcome in reported(outcomes, table["on"])}
-        for kind in ("val", "test"):
-            for label, (mean, deviation) in table.get(kind, {}).items():
+        numbers: tuple[tuple[Kind, dict[str, tuple[float, float]]], ...] = (
+            ("val", table.get("val", {})),
+            ("test", table.get("test", {})),
+        )
+        for kind, published in numbers:
+            for label, (mean, deviation) in published.items():
                 if label not in by_label:
                     raise HarnessError(f"{recipe.name} has numbers of {label}, and no study of it.")
                 outcome = by_label[label]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from xml.etree.ElementTree import Element
 
 from harness.analysis.comparable import completed
@@ -52,26 +51,10 @@ def _time(outcomes: Sequence[Outcome]) -> str:
     return f"simulated, in {unit}: the costs of the trainings, out of the table"
 
 
-def _rules(outcome: Outcome) -> list[tuple[str, str]]:
-    rules, seeds = outcome.study.rules, len(outcome.trajectory.seeds)
-    ends = [f"{rules.budget:.4g} {outcome.unit}"] if math.isfinite(rules.budget) else []
-    ends += [f"{rules.evals} evaluations"] if rules.evals is not None else []
-    where = "at any fidelity" if rules.incumbent == "any" else "at the largest fidelity that the run has observed"
-    noise = "one training repeat of each configuration, at equal seeds the same for every algorithm"
-    lines = [
-        ("runs", f"{seeds} seeds of each algorithm, to {' or '.join(ends)}"),
-        ("incumbent", f"the best observed validation loss {where}"),
-        ("noise", f"a run observes {'the mean of the training repeats' if rules.noise == 'mean' else noise}"),
-    ]
-    if rules.workers > 1:
-        lines.append(("workers", f"{rules.workers}, asynchronous"))
-    if rules.overhead:
-        lines.append(("overhead", f"{rules.overhead:g} {outcome.unit} for each job"))
-    if rules.max_fidelity:
-        lines.append(("training", f"nothing beyond {outcome.reference.fidelity} {rules.max_fidelity}"))
-    if rules.continuation:
-        lines.append(("continuation", "going on from a lower fidelity costs the difference"))
-    return lines
+def _rules(outcome: Outcome) -> Iterator[tuple[str, str]]:
+    seeds = f"{len(outcome.trajectory.seeds)} seeds of each algorithm"
+    for heading, text in outcome.study.rules.lines(outcome.reference.fidelity, outcome.unit).items():
+        yield heading, f"{seeds}, to {text}" if heading == "runs" else text
 
 
 def regret_over_time(report: Report) -> Section:

@@ -283,12 +283,8 @@ def definitions(outcomes: Sequence[Outcome], statistic: Statistic = "mean") -> l
 
 
 def _rules(outcome: Outcome, statistic: Statistic) -> str:
-    rules, unit = outcome.study.rules, outcome.reference.fidelity
-    where = "any" if rules.incumbent == "any" else "the largest observed"
-    trained = f"; nothing trained beyond {unit} {rules.max_fidelity}" if rules.max_fidelity else ""
-    continued = "; continued trainings cost the difference" if rules.continuation else ""
     shown = "mean ± SEM" if statistic == "mean" else "median [quartiles]"
-    return f"{shown} over seeds; incumbent: best observed at {where} fidelity; noise: {rules.noise}{trained}{continued}"
+    return "; ".join([f"{shown} over seeds", *outcome.study.rules.clauses(outcome.reference.fidelity)])
 
 
 def _optimum(outcome: Outcome) -> str:

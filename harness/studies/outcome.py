@@ -382,22 +382,19 @@ def _summary(outcome: Outcome, time: float) -> dict[str, Any]:
 
     val, val_sem = (m[0] for m in moments(outcome.regret("val", at)))
     test, test_sem = (m[0] for m in moments(outcome.regret("test", at)))
-    study, run = outcome.study, outcome.trajectory
+    study, run, largest = outcome.study, outcome.trajectory, outcome.reference.fidelities[-1]
+    rules = {
+        name: ",".join(rule) or None if isinstance(rule, tuple) else rule for name, rule in vars(study.rules).items()
+    }
+    rules |= {name: rules[name] or largest for name in ("max_fidelity", "report_fidelity")}
+    rules["budget"] = number(study.rules.budget)
     return {
         "benchmark": outcome.benchmark,
         "algorithm": study.algorithm,
         "params": dict(study.params),
         "study": study.id,
         "seeds": len(run.seeds),
-        "workers": study.rules.workers,
-        "budget": number(study.rules.budget),
-        "evals": study.rules.evals,
-        "overhead": study.rules.overhead,
-        "noise": study.rules.noise,
-        "incumbent": study.rules.incumbent,
-        "max_fidelity": study.rules.max_fidelity or outcome.reference.fidelities[-1],
-        "report_fidelity": study.rules.report_fidelity or outcome.reference.fidelities[-1],
-        "continuation": study.rules.continuation,
+        **rules,
         "splits": outcome.reference.splits,
         "time": time,
         "val_regret_mean": number(val),
