@@ -29,7 +29,8 @@ class Rule(Option):
     """What a field of `Rules` says of itself: its option of `harness run`, and how it is told of results.
 
     Told are a `clause` of the sentence under a table, and a `line` of the report's list under a `heading`: templates
-    of `value` and of the table's fidelity, `unit`, and of the unit of its costs, `time`, for values other than the default, or a text for each value.
+    of `value`, of the table's fidelity, `unit`, and of the unit of its costs, `time`, for values other than the
+    default, or a text for each value.
     """
 
     clause: str | Mapping[str, str] = ""
