@@ -56,12 +56,19 @@ def test_importing_is_cheap() -> None:
     )
 
 
+_ALIASES = {
+    **dict.fromkeys(("Bools", "Floats", "Ints"), "A numpy array of"),
+    "Factory": "What the entry points of `nas_harness.algorithms` name",
+}
+"""What is said of names of types, which have no docstring of their own."""
+
+
 def test_every_public_name_is_listed_with_its_first_sentence() -> None:
     assert not {"Any", "TYPE_CHECKING", "import_module"} & {*dir(h)}
     assert {*h.__all__} <= {*dir(h)}
     listed = " ".join((h.__doc__ or "").split())
     for name in h.__all__:
-        said = "A numpy array of" if name in ("Bools", "Floats", "Ints") else " ".join(getattr(h, name).__doc__.split())
+        said = _ALIASES.get(name) or " ".join(getattr(h, name).__doc__.split())
         assert f" {name} {said.split('. ')[0].rstrip('.')}" in listed, name
 
 

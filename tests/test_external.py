@@ -122,7 +122,7 @@ def test_a_missing_package_is_one_sentence_that_names_the_extra(
     monkeypatch.setitem(sys.modules, package, None)
     answer = harness("run", "--algo", name, "--bench", "nb201", "--seeds", "1", "--evals", "1")
     assert answer.status == 2
-    assert f"error: the package {extra} cannot be imported" in answer.err
+    assert f"the package {extra} cannot be imported" in answer.err
     assert f"nas-harness[{extra}]" in answer.err
     assert "Traceback" not in answer.err
 

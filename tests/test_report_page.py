@@ -14,6 +14,7 @@ import pytest
 from test_report import HOSTILE, TRAININGS, TRANSFERS, by_file, hostile, made, payload, quality, studied
 
 from harness import Rules, registry
+from harness.plots.style import styles
 from harness.studies.evaluate import evaluate
 from harness.studies.outcome import Outcome
 from harness.studies.study import Study
@@ -326,7 +327,8 @@ def test_the_dark_is_dark(browser: Browser, path: Path) -> None:
         found = [body.value_of_css_property(name) for name in ("background-color", "color")]
         colours[dark] = [*found, line.value_of_css_property("stroke")]
     assert colours[False][0] == "rgba(255, 255, 255, 1)"
-    assert colours[False][2] == "rgb(0, 114, 178)"
+    red, green, blue = bytes.fromhex(styles(["rs"])["rs"]["color"].lstrip("#"))
+    assert colours[False][2] == f"rgb({red}, {green}, {blue})"
     ground, ink = (sum(map(int, re.findall(r"\d+", text)[:3])) for text in colours[True][:2])
     assert ground < 100
     assert ink > 600

@@ -27,6 +27,14 @@ def test_notebooks_are_kept_without_outputs(path: Path) -> None:
     assert not [cell for cell in cells if cell.get("outputs") or cell.get("execution_count")]
 
 
+_SHOWN = {
+    "first-comparison": (3, "re has a lower validation regret than rs"),
+    "own-algorithm": (1, "over all of time"),
+    "own-table": (2, "conv"),
+}
+"""The figures of each notebook, and what its last output tells."""
+
+
 @pytest.mark.notebook
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebooks_run(path: Path, tmp_path: Path) -> None:
@@ -40,7 +48,8 @@ def test_notebooks_run(path: Path, tmp_path: Path) -> None:
         notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
     ).execute()
     shown = [output for cell in notebook.cells for output in cell.get("outputs", [])]
-    assert sum("image/png" in output.get("data", {}) for output in shown) == 3
-    assert "re has a lower validation regret than rs" in str(shown[-1])
+    figures, last = _SHOWN[path.stem]
+    assert sum("image/png" in output.get("data", {}) for output in shown) == figures
+    assert last in str(shown[-1])
     assert not [output for output in shown if output.get("name") == "stderr"]
-    assert not [*tmp_path.iterdir()]
+    assert path.stem == "own-table" or not [*tmp_path.iterdir()]

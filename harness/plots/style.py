@@ -107,6 +107,12 @@ class Chart(Figure):
         super().__init__(*arguments, **settings)
         self.numbers: list[dict[str, Any]] = []
 
+    def _repr_png_(self) -> bytes:
+        """What a notebook shows, with or without pyplot."""
+        file = io.BytesIO()
+        self.savefig(file, format="png", dpi=100)
+        return file.getvalue()
+
 
 def tell(axis: Axes, panel: str, series: str, **columns: Any) -> None:
     """Add to the numbers of a figure what is drawn on `axis`: columns of one length, or single values."""
