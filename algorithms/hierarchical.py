@@ -38,10 +38,10 @@ class HierarchicalEvolution:
         groups = -(-space.dimensions // length)
         self.shape = motifs, length
         self.values = np.concatenate([np.full(motifs * length, space.sizes.max()), np.full(groups, motifs)])
-        self.genes = np.zeros((seeds, 64, len(self.values)), dtype=np.int16)
+        self.genes = np.zeros((seeds, 64, len(self.values)), dtype=np.int32)
         self.loss = np.zeros((seeds, 64))
         self.told = np.zeros(seeds, dtype=np.int64)
-        self.running = np.zeros((seeds, problem.workers, len(self.values)), dtype=np.int16)
+        self.running = np.zeros((seeds, problem.workers, len(self.values)), dtype=np.int32)
 
     def ask(self, seeds: Ints, worker: Ints) -> Jobs:
         genes = np.empty((len(seeds), len(self.values)), dtype=np.int64)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ import numpy as np
 import pytest
 
 from algorithms.external import library
-from harness import HarnessError, Rules, registry, simulate
+from harness import HarnessError, Parameter, Rules, SearchSpace, Table, registry, simulate
 from harness.cli.train import _writer
+from harness.params import resolve
 from harness.plots.regret import regret_figure
 from harness.studies.cluster import Cluster
 from harness.studies.evaluate import evaluate
@@ -165,3 +167,20 @@ def test_losses_whose_squares_are_not_finite_are_refused(harness: Run, data_fold
 
 def test_the_smallest_numbers_have_logarithms() -> None:
     assert least_regret(np.array([0.0, 5e-324, 1e-323])) == 1e-300
+
+
+@pytest.mark.parametrize("name", ["tpe", "bohb", "gpnas", "hier-ea", "asha"])
+def test_parameters_of_hundreds_of_values_are_searched(name: str) -> None:
+    """Codes beyond 255, and beyond 32,767 where there is no density, stay what they are."""
+    count = 40_000 if name in ("hier-ea", "asha") else 1_000
+    space = SearchSpace((Parameter("x", range(count), "ordinal"), Parameter("y", range(2))))
+    codes = np.stack(np.divmod(np.arange(2 * count), 2), axis=1)
+    loss = np.repeat(np.abs(codes[:, 0] / count - 0.93)[:, None, None] + 0.01, 3, axis=1)
+    facts = synthetic_table(1).facts
+    table = Table(facts, space, np.array([1, 3, 9]), codes, loss, np.ones_like(loss) * np.array([[1], [3], [9]]))
+    given = {"bohb": {"random_fraction": 0.1}, "gpnas": {"predictor": "none"}}.get(name, {})
+    factory = registry.algorithm(name)
+    made = partial(factory, **resolve(name, factory, given))
+    run = simulate(table, made, seeds=np.arange(4), rules=Rules(evals=150, log="all"))
+    full = run.fidelity == 2
+    assert np.quantile(table.codes[run.row[full & (run.evaluation > 100)], 0] / count, 0.5) > 0.6

@@ -11,7 +11,7 @@ from harness.compiled import compiled
 
 
 @compiled
-def home(joint: NDArray[np.int16], slots: int) -> int:
+def home(joint: NDArray[np.int32], slots: int) -> int:
     """The slot in which the search for a configuration begins."""
     mixed = np.uint64(0)
     for value in joint:
@@ -20,7 +20,7 @@ def home(joint: NDArray[np.int16], slots: int) -> int:
 
 
 @compiled
-def find(slot: NDArray[np.int32], joint: NDArray[np.int16], rows: Ints, s: int, code: NDArray[np.int16]) -> int:
+def find(slot: NDArray[np.int32], joint: NDArray[np.int32], rows: Ints, s: int, code: NDArray[np.int32]) -> int:
     """The row of a configuration with the joined codes `code` [G], made if it is new."""
     place = home(code, slot.shape[1])
     while slot[s, place] >= 0:
@@ -35,7 +35,7 @@ def find(slot: NDArray[np.int32], joint: NDArray[np.int16], rows: Ints, s: int, 
 
 
 @compiled
-def rehash(slot: NDArray[np.int32], rows: Ints, joint: NDArray[np.int16]) -> None:
+def rehash(slot: NDArray[np.int32], rows: Ints, joint: NDArray[np.int32]) -> None:
     """Enter all rows into an empty hash table."""
     for s in range(len(rows)):
         for u in range(rows[s]):
@@ -47,7 +47,7 @@ def rehash(slot: NDArray[np.int32], rows: Ints, joint: NDArray[np.int16]) -> Non
 
 @compiled
 def row_density(
-    joint: NDArray[np.int16],
+    joint: NDArray[np.int32],
     weight: NDArray[np.int32],
     side: int,
     kernels: Floats,

@@ -14,7 +14,7 @@ A = TypeVar("A", bound=np.generic)
 
 GOOD, BAD, UNUSED = 0, 1, 2
 BLOCK = 64
-_MOST_VALUES = 256
+_MOST_VALUES = 1 << 13
 
 
 def check(space: SearchSpace) -> None:
@@ -30,13 +30,13 @@ def check(space: SearchSpace) -> None:
 class History(NamedTuple):
     """Observations in order of arrival, and their ranking.
 
-    codes  UInt8[S, T, d]
+    codes  UInt16[S, T, d]
     loss   Float[S, T]
     order  Int32[S, T], times by ascending loss, older first among equals
     seen   Int[S], their number
     """
 
-    codes: NDArray[np.uint8]
+    codes: NDArray[np.uint16]
     loss: Floats
     order: NDArray[np.int32]
     seen: Ints
@@ -45,7 +45,7 @@ class History(NamedTuple):
     def empty(cls, seeds: int, d: int) -> History:
         shape = (seeds, BLOCK)
         return cls(
-            np.zeros((*shape, d), np.uint8), np.zeros(shape), np.zeros(shape, np.int32), np.zeros(seeds, np.int64)
+            np.zeros((*shape, d), np.uint16), np.zeros(shape), np.zeros(shape, np.int32), np.zeros(seeds, np.int64)
         )
 
     def full(self, seeds: Ints) -> bool:

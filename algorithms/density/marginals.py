@@ -29,7 +29,7 @@ def strides(sizes: Ints, near: int) -> tuple[Ints, int]:
 
 
 @compiled
-def counted(stride: Ints, sizes: Ints, near: int, codes: NDArray[np.uint8], t: int, out: Ints) -> None:
+def counted(stride: Ints, sizes: Ints, near: int, codes: NDArray[np.uint16], t: int, out: Ints) -> None:
     """The entries that count observation `t`, each number of `out` one of them."""
     out[0] = 0
     width = 1

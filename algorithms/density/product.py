@@ -50,7 +50,7 @@ class Tally(NamedTuple):
             where there is a table
     distinct  Int[S], distinct configurations
     weight  Int32[S, U, 2], observations of each distinct configuration
-    joint   Int16[S, U, G], its codes, joined within each group of parameters
+    joint   Int32[S, U, G], its codes, joined within each group of parameters
     slot    Int32[S, 2 U], hash table of distinct configurations, -1 = free
     """
 
@@ -60,7 +60,7 @@ class Tally(NamedTuple):
     row: NDArray[np.int32]
     distinct: Ints
     weight: NDArray[np.int32]
-    joint: NDArray[np.int16]
+    joint: NDArray[np.int32]
     slot: NDArray[np.int32]
 
 
@@ -97,7 +97,7 @@ def _layout(space: SearchSpace) -> tuple[Layout, int]:
     within = np.ones(d, np.int64)
     cells = [1]
     for j, k in enumerate(space.sizes.tolist()):
-        if cells[-1] * k > GROUP_LIMIT:
+        if cells[-1] > 1 and cells[-1] * k > GROUP_LIMIT:
             cells.append(1)
         group[j], within[j] = len(cells) - 1, cells[-1]
         cells[-1] *= k
@@ -150,7 +150,7 @@ def _observe(
         t = history.seen[s] - 1
         old_good, old_end = _split(t, rules)
         if not tabled:
-            joint = np.zeros(len(layout.cells), np.int16)
+            joint = np.zeros(len(layout.cells), np.int32)
             for j in range(len(layout.sizes)):
                 joint[layout.group[j]] += layout.within[j] * codes[b, j]
             tally.row[s, t] = find(tally.slot, tally.joint, tally.distinct, s, joint)
@@ -222,7 +222,7 @@ def _group_kernels(layout: Layout, point: Floats, bandwidth: Floats, match: Floa
 
 @compiled
 def _draw(
-    data: NDArray[np.uint8],
+    data: NDArray[np.uint16],
     best: NDArray[np.int32],
     layout: Layout,
     factor: float,
@@ -438,7 +438,7 @@ class ProductKDE:
             row=np.zeros((seeds, room), np.int32),
             distinct=np.zeros(seeds, np.int64),
             weight=np.zeros((seeds, room, 2), np.int32),
-            joint=np.zeros((seeds, room, len(self._layout.cells)), np.int16),
+            joint=np.zeros((seeds, room, len(self._layout.cells)), np.int32),
             slot=np.full((seeds, 2 * room), -1, np.int32),
         )
 

@@ -20,8 +20,8 @@ class History:
 
     def __init__(self, seeds: int, space: SearchSpace) -> None:
         self.count = np.zeros(seeds, dtype=np.int64)
-        self.codes = np.zeros((seeds, _START, space.dimensions), dtype=np.int16)
-        self.fidelity = np.zeros((seeds, _START), dtype=np.int16)
+        self.codes = np.zeros((seeds, _START, space.dimensions), dtype=np.int32)
+        self.fidelity = np.zeros((seeds, _START), dtype=np.int32)
         self.loss: Floats = np.zeros((seeds, _START))
 
     def add(self, results: Results) -> None:
