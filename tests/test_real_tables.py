@@ -178,9 +178,9 @@ def test_parameters_of_hundreds_of_values_are_searched(name: str) -> None:
     loss = np.repeat(np.abs(codes[:, 0] / count - 0.93)[:, None, None] + 0.01, 3, axis=1)
     facts = synthetic_table(1).facts
     table = Table(facts, space, np.array([1, 3, 9]), codes, loss, np.ones_like(loss) * np.array([[1], [3], [9]]))
-    given = {"bohb": {"random_fraction": 0.1}, "gpnas": {"predictor": "none"}}.get(name, {})
+    given: dict[str, dict[str, object]] = {"bohb": {"random_fraction": 0.1}, "gpnas": {"predictor": "none"}}
     factory = registry.algorithm(name)
-    made = partial(factory, **resolve(name, factory, given))
+    made = partial(factory, **resolve(name, factory, given.get(name, {})))
     run = simulate(table, made, seeds=np.arange(4), rules=Rules(evals=150, log="all"))
     full = run.fidelity == 2
     assert np.quantile(table.codes[run.row[full & (run.evaluation > 100)], 0] / count, 0.5) > 0.6
