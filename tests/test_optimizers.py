@@ -402,7 +402,10 @@ def test_a_page_states_every_default(name: str) -> None:
     rows = [[cell.strip() for cell in line.split("|")[1:]] for line in page if line.startswith("| `")]
     stated = {cells[0].strip("`"): cells[1] for cells in rows if len(cells) == 4 or f"`{name}`" in cells[2]}
     expected = {parameter: str(d.default) for parameter, d in declared(registry.algorithm(name)).items()}
-    assert stated == expected
+    handed = declared(registry.predictor(expected["predictor"])) if "predictor" in expected else {}
+    assert {parameter: default for parameter, default in stated.items() if default} == {
+        parameter: default for parameter, default in expected.items() if parameter not in handed
+    }
 
 
 def test_a_study_is_named_by_every_file_that_its_algorithm_is_built_on(monkeypatch: pytest.MonkeyPatch) -> None:

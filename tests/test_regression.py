@@ -39,8 +39,9 @@ def elsewhere(factory: Any) -> Any:
 
 
 def outcome(factory: Any, seeds: int = 60, rules: Rules = RULES, first: int = 0) -> Outcome:
+    """What passes for `re` with its defaults, and is the `factory`, whose own parameters are set."""
     study = Study.plan(TABLE, "re", {}, first, first + seeds, rules)
-    return evaluate(study, table=TABLE, factory=factory)
+    return evaluate(study, table=TABLE, factory=lambda problem, streams, **_: factory(problem, streams))
 
 
 def evolution(**params: int) -> Any:
