@@ -122,7 +122,7 @@ def ordered(picks: list[float], alive: deque[Any], history: list[int]) -> list[f
 
 @pytest.mark.parametrize(("population", "sample"), [(20, 5), (3, 10), (1, 1)])
 def test_regularized_evolution_is_the_papers(population: int, sample: int) -> None:
-    table = synthetic_table(3, sizes=(4, 3, 1, 5), missing=0.2)
+    table = synthetic_table(3, sizes=(4, 3, 2, 5), missing=0.2)
 
     def factory(problem: Problem, streams: Streams) -> Any:
         return registry.algorithm("re")(problem, streams, population=population, sample=sample)

@@ -517,7 +517,11 @@ BAD = [
     (("--evals", "0"), "evals must be at least 1", ""),
     (("--budget", "-1"), "the budget must be positive", "seconds"),
     (("--evals", "3", "--algo", "gpans"), "unknown algorithm 'gpans'", "gpnas"),
-    (("--evals", "3", "--param", "gpnas.startpu=3"), "unknown parameter of 'gpnas' 'startpu'", "startup"),
+    (
+        ("--evals", "3", "--param", "gpnas.startpu=3"),
+        "unknown parameter of 'gpnas' with predictor=auto 'startpu'",
+        "startup",
+    ),
     (
         ("--evals", "3", "--search-epochs", "9"),
         "cannot be trained for 9 epochs: 'tiny' has 4",
