@@ -14,4 +14,5 @@ def test_truths_are_mean_accuracies_at_the_largest_fidelity() -> None:
     np.testing.assert_allclose(truth(table, rows, "val"), 1.0 - table.mean_loss[rows, -1])
     np.testing.assert_allclose(truth(table, rows, "test"), 1.0 - table.test[rows, -1].mean(axis=1))
     untested = registry.benchmark("macro")
-    np.testing.assert_allclose(truth(untested, rows, "test"), truth(untested, rows, "val"))
+    assert np.isnan(truth(untested, rows, "test")).all()
+    assert np.isfinite(truth(untested, rows, "val")).all()
