@@ -48,8 +48,9 @@ def _cache(tmp_path_factory: pytest.TempPathFactory) -> object:
 
 @pytest.fixture(autouse=True)
 def _elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Tests work in an empty folder, where no package of the checkout can be imported by chance."""
+    """Tests work in an empty folder, where no package of the checkout can be imported by chance, and in 140 columns."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("COLUMNS", raising=False)
 
 
 @pytest.fixture

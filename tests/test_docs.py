@@ -114,7 +114,7 @@ SHOWN = [
     for line in EXAMPLES
     if re.match(r"harness (plot|compare|export|report|show|verify) .*\bresults\b|harness (compare|verify) ", line)
     and not re.search(
-        r"prediction|--at 1e5,1e6|m\*|baseline|\.toml|\.parquet(?! )", line.replace("incumbents.parquet", "")
+        r"prediction|operators|--at 1e5,1e6|m\*|baseline|\.toml|\.parquet(?! )", line.replace("incumbents.parquet", "")
     )
 ]
 

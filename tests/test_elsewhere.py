@@ -86,7 +86,7 @@ def test_one_figure_of_both_kinds_and_of_another_table() -> None:
     assert elsewhere.axes[0].get_title() == "NAS-Bench-201, cifar100"
     with pytest.raises(HarnessError, match="no bounds of what is reported on nb201/cifar100"):
         draw(outcomes[:1], {"on": "nb201/cifar100", "bounds": ["floor"]})
-    with pytest.raises(HarnessError, match="unknown value of 'kind'"):
+    with pytest.raises(HarnessError, match="kind 'both'. choose from test, val"):
         draw(outcomes, {"figure": "violin", "kind": "both"})
 
 
@@ -112,5 +112,5 @@ val.rs = [70.93, 1.09]
     with pytest.raises(HarnessError, match="numbers of rs, and no study of it"):
         published.rows(recipe, [])
     path.write_text(path.read_text().replace("[70.93, 1.09]", "70.93"))
-    with pytest.raises(HarnessError, match="no mean and deviation"):
+    with pytest.raises(HarnessError, match="is a list of 2"):
         reproduction.load(path)

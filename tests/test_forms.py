@@ -20,10 +20,13 @@ from harness.trajectory import Trajectory
 OWN = [n for n in registry.algorithm_names() if not registry.algorithm(n).__module__.startswith("algorithms.external")]
 
 
+OPTUNA = pytest.param("optuna-tpe", marks=pytest.mark.reference("optuna"))
+
+
 def run(table: Table, name: str, evals: int = 45, **params: Any) -> Trajectory:
     factory = registry.algorithm(name)
     several = ("loss", "size") if getattr(factory, "several", False) else ()
-    made = partial(factory, **resolve(name, factory, {**SHORTER.get(name, {}), **params}))
+    made = partial(factory, **resolve(name, factory, {**SHORTER.get(name, {}), **params}, table.space))
     rules = Rules(evals=evals, log="all", workers=2, objectives=several)
     return simulate(table, made, seeds=np.arange(2), rules=rules)
 
@@ -37,7 +40,7 @@ def with_constants(table: Table) -> Table:
     return replace(table, space=SearchSpace(tuple(parameters)), codes=columns)
 
 
-@pytest.mark.parametrize("name", ["rs", "de", "dehb", "bohb", "tpe", "hier-ea", "gpnas", "optuna-tpe"])
+@pytest.mark.parametrize("name", ["rs", "de", "dehb", "bohb", "tpe", "hier-ea", "gpnas", OPTUNA])
 def test_a_constant_is_no_dimension(name: str) -> None:
     table = synthetic_table(1, missing=0.0)
     whole = with_constants(table)
@@ -85,8 +88,9 @@ def rescaled(table: Table, factor: float, shift: float) -> Table:
     return replace(table, facts=replace(table.facts, ratios=False), loss=factor * table.loss + shift, test=test)
 
 
-@pytest.mark.parametrize("name", OWN)
+@pytest.mark.parametrize("name", [name for name in OWN if name != "motpe"])
 def test_a_search_does_not_depend_on_unit_and_zero_of_the_loss(name: str) -> None:
+    """But for `motpe`, whose hypervolumes reach to 1.1 times the worst, as those of its source do."""
     table = synthetic_table(7, sizes=(4, 3, 3, 2), levels=40)
     evals = 45 if name != "nao" else 60
     plain = run(rescaled(table, 1.0, 0.0), name, evals)
