@@ -86,7 +86,7 @@ def test_one_figure_of_both_kinds_and_of_another_table() -> None:
     assert elsewhere.axes[0].get_title() == "NAS-Bench-201, cifar100"
     with pytest.raises(HarnessError, match="no bounds of what is reported on nb201/cifar100"):
         draw(outcomes[:1], {"on": "nb201/cifar100", "bounds": ["floor"]})
-    with pytest.raises(HarnessError, match="kind 'both'[.] choose from test, val"):
+    with pytest.raises(HarnessError, match=r"kind 'both'\. choose from test, val"):
         draw(outcomes, {"figure": "violin", "kind": "both"})
 
 
