@@ -64,7 +64,7 @@ class Forecast:
             return Expected(study, seeds * fmean(found), "runs of the same")
         if found := [each(study) for runs in here.values() for each in runs]:
             return Expected(study, seeds * fmean(found), "other benchmarks")
-        measured = self.shipped.get(study.algorithm, {}) if not study.params else {}
+        measured = self.shipped.get(study.algorithm, {}) if not study.changed else {}
         if measured:
             each = measured.get(study.benchmark, fmean(measured.values()))
             return Expected(study, seeds * each, "the harness's own measurement")
