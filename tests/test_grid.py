@@ -112,6 +112,7 @@ def test_a_grid_runs_draws_and_writes_its_page_and_only_what_is_missing_later(
         (('"page.html"', "5"), "report"),
         (('"re"]', '"er"]'), "er"),
         (("evals", "evls"), "evls"),
+        (("[[figures]]", '[[predict]]\npredictor = ["ridge"]\nbench = ["nb201"]\n[[figures]]'), "no part of a grid"),
     ],
 )
 def test_what_a_grid_cannot_say_is_refused(harness: Callable[..., Any], change: tuple[str, str], says: str) -> None:

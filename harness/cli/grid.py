@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli.options import Processes, Seeds, Where, cluster_option, data_folder
+from harness.errors import HarnessError
 
 if TYPE_CHECKING:
     from harness.studies.forecast import Expected
@@ -43,15 +44,16 @@ def command(
     command goes on; a study that is added to the file is all that is run for it.
     """
     from harness.analysis import reproduction
-    from harness.cli.run import executor
+    from harness.cli.run import execute, executor
     from harness.plots import recipes
     from harness.report import tables
     from harness.studies.evaluate import evaluate
     from harness.studies.forecast import Forecast
-    from harness.studies.run import run
     from harness.studies.store import ResultStore
 
     recipe, tell = reproduction.load(file), partial(click.echo, err=True)
+    if recipe.predict:
+        raise HarnessError(f"{file} has predictions, which are no part of a grid.", f"harness reproduce {file}")
     planned = reproduction.studies(recipe, seeds or range(recipe.seeds), tell)
     files = recipes.places(recipe, (), out)
     where = executor(processes, cluster)
@@ -63,14 +65,8 @@ def command(
     tell(_cost(len(planned), left, getattr(where, "count", 1)))
     if dry_run:
         return
-    store, clock = ResultStore(out), _Clock(left, tell)
-    with tables.progress(planned, forecast.there) as bars:
-
-        def progress(study: Study, share: float) -> None:
-            bars(study, share)
-            clock(study, share)
-
-        run(planned, store, evaluate, executor=where, progress=progress)
+    store = ResultStore(out)
+    execute(planned, store, evaluate, where, _Clock(left, tell))
     outcomes = [store.get(study).renewed() for study in planned]
     for path in recipes.write(recipe, outcomes, [], files):
         click.echo(path)

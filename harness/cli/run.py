@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -129,8 +129,14 @@ def parameters(
     return given
 
 
-def execute(studies: Sequence[J], store: Folder[J, R], work: Work[J, R], where: Executor) -> None:
-    """Bring to the store the studies that it does not have yet, with a bar for each.
+def execute(
+    studies: Sequence[J],
+    store: Folder[J, R],
+    work: Work[J, R],
+    where: Executor,
+    heard: Callable[[J, float], None] = lambda _job, _share: None,
+) -> None:
+    """Bring to the store the studies that it does not have yet, with a bar for each; `heard` is told its share too.
 
     Where a plugin fails, the others go on, and the command ends with status 1.
     """
@@ -139,8 +145,13 @@ def execute(studies: Sequence[J], store: Folder[J, R], work: Work[J, R], where: 
 
     present = {study.id for study in studies if store.complete(study)}
     with tables.progress(studies, present, status=lambda: where.status) as progress:
+
+        def told(study: J, share: float) -> None:
+            progress(study, share)
+            heard(study, share)
+
         try:
-            run(studies, store, work, executor=where, progress=progress)
+            run(studies, store, work, executor=where, progress=told)
         except PluginError as error:
             error.status = 1
             raise

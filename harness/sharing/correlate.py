@@ -6,7 +6,6 @@ Of a seed's random order of the architectures the first `samples` are scored and
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ from harness.sharing.method import Statistics
 from harness.sharing.product_graph import GraphRegression, ProductGraph
 from harness.sharing.search import Scorer, SharedSearch
 from harness.spaces import published
+from harness.studies import records
 from harness.studies.records import Columns, Footer, Form, file_name
 from harness.studies.store import SEARCHES
 from harness.table import Table
@@ -83,8 +83,7 @@ class Correlation:
 
 def identity(search: SharedSearch, setting: Setting) -> str:
     """Twelve hexadecimal digits of the hash of what decides a correlation."""
-    data = {"search": search.to_json(), "setting": asdict(setting)}
-    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:12]
+    return records.identity({"search": search.to_json(), "setting": asdict(setting)})
 
 
 class _Footer(TypedDict):
