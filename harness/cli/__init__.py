@@ -18,6 +18,7 @@ import click
 
 from harness import __version__
 from harness.cli import plain
+from harness.cli.interrupts import answered
 from harness.errors import CRASH, HarnessError, unknown
 from harness.files import FULL
 
@@ -121,24 +122,33 @@ def main() -> NoReturn:
 
 
 def _status() -> int:
+    """Run the command. An interrupt that became another error on its way, or none, is answered as one."""
     said: list[str] = []
-    try:
-        return group.main(standalone_mode=False, obj=said) or 0
-    except HarnessError as error:
-        if "debug" in said:
+    with answered() as interrupts:
+        try:
+            status = group.main(standalone_mode=False, obj=said) or 0
+        except (KeyboardInterrupt, click.Abort) as interrupt:
+            return _interrupted(str(interrupt))
+        except BaseException as error:
+            return _interrupted() if interrupts.heard else _failed(error, "debug" in said)
+        return _interrupted() if interrupts.heard else status
+
+
+def _interrupted(told: str = "") -> int:
+    exec("")  # else Python ends by the signal once more where an exec was interrupted, as in imports
+    click.echo(told or "interrupted. Nothing half-done is left: every file is whole or absent.", err=True)
+    return 130
+
+
+def _failed(error: BaseException, debug: bool) -> int:
+    if isinstance(error, HarnessError):
+        if debug:
             traceback.print_exception(error)
         _complain(error.message, error.hint)
         return error.status
-    except click.ClickException as error:
+    if isinstance(error, click.ClickException):
         return _complain_of_usage(error)
-    except (KeyboardInterrupt, click.Abort) as interrupt:
-        told = "interrupted. Finished shards are stored: the same command goes on from them."
-        click.echo(str(interrupt) or told, err=True)
-        return 130
-    except OSError as error:
-        return _complain_of_system(error)
-    except (Exception, SystemExit) as error:
-        return _crashed(error)
+    return _complain_of_system(error) if isinstance(error, OSError) else _crashed(error)
 
 
 def _complain_of_system(error: OSError) -> int:
