@@ -16,7 +16,7 @@ from typing import NoReturn
 
 import click
 
-from harness import __version__
+from harness import __version__, escapes
 from harness.cli import plain
 from harness.cli.interrupts import answered
 from harness.errors import CRASH, HarnessError, unknown
@@ -63,8 +63,15 @@ class _Group(click.Group):
         return _debuggable(command)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Raises HarnessError for an empty word, which would mean the working folder where a path is asked for."""
+        """Raises HarnessError for a word with control characters, which output would repeat, or an empty one.
+
+        That would mean the working folder where a path is asked for.
+        """
         for before, word in zip(["harness", *args], args, strict=False):
+            if escapes.controls(word):
+                raise HarnessError(
+                    f"'{escapes.plain(word)}' has control characters.", "name files and things without them."
+                )
             option, equals, value = word.partition("=")
             if not word or (word.startswith("--") and equals and not value):
                 raise HarnessError(
@@ -185,12 +192,7 @@ def _complain_of_usage(error: click.ClickException) -> int:
 
 def _complain(message: str, hint: str) -> int:
     for line in message.splitlines():
-        click.echo(f"error: {_plain(line)}", err=True)
+        click.echo(f"error: {escapes.plain(line)}", err=True)
     if hint:
-        click.echo(f"hint: {_plain(hint)}", err=True)
+        click.echo(f"hint: {escapes.plain(hint)}", err=True)
     return 2
-
-
-def _plain(text: str) -> str:
-    """Names in it may bring control characters, which a terminal or a log would obey."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
