@@ -61,6 +61,8 @@ class Controller(nn.Module):
 class Enas(Method):
     """Architectures drawn by a controller that learns their accuracy."""
 
+    single = True
+
     def __init__(
         self,
         setting: Setting,
@@ -125,4 +127,4 @@ class Enas(Method):
     def load(self, state: dict[str, Any]) -> None:
         self.controller.load_state_dict(state["controller"])
         self.adam.load_state_dict(state["adam"])
-        self.baseline, self.drawn = state["baseline"], state["drawn"].numpy()
+        self.baseline, self.drawn = state["baseline"], state["drawn"].cpu().numpy()
