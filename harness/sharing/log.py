@@ -12,7 +12,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypedDict
+from typing import NamedTuple, TypedDict
 
 import numpy as np
 import pyarrow as pa
@@ -29,7 +29,6 @@ from harness.studies.records import Columns, Footer, Form, file_name
 from harness.studies.store import SEARCHES
 from harness.studies.study import Study
 from harness.table import Table
-from harness.train.recipes import Recipe
 from harness.trajectory import PACE_TIMES, Trajectory
 
 
@@ -45,7 +44,7 @@ _TEXTS = ("derived", "without", "distribution")
 
 
 class _Footer(TypedDict):
-    sharing: dict[str, Any]
+    sharing: SharedSearch
 
 
 class LogForm(Form[SharedSearch, Log]):
@@ -70,9 +69,7 @@ class LogForm(Form[SharedSearch, Log]):
         return result.search.id, {**columns, **texts}, {"sharing": result.search.to_json()}
 
     def unpack(self, columns: Columns, footer: Footer) -> tuple[str, Log]:
-        data = footer["sharing"]
-        recipe = Recipe(**{**data["recipe"], "seeds": tuple(data["recipe"]["seeds"])})
-        search = SharedSearch(**{**data, "recipe": recipe})
+        search: SharedSearch = footer["sharing"]
         numbers = {name: columns[name].tolist() for name in ("epoch", *_NUMBERS)}
         texts = {name: [json.loads(text) for text in columns[name].tolist()] for name in _TEXTS}
         whole = {**numbers, **texts}

@@ -7,7 +7,6 @@ was stopped goes on bit for bit.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -29,6 +28,7 @@ from harness.rng import Streams
 from harness.sharing.method import Choice, Method, Setting, Statistics, Step, SuperNetwork
 from harness.spaces import published, resolve
 from harness.spaces.architecture import Architecture
+from harness.studies.records import identity
 from harness.studies.study import source_of
 from harness.train import checkpoint as checkpoints
 from harness.train.augment import DRAWS
@@ -97,7 +97,7 @@ class SharedSearch:
     @cached_property
     def id(self) -> str:
         """Twelve hexadecimal digits of the hash of the canonical JSON."""
-        return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()[:12]
+        return identity(self.to_json())
 
     def to_json(self) -> dict[str, Any]:
         own = {field.name: getattr(self, field.name) for field in fields(self)}
