@@ -85,8 +85,14 @@ def identity(search: SharedSearch, setting: Setting) -> str:
     return records.identity({"search": search.to_json(), "setting": asdict(setting)})
 
 
+class _About(TypedDict):
+    search: SharedSearch
+    setting: Setting
+    again: dict[str, tuple[float, ...]]
+
+
 class _Footer(TypedDict):
-    correlation: dict[str, Any]
+    correlation: _About
 
 
 class CorrelationForm(Form[Correlation, Correlation]):
@@ -114,14 +120,14 @@ class CorrelationForm(Form[Correlation, Correlation]):
         return result.id, {"codes": codes, "sampled": result.sampled, **result.columns}, {"correlation": about}
 
     def unpack(self, columns: Columns, footer: Footer) -> tuple[str, Correlation]:
-        about = footer["correlation"]
+        about: _About = footer["correlation"]
         found = Correlation(
-            SharedSearch.from_json(about["search"]),
-            Setting(**about["setting"]),
+            about["search"],
+            about["setting"],
             np.array([[int(c) for c in row.split()] for row in columns["codes"]]),
             columns["sampled"],
             {name: columns[name] for name in (*PREDICTORS, *_TRUTHS)},
-            {kind: tuple(values) for kind, values in about["again"].items()},
+            about["again"],
         )
         return found.id, found
 

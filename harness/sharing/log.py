@@ -49,7 +49,7 @@ _TEXTS = ("derived", "without", "distribution")
 
 
 class _Footer(TypedDict):
-    sharing: dict[str, Any]
+    sharing: SharedSearch
 
 
 class LogForm(Form[SharedSearch, Log]):
@@ -74,7 +74,7 @@ class LogForm(Form[SharedSearch, Log]):
         return result.search.id, {**columns, **texts}, {"sharing": result.search.to_json()}
 
     def unpack(self, columns: Columns, footer: Footer) -> tuple[str, Log]:
-        search = SharedSearch.from_json(footer["sharing"])
+        search: SharedSearch = footer["sharing"]
         numbers = {name: columns[name].tolist() for name in ("epoch", *_NUMBERS)}
         texts = {name: [json.loads(text) for text in columns[name].tolist()] for name in _TEXTS}
         whole = {**numbers, **texts}

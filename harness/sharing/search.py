@@ -7,7 +7,6 @@ was stopped goes on bit for bit.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -29,6 +28,7 @@ from harness.sharing.method import Choice, Method, Setting, Statistics, Step, Su
 from harness.sharing.scores import Scorer
 from harness.spaces import published, resolve
 from harness.spaces.architecture import Architecture
+from harness.studies.records import identity
 from harness.studies.study import source_of
 from harness.train import checkpoint as checkpoints
 from harness.train.devices import Place, settings
@@ -90,16 +90,11 @@ class SharedSearch:
     @cached_property
     def id(self) -> str:
         """Twelve hexadecimal digits of the hash of the canonical JSON."""
-        return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()[:12]
+        return identity(self.to_json())
 
     def to_json(self) -> dict[str, Any]:
         own = {field.name: getattr(self, field.name) for field in fields(self)}
         return {**own, "params": dict(self.params), "recipe": self.recipe.to_json()}
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> SharedSearch:
-        recipe = Recipe(**{**data["recipe"], "seeds": tuple(data["recipe"]["seeds"])})
-        return cls(**{**data, "recipe": recipe})
 
     def supernet(self, images: ImageSet) -> SuperNetwork:
         """The super-network, its weights out of torch's global random state."""

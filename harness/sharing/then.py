@@ -99,7 +99,7 @@ class Scores(NamedTuple):
 
 
 class _Footer(TypedDict):
-    then: dict[str, Any]
+    then: Sequel
     trained: float
 
 
@@ -131,8 +131,7 @@ class ScoresForm(Form[Sequel, Scores]):
         return result.sequel.id, columns, {"then": result.sequel.to_json(), "trained": result.trained}
 
     def unpack(self, columns: Columns, footer: Footer) -> tuple[str, Scores]:
-        data = footer["then"]
-        sequel = Sequel(**{**data, "search": SharedSearch.from_json(data["search"])})
+        sequel: Sequel = footer["then"]
         codes = [tuple(map(int, text.split())) for text in columns["codes"]]
         values = zip(*({**columns, "codes": codes}[name] for name in Score._fields), strict=True)
         rows = [Score(float(t), int(i), c, float(x), float(y)) for t, i, c, x, y in values]
