@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
-from threadpoolctl import threadpool_limits
 
 from algorithms.predictors.batched import Batched, Training
-from algorithms.predictors.data import Encoding, Target, Targets, features, form
+from algorithms.predictors.by_seed import BySeed
+from algorithms.predictors.data import Encoding, Target, form
 from algorithms.predictors.losses import Loss
 from algorithms.predictors.networks import FeatureNetwork
 from algorithms.predictors.paths import Paths
@@ -66,44 +66,7 @@ class PathPredictor(FeaturePredictor):
         return Paths(space)
 
 
-class _BySeed:
-    """A model for each seed on its own, on features Float[n, k] and standardised targets Float[n]."""
-
-    def __init__(self, problem: Problem, streams: Streams, target: Target) -> None:
-        self.problem = problem
-        self.streams = streams
-        self.targets = Targets(len(problem.seeds), form(problem, target))
-        self.models: dict[int, Any] = {}
-
-    def learn(self, x: Floats, y: Floats, seed: int) -> Any:
-        """A model of the seed at position `seed`."""
-        raise NotImplementedError
-
-    def apply(self, model: Any, x: Floats) -> Floats:
-        """The targets that a model predicts for features Float[m, k], Float[m]."""
-        raise NotImplementedError
-
-    def fit(self, seen: Seen, where: Ints) -> None:
-        targets = self.targets.fit(seen, where).astype(np.float64)
-        with threadpool_limits(1):
-            for i, (seed, n) in enumerate(zip(where.tolist(), seen.count.tolist(), strict=True)):
-                x = self._features(seen.codes[i, :n], seen.fidelity[i, :n])
-                self.models[seed] = self.learn(x, targets[i, :n], seed)
-
-    def predict(self, codes: Ints, where: Ints) -> Floats:
-        shared = self._features(codes, self.problem.full) if codes.ndim == 2 else None
-        out = np.empty((len(where), codes.shape[-2]))
-        with threadpool_limits(1):
-            for i, seed in enumerate(where.tolist()):
-                x = self._features(codes[i], self.problem.full) if shared is None else shared
-                out[i] = self.apply(self.models[seed], x)
-        return self.targets.losses(out, where)
-
-    def _features(self, codes: Ints, fidelity: Ints | int) -> Floats:
-        return features(self.problem.space, len(self.problem.fidelities), codes, fidelity)
-
-
-class Ridge(_BySeed):
+class Ridge(BySeed):
     """Linear regression with an L2 penalty on all but the intercept, which the standardised targets do not need."""
 
     def __init__(self, problem: Problem, streams: Streams, *, penalty: float = 1.0, target: Target = "log") -> None:
@@ -121,7 +84,7 @@ class Ridge(_BySeed):
         return (x - mean) @ weights
 
 
-class GaussianProcess(_BySeed):
+class GaussianProcess(BySeed):
     """Mean of a Gaussian process with a squared-exponential kernel (Rasmussen and Williams 2006).
 
     Length scale and noise are those of a small grid with the highest marginal likelihood.
@@ -155,7 +118,7 @@ class GaussianProcess(_BySeed):
         return np.maximum(squares, 0.0) / self.unit
 
 
-class Forest(_BySeed):
+class Forest(BySeed):
     """A random forest (Breiman 2001), scikit-learn's with its defaults."""
 
     def __init__(self, problem: Problem, streams: Streams, *, trees: int = 100, target: Target = "log") -> None:
