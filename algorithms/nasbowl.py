@@ -10,13 +10,15 @@ import numpy as np
 from scipy.special import ndtr
 
 from algorithms.chosen import Chosen
-from algorithms.predictors.data import Target
-from algorithms.predictors.subtrees import SubtreeProcess
-from harness import Floats, Ints, Param, Problem, Streams
+from algorithms.predictors.by_seed import Sure
+from harness import Floats, HarnessError, Ints, Param, Problem, Streams
+from harness.predictor import MakePredictor, Uses
+
+PROCESS = Uses("one that says how sure it is; or auto: gpwl on graphs, else gp", "auto", ("gpwl", "gp"))
 
 
 class NASBOWL(Chosen):
-    """NAS-BOWL: a Gaussian process on the subtrees of graphs; expected improvement picks among mutants of the best.
+    """NAS-BOWL: a Gaussian process, on the subtrees of graphs; expected improvement picks among mutants of the best.
 
     After some random configurations each iteration fits the process to all results and trains those new ones of a pool
     from which most improvement is expected over the lowest mean at anything seen. The pool are mutants of the best
@@ -28,20 +30,22 @@ class NASBOWL(Chosen):
         self,
         problem: Problem,
         streams: Streams,
+        predictor: Annotated[MakePredictor, PROCESS],
         *,
         random: Annotated[int, Param("configurations that are trained first", low=2)] = 10,
         batch: Annotated[int, Param("configurations that are trained between fits", low=1)] = 5,
         mutants: Annotated[int, Param("mutants to choose from", low=1)] = 100,
         fresh: Annotated[int, Param("random configurations to choose from", low=0)] = 100,
         parents: Annotated[int, Param("best results that mutants are made of", low=1)] = 10,
-        depth: Annotated[int, Param("edges that a subtree is long at most", low=1)] = 2,
-        target: Annotated[
-            Target, Param("learn the logarithm of the loss, the loss, or the logarithm up to the median")
-        ] = "log",
     ) -> None:
         super().__init__(problem, streams, random, batch, parents)
         self.mutants, self.fresh = mutants, fresh
-        self.model = SubtreeProcess(problem, streams.child("process"), depth=depth, target=target)
+        model = predictor(problem, streams.child("process"))
+        if not isinstance(model, Sure):
+            raise HarnessError(
+                "nasbowl needs a predictor that says how sure it is.", "take gpwl, or gp without graphs."
+            )
+        self.model = model
         self.mutations = streams.child("mutations")
 
     def pool(self, seeds: Ints) -> Ints:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
 from algorithms.predictors.batched import Batched, Training
-from algorithms.predictors.by_seed import BySeed
+from algorithms.predictors.by_seed import BySeed, Process
 from algorithms.predictors.data import Encoding, Target, form
 from algorithms.predictors.losses import Loss
 from algorithms.predictors.networks import FeatureNetwork
@@ -84,33 +84,48 @@ class Ridge(BySeed):
         return (x - mean) @ weights
 
 
-class GaussianProcess(BySeed):
-    """Mean of a Gaussian process with a squared-exponential kernel (Rasmussen and Williams 2006).
+class Learnt(NamedTuple):
+    """What a process has learnt of features Float[n, k]: its length scale, and what every `Process` has."""
 
-    Length scale and noise are those of a small grid with the highest marginal likelihood.
+    x: Floats
+    length: float
+    factor: Floats
+    solution: Floats
+    variance: float
+    lowest: float
+
+
+class GaussianProcess(Process):
+    """A Gaussian process with a squared-exponential kernel.
+
+    Length scale and noise are those of a small grid with the highest marginal likelihood; the variance is that of the
+    targets.
     """
 
     def __init__(self, problem: Problem, streams: Streams, *, target: Target = "log") -> None:
         super().__init__(problem, streams, target)
         self.unit = problem.space.dimensions
 
-    def learn(self, x: Floats, y: Floats, seed: int) -> tuple[Floats, Floats, float]:
+    def learn(self, x: Floats, y: Floats, seed: int) -> Learnt:
         distance = self._distance(x, x)
-        best, found = -np.inf, (x, np.zeros(len(x)), 1.0)
+        best, found = -np.inf, Learnt(x, 1.0, np.eye(len(x)), np.zeros(len(x)), 1.0, 0.0)
         for length in LENGTHS:
             kernel = np.exp(-distance / (2.0 * length**2))
             for noise in NOISES:
                 factor = cho_factor(kernel + noise * np.eye(len(x)), lower=True)
-                weights = cho_solve(factor, y)
-                evidence = -0.5 * float(y @ weights) - float(np.log(np.diagonal(factor[0])).sum())
+                solution = cho_solve(factor, y)
+                evidence = -0.5 * float(y @ solution) - float(np.log(np.diagonal(factor[0])).sum())
                 if evidence > best:
-                    best, found = evidence, (x, weights, length)
+                    lowest = float((y - noise * solution).min())
+                    best, found = evidence, Learnt(x, length, factor[0], solution, 1.0, lowest)
         return found
 
-    def apply(self, model: tuple[Floats, Floats, float], x: Floats) -> Floats:
-        seen, weights, length = model
+    def correlations(self, model: Learnt, x: Floats) -> Floats:
+        return np.exp(-self._distance(x, model.x) / (2.0 * model.length**2))
+
+    def apply(self, model: Learnt, x: Floats) -> Floats:
         parts = (x[i : i + _PART] for i in range(0, len(x), _PART))
-        return np.concatenate([np.exp(-self._distance(part, seen) / (2.0 * length**2)) @ weights for part in parts])
+        return np.concatenate([self.correlations(model, part) @ model.solution for part in parts])
 
     def _distance(self, a: Floats, b: Floats) -> Floats:
         """Squared distances, in units of one parameter in each dimension, Float[n, m]."""

@@ -9,11 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve, solve_triangular
+from scipy.linalg import cho_factor, cho_solve
 from scipy.sparse import csr_array
-from threadpoolctl import threadpool_limits
 
-from algorithms.predictors.by_seed import BySeed
+from algorithms.predictors.by_seed import Process
 from algorithms.predictors.data import ENUMERATED, Target, view_of
 from harness import Floats, Ints, Problem, SearchSpace, Streams
 from harness.graphs import ABSENT
@@ -70,7 +69,7 @@ def numbered(words: Words) -> Words:
     return words
 
 
-class Process(NamedTuple):
+class Learnt(NamedTuple):
     """What a seed has learnt of n graphs at so many of the `levels` of their words.
 
     The words UInt64[k] that they have, which of them have which, 0/1 [n, k], how many each has, Float[n], the Cholesky
@@ -87,7 +86,7 @@ class Process(NamedTuple):
     lowest: float
 
 
-class SubtreeProcess(BySeed):
+class SubtreeProcess(Process):
     """A Gaussian process for each seed; the correlation of two graphs is the share of subtrees they have in common.
 
     Of depths 1 to `depth` and NOISES the marginal likelihood chooses; the variance is its maximiser, in closed form.
@@ -106,7 +105,7 @@ class SubtreeProcess(BySeed):
         at = np.broadcast_to(np.asarray(fidelity, dtype=np.uint64) + np.uint64(1), len(codes))
         return np.concatenate([numbered(np.tile(at[:, None, None], words.shape[2])), words], axis=1)
 
-    def learn(self, x: Words, y: Floats, seed: int) -> Process:
+    def learn(self, x: Words, y: Floats, seed: int) -> Learnt:
         kernel, evidence, found = np.zeros((len(x), len(x))), -np.inf, None
         for level in range(x.shape[1]):
             words = x[:, level]
@@ -129,27 +128,17 @@ class SubtreeProcess(BySeed):
         levels, factor, solution, variance, lowest = found
         words = x[:, :levels].reshape(len(x), -1)
         known = _known(words)
-        return Process(levels, known, indicators(words, known), _sizes(words), factor, solution, variance, lowest)
+        return Learnt(levels, known, indicators(words, known), _sizes(words), factor, solution, variance, lowest)
 
-    def apply(self, model: Process, x: Words) -> Floats:
+    def apply(self, model: Learnt, x: Words) -> Floats:
         words = x[:, : model.levels].reshape(len(x), -1)
         weights = model.has.T @ (model.solution / model.sizes)
         return indicators(words, model.known) @ weights / _sizes(words)
 
-    def posterior(self, codes: Ints, where: Ints) -> tuple[Floats, Floats, Floats]:
-        """Of the targets of codes Int[k, m, d]: means and standard deviations, Float[k, m], and the lowest mean at
-        anything that each seed has seen, Float[k].
-        """
-        mean, deviation = np.empty((2, len(where), codes.shape[1]))
-        with threadpool_limits(1):
-            for i, seed in enumerate(where.tolist()):
-                model = self.models[seed]
-                words = self.features(codes[i], self.problem.full)[:, : model.levels].reshape(codes.shape[1], -1)
-                shared = (indicators(words, model.known) @ model.has.T).toarray()
-                share = shared / np.outer(_sizes(words), model.sizes)
-                left = 1.0 - (solve_triangular(model.factor, share.T, lower=True) ** 2).sum(axis=0)
-                mean[i], deviation[i] = share @ model.solution, (model.variance * np.maximum(left, 0.0)) ** 0.5
-        return mean, deviation, np.array([self.models[seed].lowest for seed in where.tolist()])
+    def correlations(self, model: Learnt, x: Words) -> Floats:
+        words = x[:, : model.levels].reshape(len(x), -1)
+        shared = (indicators(words, model.known) @ model.has.T).toarray()
+        return shared / np.outer(_sizes(words), model.sizes)
 
 
 def indicators(words: Words, known: Words) -> csr_array:
