@@ -69,11 +69,14 @@ def time_to(outcome: Outcome, kind: Kind, target: float) -> Floats:
     return first
 
 
-def regret_after(outcome: Outcome, kind: Kind, evaluations: Ints) -> Floats:
-    """Regret of each seed's incumbent after `evaluations` Int[G], ascending, Float[S, G]; NaN before the first."""
-    seed, count, regret = steps(outcome, kind, "evaluations")
-    since = np.full((len(outcome.trajectory.seeds), len(evaluations) + 1), -1)
-    np.maximum.at(since, (seed, np.searchsorted(evaluations, count)), np.arange(len(seed)))
+def regret_after(outcome: Outcome, kind: Kind, counts: Ints | Floats, by: Axis = "evaluations") -> Floats:
+    """Regret of each seed's incumbent after `counts` [G] of evaluations, ascending, Float[S, G]; NaN before the first.
+
+    With `by="time"`, counts are of simulated time.
+    """
+    seed, count, regret = steps(outcome, kind, by)
+    since = np.full((len(outcome.trajectory.seeds), len(counts) + 1), -1)
+    np.maximum.at(since, (seed, np.searchsorted(counts, count)), np.arange(len(seed)))
     return np.append(regret, np.nan)[np.maximum.accumulate(since, axis=1)[:, :-1]]
 
 
