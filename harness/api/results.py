@@ -13,6 +13,7 @@ from rich.console import Console
 from harness.analysis import comparison
 from harness.analysis.comparable import comparable, drawable, told_by
 from harness.errors import HarnessError
+from harness.numbers import number
 from harness.report import tables
 from harness.studies.outcome import Kind, Outcome, summary
 from harness.studies.selection import Selection, pooled, seed_range
@@ -80,7 +81,7 @@ class Results:
         names = ["benchmark", "algorithm", "seeds", "val_regret_mean", "val_regret_sem", "test_regret_mean"]
         names += ["test_regret_sem", "evaluations_mean", "time"]
         frame = self.summary()[names].dropna(axis="columns", how="all")
-        table = frame.to_html(index=False, float_format="{:.4g}".format, border=0)
+        table = frame.to_html(index=False, float_format=number, border=0)
         lines = [*tables.definitions(self.outcomes), *self._told()]
         return table + html(element("p", line) for line in lines)
 
@@ -204,7 +205,7 @@ class Verdict:
     def _repr_html_(self) -> str:
         from harness.report.markup import element, html  # noqa: PLC0415
 
-        return self.frame().to_html(index=False, float_format="{:.3g}".format, border=0) + html(
+        return self.frame().to_html(index=False, float_format=number, border=0) + html(
             element("p", sentence) for sentence in [*self.sentences, *self.notes]
         )
 

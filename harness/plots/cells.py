@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from harness.analysis.comparison import selected
 from harness.arrays import Ints
 from harness.errors import HarnessError
+from harness.numbers import number
 from harness.plots.drawing import cell, keys
 from harness.plots.graphs import handles, paint
 from harness.plots.style import STYLE, Width, panels, tell
@@ -32,7 +33,7 @@ class Incumbent(NamedTuple):
     @property
     def note(self) -> str:
         """`288 of 500 runs, validation regret 0`."""
-        return f"{self.runs} of {len(self.outcome.trajectory.seeds)} runs, validation regret {self.regret:.2g}"
+        return f"{self.runs} of {len(self.outcome.trajectory.seeds)} runs, validation regret {number(self.regret, 2)}"
 
 
 def incumbents(outcomes: Sequence[Outcome], at: float | None = None) -> list[Incumbent]:
