@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from harness.analysis.comparison import Comparison
+    from harness.analysis.comparison import Comparison, Statistic
 
 
 _SHOWN = 10
@@ -141,13 +141,20 @@ class Results:
         outcomes, told = comparable(self.outcomes, paired=True)
         return Verdict(comparison.compare(outcomes, kind, **settings), told)
 
-    def report(self, path: str | Path = "report.html", *, at: Sequence[float] = (), alpha: float = 0.05) -> Path:
+    def report(
+        self,
+        path: str | Path = "report.html",
+        *,
+        at: Sequence[float] = (),
+        alpha: float = 0.05,
+        statistic: Statistic = "mean",
+    ) -> Path:
         """Write the page that `harness report` writes; its path."""
         from harness.files import whole  # noqa: PLC0415
         from harness.report.page import page  # noqa: PLC0415
 
         files = {Path(f"{o.study.id}.parquet"): o for o in self.outcomes}
-        text = page(files, ["results"], at=at, alpha=alpha)
+        text = page(files, ["results"], at=at, alpha=alpha, statistic=statistic)
         with whole(Path(path)) as temporary:
             temporary.write_text(text, encoding="utf-8")
         return Path(path)
