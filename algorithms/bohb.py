@@ -20,6 +20,7 @@ class BOHB:
     """
 
     shard = 250
+    preload = ("algorithms.density",)
 
     def __init__(
         self,

@@ -17,6 +17,16 @@ _ROUNDING = 1e-6
 """A share of the smallest regret that counts: what is less is told apart by rounding only."""
 
 
+def regret_name(outcomes: Iterable[Outcome], kind: Kind) -> str:
+    """What this kind of regret of them is called: of fronts it is one of hypervolumes."""
+    plain, front = {
+        "val": ("validation regret", "hypervolume regret"),
+        "test": ("test regret", "hypervolume regret, test errors"),
+    }[kind]
+    several = {bool(outcome.study.rules.objectives) for outcome in outcomes}
+    return front if several == {True} else f"{plain} or {front}" if True in several else plain
+
+
 def floor(outcomes: Iterable[Outcome], kind: Kind) -> float:
     """The regret that a regret of zero stands for in a logarithm: half of the smallest that the table tells from zero.
 

@@ -77,12 +77,13 @@ class Reference:
         """
         table = rules.feasible(table)
         facts, at = table.facts, table.position(rules.report_fidelity)
+        kept = f", of those with {' and '.join(rules.constraints)}" if rules.constraints else ""
         if rules.objectives:
-            return cls._of_front(table, rules, at)
+            return cls._of_front(table, rules, at, kept)
         best, test = table.optimum_at(at), table.test_optimum_at(at)
         losses, tests = _finite(table.loss_at(at)), table.test_at(at)
         return cls(
-            title=facts.title,
+            title=", ".join([facts.title, *rules.constraints]),
             loss=facts.loss,
             test=facts.test,
             splits=facts.splits,
@@ -90,7 +91,7 @@ class Reference:
             fidelities=tuple(int(f) for f in table.fidelities),
             optimum=best.value,
             optimum_row=best.row,
-            optimum_definition=best.definition,
+            optimum_definition=best.definition + kept,
             test_optimum=None if test is None else test.value,
             worst=float(losses.max()),
             test_worst=None if tests is None else float(_finite(tests).max()),
@@ -100,11 +101,11 @@ class Reference:
         )
 
     @classmethod
-    def _of_front(cls, table: Table, rules: Rules, at: int) -> Reference:
+    def _of_front(cls, table: Table, rules: Rules, at: int, kept: str) -> Reference:
         facts, names = table.facts, ", ".join(rules.objectives)
         best, *test = _fronts(table, rules, at)
         return cls(
-            title=f"{facts.title}: {names}",
+            title=f"{facts.title}: {', '.join([names, *rules.constraints])}",
             loss=f"1 - hypervolume of {names}",
             test=f"1 - hypervolume of {names}, with the {facts.test}" if test else "",
             splits=facts.splits,
@@ -112,7 +113,8 @@ class Reference:
             fidelities=tuple(int(f) for f in table.fidelities),
             optimum=1.0 - best.hypervolume,
             optimum_row=-1,
-            optimum_definition=f"that of the exact front of {len(best.rows)} configurations; hypervolume: {DEFINITION}",
+            optimum_definition=f"that of the exact front of {len(best.rows)} configurations{kept}; "
+            f"hypervolume: {DEFINITION}",
             test_optimum=1.0 - test[0].hypervolume if test else None,
             unit=facts.unit,
         )
@@ -426,7 +428,10 @@ def _summary(outcome: Outcome, time: float) -> dict[str, Any]:
 
 
 def per_seed_rows(outcome: Outcome, time: float | None = None) -> list[dict[str, Any]]:
-    """One JSON row per seed: its incumbent at simulated `time` (default: the end), None before the first."""
+    """One JSON row per seed: its incumbent at simulated `time` (default: the end), None before the first.
+
+    Of several objectives, that is the result that joined last what the seed holds, with the loss of all that it holds.
+    """
     time = outcome.end if time is None else time
     outcome.require(time)
     run, at = outcome.trajectory, outcome.trajectory.at(np.array([time]))[:, 0]
