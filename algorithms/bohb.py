@@ -20,6 +20,7 @@ class BOHB:
     """
 
     shard = 250
+    preload = ("algorithms.density",)
 
     def __init__(
         self,
@@ -35,7 +36,7 @@ class BOHB:
         candidates: Annotated[int, Param("drawn from the good density", low=1)] = 64,
         random_fraction: Annotated[float, Param("share of configurations drawn uniformly", 0, 1)] = 1 / 3,
         bandwidth_factor: Annotated[float, Param("widens the ordinal kernels that are drawn from", low=1e-9)] = 3.0,
-        min_bandwidth: Annotated[float, Param("smallest bandwidth of a kernel", low=1e-9)] = 1e-3,
+        min_bandwidth: Annotated[float, Param("smallest bandwidth of a kernel", low=1e-9)] = 0.3,
     ) -> None:
         self.problem = problem
         self.random = streams.child("random")

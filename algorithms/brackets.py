@@ -164,12 +164,12 @@ class Halving:
 
     The best of a rung go on to the next in the order in which they were proposed. Where a rung has fewer valid
     results than the next has places, new configurations fill them, as in `hpbandster`. A schedule of a single rung
-    has nothing to wait for and opens as many brackets as there are workers. Memory is O(seeds x lanes x largest
-    rung x d).
+    has nothing to wait for or to promote: it is new configurations alone. Memory is O(seeds x lanes x largest rung x
+    d).
     """
 
     def __init__(self, problem: Problem, rungs: Ints, sizes: Ints, propose: Proposer, *, lanes: int = 1) -> None:
-        lanes = problem.workers if len(rungs) == 1 else min(lanes, problem.workers)
+        lanes = min(lanes, problem.workers)
         shape = (len(problem.seeds), lanes, int(sizes.max()))
         self.rungs = rungs
         self.propose = propose
@@ -185,6 +185,9 @@ class Halving:
         return self.rungs[self.first[turn.bracket % len(self.first)] + turn.rung]
 
     def ask(self, seeds: Ints, worker: Ints) -> Jobs:
+        if len(self.rungs) == 1:
+            fidelity = np.full(len(seeds), self.rungs[0])
+            return Jobs(self.propose(seeds, fidelity), fidelity)
         turn, wait = self.brackets.ask(seeds, worker)
         fidelity = self.fidelity(turn)
         at = seeds, turn.lane, self.order[seeds, turn.lane, turn.position]
@@ -196,6 +199,8 @@ class Halving:
         return Jobs(codes, fidelity, wait)
 
     def tell(self, results: Results) -> None:
+        if len(self.rungs) == 1:
+            return
         turn, complete = self.brackets.tell(results.seeds, results.worker)
         self.loss[results.seeds, turn.lane, turn.position] = results.loss
         if not complete.any():

@@ -44,6 +44,7 @@ class MOTPE(TPE):
             cap=cap,
             prior_weight=prior_weight,
             forgetting=forgetting,
+            ratios=problem.ratios,
         )
 
     def tell(self, results: Results) -> None:

@@ -29,6 +29,8 @@ class NAO(Batches):
     batch, with random ones where they are too few.
     """
 
+    preload = ("algorithms.predictors.early",)
+
     def __init__(
         self,
         problem: Problem,

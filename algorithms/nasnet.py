@@ -28,6 +28,8 @@ class NASNet(Batches):
     configuration teaches nothing.
     """
 
+    preload = ("algorithms.predictors.early",)
+
     def __init__(
         self,
         problem: Problem,

@@ -75,7 +75,7 @@ class Reinforce:
         problem: Problem,
         streams: Streams,
         *,
-        learning_rate: Annotated[float, Param("step along the gradient", low=0)] = 0.1,
+        learning_rate: Annotated[float, Param("step along the gradient", low=0)] = 1.0,
         momentum: Annotated[float, Param("of the moving average of rewards", low=0, high=0.999999)] = 0.9,
     ) -> None:
         sizes = problem.space.sizes

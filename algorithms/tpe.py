@@ -25,6 +25,7 @@ class TPE:
     """
 
     shard = 250
+    preload = ("algorithms.density",)
 
     def __init__(
         self,

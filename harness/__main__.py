@@ -1,29 +1,54 @@
 """`python -m harness` is the command `harness`."""
 
-import signal
+import os
 import sys
-import traceback
-from typing import NoReturn
+
+TYPE_CHECKING = False  # as in `harness`: `typing` would be imported before an interrupt is heard
+
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+INTERRUPTED = 130
+"""The exit status of a command that SIGINT ended, as shells have it."""
 
 
-def main() -> NoReturn:
-    """Entry point of the console script.
+def leave(*_: object) -> "NoReturn":
+    """Answer an interrupt where there is nothing to lose."""
+    os.write(2, b"interrupted.\n")
+    os._exit(INTERRUPTED)
 
-    Until the command line is imported there is nothing to lose: an interrupt ends the process at once.
-    """
-    handler = signal.getsignal(signal.SIGINT)
-    if handler is signal.default_int_handler:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+def main() -> "NoReturn":
+    """Entry point of the console script."""
+    try:
+        _main()
+    except KeyboardInterrupt:
+        leave()
+
+
+def _main() -> "NoReturn":
+    import signal  # noqa: PLC0415
+
+    mine = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if mine:
+        signal.signal(signal.SIGINT, leave)
     from harness.errors import CRASH  # noqa: PLC0415
 
     try:
         from harness import cli  # noqa: PLC0415
     except Exception:
+        import traceback  # noqa: PLC0415
+
         traceback.print_exc()
         print("error: the command line cannot be imported.", file=sys.stderr)
         sys.exit(CRASH)
-    signal.signal(signal.SIGINT, handler)
-    cli.main()
+    if mine:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        cli.main()
+    finally:
+        if mine:
+            signal.signal(signal.SIGINT, leave)
 
 
 if __name__ == "__main__":

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import importlib
 import pickle
+import re
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points, packages_distributions
 from typing import Any
 
-from harness import local
+from harness import escapes, local
 from harness.algorithm import Factory, Library
 from harness.benchmarks import Family, Source, imported
 from harness.errors import Blaming, HarnessError, unknown
@@ -31,6 +32,9 @@ _KINDS = {
 }
 _LISTED = {"library": "libraries"}
 
+
+_NAME = re.compile(r"[\w.+/-]+")
+"""What a plugin may be called."""
 
 _Points = tuple[EntryPoint, ...]
 
@@ -108,6 +112,8 @@ def adopt(name: str, given: object) -> None:
 
     Raises HarnessError if it is no algorithm, or the name is taken.
     """
+    if escapes.obeyed(name) or "\n" in name:
+        raise HarnessError(f"'{name}' has control characters, or commands to a log, in it.", "give it a plain name.")
     if name in _found(ALGORITHMS):
         raise HarnessError(f"'{name}' is the name of an installed algorithm.", "give yours another name.")
     _LOCAL[name] = local.adapted(name, given)
@@ -262,6 +268,12 @@ def _family(name: str) -> Family:
 def _loaded(points: _Points, kind: str) -> Any:
     """What the entry point names, or the HarnessError that says why it is none of this `kind`."""
     point = points[0]
+    if not _NAME.fullmatch(point.name):
+        owner, name = _owner(point), escapes.plain(point.name)
+        return HarnessError(
+            f"the {kind} '{name}' of {owner} has a name that is more than letters, digits and _.+/-.",
+            f"ask it to rename, or remove it: pip uninstall {owner}",
+        )
     if len(points) > 1:
         owners = " and ".join(_owner(point) for point in points)
         return HarnessError(f"the {kind} '{point.name}' is in {owners}.", "remove one of them, or ask it to rename.")
@@ -292,7 +304,10 @@ def _misfit(family: Family) -> str:
         return "has datasets that are no mapping, or a load that cannot be called"
     known = family.datasets.items() if isinstance(family.datasets, dict) else ()
     wrong = [repr(name) for name, facts in known if not isinstance(facts, Facts)]
-    return f"has no harness.Facts for {', '.join(wrong)}" if wrong else ""
+    if wrong:
+        return f"has no harness.Facts for {', '.join(wrong)}"
+    texts = (text for name, facts in known for text in (name, *vars(facts).values()) if isinstance(text, str))
+    return "has control characters, or commands to a log, in its facts" if any(map(escapes.obeyed, texts)) else ""
 
 
 def _said(error: BaseException) -> str:

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
-import subprocess
 import sys
-import threading
-import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -19,10 +14,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-import workers
 from conftest import Answer
+from schedulers import equal_to_one_process, studies
 
-from harness import HarnessError, Rules, registry
+from harness import HarnessError
 from harness.studies.cluster import Cluster, _slurm
 from harness.studies.evaluate import evaluate
 from harness.studies.executors import Heard
@@ -35,11 +30,6 @@ from harness.testing import assert_same
 pytest.importorskip("distributed", reason="--cluster needs the package distributed")
 pytestmark = pytest.mark.filterwarnings("ignore")
 Harness = Callable[..., Answer]
-
-
-def studies() -> list[Study]:
-    table = registry.benchmark("nb201")
-    return [Study.plan(table, name, {}, 0, 60, Rules(budget=2e5)) for name in ("rs", "re")]
 
 
 @pytest.fixture(scope="module")
@@ -115,161 +105,6 @@ def test_an_address_where_there_is_nothing(harness: Harness, address: str, said:
 def test_processes_or_a_cluster(harness: Harness) -> None:
     answer = harness("run", "--algo", "rs", "--bench", "nb201", "--cluster", "local:2", "--processes", "2")
     answer.refuses("either in --processes or on a --cluster", "leave one")
-
-
-class Outside:
-    """A scheduler at a port and workers, each a process of its own."""
-
-    def __init__(self) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.address = f"tcp://127.0.0.1:{self.port}"
-        self.processes: list[subprocess.Popen[bytes]] = []
-        self.scheduler()
-
-    def scheduler(self) -> None:
-        where = ("--host", "127.0.0.1", "--port", str(self.port), "--no-dashboard")
-        self._start("scheduler", *where)
-
-    def worker(self, name: str) -> subprocess.Popen[bytes]:
-        where = ("--nthreads", "1", "--no-nanny", "--no-dashboard", "--name", name, "--death-timeout", "60")
-        return self._start("worker", self.address, *where)
-
-    def kill(self) -> None:
-        for process in self.processes:
-            process.kill()
-            process.wait()
-        self.processes.clear()
-
-    def _start(self, *words: str) -> subprocess.Popen[bytes]:
-        said = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
-        environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
-        process = subprocess.Popen([sys.executable, "-m", "dask", *words], env=environment, **said)  # type: ignore[call-overload]
-        self.processes.append(process)
-        return process
-
-
-@pytest.fixture
-def outside() -> Iterator[Outside]:
-    found = Outside()
-    try:
-        yield found
-    finally:
-        found.kill()
-
-
-@pytest.fixture
-def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.studies.study.SHARD", 10)
-
-
-class Counted(ResultStore):
-    """Knows how often each shard was added, and sets an event at the third."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
-        self.added: list[tuple[str, int]] = []
-        self.three = threading.Event()
-
-    def add(self, result: Outcome) -> None:
-        super().add(result)
-        self.added.append((result.study.id, int(result.seeds[0])))
-        if len(self.added) == 3:
-            self.three.set()
-
-
-def equal_to_one_process(store: ResultStore, folder: Path) -> None:
-    here = ResultStore(folder)
-    run(studies(), here, evaluate)
-    for study in studies():
-        assert_same(here.get(study).trajectory, store.get(study).trajectory)
-
-
-@pytest.mark.usefixtures("small_shards")
-def test_a_scheduler_that_is_killed_and_comes_back(outside: Outside, tmp_path: Path) -> None:
-    store, told = Counted(tmp_path / "there"), list[str]()
-
-    def accident() -> None:
-        store.three.wait(100)
-        outside.kill()
-        outside.scheduler()
-        outside.worker("second")
-
-    thread = threading.Thread(target=accident)
-    thread.start()
-    outside.worker("first")
-    run(studies(), store, workers.slow, executor=Cluster(outside.address, told.append))
-    thread.join()
-    equal_to_one_process(store, tmp_path / "here")
-    assert len(set(store.added)) == len(store.added) == 12
-    said = "\n".join(told)
-    assert "does not answer; waiting for it" in said
-    assert "asked for once more" in said
-
-
-class Proxy:
-    """Passes connections on to a port, until it is told to drop them all and to take none for a while."""
-
-    def __init__(self, to: int) -> None:
-        self.to, self.open, self.pairs = to, True, list[socket.socket]()
-        self.socket = socket.create_server(("127.0.0.1", 0))
-        self.address = f"tcp://127.0.0.1:{self.socket.getsockname()[1]}"
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    def drop(self, seconds: float) -> None:
-        self.open = False
-        for end in self.pairs:
-            with suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-        time.sleep(seconds)
-        self.open = True
-
-    def _serve(self) -> None:
-        while True:
-            theirs, _ = self.socket.accept()
-            try:
-                ours = socket.create_connection(("127.0.0.1", self.to)) if self.open else None
-            except OSError:
-                ours = None
-            if ours is None:
-                theirs.close()
-                continue
-            self.pairs += [theirs, ours]
-            for one, other in ((theirs, ours), (ours, theirs)):
-                threading.Thread(target=self._pass, args=(one, other), daemon=True).start()
-
-    def _pass(self, one: socket.socket, other: socket.socket) -> None:
-        with suppress(OSError):
-            while data := one.recv(1 << 16):
-                other.sendall(data)
-        with suppress(OSError):
-            other.shutdown(socket.SHUT_RDWR)
-
-
-@pytest.mark.usefixtures("small_shards")
-def test_a_network_that_is_gone_for_a_while(outside: Outside, tmp_path: Path) -> None:
-    outside.worker("first")
-    proxy, store, told = Proxy(outside.port), Counted(tmp_path / "there"), list[str]()
-
-    def accident() -> None:
-        store.three.wait(100)
-        proxy.drop(2.0)
-
-    thread = threading.Thread(target=accident)
-    deadline = time.monotonic() + 60
-    while True:
-        with suppress(OSError), socket.create_connection(("127.0.0.1", outside.port)):
-            break
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    thread.start()
-    run(studies(), store, workers.slow, executor=Cluster(proxy.address, told.append))
-    thread.join()
-    equal_to_one_process(store, tmp_path / "here")
-    assert len(set(store.added)) == len(store.added) == 12
-    assert "does not answer; waiting for it" in "\n".join(told)
 
 
 class Elsewhere(ResultStore):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from test_algorithms import SHORTER
 
+from algorithms.density import FrontParzen
 from harness import Problem, Rules, Table, per_seed, registry, simulate
 from harness.params import resolve
 from harness.space import Parameter, SearchSpace
@@ -88,9 +89,8 @@ def rescaled(table: Table, factor: float, shift: float) -> Table:
     return replace(table, facts=replace(table.facts, ratios=False), loss=factor * table.loss + shift, test=test)
 
 
-@pytest.mark.parametrize("name", [name for name in OWN if name != "motpe"])
+@pytest.mark.parametrize("name", OWN)
 def test_a_search_does_not_depend_on_unit_and_zero_of_the_loss(name: str) -> None:
-    """But for `motpe`, whose hypervolumes reach to 1.1 times the worst, as those of its source do."""
     table = synthetic_table(7, sizes=(4, 3, 3, 2), levels=40)
     evals = 45 if name != "nao" else 60
     plain = run(rescaled(table, 1.0, 0.0), name, evals)
@@ -98,3 +98,17 @@ def test_a_search_does_not_depend_on_unit_and_zero_of_the_loss(name: str) -> Non
         other = run(rescaled(table, factor, shift), name, evals)
         for column in ("row", "fidelity", "time", "incumbent"):
             np.testing.assert_array_equal(getattr(other, column), getattr(plain, column))
+
+
+@pytest.mark.parametrize("k", [2, 3])
+def test_the_good_of_several_objectives_do_not_depend_on_units_and_zeros(k: int) -> None:
+    space = synthetic_table(1).space
+    rng = np.random.default_rng(k)
+    points, factor, shift = rng.integers(40, size=(150, k)) / 40, rng.random(k) * 100, rng.normal(size=k) * 50
+    points[rng.random(150) < 0.05] = np.inf
+    made = [FrontParzen(space, 1, k, gamma=0.1, cap=99, prior_weight=1.0, forgetting=25, ratios=False) for _ in "ab"]
+    for point in points:
+        codes = rng.integers(space.sizes)[None]
+        for model, told in zip(made, (point, factor * point + shift), strict=True):
+            model.add(np.array([0]), codes, told[None])
+        np.testing.assert_array_equal(made[0]._split.is_below, made[1]._split.is_below)

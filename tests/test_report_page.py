@@ -16,6 +16,7 @@ from test_report import HOSTILE, TRAININGS, TRANSFERS, by_file, hostile, made, p
 from harness import Rules, registry
 from harness.plots.style import styles
 from harness.studies.evaluate import evaluate
+from harness.studies.fronts import held
 from harness.studies.outcome import Outcome
 from harness.studies.study import Study
 
@@ -425,3 +426,37 @@ def test_hostile_names_stay_text(browser: Browser, tmp_path: Path) -> None:
     assert browser.one("#regret-caption").text.startswith(HOSTILE)
     assert browser.one("#benchmark option").text == HOSTILE
     assert any(HOSTILE in text for text in browser.texts("#regret-chart tbody th"))
+
+
+def test_fronts_show_the_cell_under_the_pointer(browser: Browser, tmp_path: Path) -> None:
+    table = registry.benchmark("nb201")
+    rules = Rules(budget=1e5, objectives=("error", "latency.raspi4"))
+    outcomes = [evaluate(Study.plan(table, name, {}, 0, 4, rules), table=table) for name in ("rs", "mo-re")]
+    path = tmp_path / "fronts.html"
+    path.write_text(made(outcomes), encoding="utf-8")
+    (fronts,) = payload(path.read_text())["fronts"]
+    assert len(fronts["true"]) == 60
+    for curve, outcome in zip(fronts["curves"], outcomes, strict=True):
+        for time, pairs, number in zip(fronts["times"], curve["held"], curve["all"], strict=True):
+            rows = np.concatenate(held(table, rules, outcome.trajectory, time))
+            assert dict(pairs) == dict(zip(*(x.tolist() for x in np.unique(rows, return_counts=True)), strict=True))
+            assert number == len(pairs)
+    browser.open(path)
+    plot = browser.one("#fronts-chart .plot")
+    assert browser.count("#fronts-chart .held") == sum(len(curve["held"][-1]) for curve in fronts["curves"])
+    card = "#fronts-cell"
+    assert f"Row {fronts['true'][0]}, of the exact front" in browser.one(card).text
+    assert browser.count(f"{card} svg circle") == 4
+    dot = browser.driver.find_elements("css selector", "#fronts-chart .held")[-1]
+    browser.run("arguments[0].scrollIntoView({block: 'center'})", dot)
+    webdriver.ActionChains(browser.driver).move_to_element(dot).perform()
+    row = int(dot.get_attribute("data-row"))
+    assert f"Row {row}" in browser.one(f"{card} h3").text
+    assert fronts["told"][str(row)] in browser.one(card).text
+    plot.send_keys(Keys.ARROW_RIGHT)
+    assert "of the exact front" in browser.one(f"{card} h3").text
+    browser.one("#fronts-time").send_keys(Keys.HOME)
+    assert browser.count("#fronts-chart .held") == sum(len(curve["held"][0]) for curve in fronts["curves"])
+    browser.one("#fronts-0").click()
+    assert browser.count("#fronts-chart .held") == len(fronts["curves"][1]["held"][0])
+    assert browser.complaints() == []

@@ -190,7 +190,7 @@ def test_regret_after_evaluations_is_that_of_the_last_incumbent() -> None:
     for s in range(5):
         for g, count in enumerate(counts):
             held = [j for j in np.flatnonzero(run.seed == s) if run.evaluation[j] <= count and run.incumbent[j]]
-            assert found[s, g] == result.val_loss[held[-1]] - result.reference.optimum
+            assert found[s, g] == pytest.approx(result.val_loss[held[-1]] - result.reference.optimum, rel=1e-7)
 
 
 def test_planted_speed_up_is_found() -> None:
@@ -229,6 +229,26 @@ def test_planted_efficiency_is_found() -> None:
     (found,) = claims.efficiency([long, best], claim)
     assert found.estimate == Estimate(np.inf, np.inf, np.inf)
     assert found.verdict == "holds"
+
+
+def test_efficiency_counts_trainings_where_the_clock_does() -> None:
+    """A rival half of whose proposals are invalid is charged for those that were trained."""
+    long = outcome(evals=60, log="all")
+    short = renamed(outcome(evals=30, log="all"), "short")
+    counted = [
+        replace(
+            o,
+            reference=replace(o.reference, unit="evaluations"),
+            trajectory=replace(
+                o.trajectory, time=o.trajectory.evaluation / 2.0, ended=o.trajectory.evaluations / (1.0 + half)
+            ),
+        )
+        for o, half in ((long, True), (replace(short, study=replace(short.study, rules=long.study.rules)), True))
+    ]
+    claim = {"algorithm": "short", "against": "rs", "factor": 5.0}
+    found, *_ = claims.efficiency(counted, claim)
+    assert found.estimate.value == pytest.approx(1.0)
+    assert "for each of the 15 of short" in found.what
 
 
 def test_a_trend_is_that_of_every_step() -> None:

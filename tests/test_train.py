@@ -285,12 +285,18 @@ def test_recipes_are_those_of_the_papers() -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("epochs = 3\nbatch = 8\nlr = 0.1", "does not set 'title'"),
-        ('title = "x"\nepochs = 0\nbatch = 8\nlr = 0.1', "'epochs' cannot be 0"),
+        ("epochs = 3\nbatch = 8\nlr = 0.1", "has no 'title', which is a text"),
+        ('title = "x"\nepochs = 0\nbatch = 8\nlr = 0.1', "epochs is a whole number of at least 1, not 0"),
         ('title = "x"\nepochs = 3\nbatch = 8\nlr = 0.1\ncutuot = 3', "did you mean cutout"),
-        ('title = "x"\nepochs = 3\nbatch = 8\nlr = "fast"', "'lr' cannot be fast"),
+        ('title = "x"\nepochs = 3\nbatch = 8\nlr = "fast"', "lr is a number, not 'fast'"),
         ('title = "x"\nepochs = 3\nbatch = 8\nlr = 0.1\nschedule = "cosin"', "did you mean cosine"),
         ('title = "x"\nepochs = 3\nbatch = 8\nlr = 0.1\nseeds = [1, 1]', "has no seeds in"),
+        ('title = "x"\nepochs = 3\nbatch = 8\nlr = 0.1\nseeds = []', "has no seeds in"),
+        (
+            'title = "x"\nepochs = 3\nbatch = 8\nlr = 0.1\nseeds = [7, -1]',
+            r"seeds\[1\] is a whole number of at least 0",
+        ),
+        ('title = "x"\nepochs = 3\nbatch = 8\nlr = 0.1\nflip = "yes"', "flip is true or false, not 'yes'"),
         ("title =", "is not a readable TOML file"),
     ],
 )

@@ -30,7 +30,10 @@ def refusing(study: Study, shard: range, heard: Heard) -> Outcome:
 
 
 def slow(study: Study, shard: range, heard: Heard) -> Outcome:
-    """Like `evaluate`, which takes a while."""
+    """Like `evaluate`, which takes a while, and writes down that it was called in the file CALLS."""
+    if calls := os.environ.get("CALLS"):
+        with Path(calls).open("a") as file:
+            file.write(f"{study.id}-{shard.start}\n")
     for share in range(4):
         time.sleep(0.05)
         heard(share / 4)

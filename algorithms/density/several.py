@@ -12,6 +12,29 @@ from harness.compiled import compiled
 from harness.pareto import hypervolume
 
 _EPS = 1e-12
+_STEPS = 1 << 20
+"""Of the range of a front, to which its values are rounded: units and zeros of objectives leave nothing else behind."""
+
+
+@compiled
+def _framed(points: Floats, front: Ints, ratios: bool) -> tuple[Floats, Floats]:
+    """Points Float[m, k] of a `front` Int[m], and what their hypervolume reaches to, Float[k].
+
+    With `ratios` the points as they are, and 1.1 times the worst; else their place in the range of the front, and a
+    tenth of it beyond the worst.
+    """
+    found = np.empty((len(front), points.shape[1]))
+    best, worst = np.full(points.shape[1], np.inf), np.full(points.shape[1], -np.inf)
+    for a in range(len(front)):
+        found[a] = points[front[a]]
+        best, worst = np.minimum(best, found[a]), np.maximum(worst, found[a])
+    if ratios or not np.isfinite(worst).all():
+        worst = np.maximum(1.1 * worst, 0.9 * worst)
+        return found, np.where(worst == 0, _EPS, worst)
+    width = np.where(worst > best, worst - best, 1.0)
+    for a in range(len(front)):
+        found[a] = np.rint((found[a] - best) / width * _STEPS)
+    return found, np.full(points.shape[1], 1.1 * _STEPS)
 
 
 @compiled
@@ -39,7 +62,14 @@ def _resplit(history: History, split: Split, offset: Ints, seeds: Ints, good: Bo
 
 @compiled
 def _choose(
-    history: History, rules: ParzenRules, seeds: Ints, points: Floats, rank: Ranks, good: Bools, left: Ints
+    history: History,
+    rules: ParzenRules,
+    ratios: bool,
+    seeds: Ints,
+    points: Floats,
+    rank: Ranks,
+    good: Bools,
+    left: Ints,
 ) -> None:
     """Mark the good ones of each seed; of more than two objectives, all but the `left` Int[B] of the last front."""
     for b in range(len(seeds)):
@@ -50,11 +80,10 @@ def _choose(
             good[b, t] = rank[s, t] < level
         if points.shape[2] == 2:
             front = members(rank[s], n, level)
-            worst = np.array([-np.inf, -np.inf])
-            for t in front:
-                worst = np.maximum(worst, points[s, t])
-            worst = np.maximum(1.1 * worst, 0.9 * worst)
-            covering(points[s], front, wanted, np.where(worst == 0, _EPS, worst), good[b])
+            framed, worst = _framed(points[s], front, ratios)
+            taken = np.zeros(len(front), np.bool_)
+            covering(framed, np.arange(len(front)), wanted, worst, taken)
+            good[b, front] = taken
         else:
             left[b] = wanted
 
@@ -63,8 +92,9 @@ class FrontParzen(Parzen):
     """Optuna's univariate densities of several objectives: the good observations are the first by their fronts.
 
     Of the front in which the ceil(gamma n) good ones end, those are taken that, one by one, add the most hypervolume
-    up to 1.1 times its worst values (Ozaki et al., "Multiobjective tree-structured Parzen estimator", JAIR 73, 2022).
-    Good observations weigh the same. Telling a result takes O(n) for n observations.
+    up to 1.1 times its worst values (Ozaki et al., "Multiobjective tree-structured Parzen estimator", JAIR 73, 2022)
+    or, without `ratios`, to a tenth of its range beyond them. Good observations weigh the same. Telling a result takes
+    O(n) for n observations.
     """
 
     def __init__(
@@ -77,6 +107,7 @@ class FrontParzen(Parzen):
         cap: int,
         prior_weight: float,
         forgetting: int,
+        ratios: bool = True,
     ) -> None:
         super().__init__(
             space,
@@ -88,6 +119,7 @@ class FrontParzen(Parzen):
             forgetting=forgetting,
             level=True,
         )
+        self._ratios = ratios
         self._points = np.zeros((seeds, BLOCK, objectives))
         self._rank = np.zeros((seeds, BLOCK), np.int32)
 
@@ -103,20 +135,18 @@ class FrontParzen(Parzen):
         _count(self._history, self._split, self.offset, seeds, codes, self._points, self._rank)
         good = np.zeros((len(seeds), self._rank.shape[1]), np.bool_)
         left = np.zeros(len(seeds), np.int64)
-        _choose(self._history, self.rules, seeds, self._points, self._rank, good, left)
+        _choose(self._history, self.rules, self._ratios, seeds, self._points, self._rank, good, left)
         for b, s in enumerate(seeds.tolist()):
             if left[b]:
                 n = int(self.count[s])
                 front = np.flatnonzero(self._rank[s, :n] == cut(self._rank[s], n, n_below(n, self.rules))[0])
-                good[b, front[_covering(self._points[s, front], int(left[b]))]] = True
+                framed, worst = _framed(self._points[s], front, self._ratios)
+                good[b, front[_covering(framed, worst, int(left[b]))]] = True
         _resplit(self._history, self._split, self.offset, seeds, good)
 
 
-def _covering(points: Floats, wanted: int) -> Ints:
+def _covering(points: Floats, worst: Floats, wanted: int) -> Ints:
     """`covering` of points Float[m, k] for any number of objectives, Int[wanted]."""
-    worst = points.max(axis=0)
-    worst = np.maximum(1.1 * worst, 0.9 * worst)
-    worst[worst == 0] = _EPS
     if wanted == len(points) or not np.isfinite(worst).all():
         return np.arange(wanted)
     _, unique = np.unique(points, axis=0, return_index=True)

@@ -23,9 +23,9 @@ def bohb(
     generator: np.random.Generator,
     *,
     eta: Eta = 3,
-    min_bandwidth: Annotated[float, Param("smallest bandwidth of a kernel", low=1e-9)] = 1e-3,
+    min_bandwidth: Annotated[float, Param("smallest bandwidth of a kernel", low=1e-9)] = 0.3,
 ) -> OneSeed:
-    """BOHB of the package hpbandster, with its defaults."""
+    """BOHB of the package hpbandster, with its defaults but for `min_bandwidth`, which is ours."""
     return _Brackets(problem, seed(generator), eta, "bohb", "BOHB", min_bandwidth=min_bandwidth)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Callable
+from typing import Annotated, Literal, TypeVar
 
 from harness import Param, Predictor, Problem, Streams
 from harness.predictor import MakePredictor, Uses
@@ -20,7 +21,16 @@ Schedule = Annotated[Literal["fast", "paper"], Param("how the networks are train
 Width = Annotated[int, Param("of the hidden layers", low=1)]
 Layers = Annotated[int, Param("graph convolutions", low=1)]
 
+F = TypeVar("F", bound=Callable[..., Predictor])
 
+
+def with_torch(made: F) -> F:
+    """`made` with a note that the processes of a pool share the import of torch."""
+    vars(made)["preload"] = ("algorithms.predictors.early",)
+    return made
+
+
+@with_torch
 def gcn(
     problem: Problem,
     streams: Streams,
@@ -37,6 +47,7 @@ def gcn(
     return GraphPredictor(problem, streams, width=width, layers=layers, target=target, loss=loss, device=device)
 
 
+@with_torch
 def neural(
     problem: Problem, streams: Streams, *, schedule: Schedule = "fast", loss: Loss = "mse", device: Device = "cpu"
 ) -> Predictor:
@@ -46,6 +57,7 @@ def neural(
     return NeuralPredictor(problem, streams, schedule=schedule, loss=loss, device=device)
 
 
+@with_torch
 def neural2(
     problem: Problem,
     streams: Streams,
@@ -61,6 +73,7 @@ def neural2(
     return NeuralPredictor(problem, streams, schedule=schedule, threshold=threshold, loss=loss, device=device)
 
 
+@with_torch
 def pyg(
     problem: Problem,
     streams: Streams,
@@ -81,6 +94,7 @@ def pyg(
     )
 
 
+@with_torch
 def mlp(
     problem: Problem,
     streams: Streams,
@@ -96,6 +110,7 @@ def mlp(
     return FeaturePredictor(problem, streams, width=width, target=target, loss=loss, device=device)
 
 
+@with_torch
 def paths(
     problem: Problem,
     streams: Streams,
@@ -170,6 +185,19 @@ def gp(problem: Problem, streams: Streams, *, target: Target = "log") -> Predict
     from algorithms.predictors.features import GaussianProcess
 
     return GaussianProcess(problem, streams, target=target)
+
+
+def gpwl(
+    problem: Problem,
+    streams: Streams,
+    *,
+    depth: Annotated[int, Param("edges that a subtree is long at most", low=1)] = 2,
+    target: Target = "log",
+) -> Predictor:
+    """A Gaussian process with a Weisfeiler-Lehman kernel on graphs, that of NAS-BOWL (Ru et al. 2021)."""
+    from algorithms.predictors.subtrees import SubtreeProcess
+
+    return SubtreeProcess(problem, streams, depth=depth, target=target)
 
 
 def forest(

@@ -17,7 +17,7 @@ from typing import Any, Literal
 import numpy as np
 
 from harness.analysis.comparison import common_end, require_paired, rows, selected
-from harness.analysis.measures import log_areas, regret_after, time_spent, time_to
+from harness.analysis.measures import Axis, log_areas, regret_after, time_spent, time_to
 from harness.arrays import Floats
 from harness.errors import HarnessError, unknown
 from harness.statistics import Estimate, bootstrap_weights, mean_interval, speed_up
@@ -142,10 +142,12 @@ def _share_lowest(outcomes: Sequence[Outcome], kind: Kind, times: Floats, weight
 
 
 def efficiency(outcomes: Sequence[Outcome], claim: Mapping[str, Any]) -> list[Finding]:
-    """How many times more evaluations `against` needs to reach the mean regret that `algorithm` ends with.
+    """How many times more trainings `against` needs to reach the mean regret that `algorithm` ends with.
 
-    `factor` is claimed. Of the other studies of the same algorithm the mean regrets at the end are told, and which of
-    them are lowest or not significantly worse.
+    They are what a table's clock counts if it counts trainings, of which invalid configurations are none, and else
+    evaluations. `factor` is claimed. Where there were invalid configurations, proposals for each training are told. Of
+    the other studies of the same algorithm the mean regrets at the end are told, and which of them are lowest or not
+    significantly worse.
     """
     kind: Kind = claim.get("kind", "val")
     groups = selected(outcomes, kind)
@@ -155,22 +157,38 @@ def efficiency(outcomes: Sequence[Outcome], claim: Mapping[str, Any]) -> list[Fi
         labelled = _labelled(same)
         own, other = (_of(labelled, claim[role], benchmark) for role in ("algorithm", "against"))
         estimate = _evaluations_ratio(own, other, kind, confidence)
-        spent = int(own.trajectory.evaluations.max())
-        what = f"evaluations of {claim['against']} for each of the {spent} of {claim['algorithm']} to the same regret"
+        spent, unit = _trainings(own).max(), "trainings" if _counts_trainings(own) else "evaluations"
+        what = f"{unit} of {claim['against']} for each of the {spent:g} of {claim['algorithm']} to the same regret"
         claimed = float(claim["factor"])
         found.append(Finding(benchmark, what, estimate, claimed, judge(estimate, claimed)))
+        for o in (own, other) if unit == "trainings" else ():
+            count = o.trajectory.evaluations / _trainings(o)
+            if np.ptp(count) > 0:
+                what = f"proposals of {o.study.label} for each of its trainings, invalid ones among them"
+                found.append(Finding(benchmark, what, mean_interval(count)))
         variants = [o for o in same if o.study.algorithm == own.study.algorithm]
         if len(variants) > 1:
             found += _variants(benchmark, variants, kind)
     return found
 
 
+def _counts_trainings(outcome: Outcome) -> bool:
+    return outcome.unit == "evaluations"
+
+
+def _trainings(outcome: Outcome) -> Floats:
+    """How many each run did, Float[S], or evaluations where the clock does not count trainings."""
+    run = outcome.trajectory
+    return run.ended if _counts_trainings(outcome) else run.evaluations.astype(np.float64)
+
+
 def _evaluations_ratio(own: Outcome, other: Outcome, kind: Kind, confidence: float) -> Estimate:
     """inf where the other never gets there."""
-    spent, most = int(own.trajectory.evaluations.max()), int(other.trajectory.evaluations.max())
+    by: Axis = "time" if _counts_trainings(own) else "evaluations"
+    spent, most = _trainings(own).max(), _trainings(other).max()
     counts = np.unique(np.geomspace(1, most, 1000).astype(np.int64))
-    final = regret_after(own, kind, np.array([spent]))
-    curve = regret_after(other, kind, counts)
+    final = regret_after(own, kind, np.array([spent]), by)
+    curve = regret_after(other, kind, counts, by)
     curve = np.where(np.isnan(curve), np.inf, curve)
 
     def needed(weights: Floats) -> Floats:

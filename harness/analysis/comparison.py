@@ -11,7 +11,7 @@ from typing import Literal, TypeVar
 
 import numpy as np
 
-from harness.analysis.measures import log_areas, time_spent, time_to
+from harness.analysis.measures import log_areas, regret_name, time_spent, time_to
 from harness.arrays import Floats
 from harness.errors import HarnessError, unknown
 from harness.numbers import number
@@ -248,10 +248,11 @@ class SpeedUp:
 class Comparison:
     """Every row, duel, area and speed-up of some studies; Holm corrected p over the rows, the duels, and the areas.
 
-    `notes` say at which times there is nothing left to tell apart.
+    `regret` is what is compared, in words; `notes` say at which times there is nothing left to tell apart.
     """
 
     kind: Kind
+    regret: str
     alpha: float
     rows: tuple[Row, ...]
     duels: tuple[Duel, ...]
@@ -289,8 +290,8 @@ def compare(
             notes += [told] if (told := _saturated(same, row)) else []
         areas += _areas(benchmark, same, kind)
         speed_ups += _speed_ups(benchmark, same, kind, targets, against)
-    pairs = _corrected(duels), _corrected(areas)
-    return Comparison(kind, alpha, table, *pairs, tuple(speed_ups), statistic, tuple(notes))
+    found = (alpha, table, _corrected(duels), _corrected(areas), tuple(speed_ups), statistic, tuple(notes))
+    return Comparison(kind, regret_name(outcomes, kind), *found)
 
 
 def rows(
@@ -427,18 +428,14 @@ def sentences(comparison: Comparison) -> list[str]:
                 said.append((_on_one if len(duels) == 1 else _on_many)(duels, comparison))
         if areas := over.get((first, second)):
             said.append(_over_time(areas, comparison))
-    return [*said, *(_sooner(found, _regret(comparison)) for found in comparison.speed_ups)]
-
-
-def _regret(comparison: Comparison) -> str:
-    return "validation regret" if comparison.kind == "val" else "test regret"
+    return [*said, *(_sooner(found, comparison.regret) for found in comparison.speed_ups)]
 
 
 _TEST = "Wilcoxon signed-rank test paired by seed, Holm-corrected"
 
 
 def _on_one(duels: Sequence[Duel], comparison: Comparison) -> str:
-    (duel,), regret, alpha = duels, _regret(comparison), comparison.alpha
+    (duel,), regret, alpha = duels, comparison.regret, comparison.alpha
     ahead, behind, centres, chance = duel.first, duel.second, duel.centres, duel.improvement
     if chance.value < 0.5:
         ahead, behind, centres = behind, ahead, (centres[1], centres[0])
@@ -461,7 +458,7 @@ def _on_many(duels: Sequence[Duel], comparison: Comparison) -> str:
         f"({_span([d.seeds for d in duels])} seeds, at {_span([d.time for d in duels])} {_units(duels)}, {_TEST} over "
         f"benchmarks, alpha {alpha:g})."
     )
-    return f"{_on_how_many(duels, ahead, behind, first, _regret(comparison))}; {evidence}"
+    return f"{_on_how_many(duels, ahead, behind, first, comparison.regret)}; {evidence}"
 
 
 def _counted(pairs: Sequence[Duel] | Sequence[Area], better: Sequence[bool], alpha: float) -> tuple[str, str, int, int]:
@@ -484,7 +481,7 @@ def _on_how_many(pairs: Sequence[Duel] | Sequence[Area], ahead: int, behind: int
 
 
 def _over_time(areas: Sequence[Area], comparison: Comparison) -> str:
-    alpha, regret = comparison.alpha, _regret(comparison)
+    alpha, regret = comparison.alpha, comparison.regret
     if len(areas) == 1:
         (area,) = areas
         first, second, ratio = area.first, area.second, area.ratio

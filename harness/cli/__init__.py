@@ -16,8 +16,9 @@ from typing import NoReturn
 
 import click
 
-from harness import __version__
+from harness import __version__, escapes
 from harness.cli import plain
+from harness.cli.interrupts import answered
 from harness.errors import CRASH, HarnessError, unknown
 from harness.files import FULL
 
@@ -62,8 +63,15 @@ class _Group(click.Group):
         return _debuggable(command)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Raises HarnessError for an empty word, which would mean the working folder where a path is asked for."""
+        """Raises HarnessError for a word with control characters, which output would repeat, or an empty one.
+
+        That would mean the working folder where a path is asked for.
+        """
         for before, word in zip(["harness", *args], args, strict=False):
+            if escapes.controls(word):
+                raise HarnessError(
+                    f"'{escapes.plain(word)}' has control characters.", "name files and things without them."
+                )
             option, equals, value = word.partition("=")
             if not word or (word.startswith("--") and equals and not value):
                 raise HarnessError(
@@ -121,24 +129,33 @@ def main() -> NoReturn:
 
 
 def _status() -> int:
+    """Run the command. An interrupt that became another error on its way, or none, is answered as one."""
     said: list[str] = []
-    try:
-        return group.main(standalone_mode=False, obj=said) or 0
-    except HarnessError as error:
-        if "debug" in said:
+    with answered() as interrupts:
+        try:
+            status = group.main(standalone_mode=False, obj=said) or 0
+        except (KeyboardInterrupt, click.Abort) as interrupt:
+            return _interrupted(str(interrupt))
+        except BaseException as error:
+            return _interrupted() if interrupts.heard else _failed(error, "debug" in said)
+        return _interrupted() if interrupts.heard else status
+
+
+def _interrupted(told: str = "") -> int:
+    exec("")  # else Python ends by the signal once more where an exec was interrupted, as in imports
+    click.echo(told or "interrupted. Nothing half-done is left: every file is whole or absent.", err=True)
+    return 130
+
+
+def _failed(error: BaseException, debug: bool) -> int:
+    if isinstance(error, HarnessError):
+        if debug:
             traceback.print_exception(error)
         _complain(error.message, error.hint)
         return error.status
-    except click.ClickException as error:
+    if isinstance(error, click.ClickException):
         return _complain_of_usage(error)
-    except (KeyboardInterrupt, click.Abort) as interrupt:
-        told = "interrupted. Finished shards are stored: the same command goes on from them."
-        click.echo(str(interrupt) or told, err=True)
-        return 130
-    except OSError as error:
-        return _complain_of_system(error)
-    except (Exception, SystemExit) as error:
-        return _crashed(error)
+    return _complain_of_system(error) if isinstance(error, OSError) else _crashed(error)
 
 
 def _complain_of_system(error: OSError) -> int:
@@ -175,12 +192,7 @@ def _complain_of_usage(error: click.ClickException) -> int:
 
 def _complain(message: str, hint: str) -> int:
     for line in message.splitlines():
-        click.echo(f"error: {_plain(line)}", err=True)
+        click.echo(f"error: {escapes.plain(line)}", err=True)
     if hint:
-        click.echo(f"hint: {_plain(hint)}", err=True)
+        click.echo(f"hint: {escapes.plain(hint)}", err=True)
     return 2
-
-
-def _plain(text: str) -> str:
-    """Names in it may bring control characters, which a terminal or a log would obey."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 from click.shell_completion import CompletionItem
 
+from harness import escapes
 from harness.cli.options import OneOf, data_folder
 from harness.errors import HarnessError
 from harness.files import json_text
@@ -96,7 +97,7 @@ def command(what: str | None, as_json: bool) -> None:
         return
     console = tables.console()
     for rows in found.values():
-        console.print(tables.listing(list(rows[0]), [[row[k] or "–" for k in row] for row in rows]))
+        console.print(tables.listing(list(rows[0]), [[escapes.plain(row[k]) or "–" for k in row] for row in rows]))
     if any(row["here"] == "no" for row in found.get("benchmarks", [])):
         click.echo("`harness data list` says how to get those that are not here.", err=True)
 

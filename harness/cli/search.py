@@ -44,6 +44,11 @@ if TYPE_CHECKING:
     help="Of batch normalisation where a method scores architectures.",
 )
 @click.option(
+    "--then",
+    type=Names("algorithms"),
+    help="With a --method that samples paths: algorithms that search by the trained super-network's scores.",
+)
+@click.option(
     "--train",
     type=click.Choice(["best"]),
     help="With --method: train the best it found from scratch, by --recipe; the search takes its own recipe then.",
@@ -54,9 +59,14 @@ if TYPE_CHECKING:
     metavar="MEASURE<=BOUND",
     help="Of --method gcn also the best under this, such as macs<=400e6 or macs<=4e8,params<=5e6; repeatable.",
 )
+@click.option("--bench", help="Of --method: the table with the truth. [default: that called SPACE/DATA]")
 @click.option("--param", multiple=True, metavar="ALGO.NAME=VALUE", help="Parameter of the algorithm; repeatable.")
 @click.option("--budget", type=float, help="Seconds of searching.")
-@click.option("--evals", type=int, help="Trainings of the search, each to one of its fidelities.")
+@click.option(
+    "--evals",
+    type=int,
+    help="Trainings of the search, each to one of its fidelities; of --then scores, 200 by default.",
+)
 @click.option(
     "--search-epochs", type=int, help="Longest training of a child. [default: a sixth of the recipe's, at least 3]"
 )
@@ -79,8 +89,10 @@ def command(
     method: list[str] | None,
     seeds: int,
     statistics: str,
+    then: list[str] | None,
     train: str | None,
     constraint: tuple[str, ...],
+    bench: str | None,
     param: tuple[str, ...],
     budget: float | None,
     evals: int | None,
@@ -108,10 +120,18 @@ def command(
     if method is not None:
         if cluster is not None:
             raise HarnessError("methods of weight sharing train one network.", "leave --cluster out.")
+        for option, number in (("budget", budget), ("search-epochs", search_epochs), ("workers", workers)):
+            if number is not None:
+                raise HarnessError(f"--{option} is of searches by --algo.", "leave it out with --method.")
+        if evals is not None and (then is None or evals < 1):
+            raise HarnessError("--evals are scores of --then, at least 1.", "--then re --evals 200")
         every = range(seed, seed + seeds)
-        about = (images, data_root, recipe, epochs, device, every, statistics, out, [*constraint])
-        searches(space, method, param, *about, train=train is not None, as_json=as_json)
+        about = (images, data_root, recipe, epochs, device, every, statistics, out, [*constraint], bench)
+        asked = (then or [], evals or 200)
+        searches(space, method, param, *about, *asked, train=train is not None, as_json=as_json)
         return
+    if then is not None:
+        raise HarnessError("--then goes on from methods of weight sharing.", "--method rsps --then re")
     from harness.cli.run import parameters, trainers
     from harness.spaces import published
     from harness.studies.store import TRAINED, ResultStore

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from harness import escapes
 from harness.errors import HarnessError
 
 
@@ -29,7 +30,7 @@ def command(results: tuple[Path, ...], as_json: bool) -> None:
         click.echo(json.dumps(rows, indent=1))
     else:
         for check in wrong:
-            click.echo(check.wrong)
+            click.echo(escapes.plain(check.wrong))
         older = f"; {bare} of an earlier version have no digest, and are readable" if bare else ""
         click.echo(f"{len(found) - len(wrong)} of {len(found)} files are what was written{older}.", err=True)
     if wrong:

@@ -20,6 +20,7 @@ Name = Literal[
     "standing",
     "cells",
     "attainment",
+    "front",
     "prediction",
     "operators",
 ]
@@ -53,7 +54,7 @@ class Settings(TypedDict, total=False):
     at: Annotated[
         float,
         Option(
-            "Simulated time of ecdf-regret, critical-difference, violin, cells, attainment.",
+            "Simulated time of ecdf-regret, critical-difference, violin, cells, attainment, front.",
             ABOVE_0,
             FINITE,
         ),
@@ -80,6 +81,7 @@ TAKES: Mapping[str, tuple[str, ...]] = {
     "standing": ("kind", "width", *SHOWN),
     "cells": ("kind", "width", "at", *SHOWN),
     "attainment": ("kind", "width", "at", *SHOWN),
+    "front": ("kind", "width", "at", *SHOWN),
     "prediction": ("measure", "width"),
     "operators": (),
 }

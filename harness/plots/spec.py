@@ -15,7 +15,7 @@ from harness.analysis.comparison import peculiarities
 from harness.errors import HarnessError, unknown
 from harness.plots.cells import cell_figure
 from harness.plots.contrasts import critical_difference_figure, speed_up_figure, violin_figure
-from harness.plots.fronts import attainment_figure
+from harness.plots.fronts import attainment_figure, front_figure
 from harness.plots.profiles import rank_figure, regret_ecdf_figure, time_ecdf_figure
 from harness.plots.quality import quality_figure
 from harness.plots.regret import regret_figure
@@ -34,6 +34,7 @@ FIGURES: dict[str, Callable[..., Figure]] = {
     "standing": standing_figure,
     "cells": cell_figure,
     "attainment": attainment_figure,
+    "front": front_figure,
 }
 _ALL = {**FIGURES, "prediction": quality_figure}
 _MOST = 100

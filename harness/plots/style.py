@@ -8,7 +8,8 @@ import math
 import shutil
 import textwrap
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
@@ -20,11 +21,13 @@ from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_pgf import LatexError
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, Locator, LogFormatterSciNotation, LogLocator, MaxNLocator, NullFormatter
 
 from harness import __version__
 from harness.analysis.quality import Quality
 from harness.errors import HarnessError
+from harness.escapes import latex
 from harness.files import json_text, whole
 from harness.studies.outcome import Outcome
 
@@ -36,6 +39,9 @@ and tritanopia are simulated by Machado, Oliveira and Fernandes, "A physiologica
 vision deficiency", IEEE TVCG 15, 2009."""
 
 DASHES = ("-", (0, (5, 1.2)), (0, (1.2, 1.2)), (0, (5, 1.2, 1.2, 1.2)))
+_LETTERS = 100
+"""Of a line in a figure."""
+
 FORMATS = ("pdf", "svg", "png", "pgf")
 _TEX = ("xelatex", "lualatex", "pdflatex")
 STYLE: dict[Any, Any] = {
@@ -302,7 +308,9 @@ def _drawn(figure: Figure, kind: str, described: Mapping[str, Any]) -> bytes:
     """The figure as a file. Raises HarnessError if it takes LaTeX, and that is not there or fails."""
     system = _tex() if kind == "pgf" else None
     file = io.BytesIO()
-    with mpl.rc_context(STYLE | ({"pgf.texsystem": system, "pgf.rcfonts": False} if system else {})):
+    tex = kind == "pgf" or mpl.rcParams["text.usetex"]
+    settings = STYLE | ({"pgf.texsystem": system, "pgf.rcfonts": False} if system else {})
+    with mpl.rc_context(settings), _literal(figure, tex=tex):
         try:
             figure.savefig(file, format=kind, **described)
         except (LatexError, RuntimeError, ValueError, OSError) as error:
@@ -310,6 +318,36 @@ def _drawn(figure: Figure, kind: str, described: Mapping[str, Any]) -> bytes:
                 raise
             raise _tex_failed(error, system) from None
     return file.getvalue()
+
+
+def _short(line: str) -> str:
+    return line if len(line) <= _LETTERS else f"{line[:_LETTERS]}…"
+
+
+@contextmanager
+def _literal(figure: Figure, *, tex: bool) -> Iterator[None]:
+    """While it is entered, no name in the figure is markup, to LaTeX neither, or longer than a line.
+
+    Numbers of ticks stay as they are.
+    """
+    axes = [axis for panel in figure.axes for axis in (panel.xaxis, panel.yaxis)]
+    named = {axis: form for axis in axes if isinstance(form := axis.get_major_formatter(), FuncFormatter)}
+    numbers = {text for axis in axes if axis not in named for text in axis.findobj(Text) if text is not axis.label}
+    texts = [text for text in figure.findobj(Text) if isinstance(text, Text) and text not in numbers]
+    before = [(text, text.get_text(), text.get_parse_math()) for text in texts]
+    for text, said, _ in before:
+        text.set_parse_math(False)
+        text.set_text("\n".join(latex(line) if tex else line for line in map(_short, said.split("\n"))))
+    for axis, form in named.items() if tex else ():
+        axis.set_major_formatter(FuncFormatter(lambda x, at, form=form: latex(form(x, at))))
+    try:
+        yield
+    finally:
+        for text, said, parsed in before:
+            text.set_parse_math(parsed)
+            text.set_text(said)
+        for axis, form in named.items() if tex else ():
+            axis.set_major_formatter(form)
 
 
 def _tex_failed(error: Exception, system: str | None) -> HarnessError:

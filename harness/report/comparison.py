@@ -7,6 +7,7 @@ import io
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
+from harness import escapes
 from harness.analysis.comparison import Cell, Comparison, Row, Statistic, sentences
 from harness.files import json_text
 from harness.numbers import mean_sem, power, quartiles, scaled
@@ -37,13 +38,12 @@ def plain(cell: Cell, statistic: Statistic = "mean") -> str:
 
 def note(comparison: Comparison, *, underlined: bool = False) -> str:
     """What the numbers are, which of them are bold and, if those not told apart from the best are, `underlined`."""
-    what = "Validation" if comparison.kind == "val" else "Test"
     shown = "mean ± SEM" if comparison.statistic == "mean" else "median [quartiles]"
     others = "; underlined: those" if underlined else ", and those"
     return (
-        f"{what} regret, {shown} over seeds. Bold: the lowest {comparison.statistic}{others} whose runs are not "
-        f"significantly worse (one-sided Wilcoxon signed-rank test paired by seed, Holm-corrected over the table, "
-        f"alpha {comparison.alpha:g})."
+        f"{comparison.regret.capitalize()}, {shown} over seeds. Bold: the lowest {comparison.statistic}{others} whose "
+        "runs are not significantly worse (one-sided Wilcoxon signed-rank test paired by seed, Holm-corrected over the "
+        f"table, alpha {comparison.alpha:g})."
     )
 
 
@@ -54,17 +54,17 @@ def time_head(comparison: Comparison) -> str:
 
 def markdown(comparison: Comparison) -> str:
     """A table, its note, and the sentences."""
-    head = ["benchmark", time_head(comparison), *labels(comparison)]
+    head = ["benchmark", time_head(comparison), *map(escapes.markdown, labels(comparison))]
 
     def text(cell: Cell) -> str:
         shown = plain(cell, comparison.statistic)
         return f"**{shown}**" if cell.top else shown
 
-    rows = grid(comparison, text, "–")
+    rows = [[escapes.markdown(row[0]), *row[1:]] for row in grid(comparison, text, "–")]
     lines = [_bar(head), _bar(["---", "---:", *("---:" for _ in head[2:])]), *map(_bar, rows)]
     said = sentences(comparison)
-    notes = [note(comparison), *(f"Note: {text}" for text in comparison.notes)]
-    return "\n".join([*lines, "", *notes, *([""] if said else []), *(f"- {text}" for text in said)])
+    notes = [note(comparison), *(f"Note: {escapes.markdown(text)}" for text in comparison.notes)]
+    return "\n".join([*lines, "", *notes, *([""] if said else []), *(f"- {escapes.markdown(text)}" for text in said)])
 
 
 def _bar(cells: Sequence[str]) -> str:
@@ -79,15 +79,18 @@ def latex(comparison: Comparison) -> str:
     names, rows = labels(comparison), comparison.rows
     powers = [power(getattr(cell, comparison.statistic) for cell in row.cells.values()) for row in rows]
     head = [
-        ["", *(_escaped(row.benchmark) for row in rows)],
-        ["", *(f"{row.time:.4g} {_escaped(row.unit)}" for row in rows)],
+        ["", *(escapes.latex(row.benchmark) for row in rows)],
+        ["", *(f"{row.time:.4g} {escapes.latex(row.unit)}" for row in rows)],
         ["algorithm", *(f"$\\times 10^{{{exponent}}}$" if exponent else "" for exponent in powers)],
     ]
     body = [
-        [_escaped(name), *(_marked(row, name, at, comparison.statistic) for row, at in zip(rows, powers, strict=True))]
+        [
+            escapes.latex(name),
+            *(_marked(row, name, at, comparison.statistic) for row, at in zip(rows, powers, strict=True)),
+        ]
         for name in names
     ]
-    comments = [f"% {line}" for line in (note(comparison, underlined=True), *sentences(comparison))]
+    comments = [f"% {escapes.plain(line)}" for line in (note(comparison, underlined=True), *sentences(comparison))]
     begin = rf"\begin{{tabular}}{{l{'r' * len(rows)}}}"
     top, below = ([" & ".join(row) + r" \\" for row in part] for part in (head, body))
     return "\n".join([*comments, begin, r"\toprule", *top, r"\midrule", *below, r"\bottomrule", r"\end{tabular}"])
@@ -103,10 +106,6 @@ def _marked(row: Row, name: str, exponent: int, statistic: Statistic) -> str:
     )
     text = f"{value}\\;[{low}, {high}]" if statistic == "median" else f"{value} \\pm {sem}"
     return f"$\\mathbf{{{text}}}$" if cell.worse is None else f"$\\underline{{{text}}}$" if cell.top else f"${text}$"
-
-
-def _escaped(text: str) -> str:
-    return "".join(rf"\{c}" if c in "_%&#${}" else c for c in text)
 
 
 def comma_separated(comparison: Comparison) -> str:

@@ -16,7 +16,7 @@ from harness.analysis.comparison import Statistic, compare
 from harness.analysis.quality import Quality
 from harness.files import json_text
 from harness.plots.style import COLOURS, provenance
-from harness.report import curves
+from harness.report import curves, fronts
 from harness.report.markup import element, html
 from harness.report.section import Report
 from harness.report.sections import SECTIONS
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["page"]
 
+_SCRIPTS = ("draw.js", "page.js", "fronts.js")
 ON_DARK = ("#7A8DF8", "#FD5601", "#15A264", "#C7769E", "#FFB6A3", "#57D3EE", "#F2F2F2", "#E9E159")
 """The colours of figures, made lighter: each has a contrast of 5 or more on the dark background, and each two differ by
 13 or more (CIEDE2000) with any colour vision."""
@@ -67,6 +68,7 @@ def page(
         "statistic": statistic,
         "looks": curves.looks(outcome.label for outcome in outcomes),
         "benchmarks": curves.regrets(report.groups, kinds),
+        "fronts": fronts.drawn(report.groups),
         "ranks": None if isinstance(report.ranks, str) else report.ranks,
         "provenance": provenance(
             [*outcomes, *report.qualities.values()], {"at": [*at], "alpha": alpha, "statistic": statistic}
@@ -85,7 +87,7 @@ def _html(report: Report, data: Mapping[str, Any]) -> str:
     runs = " to ".join(map(str, dict.fromkeys((seeds[0], seeds[-1]))))
     about = f"{_count(studies, 'study')} of {runs} seeds each. Less regret is better."
     header = [element("h1", title), element("p", about)]
-    style, script = _palette() + _file("page.css"), _file("page.js")
+    style, script = _palette() + _file("page.css"), "".join(map(_file, _SCRIPTS))
     return Template(_file("page.html")).substitute(
         title=html([element("title", f"nas-harness: {title}")]),
         style=style,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from xml.etree import ElementTree as Xml
 
+from harness import escapes
 from harness.analysis.regression import Check, Judgement
 from harness.numbers import number, ratio
 
@@ -61,7 +62,7 @@ def junit(judgements: Sequence[Judgement], margin: float, alpha: float) -> bytes
 
 
 def _name(judgement: Judgement) -> str:
-    return f"{judgement.baseline.study.label} on {judgement.baseline.study.benchmark}"
+    return escapes.markdown(f"{judgement.baseline.study.label} on {judgement.baseline.study.benchmark}")
 
 
 def _cells(check: Check) -> str:

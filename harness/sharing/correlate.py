@@ -19,17 +19,16 @@ from harness.analysis import correlation
 from harness.arrays import Floats, Ints
 from harness.errors import HarnessError
 from harness.sharing.costs import costs
+from harness.sharing.log import scorer_of
 from harness.sharing.method import Statistics
 from harness.sharing.product_graph import GraphRegression, ProductGraph
-from harness.sharing.search import Scorer, SharedSearch
+from harness.sharing.search import SharedSearch
 from harness.spaces import published
 from harness.studies import records
 from harness.studies.records import Columns, Footer, Form, file_name
 from harness.studies.store import SEARCHES
 from harness.table import Table
-from harness.train import checkpoint as checkpoints
 from harness.train.images import ImageSet
-from harness.train.recipes import Recipe
 
 PREDICTORS = {
     "accuracy": "super-network",
@@ -86,8 +85,14 @@ def identity(search: SharedSearch, setting: Setting) -> str:
     return records.identity({"search": search.to_json(), "setting": asdict(setting)})
 
 
+class _About(TypedDict):
+    search: SharedSearch
+    setting: Setting
+    again: dict[str, tuple[float, ...]]
+
+
 class _Footer(TypedDict):
-    correlation: dict[str, Any]
+    correlation: _About
 
 
 class CorrelationForm(Form[Correlation, Correlation]):
@@ -115,16 +120,14 @@ class CorrelationForm(Form[Correlation, Correlation]):
         return result.id, {"codes": codes, "sampled": result.sampled, **result.columns}, {"correlation": about}
 
     def unpack(self, columns: Columns, footer: Footer) -> tuple[str, Correlation]:
-        about = footer["correlation"]
-        recipe = about["search"]["recipe"]
-        search = SharedSearch(**{**about["search"], "recipe": Recipe(**{**recipe, "seeds": tuple(recipe["seeds"])})})
+        about: _About = footer["correlation"]
         found = Correlation(
-            search,
-            Setting(**about["setting"]),
+            about["search"],
+            about["setting"],
             np.array([[int(c) for c in row.split()] for row in columns["codes"]]),
             columns["sampled"],
             {name: columns[name] for name in (*PREDICTORS, *_TRUTHS)},
-            {kind: tuple(values) for kind, values in about["again"].items()},
+            about["again"],
         )
         return found.id, found
 
@@ -151,19 +154,14 @@ def rows_of(table: Table, space: str, codes: Ints) -> Ints:
         ) from None
 
 
-def correlate(search: SharedSearch, setting: Setting, table: Table, images: ImageSet, weights: Path) -> Correlation:
-    """Score, fit and hold against the table.
+def correlate(
+    search: SharedSearch, setting: Setting, table: Table, images: ImageSet, weights: Path, device: torch.device
+) -> Correlation:
+    """Score, fit and hold against the table, networks and `images` on the device.
 
     Raises HarnessError where the weights are missing or of another search, or nothing is left to be judged.
     """
-    if not weights.exists():
-        raise HarnessError(
-            f"the weights of {search.method} with seed {search.seed} are not at {weights}.",
-            "searches of earlier versions did not keep them: move the log away and search again.",
-        )
-    net = search.supernet(images)
-    net.load_state_dict(checkpoints.load(weights, search, torch.device("cpu"))["network"])
-    net.eval().statistics = setting.statistics
+    scorer = scorer_of(search, images, weights, device, setting.statistics)
     space = published(search.space).space
     codes, sampled = _chosen(space.sizes, setting, search.seed)
     rows = rows_of(table, search.space, codes)
@@ -174,7 +172,7 @@ def correlate(search: SharedSearch, setting: Setting, table: Table, images: Imag
             f"{setting.samples} samples leave {int((sampled == 0).sum())} architectures to be judged.",
             "take fewer --samples.",
         )
-    loss, accuracy = Scorer(net, images, setting.statistics).both(codes)
+    loss, accuracy = scorer.both(codes)
     fit = sampled == 1
     sizes = space.sizes.tolist()
     truths = {kind: correlation.truth(table, rows, kind) for kind in _TRUTHS}
@@ -182,7 +180,7 @@ def correlate(search: SharedSearch, setting: Setting, table: Table, images: Imag
     columns = {
         "accuracy": accuracy,
         "loss": -loss,
-        "graph": _graph(sizes, codes, accuracy, fit, setting, search.seed),
+        "graph": _graph(sizes, codes, accuracy, fit, setting, search.seed, device),
         "ridge": correlation.additive_ridge(codes[fit], accuracy[fit], sizes, codes),
         "ridge_true": correlation.additive_ridge(codes[fit], truths["val"][fit], sizes, codes),
         **correlation.operator_counts(space, codes),
@@ -205,10 +203,12 @@ def _chosen(sizes: Ints, setting: Setting, seed: int) -> tuple[Ints, Ints]:
     return codes, (np.arange(len(both)) < len(first)).astype(np.int64)
 
 
-def _graph(sizes: list[int], codes: Ints, accuracy: Floats, fit: Any, setting: Setting, seed: int) -> Floats:
+def _graph(
+    sizes: list[int], codes: Ints, accuracy: Floats, fit: Any, setting: Setting, seed: int, device: torch.device
+) -> Floats:
     """What the graph network over the whole space predicts of `codes`, fitted to the accuracies of some."""
     vertices = np.ravel_multi_index(tuple(codes.T), tuple(sizes))
-    model = GraphRegression(ProductGraph(sizes), width=setting.width, seed=seed)
+    model = GraphRegression(ProductGraph(sizes, device=device), width=setting.width, seed=seed)
     model.fit(vertices[fit], accuracy[fit], epochs=setting.epochs)
     return model.predict()[vertices]
 

@@ -179,6 +179,8 @@ class Method:
 
     partial = 1
     every = 1
+    single = False
+    """Whether the weights learn single paths, so that they can score any architecture."""
 
     lookup: Lookup | None = None
     """What is predicted of all architectures among which the last derivation chose, where that is known."""

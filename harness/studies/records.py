@@ -24,13 +24,17 @@ import pyarrow.parquet as pq
 
 from harness.arrays import Ints
 from harness.errors import HarnessError
+from harness.escapes import obeyed
 from harness.fields import fit
 from harness.files import FULL, locked, reading, sweep, whole
 
 UNFINISHED = ".unfinished"
 _DIGEST = "digest"
-_CONTROL = re.compile(rb"(?<!\\)(?:\\\\)*\\(?:[bfr]|u00[01][0-9a-f]|u007f|u009b)|[\x00-\x1f]")
-"""A control character in canonical JSON, other than the end of a line and a tab."""
+_TEXT = re.compile(rb'"(?:[^"\\]|\\.)*"')
+"""A text in JSON."""
+
+_MOST_BYTES = 80
+"""Of each part of a file name; the id, by which it is known, is shorter."""
 
 Columns = Mapping[str, Any]
 """One array of each column, or what pyarrow makes one of."""
@@ -76,8 +80,9 @@ def kin(data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def file_name(*parts: str) -> str:
-    """`parts` as the name of a Parquet file, without what paths and shells take for their own."""
-    return re.sub(r"[^\w.+-]", "-", ".".join(parts)) + ".parquet"
+    """`parts`, each cut to what names may have, as that of a Parquet file, without what paths and shells obey."""
+    cut = [part.encode()[:_MOST_BYTES].decode(errors="ignore") for part in parts]
+    return re.sub(r"[^\w.+-]", "-", ".".join(cut)) + ".parquet"
 
 
 class Form(ABC, Generic[K_contra, R]):
@@ -165,8 +170,9 @@ class Form(ABC, Generic[K_contra, R]):
         """The footer. Raises HarnessError if it is not of this kind and version."""
         if self.key not in metadata:
             raise HarnessError(f"{path} is not {self.what}: it has no footer of this harness.", self.makes)
-        if _CONTROL.search(metadata[self.key]):
-            raise HarnessError(f"the footer of {path} has control characters in a name or text.", self.again)
+        if any(obeyed(json.loads(text)) for text in {*_TEXT.findall(metadata[self.key])}):
+            told = "control characters, or commands to a log, in a name or text"
+            raise HarnessError(f"the footer of {path} has {told}.", self.again)
         said = json.loads(metadata[self.key])
         if not isinstance(said, dict) or self.marks not in said:
             raise HarnessError(f"{path} is not {self.what}, but something else of this harness.", self.makes)

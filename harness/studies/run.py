@@ -6,7 +6,7 @@ import platform
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any, Generic
 
@@ -43,7 +43,7 @@ def run(
     while left:
         round_ = _Round([*left.values()], store, tell)
         names = tuple({str(getattr(job, "algorithm", "")) for job in jobs})
-        call = _Call(work, store if store.reached and executor.local else None, names)
+        call = _Call(work, store if store.reached and executor.local else None, names, _preload(jobs))
         with round_.locks:
             for task, found in executor.map(call, round_.tasks(failures), round_.hear):
                 if isinstance(found, Failed):
@@ -62,6 +62,20 @@ def run(
         raise _all(list(failures.values()))
 
 
+def _preload(jobs: Sequence[Any]) -> tuple[str, ...]:
+    """The modules that the algorithms and the predictors of these jobs name as their `preload`."""
+    found = list[str]()
+    for job in jobs:
+        for kind, find in (("algorithm", registry.algorithm), ("predictor", registry.predictor)):
+            if (name := getattr(job, kind, None)) is None:
+                continue
+            with suppress(HarnessError):
+                factory: Any = find(name)
+                for part in (factory, *getattr(factory, "parts", lambda **_: ())(**job.params)):
+                    found += getattr(part, "preload", ())
+    return tuple(dict.fromkeys(found))
+
+
 class _Kept:
     """A result that its worker has stored."""
 
@@ -70,12 +84,14 @@ class _Kept:
 class _Call(Generic[J, R]):
     """What a worker does with a task: makes its result and, where it reaches the `store`, keeps it there.
 
-    It brings the `algorithms` that were handed over to this process to other ones.
+    It brings the `algorithms` that were handed over to this process to other ones. A module of `preload` is imported
+    once for all processes of a machine.
     """
 
     work: Work[J, R]
     store: Store[J, R] | None
     algorithms: tuple[str, ...]
+    preload: tuple[str, ...]
 
     def __call__(self, job: J, shard: range, heard: Heard) -> R | _Kept | Failed:
         if self.store is not None and not self.store.shared(job):

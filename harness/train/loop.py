@@ -228,6 +228,8 @@ class Run:
                 break
             except RuntimeError as error:
                 self._make_smaller(error, len(x))
+        if not passes:
+            return
         if self.job.recipe.clip:
             self.scaler.unscale_(self.optimizer)
             nn.utils.clip_grad_norm_(self.network.parameters(), self.job.recipe.clip)

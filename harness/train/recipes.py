@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-import typing
-from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from harness import toml
 from harness.errors import HarnessError, unknown
-from harness.params import Declared, Param
+from harness.fields import fit
+from harness.params import Param
 
 _SHIPPED = Path(__file__).parent / "recipe_files"
 
@@ -56,7 +55,7 @@ class Recipe:
     splits: Annotated[Literal["share", "nb201"], Param("nb201: validates CIFAR-100 and ImageNet16 on test images")] = (
         "share"
     )
-    seeds: tuple[int, ...] = (0, 1, 2)
+    seeds: tuple[Annotated[int, Param("seed of a repeat", 0)], ...] = (0, 1, 2)
 
     def repeats(self, count: int | None = None) -> list[int]:
         """The seeds of the first `count` repeats."""
@@ -73,32 +72,6 @@ class Recipe:
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "seeds": list(self.seeds)}
 
-    @classmethod
-    def from_mapping(cls, given: Mapping[str, object], name: str) -> Recipe:
-        """The recipe with these settings. Raises HarnessError for one that is unknown, missing or out of bounds."""
-        hints = typing.get_type_hints(cls, include_extras=True)
-        for key in given:
-            if key not in hints:
-                raise unknown(f"setting of the recipe {name}", key, hints)
-        values: dict[str, Any] = {}
-        for field in fields(cls):
-            if field.name not in given:
-                if field.default is MISSING:
-                    raise HarnessError(f"the recipe {name} does not set '{field.name}'.", f"add {field.name} = ...")
-            elif field.name == "seeds":
-                values["seeds"] = _seeds(given["seeds"], name)
-            else:
-                kind, param = get_args(hints[field.name])
-                values[field.name] = Declared(field.name, kind, field.default, param).parse(given[field.name])
-        return cls(**values)
-
-
-def _seeds(given: object, name: str) -> tuple[int, ...]:
-    seeds = given if isinstance(given, list) else []
-    if not seeds or any(type(seed) is not int or seed < 0 for seed in seeds) or len(set(seeds)) < len(seeds):
-        raise HarnessError(f"the recipe {name} has no seeds in {given}.", "write seeds = [777, 888, 999]")
-    return tuple(seeds)
-
 
 def names() -> list[str]:
     """The recipes that come with the package."""
@@ -110,7 +83,11 @@ def read(name: str) -> Recipe:
     path = Path(name) if name.endswith(".toml") else _SHIPPED / f"{name}.toml"
     if not name.endswith(".toml") and name not in names():
         raise unknown("recipe", name, names())
-    return Recipe.from_mapping(toml.read(path, f"or use {', '.join(names())}."), name)
+    said = toml.read(path, f"or use {', '.join(names())}.")
+    found: Recipe = fit(said, Recipe, f"the recipe {name}:", "see docs/training.md.")
+    if len({*found.seeds}) < max(1, len(found.seeds)):
+        raise HarnessError(f"the recipe {name} has no seeds in {[*found.seeds]}.", "write seeds = [777, 888, 999]")
+    return found
 
 
 def chosen(name: str | None, space: str, images: str, epochs: int | None) -> Recipe:

@@ -1,0 +1,250 @@
+"""Accidents of a cluster: a scheduler, a network, a caller or a worker that goes away, and two callers at once."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import workers
+from schedulers import Counted, Outside, Proxy, equal_to_one_process, started, studies, until
+
+from harness import HarnessError
+from harness.studies.cluster import Cluster
+from harness.studies.evaluate import evaluate
+from harness.studies.run import run
+from harness.studies.store import ResultStore
+
+pytest.importorskip("distributed", reason="--cluster needs the package distributed")
+pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("small_shards")]
+
+
+@pytest.fixture
+def outside() -> Iterator[Outside]:
+    found = Outside()
+    try:
+        yield found
+    finally:
+        found.kill()
+
+
+@pytest.fixture
+def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.studies.study.SHARD", 10)
+
+
+def test_a_scheduler_that_is_killed_and_comes_back(outside: Outside, tmp_path: Path) -> None:
+    store, told = Counted(tmp_path / "there"), list[str]()
+
+    def accident() -> None:
+        store.three.wait(100)
+        outside.kill()
+        outside.scheduler()
+        outside.worker("second")
+
+    thread = threading.Thread(target=accident)
+    thread.start()
+    outside.worker("first")
+    run(studies(), store, workers.slow, executor=Cluster(outside.address, told.append))
+    thread.join()
+    equal_to_one_process(store, tmp_path / "here")
+    assert len(set(store.added)) == len(store.added) == 12
+    said = "\n".join(told)
+    assert "does not answer; waiting for it" in said
+    assert "asked for once more" in said
+
+
+def test_a_network_that_is_gone_for_a_while(outside: Outside, tmp_path: Path) -> None:
+    outside.worker("first")
+    store, told = Counted(tmp_path / "there"), list[str]()
+
+    def accident() -> None:
+        store.three.wait(100)
+        proxy.drop(2.0)
+
+    thread = threading.Thread(target=accident)
+    outside.wait()
+    with Proxy(outside.port) as proxy:
+        thread.start()
+        run(studies(), store, workers.slow, executor=Cluster(proxy.address, told.append))
+        thread.join()
+    equal_to_one_process(store, tmp_path / "here")
+    assert len(set(store.added)) == len(store.added) == 12
+    assert "does not answer; waiting for it" in "\n".join(told)
+
+
+def stored(folder: Path) -> list[Path]:
+    """The shards and studies in a folder."""
+    return [*folder.rglob("*.parquet")]
+
+
+def caller(outside: Outside, folder: Path) -> Any:
+    """A process that runs the studies slowly on the cluster, in shards as small as those here."""
+    return started([sys.executable, "-m", "caller", outside.address, str(folder)])
+
+
+def tasks(outside: Outside) -> int:
+    """How many the scheduler has."""
+    distributed: Any = import_module("distributed")
+    with distributed.Client(outside.address, set_as_default=False) as client:
+        return int(client.run_on_scheduler(_count))
+
+
+def _count(dask_scheduler: Any) -> int:
+    return len(dask_scheduler.tasks)
+
+
+def test_a_caller_that_is_killed_goes_on_from_what_it_stored(outside: Outside, tmp_path: Path) -> None:
+    outside.worker("first")
+    there = tmp_path / "there"
+    killed = caller(outside, there)
+    until(lambda: len(stored(there)) >= 2)
+    killed.kill()
+    killed.wait()
+    before = {path: path.stat().st_mtime_ns for path in stored(there)}
+    assert 2 <= len(before) < 12
+    store = Counted(there)
+    run(studies(), store, workers.slow, executor=Cluster(outside.address, print))
+    assert len(set(store.added)) == len(store.added) <= 12 - len(before)
+    equal_to_one_process(store, tmp_path / "here")
+    until(lambda: tasks(outside) == 0)
+
+
+def test_an_interrupted_caller_cancels_its_own_tasks_only(outside: Outside, tmp_path: Path) -> None:
+    """Both want the same shards: those that the other one waits for go on."""
+    outside.worker("first")
+    there, mine = tmp_path / "there", Counted(tmp_path / "mine")
+    other = caller(outside, there)
+    until(lambda: len(stored(there)) >= 1)
+
+    def interrupt() -> None:
+        mine.three.wait(60)
+        other.send_signal(signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    run(studies(), mine, workers.slow, executor=Cluster(outside.address, print))
+    thread.join()
+    assert other.wait(60) != 0
+    assert not all(ResultStore(there).complete(study) for study in studies())
+    equal_to_one_process(mine, tmp_path / "here")
+    until(lambda: tasks(outside) == 0)
+
+
+def test_two_callers_of_one_study_share_its_shards(
+    outside: Outside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CALLS", str(tmp_path / "calls"))
+    outside.worker("first")
+    there, mine = tmp_path / "there", Counted(tmp_path / "mine")
+    other = caller(outside, there)
+    until((tmp_path / "calls").exists)
+    run(studies(), mine, workers.slow, executor=Cluster(outside.address, print))
+    assert other.wait(60) == 0
+    equal_to_one_process(mine, tmp_path / "here")
+    equal_to_one_process(ResultStore(there), tmp_path / "here")
+    assert 12 <= len((tmp_path / "calls").read_text().split()) < 18
+
+
+def test_a_worker_without_the_package_is_refused_by_name(outside: Outside, tmp_path: Path) -> None:
+    """What such a worker answers, by a module that Python runs as it starts."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "from importlib import metadata\nversion = metadata.version\n"
+        "def absent(name):\n"
+        "    if name == 'nas-harness':\n        raise metadata.PackageNotFoundError(name)\n"
+        "    return version(name)\n"
+        "metadata.version = absent\n"
+    )
+    outside.worker("bare", path=str(tmp_path))
+    with pytest.raises(HarnessError, match=r"the worker bare \(tcp://\S+\) does not have nas-harness"):
+        run(studies(), ResultStore(tmp_path / "out"), evaluate, executor=Cluster(outside.address, print))
+    assert not stored(tmp_path / "out")
+
+
+def test_a_scheduler_without_workers_is_waited_for(outside: Outside, tmp_path: Path) -> None:
+    outside.wait()
+    told = list[str]()
+
+    def tell(text: str) -> None:
+        told.append(text)
+        if "has no workers" in text:
+            outside.worker("late")
+
+    store = Counted(tmp_path / "there")
+    run(studies()[:1], store, evaluate, executor=Cluster(outside.address, tell))
+    assert len(store.added) == 6
+    assert f"the scheduler at {outside.address} has no workers; waiting for the first: dask worker" in "\n".join(told)
+
+
+def test_a_full_disk_of_the_caller_keeps_what_was_stored(
+    outside: Outside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, room, sync = Counted(tmp_path / "there"), threading.Event(), os.fsync
+
+    def full(descriptor: int) -> None:
+        if len(store.added) == 3 and not room.is_set():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        sync(descriptor)
+
+    outside.worker("first")
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(HarnessError, match="No space left on device"):
+        run(studies(), store, evaluate, executor=Cluster(outside.address, print))
+    assert len(store.added) == 3
+    room.set()
+    until(lambda: tasks(outside) == 0)
+    run(studies(), store, evaluate, executor=Cluster(outside.address, print))
+    assert len(set(store.added)) == len(store.added) == 12
+    equal_to_one_process(store, tmp_path / "here")
+
+
+@pytest.mark.parametrize(("shared", "how"), [(True, "goes on from its last checkpoint"), (False, "begins again")])
+def test_a_training_whose_worker_is_lost(outside: Outside, tmp_path: Path, shared: bool, how: str) -> None:
+    pytest.importorskip("torch", reason="trainings need torch")
+    from harness.spaces.architecture import Architecture
+    from harness.train import images, recipes, results
+    from harness.train.cluster import hosts
+    from harness.train.devices import Place, device_of
+    from harness.train.loop import train
+
+    path, notes, begun = tmp_path / "tiny.toml", list[str](), threading.Event()
+    path.write_text('title = "tiny"\nepochs = 5\nbatch = 128\nlr = 0.1\nchannels = 4\ncells = 1\nseeds = [5]\n')
+    recipe = recipes.chosen(str(path), "gpnas-cell", "digits", None)
+    loaded = images.load("digits", None, recipe, device_of("cpu"))
+    architecture = Architecture.parse("gpnas-cell:relu.conv_3x3.gauss,selu.max_pool_3x3;0-1,1-2:elu.identity;0-1")
+    job = results.Job(architecture, loaded.name, loaded.checksum, recipe, 5)
+    first = outside.worker("first")
+    cluster = Cluster(outside.address, print, local=shared)
+    with hosts(cluster, "cpu", 1, "auto") as found:
+        pool = found.pool("digits", None, recipe, tmp_path / "out", note=lambda _, text: notes.append(text))
+        with pool:
+            heard = found.session.heard
+
+            def hear(said: dict[str, Any]) -> None:
+                heard(said)
+                begun.set()
+
+            def accident() -> None:
+                begun.wait(60)
+                if shared:
+                    until(results.checkpoint_path(tmp_path / "out", job).exists)
+                first.kill()
+                outside.worker("second")
+
+            found.session.heard = hear
+            thread = threading.Thread(target=accident)
+            thread.start()
+            pool.submit(0, job)
+            ended = pool.next().outcome
+            thread.join()
+    assert isinstance(ended, results.Curve)
+    np.testing.assert_array_equal(ended.test_accuracy, train(job, loaded, Place(device_of("cpu"))).test_accuracy)
+    assert [note for note in notes if how in note and "the worker that trained it was lost" in note]
