@@ -156,8 +156,8 @@ def execute(
             error.status = 1
             raise
         except KeyboardInterrupt:
-            told = "interrupted. Finished shards are stored: the same command goes on from them."
-            raise click.Abort(told) from None
+            reason = "interrupted. Finished shards are stored: the same command goes on from them."
+            raise click.Abort(reason) from None
 
 
 def executor(processes: int | None, cluster: Where | None = None) -> Executor:
