@@ -6,13 +6,17 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from harness.analysis.claims import Finding, overall
 from harness.analysis.reproduction import Recipe
 from harness.errors import HarnessError
 from harness.files import whole
 from harness.statistics import Estimate
+
+if TYPE_CHECKING:
+    from harness.analysis.quality import QualityStudy
+    from harness.studies.study import Study
 
 _MARK = "<!-- {} -->"
 _SECTION = re.compile(r"^<!-- ([\w-]+) -->\n(.*?)(?=^<!-- |\Z)", flags=re.MULTILINE | re.DOTALL)
@@ -65,7 +69,7 @@ def sentence(recipe: Recipe, findings: Sequence[Finding], seeds: int) -> str:
 def section(
     recipe: Recipe,
     findings: Sequence[Finding],
-    studies: Sequence[Any],
+    studies: Sequence[Study | QualityStudy],
     figures: Sequence[Path],
     versions: Mapping[str, str],
 ) -> str:

@@ -125,7 +125,7 @@ class _Pool:
         self.hosts.session.cancel()
         self.running.clear()
 
-    def _outcome(self, job: Job, found: Any) -> Curve | HarnessError:
+    def _outcome(self, job: Job, found: object) -> Curve | HarnessError:
         if isinstance(found, Killed):
             found = found.of(f"the training of {job.architecture.text}, seed {job.seed},")
         if isinstance(found, Failed):
