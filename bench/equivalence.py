@@ -76,7 +76,7 @@ PAIRS = (
     Pair("nsga2", "optuna:NSGAIISampler", ("optuna",), 300, ONE, several=True),
     Pair("nsga2", "pymoo-nsga2", ("pymoo",), 300, ONE, several=True),
 )
-OBJECTIVES = {"nb201/cifar10": ("error", "latency.raspi4"), "fcnet/protein": ("error", "params")}
+OBJECTIVES = {"nb201/cifar10": ("error", "latency.raspi4"), "fcnet/protein": ("loss", "params")}
 
 
 def nested_cells() -> Table:

@@ -124,11 +124,23 @@ class Rules:
         ),
     ] = False
     objectives: Annotated[
-        tuple[str, ...], Rule("Search for the Pareto front of two or more: error,latency.raspi4.")
+        tuple[str, ...],
+        Rule(
+            "Search for the Pareto front of two or more: error,latency.raspi4.",
+            clause="objectives: {value}",
+            line="{value}: runs are after the Pareto front, and regret is one of hypervolumes",
+            heading="objectives",
+        ),
     ] = ()
     constraints: Annotated[
         tuple[str, ...],
-        Rule("Bound of an objective that a result must keep: 'latency.raspi4<=20'; repeatable.", each="constraint"),
+        Rule(
+            "Bound of an objective that a result must keep: 'latency.raspi4<=20'; repeatable.",
+            each="constraint",
+            clause="constraint: {value}",
+            line="{value}: what breaks it is trained at its cost, and is no incumbent",
+            heading="constraint",
+        ),
     ] = ()
     log: Annotated[Log, Rule("Store the results that became incumbents, or all (then no seed finishes early).")] = (
         "incumbents"
@@ -179,7 +191,8 @@ class Rules:
             if isinstance(said, Mapping):
                 yield rule, said[value]
             elif said and name in changed:
-                yield rule, said.format(value=value, unit=unit, time=time)
+                told = ", ".join(value) if isinstance(value, tuple) else value
+                yield rule, said.format(value=told, unit=unit, time=time)
 
     def seen(self, table: Table) -> Table:
         """What runs see of `table`. Raises HarnessError if it does not have what these rules ask for."""
@@ -222,6 +235,11 @@ class Rules:
         broken = np.zeros(len(table), dtype=np.bool_)
         for constraint in self.constraints:
             name, below, bound = parsed(constraint)
+            if name == table.primary:
+                raise HarnessError(
+                    f"{name} is the loss of {table.name}, which is known after a training only: it is no constraint.",
+                    "make it an objective: --objectives " + ",".join([name, *table.objectives][:2]),
+                )
             objective = table.objective(name)
             kept = objective.values <= bound if below else objective.values >= bound
             if not kept.any():

@@ -226,7 +226,7 @@ def test_invalid_configurations_and_lower_fidelities_are_no_trouble() -> None:
 
 def test_predictors_refuse_what_they_cannot_do() -> None:
     table = synthetic_table(2)
-    for name in ("gcn", "neural", "neural2", "paths", "pyg"):
+    for name in ("gcn", "neural", "neural2", "paths", "pyg", "gpwl"):
         with pytest.raises(HarnessError, match=r"are no graphs, which this predictor needs\. take one that works on"):
             made(name, table, [0])
     with pytest.raises(HarnessError, match=r"unknown predictor 'nural'\. did you mean neural"):

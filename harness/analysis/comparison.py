@@ -11,9 +11,11 @@ from typing import Literal, TypeVar
 
 import numpy as np
 
-from harness.analysis.measures import log_areas, time_spent, time_to
+from harness.analysis.measures import log_areas, regret_name, time_spent, time_to
 from harness.arrays import Floats
 from harness.errors import HarnessError, unknown
+from harness.numbers import number
+from harness.numbers import ratio as written
 from harness.rules import Rules
 from harness.statistics import (
     Estimate,
@@ -246,10 +248,11 @@ class SpeedUp:
 class Comparison:
     """Every row, duel, area and speed-up of some studies; Holm corrected p over the rows, the duels, and the areas.
 
-    `notes` say at which times there is nothing left to tell apart.
+    `regret` is what is compared, in words; `notes` say at which times there is nothing left to tell apart.
     """
 
     kind: Kind
+    regret: str
     alpha: float
     rows: tuple[Row, ...]
     duels: tuple[Duel, ...]
@@ -287,8 +290,8 @@ def compare(
             notes += [told] if (told := _saturated(same, row)) else []
         areas += _areas(benchmark, same, kind)
         speed_ups += _speed_ups(benchmark, same, kind, targets, against)
-    pairs = _corrected(duels), _corrected(areas)
-    return Comparison(kind, alpha, table, *pairs, tuple(speed_ups), statistic, tuple(notes))
+    found = (alpha, table, _corrected(duels), _corrected(areas), tuple(speed_ups), statistic, tuple(notes))
+    return Comparison(kind, regret_name(outcomes, kind), *found)
 
 
 def rows(
@@ -425,18 +428,14 @@ def sentences(comparison: Comparison) -> list[str]:
                 said.append((_on_one if len(duels) == 1 else _on_many)(duels, comparison))
         if areas := over.get((first, second)):
             said.append(_over_time(areas, comparison))
-    return [*said, *(_sooner(found, _regret(comparison)) for found in comparison.speed_ups)]
-
-
-def _regret(comparison: Comparison) -> str:
-    return "validation regret" if comparison.kind == "val" else "test regret"
+    return [*said, *(_sooner(found, comparison.regret) for found in comparison.speed_ups)]
 
 
 _TEST = "Wilcoxon signed-rank test paired by seed, Holm-corrected"
 
 
 def _on_one(duels: Sequence[Duel], comparison: Comparison) -> str:
-    (duel,), regret, alpha = duels, _regret(comparison), comparison.alpha
+    (duel,), regret, alpha = duels, comparison.regret, comparison.alpha
     ahead, behind, centres, chance = duel.first, duel.second, duel.centres, duel.improvement
     if chance.value < 0.5:
         ahead, behind, centres = behind, ahead, (centres[1], centres[0])
@@ -444,7 +443,7 @@ def _on_one(duels: Sequence[Duel], comparison: Comparison) -> str:
     where = f"On {duel.benchmark} at {duel.time:.4g} {duel.unit}"
     told = f"has a lower {regret} than {behind}" if duel.p < alpha else f"is not told apart from {behind} in {regret}"
     return (
-        f"{where}, {ahead} {told}: {centres[0]:.3g} against {centres[1]:.3g} in the {comparison.statistic} of "
+        f"{where}, {ahead} {told}: {number(centres[0])} against {number(centres[1])} in the {comparison.statistic} of "
         f"{duel.seeds} seeds, and a run of {ahead} is better with probability {chance.value:.2f} "
         f"[{chance.low:.2f}, {chance.high:.2f}] ({_p(duel.p)}, {_TEST})."
     )
@@ -459,7 +458,7 @@ def _on_many(duels: Sequence[Duel], comparison: Comparison) -> str:
         f"({_span([d.seeds for d in duels])} seeds, at {_span([d.time for d in duels])} {_units(duels)}, {_TEST} over "
         f"benchmarks, alpha {alpha:g})."
     )
-    return f"{_on_how_many(duels, ahead, behind, first, _regret(comparison))}; {evidence}"
+    return f"{_on_how_many(duels, ahead, behind, first, comparison.regret)}; {evidence}"
 
 
 def _counted(pairs: Sequence[Duel] | Sequence[Area], better: Sequence[bool], alpha: float) -> tuple[str, str, int, int]:
@@ -482,7 +481,7 @@ def _on_how_many(pairs: Sequence[Duel] | Sequence[Area], ahead: int, behind: int
 
 
 def _over_time(areas: Sequence[Area], comparison: Comparison) -> str:
-    alpha, regret = comparison.alpha, _regret(comparison)
+    alpha, regret = comparison.alpha, comparison.regret
     if len(areas) == 1:
         (area,) = areas
         first, second, ratio = area.first, area.second, area.ratio
@@ -493,15 +492,15 @@ def _over_time(areas: Sequence[Area], comparison: Comparison) -> str:
         )
         return (
             f"On {area.benchmark} over log time from {area.start:.4g} to {area.end:.4g} {area.unit}, {first} {told}: "
-            f"{ratio.value:.3g} times [{ratio.low:.3g}, {ratio.high:.3g}] as much in the geometric mean over time and "
+            f"{written(*ratio, ' times')} as much in the geometric mean over time and "
             f"{area.seeds} seeds ({_p(area.p)}, {_TEST}, of areas under log-regret curves)."
         )
     first, second, ahead, behind = _counted(areas, [a.ratio.value < 1 for a in areas], alpha)
     ratios = [a.ratio.value if a.first == first else 1 / a.ratio.value for a in areas]
     told = _on_how_many(areas, ahead, behind, first, f"{regret} over log time")
     return (
-        f"{told}; it is {min(ratios):.3g} to {max(ratios):.3g} times that of {second} in geometric means over time and "
-        f"seeds ({_TEST} over benchmarks, of areas under log-regret curves, alpha {alpha:g})."
+        f"{told}; it is {written(min(ratios))} to {written(max(ratios))} times that of {second} in geometric means "
+        f"over time and seeds ({_TEST} over benchmarks, of areas under log-regret curves, alpha {alpha:g})."
     )
 
 
@@ -521,10 +520,9 @@ def _sooner(found: SpeedUp, regret: str) -> str:
         first, second, ratio = second, first, _inverse(ratio)
     if math.isinf(ratio.value):
         return f"{where}, {first} reaches {what}, and {second} never does in {found.seeds} runs."
-    ends = "" if math.isnan(ratio.low) else f" [{ratio.low:.3g}, {ratio.high:.3g}]"
-    interval = "95 % interval of the bootstrap" if ends else "too few for an interval"
+    interval = "too few for an interval" if math.isnan(ratio.low) else "95 % interval of the bootstrap"
     return (
-        f"{where}, {first} reaches {what} {ratio.value:.3g} times{ends} sooner than {second} (ratio of expected times "
+        f"{where}, {first} reaches {what} {written(*ratio, ' times')} sooner than {second} (ratio of expected times "
         f"of {found.seeds} runs, {interval})."
     )
 

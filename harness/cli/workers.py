@@ -39,6 +39,9 @@ def execute(
     except PluginError as error:
         error.status = 1
         raise
+    except KeyboardInterrupt:
+        reason = "interrupted. Finished shards are stored: the same command goes on from them."
+        raise click.Abort(reason) from None
 
 
 def executor(processes: int | None, cluster: Where | None = None) -> Executor:

@@ -40,6 +40,8 @@ SECONDS_BETWEEN_LINES = 10.0
 """Without a terminal."""
 _MANY = 200
 """Rows beyond which a table is laid out without folding."""
+_REGRETS = ("hypervolume regret", "hypervolume regret, test")
+"""Columns where all studies are of several objectives."""
 
 
 @contextmanager
@@ -163,9 +165,11 @@ class Grid(Table):
 
 
 def _least(column: Column) -> int:
-    """The width of the longest word of a column; what is longer than 24 may be broken."""
-    words = (word for cell in (column.header, *column.cells) for word in str(cell).split())
-    return min(max((len(word) for word in words), default=0), 24)
+    """The width of the longest word of a column, where it wraps; what is longer than 24 may be broken."""
+    cells = [str(cell) for cell in (column.header, *column.cells)]
+    if column.no_wrap:
+        return max(map(len, cells))
+    return min(max((len(word) for cell in cells for word in cell.split()), default=0), 24)
 
 
 def summaries(
@@ -175,18 +179,19 @@ def summaries(
     labels = {outcome.study.id: outcome.label for outcome in reversed(outcomes)}
     seeds = {outcome.study.id: outcome.seeds for outcome in reversed(outcomes)}
     shown, unit = _regret_mean if statistic == "mean" else _regret_median, unit_of(outcomes)
+    val, test = _REGRETS if all(o.study.rules.objectives for o in outcomes) else ("val regret", "test regret")
     columns = {
         "benchmark": [row["benchmark"] for row in rows],
         "algorithm": [labels[row["study"]] for row in rows],
         "seeds": [_seeds(seeds[row["study"]]) for row in rows],
-        "val regret": [shown(row, "val") for row in rows],
-        "test regret": [shown(row, "test") for row in rows],
+        val: [shown(row, "val") for row in rows],
+        test: [shown(row, "test") for row in rows],
         "evals": [ABSENT if (mean := row["evaluations_mean"]) is None else f"{mean:,.1f}" for row in rows],
         f"time ({unit})": [f"{row['time']:.4g}" for row in rows],
         "wall (s)": [f"{row['wall_seconds']:.2f}" for row in rows],
     }
     columns = {**dict([*columns.items()][:2]), **_unlike(labels, rows, unit), **dict([*columns.items()][2:])}
-    kept = {name: cells for name, cells in columns.items() if name != "test regret" or set(cells) != {ABSENT}}
+    kept = {name: cells for name, cells in columns.items() if name != test or set(cells) != {ABSENT}}
     if len(rows) > _MANY:
         yield _Lines(kept)
     else:
@@ -295,9 +300,12 @@ def _optimum(outcome: Outcome) -> str:
     test = "no test metric in this table"
     if reference.test_optimum is not None:
         test = f"test regret against {reference.test_optimum:.6g} ({reference.test})"
+    regret, definition = "val regret", reference.optimum_definition
+    if outcome.study.rules.objectives:
+        regret, definition = _REGRETS[0], f"{reference.loss}, {definition}"
     return (
-        f"{outcome.benchmark}: val regret is against {reference.optimum:.6g}{reference.row} "
-        f"({reference.optimum_definition}); {test}; {reference.splits}"
+        f"{outcome.benchmark}: {regret} is against {reference.optimum:.6g}{reference.row} "
+        f"({definition}); {test}; {reference.splits}"
     )
 
 
