@@ -258,11 +258,41 @@ def test_an_objective_for_scipy_and_optuna() -> None:
     assert objective.over
     assert objective([0] * 6) == math.inf
     assert objective.results("de").outcomes[0].trajectory.evaluations.tolist() == [30]
-    optuna = pytest.importorskip("optuna")
+
+
+@pytest.mark.reference("optuna")
+def test_an_objective_is_optunas_as_it_is() -> None:
+    import optuna
+
     objective = h.objective("nb201", seed=3, evals=10)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     study.optimize(objective, n_trials=30)
     assert len(study.trials) == 11
+    told = [trial.value for trial in study.trials if trial.value != math.inf]
+    assert objective.results("optuna").trials()["loss"].tolist() == told
+
+
+@pytest.mark.reference("smac", "ConfigSpace")
+@pytest.mark.parametrize("bench", ["nb201", "nb201-mf"])
+def test_an_objective_is_smacs_as_it_is(bench: str) -> None:
+    from ConfigSpace import Categorical, ConfigurationSpace
+    from smac import HyperparameterOptimizationFacade, MultiFidelityFacade, Scenario
+
+    objective = h.objective(bench, seed=3, evals=20)
+    space = ConfigurationSpace(seed=0)
+    space.add([Categorical(p.name, p.values) for p in objective.space.parameters])
+    several = len(objective.fidelities) > 1
+    budgets = {"min_budget": objective.fidelities[0], "max_budget": objective.fidelities[-1]} if several else {}
+    scenario = Scenario(space, n_trials=20, deterministic=not several, output_directory=Path("smac"), **budgets)
+    facade = MultiFidelityFacade if several else HyperparameterOptimizationFacade
+    halving = {"intensifier": MultiFidelityFacade.get_intensifier(scenario, eta=16)} if several else {}
+    best = facade(scenario, objective, logging_level=40, **halving).optimize()
+    trials = objective.results("smac").trials()
+    assert objective.over
+    assert len(trials) == 20
+    assert {*trials["fidelity"]} <= {*objective.fidelities}
+    assert len({*trials["fidelity"]}) == len(objective.fidelities)
+    assert h.benchmark(bench).row(best) in {*trials["row"]}
 
 
 @pytest.mark.parametrize("name", ["rs", "re", "hb", "asha"])

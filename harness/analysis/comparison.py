@@ -14,6 +14,8 @@ import numpy as np
 from harness.analysis.measures import log_areas, regret_name, time_spent, time_to
 from harness.arrays import Floats
 from harness.errors import HarnessError, unknown
+from harness.numbers import number
+from harness.numbers import ratio as written
 from harness.rules import Rules
 from harness.statistics import (
     Estimate,
@@ -441,7 +443,7 @@ def _on_one(duels: Sequence[Duel], comparison: Comparison) -> str:
     where = f"On {duel.benchmark} at {duel.time:.4g} {duel.unit}"
     told = f"has a lower {regret} than {behind}" if duel.p < alpha else f"is not told apart from {behind} in {regret}"
     return (
-        f"{where}, {ahead} {told}: {centres[0]:.3g} against {centres[1]:.3g} in the {comparison.statistic} of "
+        f"{where}, {ahead} {told}: {number(centres[0])} against {number(centres[1])} in the {comparison.statistic} of "
         f"{duel.seeds} seeds, and a run of {ahead} is better with probability {chance.value:.2f} "
         f"[{chance.low:.2f}, {chance.high:.2f}] ({_p(duel.p)}, {_TEST})."
     )
@@ -490,15 +492,15 @@ def _over_time(areas: Sequence[Area], comparison: Comparison) -> str:
         )
         return (
             f"On {area.benchmark} over log time from {area.start:.4g} to {area.end:.4g} {area.unit}, {first} {told}: "
-            f"{ratio.value:.3g} times [{ratio.low:.3g}, {ratio.high:.3g}] as much in the geometric mean over time and "
+            f"{written(*ratio, ' times')} as much in the geometric mean over time and "
             f"{area.seeds} seeds ({_p(area.p)}, {_TEST}, of areas under log-regret curves)."
         )
     first, second, ahead, behind = _counted(areas, [a.ratio.value < 1 for a in areas], alpha)
     ratios = [a.ratio.value if a.first == first else 1 / a.ratio.value for a in areas]
     told = _on_how_many(areas, ahead, behind, first, f"{regret} over log time")
     return (
-        f"{told}; it is {min(ratios):.3g} to {max(ratios):.3g} times that of {second} in geometric means over time and "
-        f"seeds ({_TEST} over benchmarks, of areas under log-regret curves, alpha {alpha:g})."
+        f"{told}; it is {written(min(ratios))} to {written(max(ratios))} times that of {second} in geometric means "
+        f"over time and seeds ({_TEST} over benchmarks, of areas under log-regret curves, alpha {alpha:g})."
     )
 
 
@@ -518,10 +520,9 @@ def _sooner(found: SpeedUp, regret: str) -> str:
         first, second, ratio = second, first, _inverse(ratio)
     if math.isinf(ratio.value):
         return f"{where}, {first} reaches {what}, and {second} never does in {found.seeds} runs."
-    ends = "" if math.isnan(ratio.low) else f" [{ratio.low:.3g}, {ratio.high:.3g}]"
-    interval = "95 % interval of the bootstrap" if ends else "too few for an interval"
+    interval = "too few for an interval" if math.isnan(ratio.low) else "95 % interval of the bootstrap"
     return (
-        f"{where}, {first} reaches {what} {ratio.value:.3g} times{ends} sooner than {second} (ratio of expected times "
+        f"{where}, {first} reaches {what} {written(*ratio, ' times')} sooner than {second} (ratio of expected times "
         f"of {found.seeds} runs, {interval})."
     )
 

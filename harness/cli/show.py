@@ -202,7 +202,7 @@ def _row(console: Any, name: str, row: int, as_json: bool) -> None:
     if as_json:
         click.echo(json_text({"benchmark": found.facts.name, **measured, "configuration": configuration}, indent=1))
         return
-    console.print(tables.facts([(key.replace("_", " "), _text(v)) for key, v in (measured | configuration).items()]))
+    console.print(tables.facts([(key, _text(value)) for key, value in (measured | configuration).items()]))
 
 
 def _thinned(values: list[Any]) -> list[Any]:

@@ -162,9 +162,11 @@ class Grid(Table):
 
 
 def _least(column: Column) -> int:
-    """The width of the longest word of a column; what is longer than 24 may be broken."""
-    words = (word for cell in (column.header, *column.cells) for word in str(cell).split())
-    return min(max((len(word) for word in words), default=0), 24)
+    """The width of the longest word of a column, where it wraps; what is longer than 24 may be broken."""
+    cells = [str(cell) for cell in (column.header, *column.cells)]
+    if column.no_wrap:
+        return max(map(len, cells))
+    return min(max((len(word) for cell in cells for word in cell.split()), default=0), 24)
 
 
 def summaries(
@@ -255,6 +257,8 @@ def qualities(rows: Sequence[dict[str, Any]]) -> Iterator[RenderableType]:
         "kendall": "Kendall tau",
         "regret": "regret of best predicted",
         "precision": "precision in top 1 %",
+        "fit_seconds": "CPU s per fit",
+        "query_seconds": "CPU s per query of all",
     }
     grid = Grid(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in ("benchmark", "predictor", "train", "seeds", *names.values()):

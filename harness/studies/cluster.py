@@ -504,7 +504,7 @@ def _slurm(path: Path) -> Any:
             f"slurm: needs the package dask-jobqueue, which cannot be imported: {reason(error)}.",
             "install it: pip install 'nas-harness[cluster]'",
         ) from None
-    hint = "see docs/cluster.md."
+    hint = 'see the page "Run on a cluster" of the documents.'
     with reading(path, "a YAML file with settings of SLURMCluster", hint):
         said = dict(yaml.safe_load(path.read_text(encoding="utf-8")))
         jobs = int(said.pop("jobs", 1))
