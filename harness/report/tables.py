@@ -260,6 +260,8 @@ def qualities(rows: Sequence[dict[str, Any]]) -> Iterator[RenderableType]:
         "kendall": "Kendall tau",
         "regret": "regret of best predicted",
         "precision": "precision in top 1 %",
+        "fit_seconds": "CPU s per fit",
+        "query_seconds": "CPU s per query of all",
     }
     grid = Grid(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in ("benchmark", "predictor", "train", "seeds", *names.values()):

@@ -196,7 +196,8 @@ def find(paths: Iterable[Path]) -> list[Path]:
 def unfinished(paths: Iterable[Path]) -> list[str]:
     """A sentence for each study in folders among `paths` of which some seeds are there, and how many."""
     done: dict[str, tuple[Study, int]] = {}
-    for path in (path for folder in paths for path in sorted(folder.glob(f"**/{UNFINISHED}/*/*.parquet"))):
+    shards = (path for folder in paths for path in inside(folder, ".parquet") if path.parts[-3:-2] == (UNFINISHED,))
+    for path in shards:
         with suppress(HarnessError):
             said = STUDIES.said(path)
             study = Study.from_json(said["study"])
