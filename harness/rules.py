@@ -278,7 +278,7 @@ RULES: Mapping[str, Rule] = {
 
 def parsed(constraint: str) -> tuple[str, bool, float]:
     """The objective of a constraint, whether it is bounded from above, and the bound. Raises HarnessError."""
-    name, sign, bound = re.fullmatch(r"\s*(.*?)\s*(<=|>=|$)\s*(.*?)\s*", constraint).groups()  # type: ignore[union-attr]
+    name, sign, bound = map(str.strip, re.split("(<=|>=|$)", constraint, maxsplit=1))
     try:
         number = float(bound)
     except ValueError:
