@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from rich import box
 from rich.cells import cell_len
@@ -34,6 +34,9 @@ from harness.numbers import ABSENT, mean_sem, quartiles
 from harness.studies.outcome import Kind, Outcome, unit_of
 from harness.studies.selection import spans
 
+if TYPE_CHECKING:
+    from harness.studies.records import J
+
 SECONDS_BETWEEN_LINES = 10.0
 """Without a terminal."""
 SECONDS_OF_SILENCE = 60.0
@@ -46,8 +49,8 @@ _REGRETS = ("hypervolume regret", "hypervolume regret, test")
 
 @contextmanager
 def progress(
-    studies: Sequence[Any], present: set[str], *, quiet: bool = False, status: Callable[[], str] = str
-) -> Iterator[Callable[[Any, float], None]]:
+    studies: Sequence[J], present: set[str], *, quiet: bool = False, status: Callable[[], str] = str
+) -> Iterator[Callable[[J, float], None]]:
     """A bar for every study on stderr; yields the function that moves them. `present` are ids found complete.
 
     The time of a bar begins when its study does; beside one that moves stands the `status` of whoever is at work.
@@ -63,7 +66,7 @@ def progress(
             for study in studies
         }
 
-        def move(study: Any, share: float) -> None:
+        def move(study: J, share: float) -> None:
             task = shown.tasks[shown.task_ids.index(tasks[study.id])]
             if not task.started:
                 shown.start_task(task.id)
@@ -277,6 +280,8 @@ def qualities(rows: Sequence[dict[str, Any]]) -> Iterator[RenderableType]:
         "kendall": "Kendall tau",
         "regret": "regret of best predicted",
         "precision": "precision in top 1 %",
+        "fit_seconds": "CPU s per fit",
+        "query_seconds": "CPU s per query of all",
     }
     grid = Grid(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in ("benchmark", "predictor", "train", "seeds", *names.values()):

@@ -93,6 +93,8 @@ class Form(ABC, Generic[K_contra, R]):
     marks: ClassVar[str]
     """The field of the footer that only files of this kind have."""
     columns: ClassVar[pa.Schema]
+    later: ClassVar[Sequence[str]] = ()
+    """Columns of floats that files of earlier versions lack, and are NaN there."""
     footer: ClassVar[type]
     """A TypedDict of the fields of the footer, but for `schema`, `id` and the digest."""
     again: ClassVar[str]
@@ -140,6 +142,7 @@ class Form(ABC, Generic[K_contra, R]):
                     f"{path} does not hold the numbers that were written: its digest differs.", self.again
                 )
             columns = {name: _array(table.column(name)) for name in table.column_names}
+            columns |= {name: np.full(len(table), np.nan) for name in self.later if name not in columns}
             said = fit(footer, self.footer, f"the footer of {path}", self.again)
             try:
                 found, result = self.unpack(columns, said)
@@ -186,6 +189,8 @@ class Form(ABC, Generic[K_contra, R]):
     def _check(self, table: pa.Table, path: Path) -> None:
         for field in self.columns:
             if field.name not in table.column_names:
+                if field.name in self.later:
+                    continue
                 raise HarnessError(f"{path} has no column '{field.name}', which is {field.type}.", self.again)
             column = table.column(field.name)
             if column.type != field.type:
