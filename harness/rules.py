@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_type_hints
 
 from harness.errors import HarnessError
+from harness.fields import hints, table
 from harness.params import FINITE, Option
 
 if TYPE_CHECKING:
@@ -145,6 +146,15 @@ class Rules:
     log: Annotated[Log, Rule("Store the results that became incumbents, or all (then no seed finishes early).")] = (
         "incumbents"
     )
+
+    @classmethod
+    def of(cls, **given: Any) -> Rules:
+        """Rules as a user of Python gives them.
+
+        Raises HarnessError for a rule that there is not, and for a value that is none of it.
+        """
+        plain = {name: value.item() if getattr(value, "shape", None) == () else value for name, value in given.items()}
+        return cls(**table(plain, hints(cls), (), "the rules:"))
 
     def __post_init__(self) -> None:
         if self.workers < 1:

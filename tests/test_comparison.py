@@ -189,6 +189,7 @@ def test_numbers_are_written_in_one_way() -> None:
     assert [number(x) for x in (0.0, 0.0336, 0.117, 1234.0, 12340.0, 3.59e-4, math.inf)] == [
         *("0", "0.03360", "0.1170", "1234", "1.23e+04", "3.59e-04", "∞")
     ]
+    assert mean_sem(0.0, 0.0) == "0 ± 0"
     assert mean_sem(0.0138, 0.0006) == "0.01380 ± 0.00060"
     assert quartiles(1.0357e-3, 0.0, 1.0357e-3) == "1.04e-03 [0, 1.04e-03]"
     assert ratio(1.5, 1.234, math.inf, " times") == "1.5 times [1.23, ∞]"
