@@ -105,7 +105,8 @@ class Believing:
     def fit(self, *_: Any) -> None: ...
 
     def posterior(self, codes: Ints, where: Ints) -> tuple[Floats, Floats, Floats]:
-        return (codes @ SPACE.strides).astype(np.float64), 100.0 * codes[..., 0], np.full(len(where), 3000.0)
+        spread = (100 * codes[..., 0]).astype(np.float64)
+        return (codes @ SPACE.strides).astype(np.float64), spread, np.full(len(where), 3000.0)
 
 
 def made(**params: Any) -> Any:
