@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_type_hints
 
 from harness.errors import HarnessError
+from harness.fields import hints, table
 from harness.params import FINITE, Option
 
 if TYPE_CHECKING:
@@ -146,6 +147,15 @@ class Rules:
         "incumbents"
     )
 
+    @classmethod
+    def of(cls, **given: Any) -> Rules:
+        """Rules as a user of Python gives them.
+
+        Raises HarnessError for a rule that there is not, and for a value that is none of it.
+        """
+        plain = {name: value.item() if getattr(value, "shape", None) == () else value for name, value in given.items()}
+        return cls(**table(plain, hints(cls), (), "the rules:"))
+
     def __post_init__(self) -> None:
         if self.workers < 1:
             raise HarnessError(f"workers must be at least 1, got {self.workers}.")
@@ -269,7 +279,7 @@ RULES: Mapping[str, Rule] = {
 
 def parsed(constraint: str) -> tuple[str, bool, float]:
     """The objective of a constraint, whether it is bounded from above, and the bound. Raises HarnessError."""
-    name, sign, bound = re.fullmatch(r"\s*(.*?)\s*(<=|>=|$)\s*(.*?)\s*", constraint).groups()  # type: ignore[union-attr]
+    name, sign, bound = map(str.strip, re.split("(<=|>=|$)", constraint, maxsplit=1))
     try:
         number = float(bound)
     except ValueError:

@@ -193,6 +193,34 @@ def test_bands_say_what_they_are(browser: Browser, path: Path) -> None:
     assert len(browser.lines()) == 3
 
 
+def test_a_median_has_its_quartiles(browser: Browser, path: Path, outcomes: list[Outcome], tmp_path: Path) -> None:
+    browser.open(path)
+    browser.choose("statistic", "median")
+    assert "median validation regret of 30 runs" in browser.one("#regret-caption").text
+    assert "middle half of the runs" in browser.one("#regret-chart .note").text
+    assert "--statistic median" in browser.one("#at-cursor").text
+    assert not browser.one("input[name=band]").is_displayed()
+    regret = [o.regret("val", np.array([800.0]))[:, 0] for o in outcomes[:3]]
+    shown = [
+        [float(part) for part in text.split(" to ")] for text in browser.texts("#regret-chart tbody td:last-child")
+    ]
+    assert shown == [pytest.approx(np.quantile(values, [0.25, 0.75]), rel=0.005) for values in regret]
+    drawn = browser.lines()
+    address = browser.run("return location.href")
+    assert "statistic=median" in address
+    browser.driver.get("about:blank")
+    browser.driver.get(address)
+    assert browser.lines() == drawn
+    own = tmp_path / "median.html"
+    own.write_text(made(outcomes[:3], statistic="median"), encoding="utf-8")
+    browser.open(own)
+    assert browser.lines() == drawn
+    browser.choose("statistic", "mean")
+    assert browser.one("input[name=band]").is_enabled()
+    assert browser.lines() != drawn
+    assert browser.complaints() == []
+
+
 def test_test_regret_is_shown_where_there_is_any(browser: Browser, path: Path, outcomes: list[Outcome]) -> None:
     browser.open(path)
     validation, ranks = browser.lines(), browser.lines("ranks")
@@ -259,7 +287,7 @@ def test_controls_and_pictures_have_names(browser: Browser, path: Path) -> None:
         named.setdefault(node["role"]["value"], []).append(node.get("name", {}).get("value", ""))
     for role in ("checkbox", "radio", "slider", "combobox", "region", "link", "img", "image", "table"):
         assert all(name.strip() for name in named.get(role, [])), role
-    assert len(named["radio"]) == 2 + 2 + 2 + 3
+    assert len(named["radio"]) == 2 + 2 + 2 + 2 + 3
     assert named["checkbox"][:3] == ["rs", "re", "ls"]
     assert named["slider"] == ["Read at time"] * 2
     assert {"Regret", "Time axis", "Regret axis", "Band"} <= set(named["group"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -86,3 +87,24 @@ def test_notebooks_run(path: Path, tmp_path: Path) -> None:
     assert last in str(shown[-1])
     assert not [output for output in shown if output.get("name") == "stderr"]
     assert path.stem == "own-table" or not [*tmp_path.iterdir()]
+
+
+def test_hints_name_pages_of_the_site() -> None:
+    """Whoever installed the wheel has no folder docs; docstrings are for readers of the source, who do."""
+    config = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    titles = set(re.findall(r"^ +- (.+?): [\w/-]+\.(?:md|ipynb)$", config, flags=re.MULTILINE))
+    named = set()
+    for path in [*(ROOT / "harness").rglob("*.py"), *(ROOT / "algorithms").rglob("*.py")]:
+        source = path.read_text(encoding="utf-8")
+        if not re.search(r'docs/|\.md|the page \\?"', source):
+            continue
+        tree = ast.parse(source)
+        documented = [n for n in ast.walk(tree) if isinstance(n, ast.Expr)]
+        left_out = {id(n.value) for n in documented}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in left_out:
+                text = node.value.replace("--write docs/claims.md", "")
+                assert not re.search(r"\bdocs/|\.md\b", text), f"{path}: {text}"
+                named |= set(re.findall(r'the page "(.+?)"', text))
+    assert len(named) >= 4
+    assert named <= titles, named - titles

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from harness.analysis.comparison import selected
 from harness.arrays import Ints
 from harness.errors import HarnessError
+from harness.numbers import number
 from harness.plots.drawing import cell, keys
 from harness.plots.graphs import handles, paint
 from harness.plots.style import STYLE, Width, panels, tell
@@ -36,7 +37,7 @@ class Incumbent(NamedTuple):
     @property
     def note(self) -> str:
         """`288 of 500 runs, validation regret 0`."""
-        told = ", ".join(f"{name} {value:.3g}" for name, value in self.measured.items())
+        told = ", ".join(f"{name} {number(value, 2)}" for name, value in self.measured.items())
         return f"{self.runs} of {len(self.outcome.trajectory.seeds)} runs, {told}"
 
 

@@ -19,7 +19,7 @@ from harness.plots.fronts import attainment_figure, front_figure
 from harness.plots.profiles import rank_figure, regret_ecdf_figure, time_ecdf_figure
 from harness.plots.quality import quality_figure
 from harness.plots.regret import regret_figure
-from harness.plots.settings import TAKES, check_file, checked
+from harness.plots.settings import SEE, TAKES, check_file, checked
 from harness.plots.standing import standing_figure
 from harness.studies.outcome import Outcome, reported
 
@@ -46,7 +46,7 @@ def load(path: Path) -> dict[str, Any]:
 
     Raises HarnessError if it cannot be read, or has a setting that no figure has.
     """
-    settings = toml.read(path, "see docs/figures.md for what it says.")
+    settings = toml.read(path, SEE)
     check_file(settings, path)
     return settings
 

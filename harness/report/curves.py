@@ -66,10 +66,10 @@ def _benchmark(name: str, same: Sequence[Outcome], kinds: Sequence[Kind]) -> dic
 
 
 def _curve(regret: Floats, weights: Floats) -> dict[str, Any]:
-    """Mean and standard error over seeds of `regret` Float[S, G] to five digits, and the width of the whole band."""
-    mean, sem = moments(regret)
-    width = sup_t(regret, weights)
-    return {"mean": digits_of(mean, 5).tolist(), "sem": digits_of(sem, 5).tolist(), "width": round(width, 2)}
+    """What is drawn of `regret` Float[S, G] to five digits, and the width of the band of the whole mean curve."""
+    names = ("mean", "sem", "median", "q25", "q75")
+    drawn = zip(names, (*moments(regret), *np.quantile(regret, [0.5, 0.25, 0.75], axis=0)), strict=True)
+    return {name: digits_of(values, 5).tolist() for name, values in drawn} | {"width": round(sup_t(regret, weights), 2)}
 
 
 def digits_of(values: Floats, digits: int) -> Floats:

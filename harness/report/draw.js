@@ -30,10 +30,12 @@ const tickText = (value, log) => {
   return power ? `10${superscript(exponent)}` : short(value);
 };
 
-/** 0.0336, or 3.59e-04 below 0.01 and from 10,000 on, as the commands print it. */
-const number = (value, digits = 3) => (value === 0 || (Math.abs(value) >= 1e-2 && Math.abs(value) < 1e4)
-  ? String(Number(value.toPrecision(digits + 1)))
-  : value.toExponential(digits - 1).replace(/e([+-])(\d)$/, "e$10$2"));
+/** 0.03360, or 3.59e-04 below 0.01 and from 10,000 on, as the commands print it. */
+const number = (value, digits = 3) => {
+  if (value === 0) return "0";
+  const plain = Math.abs(value) >= 1e-2 && Math.abs(value) < 1e4;
+  return (plain ? value.toPrecision(digits + 1) : value.toExponential(digits - 1)).replace(/e([+-])(\d)$/, "e$10$2");
+};
 
 function duration(seconds) {
   for (const [unit, length] of [["years", 31557600], ["days", 86400], ["hours", 3600], ["minutes", 60]]) {

@@ -1,5 +1,5 @@
 (() => {
-  const state = { benchmark: 0, kind: "val", band: "sem", x: "log", y: "log", hidden: new Set() };
+  const state = { benchmark: 0, kind: "val", statistic: data.statistic, band: "sem", spread: "quartiles", x: "log", y: "log", hidden: new Set() };
   const first = { ...state };
   const charts = [];
   let paper = false;
@@ -10,7 +10,10 @@
 
   // Choices are in the fragment of the address, so that it can be kept and sent: #regret?benchmark=nb201/cifar10&x=linear
 
-  const words = { kind: ["val", "test"], band: ["off", "sem", "simultaneous"], x: ["log", "linear"], y: ["log", "linear"] };
+  const words = {
+    kind: ["val", "test"], statistic: ["mean", "median"], band: ["off", "sem", "simultaneous"], spread: ["off", "quartiles"],
+    x: ["log", "linear"], y: ["log", "linear"],
+  };
 
   function recall() {
     const [place, said] = location.hash.split("?");
@@ -28,6 +31,9 @@
     for (const label of state.hidden) chosen.append("hide", label);
     history.replaceState(null, "", `#regret?${chosen}`);
   }
+
+  /** The band of what is drawn: a mean has other ones than a median. */
+  const band = () => (state.statistic === "mean" ? state.band : state.spread);
   const kindOf = (curves) => (curves.some((curve) => curve[state.kind]) ? state.kind : "val");
 
   function regretModel(of = benchmark()) {
@@ -35,10 +41,11 @@
     const kind = kindOf(curves);
     const widths = [];
     const series = curves.filter((curve) => curve[kind]).map((curve) => {
-      const { mean, sem, width } = curve[kind];
+      const { mean, sem, median, q25, q75, width } = curve[kind];
       const across = state.band === "simultaneous" ? width : 2;
       widths.push(`${width} for ${curve.label}`);
       const late = new Array(curve.from).fill(null);
+      if (state.statistic === "median") return { label: curve.label, y: [...late, ...median], low: [...late, ...q25], high: [...late, ...q75] };
       const side = (sign) => [...late, ...mean.map((value, i) => value + sign * across * sem[i])];
       return { label: curve.label, y: [...late, ...mean], low: side(-1), high: side(1), half: [...late, ...sem.map((s) => across * s)] };
     });
@@ -49,35 +56,39 @@
       simultaneous: "Bands hold the whole mean curve, at all drawn times at once, with 95 % confidence (sup-t, from a " +
         `bootstrap over whole seeds). Their half widths in standard errors: ${widths.join(", ")}. They are not the ` +
         "spread of single runs.",
+      quartiles: "Bands hold the middle half of the runs at each time: they are the spread of single runs, and do not say " +
+        "how sure the median is.",
     };
+    const told = { off: [], quartiles: ["quartiles"] }[band()] ?? ["half width of the band"];
+    const median = state.statistic === "median" ? " --statistic median" : "";
     return {
-      title: `${title}: mean ${regret[kind]} of ${seeds} runs`,
+      title: `${title}: ${state.statistic} ${regret[kind]} of ${seeds} runs`,
       note: `Regret is against ${against[kind]}. Curves are exact at ${times.length} times, and each value is held ` +
-        `until the next: nothing is interpolated. ${bands[state.band]}` +
-        (state.y === "log" && series.some((one) => one.y.includes(0)) ? " A mean of 0 is drawn at the lower edge." : ""),
+        `until the next: nothing is interpolated. ${bands[band()]}` +
+        (state.y === "log" && series.some((one) => one.y.includes(0)) ? ` A ${state.statistic} of 0 is drawn at the lower edge.` : ""),
       x: times, xLabel: clockLabel(unit), yLabel: regret[kind], xScale: state.x, yScale: state.y, series,
-      band: state.band !== "off", at: clock(unit),
-      head: [`mean ${regret[kind]}`, ...(state.band === "off" ? [] : ["half width of the band"])],
-      read: (one, i) => [number(one.y[i]), ...(state.band === "off" ? [] : [`± ${number(one.half[i], 2)}`])],
-      command: (i) => `harness show ${data.results} --at ${times[i]}`,
+      band: band() !== "off", at: clock(unit),
+      head: [`${state.statistic} ${regret[kind]}`, ...told],
+      read: (one, i) => [number(one.y[i]), ...told.map(() => (one.half ? `± ${number(one.half[i], 2)}` : `${number(one.low[i])} to ${number(one.high[i])}`))],
+      command: (i) => `harness show ${data.results} --at ${times[i]}${median}`,
     };
   }
 
   function ranksModel() {
     const { labels, x, seconds, unit, regret, average, low, high } = data.ranks[state.kind] ?? data.ranks.val;
-    const band = state.band !== "off";
+    const drawn = band() !== "off";
     return {
       title: data.benchmarks.length > 1 ? `Rank of the mean ${regret}, averaged over benchmarks`
         : `Rank of each run among those of its seed by ${regret}, averaged over seeds`,
-      note: "1 is best. " + (band
+      note: "1 is best. " + (drawn
         ? "Bands hold 95 % of the ranks that resampled seeds give at each time: they speak of other seeds on these benchmarks, not of other benchmarks."
         : "No band is drawn: the lines alone do not say how sure they are."),
       x, xLabel: seconds ? clockLabel(unit) : "share of the budget", yLabel: "average rank",
       xScale: state.x, yScale: "linear", yDomain: [0.8, labels.length + 0.2], yTicks: labels.map((_, i) => i + 1),
-      series: labels.map((label, i) => ({ label, y: average[i], low: low[i], high: high[i] })), band,
+      series: labels.map((label, i) => ({ label, y: average[i], low: low[i], high: high[i] })), band: drawn,
       at: seconds ? clock(unit) : (share) => `${(100 * share).toPrecision(3)} % of the budget`,
-      head: ["average rank", ...(band ? ["95 % of resamples"] : [])],
-      read: (one, i) => [one.y[i].toFixed(2), ...(band ? [`${one.low[i].toFixed(2)} to ${one.high[i].toFixed(2)}`] : [])],
+      head: ["average rank", ...(drawn ? ["95 % of resamples"] : [])],
+      read: (one, i) => [one.y[i].toFixed(2), ...(drawn ? [`${one.low[i].toFixed(2)} to ${one.high[i].toFixed(2)}`] : [])],
     };
   }
 
@@ -246,7 +257,7 @@
   function choose(setting, value) {
     state[setting] = value;
     remember();
-    allowTest();
+    allow();
     charts.forEach((chart) => chart.update());
   }
 
@@ -258,7 +269,11 @@
     return h("fieldset", {}, h("legend", {}, legend), h("div", { class: "segments" }, ...labels));
   }
 
-  function allowTest() {
+  /** Only choices that there are: no test regret where there is none, and the bands of the statistic that is drawn. */
+  function allow() {
+    for (const [name, statistic] of [["band", "mean"], ["spread", "median"]]) {
+      document.querySelector(`input[name=${name}]`).closest("fieldset").hidden = state.statistic !== statistic;
+    }
     const test = document.querySelector("input[name=kind][value=test]");
     const there = benchmark().curves.some((curve) => curve.test);
     test.disabled = !there;
@@ -271,9 +286,11 @@
     return h("form", { class: "controls", "aria-label": "What the curves show" },
       h("label", { class: "choice" }, h("span", {}, "Benchmark"), select),
       segments("Regret", "kind", [["val", "Validation"], ["test", "Test"]]),
+      segments("Curve", "statistic", [["mean", "Mean"], ["median", "Median"]]),
       segments("Time axis", "x", [["log", "Log"], ["linear", "Linear"]]),
       segments("Regret axis", "y", [["log", "Log"], ["linear", "Linear"]]),
-      segments("Band", "band", [["off", "Off"], ["sem", "±2 SEM"], ["simultaneous", "Whole curve"]]));
+      segments("Band", "band", [["off", "Off"], ["sem", "±2 SEM"], ["simultaneous", "Whole curve"]]),
+      segments("Band", "spread", [["off", "Off"], ["quartiles", "Quartiles"]]));
   }
 
   const root = document.getElementById("regret-chart");
@@ -284,7 +301,7 @@
   charts.push(new Chart(place, "regret", () => regretModel()));
   const ranks = document.getElementById("ranks-chart");
   if (ranks && data.ranks) charts.push(new Chart(ranks, "ranks", ranksModel));
-  allowTest();
+  allow();
   charts.forEach((chart) => chart.update());
   addEventListener("beforeprint", () => {
     paper = true;

@@ -12,7 +12,7 @@ from string import Template
 from typing import TYPE_CHECKING, Any
 
 from harness import __version__
-from harness.analysis.comparison import compare
+from harness.analysis.comparison import Statistic, compare
 from harness.analysis.quality import Quality
 from harness.files import json_text
 from harness.plots.style import COLOURS, provenance
@@ -45,29 +45,34 @@ def page(
     correlations: Sequence[Correlation] = (),
     at: Sequence[float] = (),
     alpha: float = 0.05,
+    statistic: Statistic = "mean",
 ) -> str:
     """The HTML of the page about `studies`, by their files; `results` is what the command line named.
 
     `trainings` and `qualities` of predictors, by their files too, get sections of their own, as do the `courses` of
-    searches by weight sharing and the `correlations` of their super-networks with tables. `at` and `alpha` are those of
-    `compare`. Equal arguments give equal pages. Raises HarnessError if the studies cannot be compared or paired.
+    searches by weight sharing and the `correlations` of their super-networks with tables. `at`, `alpha` and `statistic`
+    are those of `compare`; the curves begin with that statistic, and show the other on demand. Equal arguments give
+    equal pages. Raises HarnessError if the studies cannot be compared or paired.
     """
     outcomes = [*studies.values()]
     kinds: list[Kind] = ["val"]
     tested = [outcome for outcome in outcomes if outcome.reference.test_optimum is not None]
     kinds += ["test"] if tested and not any(outcome.seeds_without["test"] for outcome in tested) else []
-    comparisons = {kind: compare(outcomes, kind, at=at, alpha=alpha) for kind in kinds}
+    comparisons = {kind: compare(outcomes, kind, at=at, alpha=alpha, statistic=statistic) for kind in kinds}
     ranks = curves.ranks(outcomes, kinds)
     named = shlex.join(results)
     report = Report(studies, trainings or {}, qualities or {}, named, at, comparisons, ranks, courses, correlations)
     data = {
         "results": report.results,
         "kinds": kinds,
+        "statistic": statistic,
         "looks": curves.looks(outcome.label for outcome in outcomes),
         "benchmarks": curves.regrets(report.groups, kinds),
         "fronts": fronts.drawn(report.groups),
         "ranks": None if isinstance(report.ranks, str) else report.ranks,
-        "provenance": provenance([*outcomes, *report.qualities.values()], {"at": [*at], "alpha": alpha})
+        "provenance": provenance(
+            [*outcomes, *report.qualities.values()], {"at": [*at], "alpha": alpha, "statistic": statistic}
+        )
         | {"trainings": [{"id": one.job.id, **one.job.to_json()} for one in report.trainings.values()]},
     }
     return _html(report, data)

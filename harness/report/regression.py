@@ -8,6 +8,7 @@ from xml.etree import ElementTree as Xml
 from harness import escapes
 from harness.analysis.measures import regret_name
 from harness.analysis.regression import Check, Judgement
+from harness.numbers import number, ratio
 
 _MARKS = {"same": "=", "better": "✓", "not worse": "✓", "undecided": "?", "worse": "✗"}
 _MEANING = {
@@ -67,5 +68,7 @@ def _name(judgement: Judgement) -> str:
 
 
 def _cells(check: Check) -> str:
-    ratio = f"{check.ratio:.3g} [{check.low:.3g}, {check.high:.3g}]"
-    return f"{check.measure} | {check.old:.3e} | {check.new:.3e} | {ratio} | {check.worse:.2g} | {check.better:.2g}"
+    told = ratio(check.ratio, check.low, check.high)
+    return (
+        f"{check.measure} | {number(check.old)} | {number(check.new)} | {told} | {check.worse:.2g} | {check.better:.2g}"
+    )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from xml.etree.ElementTree import Element
 
 from harness.analysis.comparable import completed
-from harness.analysis.comparison import Comparison, Duel, peculiarities, remarks, sentences
+from harness.analysis.comparison import Cell, Comparison, Duel, peculiarities, remarks
 from harness.numbers import number
 from harness.report import commands
 from harness.report import comparison as comparison_table
@@ -16,6 +17,7 @@ from harness.report.fronts import fronts
 from harness.report.markup import Node, element, table
 from harness.report.predictors import predictors
 from harness.report.section import Report, Section, against, listing, needs_script, paragraph, strip
+from harness.report.sentences import sentences
 from harness.report.shared import shared
 from harness.report.trained import trained
 from harness.studies.outcome import Outcome, summary, unit_of
@@ -69,8 +71,15 @@ def _rules(outcome: Outcome) -> Iterator[tuple[str, str]]:
 def regret_over_time(report: Report) -> Section:
     """The place where the script draws the curves."""
     chart = element("div", needs_script("The curves are"), id="regret-chart")
-    figures = [f"harness plot {report.results} --kind {kind} -o regret.pdf" for kind in report.comparisons]
+    figures = [
+        f"harness plot {report.results} --kind {kind}{_shown(found)} -o regret.pdf"
+        for kind, found in report.comparisons.items()
+    ]
     return Section("regret", "Regret over time", [chart], figures)
+
+
+def _shown(found: Comparison) -> str:
+    return "" if found.statistic == "mean" else f" --statistic {found.statistic}"
 
 
 def ranks_over_time(report: Report) -> Section | None:
@@ -92,12 +101,12 @@ def tests(report: Report) -> Section:
     body, again = [], []
     for kind, found in report.comparisons.items():
         body += [element("h3", found.regret.capitalize()), _means(found)]
-        body.append(paragraph(comparison_table.note(found), class_="note"))
+        body.append(paragraph(comparison_table.note(found, underlined=True), class_="note"))
         if found.duels:
             body.append(element("ul", *(element("li", text) for text in sentences(found)), class_="sentences"))
             body.append(_duels(found))
         at = f" --at {','.join(map(repr, report.at))}" if report.at else ""
-        again.append(f"harness compare {report.results} --kind {kind}{at} --alpha {found.alpha:g}")
+        again.append(f"harness compare {report.results} --kind {kind}{at} --alpha {found.alpha:g}{_shown(found)}")
     said = [*peculiarities(report.outcomes), *remarks(report.outcomes)]
     said += [note for found in report.comparisons.values() for note in found.notes]
     if "test" not in report.comparisons and any(
@@ -110,14 +119,18 @@ def tests(report: Report) -> Section:
 
 def _means(found: Comparison) -> Element:
     labels = comparison_table.labels(found)
-    texts = comparison_table.grid(found, comparison_table.plain, "–")
+    texts = comparison_table.grid(found, partial(comparison_table.plain, statistic=found.statistic), "–")
     rows: list[list[Node]] = []
     for row, told in zip(found.rows, texts, strict=True):
-        top = [label in row.cells and row.cells[label].top for label in labels]
-        marked = [element("strong", text) if best else text for text, best in zip(told[2:], top, strict=True)]
-        rows.append([*told[:2], *marked])
+        rows.append([*told[:2], *map(_marked, told[2:], map(row.cells.get, labels))])
     head = ["benchmark", comparison_table.time_head(found), *labels]
-    return table(f"Mean {found.regret}", head, rows, numbers=len(labels) + 1)
+    return table(f"{found.statistic.capitalize()} {found.regret}", head, rows, numbers=len(labels) + 1)
+
+
+def _marked(text: str, cell: Cell | None) -> Node:
+    if cell is None or not cell.top:
+        return text
+    return element("strong" if cell.worse is None else "u", text)
 
 
 def _duels(found: Comparison) -> Element:
@@ -127,7 +140,7 @@ def _duels(found: Comparison) -> Element:
         return [duel.benchmark, f"{duel.first} and {duel.second}", f"{duel.time:.4g}", *means, chance, f"{duel.p:.2g}"]
 
     head = ["benchmark", "pair", comparison_table.time_head(found)]
-    head += ["mean of the first", "of the second", "P(first is better)", "p"]
+    head += [f"{found.statistic} of the first", "of the second", "P(first is better)", "p"]
     caption = (
         f"Every pair, {found.regret}: chance that a run of the first is better, with the 95 % interval of a bootstrap "
         "over seeds, and p of the two-sided test, corrected"

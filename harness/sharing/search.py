@@ -182,7 +182,6 @@ class SharedRun(Run):
             self.begun = epoch
         self.setting.streams = self._streams(f"{epoch}/{self.step}")
         held = _Batch(self)
-        inner = tuple(self.network.parameters())
 
         def loss(choice: Choice, validation: bool) -> Tensor:
             images, answers = held() if validation else (x, labels)
@@ -197,7 +196,7 @@ class SharedRun(Run):
                 logits = self.forward(images, choice)
             return float((logits.argmax(1) == answers).double().mean())
 
-        self.method.update(Step(epoch, loss, accuracy, self.optimizer, inner))
+        self.method.update(Step(epoch, loss, accuracy, self.optimizer, self.weights))
 
     def passes(self) -> Sequence[tuple[Any, ...]]:
         return [(choice,) for choice in self.method.choices()]

@@ -21,7 +21,7 @@ from harness.trajectory import Trajectory
 
 Kind = Literal["val", "test"]
 _PLAIN = Rules(evals=1)
-_LEAST = 1e-300
+_LEAST, _STEP = 1e-300, 2.0**-26
 """Regrets below are no normal numbers, halves of which may be 0."""
 
 
@@ -134,6 +134,17 @@ def least_regret(losses: Floats) -> float:
     positive = regrets[regrets > 0]
     least = float(positive[positive > 1e-6 * np.median(positive)].min()) if positive.size else 1.0
     return max(least, _LEAST)
+
+
+def settled(regrets: Floats, least: float | None) -> Floats:
+    """The regrets as whole multiples of a share, 2^-26, of the `least` one of their table, where that is known.
+
+    What only rounding tells apart is tied then, and regrets of an accuracy and of its error are equal but for the unit.
+    """
+    if least is None or not least > _LEAST:
+        return regrets
+    step = least * _STEP
+    return np.rint(regrets / step) * step
 
 
 @dataclass(frozen=True, eq=False)
@@ -272,9 +283,9 @@ class Outcome:
         return loss if worst is None else np.where(lost, worst, loss)
 
     def regrets(self, kind: Kind) -> Floats:
-        """`losses` minus the optimum of the table, Float[E]; NaN where it has no test metric."""
-        optimum = self.reference.scale(kind).optimum
-        return self.losses(kind) - (np.nan if optimum is None else optimum)
+        """`losses` minus the optimum of the table, `settled`, Float[E]; NaN where it has no test metric."""
+        scale = self.reference.scale(kind)
+        return settled(self.losses(kind) - (np.nan if scale.optimum is None else scale.optimum), scale.least)
 
     def loss(self, kind: Kind, times: Floats) -> Floats:
         """True `val` or `test` loss of each seed's incumbent at `times` Float[G], Float[S, G]; NaN before the first."""
