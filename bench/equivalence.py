@@ -287,7 +287,8 @@ one. Lines of `motpe` and `nsga2` are of two objectives (validation error, and l
 of parameters) and of hypervolume regret, which counts as what one point of the front is worth at least; pymoo's NSGA-II
 is driven by ask and tell, with our operators. Lines with numpy 2.5 were run on another machine than the rest.
 `{MANY}`: 15,625 real cells of NAS-Bench-101 at 4, 12, 36 and 108 epochs, with coordinates made up for this comparison
-(`nested_cells` in bench/equivalence.py) and seconds below 108 epochs taken as linear in epochs. A line that differs is explained in [external.md](external.md).
+(`nested_cells` in bench/equivalence.py) and seconds below 108 epochs taken as linear in epochs.
+A line that differs is explained in [external.md](external.md).
 
 | ours / package | table | seeds | versions | simulated s | evaluations | p mid | p end | gap | band contains 0 |
 | --- | --- | ---: | --- | ---: | ---: | ---: | ---: | ---: | --- |
