@@ -44,7 +44,7 @@ def command(
     command goes on; a study that is added to the file is all that is run for it.
     """
     from harness.analysis import reproduction
-    from harness.cli.run import execute, executor
+    from harness.cli.workers import execute, executor
     from harness.plots import recipes
     from harness.report import tables
     from harness.studies.evaluate import evaluate

@@ -16,8 +16,11 @@ from harness.errors import HarnessError
 from harness.files import json_text
 
 if TYPE_CHECKING:
-    from harness.train.results import Job
+    from harness.sharing.method import Statistics
+    from harness.train.results import Job, Training
     from harness.train.search import Limits, Search
+    from harness.train.search_log import Event
+    from harness.train.searching import Progress
 
 
 @click.command("search", short_help="Search for an architecture by training for real.")
@@ -88,7 +91,7 @@ def command(
     algo: str,
     method: list[str] | None,
     seeds: int,
-    statistics: str,
+    statistics: Statistics,
     then: list[str] | None,
     train: str | None,
     constraint: tuple[str, ...],
@@ -132,7 +135,8 @@ def command(
         return
     if then is not None:
         raise HarnessError("--then goes on from methods of weight sharing.", "--method rsps --then re")
-    from harness.cli.run import parameters, trainers
+    from harness.cli.options import parameters
+    from harness.cli.workers import trainers
     from harness.spaces import published
     from harness.studies.store import TRAINED, ResultStore
     from harness.train import devices, recipes, searching
@@ -163,7 +167,7 @@ def command(
 
 
 @contextmanager
-def _stopping(progress: Any) -> Iterator[None]:
+def _stopping(progress: Progress) -> Iterator[None]:
     """Ctrl-C says how to go on, once the trainings have stopped."""
     try:
         yield
@@ -173,7 +177,7 @@ def _stopping(progress: Any) -> Iterator[None]:
 
 
 @contextmanager
-def _bars(progress: Any, limits: Limits, top: int) -> Iterator[Any]:
+def _bars(progress: Progress, limits: Limits, top: int) -> Iterator[Any]:
     """A bar of the search with its incumbent, and one of the trainings to the end, on stderr."""
     from harness.report import tables
 
@@ -201,7 +205,7 @@ def _bars(progress: Any, limits: Limits, top: int) -> Iterator[Any]:
         yield shown
 
 
-def _tell(progress: Any, found: list[Any], out: Path, as_json: bool) -> None:
+def _tell(progress: Progress, found: list[tuple[Event, Training]], out: Path, as_json: bool) -> None:
     from harness.report import tables
     from harness.studies.store import TRAINED
     from harness.train import results, validation

@@ -71,7 +71,7 @@ def command(
     for option, value in (("epochs", epochs), ("repeats", repeats)):
         if value is not None and value < 1:
             raise HarnessError(f"{option} must be at least 1, got {value}.")
-    from harness.cli.run import trainers
+    from harness.cli.workers import trainers
     from harness.spaces import published
     from harness.studies.store import TRAINED
     from harness.train import devices, recipes, tabulate

@@ -31,7 +31,7 @@ class Settings(TypedDict, total=False):
 
     figure: Annotated[Name, Option("What to draw.", absent="regret")]
     measure: Annotated[
-        Literal["mse", "spearman", "kendall", "regret", "precision"],
+        Literal["mse", "spearman", "kendall", "regret", "precision", "fit_seconds", "query_seconds"],
         Option("What prediction shows.", absent="spearman"),
     ]
     kind: Annotated[

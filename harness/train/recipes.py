@@ -84,7 +84,7 @@ def read(name: str) -> Recipe:
     if not name.endswith(".toml") and name not in names():
         raise unknown("recipe", name, names())
     said = toml.read(path, f"or use {', '.join(names())}.")
-    found: Recipe = fit(said, Recipe, f"the recipe {name}:", "see docs/training.md.")
+    found: Recipe = fit(said, Recipe, f"the recipe {name}:", 'see the page "Train for real" of the documents.')
     if len({*found.seeds}) < max(1, len(found.seeds)):
         raise HarnessError(f"the recipe {name} has no seeds in {[*found.seeds]}.", "write seeds = [777, 888, 999]")
     return found
