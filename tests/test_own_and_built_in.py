@@ -67,7 +67,8 @@ def test_it_is_the_same_table_and_the_same_search(both: tuple[Table, Table]) -> 
             for table in (own, ordered)
         ]
         for column in ("seed", "time", "row", "fidelity", "repeat", "loss", "incumbent"):
-            np.testing.assert_array_equal(*(getattr(run, column) for run in found), err_msg=name)
+            mine_, its = (getattr(run, column) for run in found)
+            np.testing.assert_array_equal(mine_, its, err_msg=name)
     study = Study.plan(own, "re", {}, 0, 20, Rules(evals=60))
     theirs, its = (evaluate(study, table=table) for table in (own, ordered))
     times = np.geomspace(theirs.first_times().max(), theirs.end, 20)
