@@ -25,7 +25,8 @@ def mean_sem(mean: float | None, sem: float | None) -> str:
         return ABSENT
     if sem is None or math.isnan(sem):
         return number(mean)
-    return f"{number(mean)} ± {sem:#.2g}" if "e" not in number(mean) and sem >= 1e-4 else f"{number(mean)} ± {sem:.1e}"
+    plain = "e" not in number(mean) and sem >= 1e-4
+    return f"{number(mean)} ± {'0' if sem == 0 else f'{sem:#.2g}' if plain else f'{sem:.1e}'}"
 
 
 def quartiles(median: float | None, low: float | None, high: float | None) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_type_hints
 
 from harness.errors import HarnessError
+from harness.fields import hints, table
 from harness.params import FINITE, Option
 
 if TYPE_CHECKING:
@@ -146,6 +147,15 @@ class Rules:
         "incumbents"
     )
 
+    @classmethod
+    def of(cls, **given: Any) -> Rules:
+        """Rules as a user of Python gives them.
+
+        Raises HarnessError for a rule that there is not, and for a value that is none of it.
+        """
+        plain = {name: value.item() if getattr(value, "shape", None) == () else value for name, value in given.items()}
+        return cls(**table(plain, hints(cls), (), "the rules:"))
+
     def __post_init__(self) -> None:
         if self.workers < 1:
             raise HarnessError(f"workers must be at least 1, got {self.workers}.")
@@ -232,7 +242,7 @@ class Rules:
             return table
         import numpy as np
 
-        broken = np.zeros(len(table), dtype=np.bool_)
+        left, done = np.ones(len(table), dtype=np.bool_), list[str]()
         for constraint in self.constraints:
             name, below, bound = parsed(constraint)
             if name == table.primary:
@@ -241,16 +251,17 @@ class Rules:
                     "make it an objective: --objectives " + ",".join([name, *table.objectives][:2]),
                 )
             objective = table.objective(name)
-            kept = objective.values <= bound if below else objective.values >= bound
+            kept = left & (objective.values <= bound if below else objective.values >= bound)
+            done.append(constraint)
             if not kept.any():
-                best = np.nanmin(objective.values) if below else np.nanmax(objective.values)
+                best, way = (np.nanmin, "smallest") if below else (np.nanmax, "largest")
+                those = f" of those with {' and '.join(done[:-1])}" if done[:-1] else ""
                 raise HarnessError(
-                    f"no configuration of {table.name} has {constraint}.",
-                    f"its {'smallest' if below else 'largest'} {name} is {best:.6g} {objective.unit}".rstrip() + ".",
+                    f"no configuration of {table.name} has {' and '.join(done)}.",
+                    f"the {way} {name}{those} is {best(objective.values[left]):.6g} {objective.unit}".rstrip() + ".",
                 )
-            broken |= ~kept
-        if broken.all():
-            raise HarnessError(f"no configuration of {table.name} has {' and '.join(self.constraints)}.")
+            left = kept
+        broken = ~left
         return replace(table, loss=_broken(table.loss, broken), test=_broken(table.test, broken))
 
     @property
@@ -268,7 +279,7 @@ RULES: Mapping[str, Rule] = {
 
 def parsed(constraint: str) -> tuple[str, bool, float]:
     """The objective of a constraint, whether it is bounded from above, and the bound. Raises HarnessError."""
-    name, sign, bound = re.fullmatch(r"\s*(.*?)\s*(<=|>=|$)\s*(.*?)\s*", constraint).groups()  # type: ignore[union-attr]
+    name, sign, bound = map(str.strip, re.split("(<=|>=|$)", constraint, maxsplit=1))
     try:
         number = float(bound)
     except ValueError:

@@ -143,6 +143,37 @@ def test_seeds_are_pooled() -> None:
     np.testing.assert_array_equal(a.val_loss, b.val_loss)
 
 
+@pytest.mark.parametrize(
+    ("rules", "message"),
+    [
+        ({"worker": 4}, "unknown field of the rules 'worker'. did you mean workers?"),
+        ({"workers": "four"}, "workers is a whole number, not 'four'"),
+        ({"workers": 2.5}, "not 2.5"),
+        ({"noise": "smapled"}, "'smapled'. did you mean sampled?"),
+        ({"log": "al"}, "did you mean all?"),
+        ({"overhead": "x"}, "overhead is a number, not 'x'"),
+        ({"objectives": "error,latency"}, "objectives is a list, each a text"),
+        ({"evals": 2.5}, "evals is a whole number"),
+        ({"budget": "1e5"}, "budget is a number"),
+    ],
+)
+def test_rules_that_do_not_fit_are_refused(rules: dict[str, Any], message: str) -> None:
+    given = rules if {*rules} & {"evals", "budget"} else {"evals": 3, **rules}
+    for act in (lambda: h.run("re", "nb201", seeds=2, **given), lambda: h.objective("nb201", **given)):
+        with pytest.raises(h.HarnessError) as raised:
+            act()
+        assert message in str(raised.value)
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    plain, made = (
+        h.objective("nb201", evals=evals, workers=workers).simulator.rules
+        for evals, workers in ((3, 2), (np.int64(3), np.int64(2)))
+    )
+    assert plain == made
+    assert type(made.evals) is int
+
+
 def test_what_fails_leaves_the_others(found: Any) -> None:
     made = h.run({"fails": Fails, "re": "re"}, "nb201", seeds=4, evals=10, processes=1, quiet=True)
     assert [o.label for o in made] == ["re"]
@@ -206,7 +237,10 @@ def test_a_table_is_looked_at() -> None:
         table.row(configuration | {"edge_0_1": "nor_conv"})
     for wrong, message in (
         ({**configuration, "edge": "none"}, "'edge'.*did you mean edge_"),
-        ({name: value for name, value in configuration.items() if name != "edge_1_2"}, "edge_1_2"),
+        (
+            {name: value for name, value in configuration.items() if name != "edge_1_2"},
+            "the configuration has no value of 'edge_1_2'. it takes none, skip_connect, nor_conv_1x1,",
+        ),
         ({**configuration, "edge_0_1": 7}, "'edge_0_1'"),
         ([0, 0, 0, 0, 0, 5], "code 5 of 'edge_2_3' is outside of 0 to 4"),
         ([0, 0], "is no configuration"),

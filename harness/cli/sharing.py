@@ -12,11 +12,17 @@ import click
 from harness.errors import HarnessError
 
 if TYPE_CHECKING:
+    import torch
+
     from harness.sharing.log import Log
+    from harness.sharing.method import Statistics
     from harness.sharing.search import SharedSearch
     from harness.sharing.then import Sequel
+    from harness.table import Table
     from harness.train.devices import Place
     from harness.train.images import ImageSet
+    from harness.train.loop import Task
+    from harness.train.recipes import Recipe
 
 
 def searches(
@@ -29,7 +35,7 @@ def searches(
     epochs: int | None,
     device: str,
     seeds: range,
-    statistics: str,
+    statistics: Statistics,
     out: Path,
     constraints: list[str],
     bench: str | None,
@@ -45,7 +51,7 @@ def searches(
     recipe is that of the training of the best by one-shot accuracy, one for each method.
     """
     from harness import registry
-    from harness.cli.run import parameters
+    from harness.cli.options import parameters
     from harness.sharing import lookup
     from harness.sharing.log import read, study, table_of
     from harness.sharing.search import SharedSearch
@@ -68,7 +74,7 @@ def searches(
     place = _place(device)
     loaded = load(images, data_root, used, place.device)
     about = (loaded, used, place.precision, statistics)
-    plans = {m: [SharedSearch.plan(space, m, given[m], *about, seed) for seed in seeds] for m in methods}  # type: ignore[arg-type]
+    plans = {m: [SharedSearch.plan(space, m, given[m], *about, seed) for seed in seeds] for m in methods}
     sequels = {m: _sequels(planned, then, given, evals) for m, planned in plans.items()}
     store = ResultStore(out)
     click.echo(f"{loaded.name}: {loaded.words}; recipe: {used.title}, {used.epochs} epochs.", err=True)
@@ -117,7 +123,7 @@ def _place(device: str) -> Place:
     return devices.Place(where, "fp32" if precision == "fp16" else precision, deterministic=where.type == "cpu")
 
 
-def _say(table: Any, bench: str | None, space: str, images: ImageSet, *, train: bool) -> None:
+def _say(table: Table | None, bench: str | None, space: str, images: ImageSet, *, train: bool) -> None:
     if table is None:
         click.echo(f"note: no table here has the truth of {space} on {images.name}: there is no regret.", err=True)
         if not train:
@@ -136,7 +142,7 @@ def _sequels(planned: list[SharedSearch], then: list[str], given: dict[str, Any]
 
 
 def _followed(
-    same: list[Sequel], logs: list[Log], images: ImageSet, place: Place, table: Any, out: Path
+    same: list[Sequel], logs: list[Log], images: ImageSet, place: Place, table: Table | None, out: Path
 ) -> tuple[list[dict[str, Any]], list[Any]]:
     """What an algorithm finds by the trained super-networks, made unless it is there: a row a seed, and studies."""
     from harness.sharing import then
@@ -155,7 +161,7 @@ def _followed(
 
 
 def _taken(
-    plans: dict[str, list[SharedSearch]], constraints: list[str], images: ImageSet, device: Any, out: Path
+    plans: dict[str, list[SharedSearch]], constraints: list[str], images: ImageSet, device: torch.device, out: Path
 ) -> list[dict[str, Any]]:
     """The best architectures under constraints, of every search."""
     from harness.sharing import lookup
@@ -174,7 +180,13 @@ def _share(accuracy: float | None) -> str:
 
 
 def _trained(
-    kind: str, rows: list[dict[str, Any]], images: str, data_root: Path | None, recipe: Any, device: Any, out: Path
+    kind: str,
+    rows: list[dict[str, Any]],
+    images: str,
+    data_root: Path | None,
+    recipe: Recipe,
+    device: torch.device,
+    out: Path,
 ) -> tuple[dict[str, Any], Path]:
     """The best of a method's rows, trained with the recipe's first seed, and its file."""
     from harness.spaces.architecture import Architecture
@@ -215,7 +227,7 @@ def _searched(search: SharedSearch, images: ImageSet, place: Place, out: Path) -
         )
 
         class Shown(Watch):
-            def epoch(self, job: Any, epoch: int, row: dict[str, float]) -> None:
+            def epoch(self, job: Task, epoch: int, row: dict[str, float]) -> None:
                 bars.update(bar, completed=epoch, note=f"one-shot accuracy {row['val_accuracy']:.1%}")
 
             def note(self, text: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import matplotlib as mpl
@@ -20,6 +20,9 @@ from harness.studies.outcome import Kind, Outcome, unit_of
 
 _STAMPS = 200
 _REPLICATES = 500
+
+Draw = Callable[[Axes, Sequence[Outcome], Mapping[str, Any]], None]
+"""Fills a panel with the studies of a benchmark; the last argument has the look of each label."""
 
 
 class Ranks(NamedTuple):
@@ -151,7 +154,12 @@ def time_ecdf_figure(
     return _shares(groups, width, draw, f"{regret_name(outcomes, kind)} {what}")
 
 
-def _shares(groups: Mapping[str, Sequence[Outcome]], width: Width | None, draw: Any, title: str) -> Figure:
+def _shares(
+    groups: Mapping[str, Sequence[Outcome]],
+    width: Width | None,
+    draw: Draw,
+    title: str,
+) -> Figure:
     """Panels of shares in [0, 1], with a legend."""
     own = looks(o for same in groups.values() for o in same)
     with mpl.rc_context(STYLE):

@@ -5,13 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from harness.analysis.claims import Finding, overall
 from harness.analysis.reproduction import Recipe
 from harness.errors import HarnessError
 from harness.files import whole
 from harness.numbers import ratio
+
+if TYPE_CHECKING:
+    from harness.analysis.quality import QualityStudy
+    from harness.studies.study import Study
 
 _MARK = "<!-- {} -->"
 _SECTION = re.compile(r"^<!-- ([\w-]+) -->\n(.*?)(?=^<!-- |\Z)", flags=re.MULTILINE | re.DOTALL)
@@ -54,7 +58,7 @@ def sentence(recipe: Recipe, findings: Sequence[Finding], seeds: int) -> str:
 def section(
     recipe: Recipe,
     findings: Sequence[Finding],
-    studies: Sequence[Any],
+    studies: Sequence[Study | QualityStudy],
     figures: Sequence[Path],
     versions: Mapping[str, str],
 ) -> str:

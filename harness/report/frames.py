@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -209,7 +209,7 @@ def write(frame: pd.DataFrame, path: Path) -> None:
             temporary.write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
 
 
-def configurations(table: Table, rows: Any) -> pd.DataFrame:
+def configurations(table: Table, rows: Iterable[float | None]) -> pd.DataFrame:
     """Configurations at `rows` (None or NaN for none) by parameter, and the text of those that are architectures."""
     found = [None if row is None or np.isnan(row) or row < 0 else int(row) for row in rows]
     texts = _architectures(table, {row for row in found if row is not None})

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from rich import box
 from rich.cells import cell_len
@@ -33,8 +34,13 @@ from harness.numbers import ABSENT, mean_sem, quartiles
 from harness.studies.outcome import Kind, Outcome, unit_of
 from harness.studies.selection import spans
 
+if TYPE_CHECKING:
+    from harness.studies.records import J
+
 SECONDS_BETWEEN_LINES = 10.0
 """Without a terminal."""
+SECONDS_OF_SILENCE = 60.0
+"""After which it is said that nothing is heard of a study."""
 _MANY = 200
 """Rows beyond which a table is laid out without folding."""
 _REGRETS = ("hypervolume regret", "hypervolume regret, test")
@@ -43,8 +49,8 @@ _REGRETS = ("hypervolume regret", "hypervolume regret, test")
 
 @contextmanager
 def progress(
-    studies: Sequence[Any], present: set[str], *, quiet: bool = False, status: Callable[[], str] = str
-) -> Iterator[Callable[[Any, float], None]]:
+    studies: Sequence[J], present: set[str], *, quiet: bool = False, status: Callable[[], str] = str
+) -> Iterator[Callable[[J, float], None]]:
     """A bar for every study on stderr; yields the function that moves them. `present` are ids found complete.
 
     The time of a bar begins when its study does; beside one that moves stands the `status` of whoever is at work.
@@ -60,12 +66,13 @@ def progress(
             for study in studies
         }
 
-        def move(study: Any, share: float) -> None:
+        def move(study: J, share: float) -> None:
             task = shown.tasks[shown.task_ids.index(tasks[study.id])]
             if not task.started:
                 shown.start_task(task.id)
             note = status() if share < 1 else task.fields["note"] if study.id in present else ""
-            shown.update(task.id, completed=share, evaluations=getattr(share, "evaluations", 0), note=note)
+            made = getattr(share, "evaluations", 0)
+            shown.update(task.id, completed=share, evaluations=made, note=note, heard=task.get_time())
 
         yield move
 
@@ -83,7 +90,7 @@ def bars(*, quiet: bool = False) -> Progress:
         TaskProgressColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
+        _Note("{task.fields[note]}"),
         console=shown,
         disable=quiet,
     )
@@ -96,6 +103,20 @@ class _Bar(BarColumn):
         bar = super().render(task)
         bar.pulse = False
         return bar
+
+
+class _Note(TextColumn):
+    """The note of a bar, and for how long nothing was heard of its work, as where an algorithm does not answer."""
+
+    def render(self, task: Task) -> Text:
+        return super().render(task).append(_silence(task))
+
+
+def _silence(task: Task) -> str:
+    since = task.get_time() - task.fields.get("heard", math.inf)
+    if task.finished or since < SECONDS_OF_SILENCE:
+        return ""
+    return f" (nothing heard for {timedelta(seconds=round(since))}; Ctrl-C ends it)"
 
 
 class _Telling(Progress):
@@ -128,7 +149,9 @@ class _Telling(Progress):
         told = [f"{share:.0f} % of {len(self.tasks)}", *([f"{made:,} evaluations"] if made else [])]
         if share:
             told.append(f"{timedelta(seconds=round(took * (100.0 - share) / share))} left")
-        at_work = [f"{task.description}: {task.percentage:.0f} %" for task in tasks if not task.finished]
+        at_work = [
+            f"{task.description}: {task.percentage:.0f} %{_silence(task)}" for task in tasks if not task.finished
+        ]
         return "; ".join([", ".join(told), *at_work])
 
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 import torch
 
 from harness.analysis import correlation
-from harness.arrays import Floats, Ints
+from harness.arrays import Bools, Floats, Ints
 from harness.errors import HarnessError
 from harness.sharing.costs import costs
 from harness.sharing.log import scorer_of
@@ -204,7 +204,13 @@ def _chosen(sizes: Ints, setting: Setting, seed: int) -> tuple[Ints, Ints]:
 
 
 def _graph(
-    sizes: list[int], codes: Ints, accuracy: Floats, fit: Any, setting: Setting, seed: int, device: torch.device
+    sizes: list[int],
+    codes: Ints,
+    accuracy: Floats,
+    fit: Bools,
+    setting: Setting,
+    seed: int,
+    device: torch.device,
 ) -> Floats:
     """What the graph network over the whole space predicts of `codes`, fitted to the accuracies of some."""
     vertices = np.ravel_multi_index(tuple(codes.T), tuple(sizes))

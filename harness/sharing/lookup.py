@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import re
 from pathlib import Path
-from typing import Any, NamedTuple, TypedDict
+from typing import NamedTuple, TypedDict
 
 import numpy as np
 import pyarrow as pa
 import torch
 
+from harness.arrays import Floats, Ints
 from harness.errors import HarnessError, unknown
 from harness.sharing.costs import MEASURES, costs
 from harness.sharing.log import scorer_of
@@ -29,8 +30,8 @@ class Kept(NamedTuple):
     """A lookup table and the id of its search; numbers of architectures are those of the whole grid."""
 
     id: str
-    numbers: Any
-    predicted: Any
+    numbers: Ints
+    predicted: Floats
 
 
 class _Footer(TypedDict):

@@ -143,7 +143,7 @@ class StudyForm(Sharded[Study, Outcome]):
         return study.id, Outcome(study, reference, trajectory, *rest, footer.get("cpu_seconds", math.nan))
 
 
-def _positions(name: str, values: Any, known: Any) -> Any:
+def _positions(name: str, values: Ints, known: Ints) -> Ints:
     """Where in the ascending `known` each value stands. Raises ValueError for one that does not."""
     at = np.searchsorted(known, values)
     if (at == len(known)).any() or (known[at] != values).any():
