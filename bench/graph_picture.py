@@ -59,7 +59,7 @@ def main() -> None:
                 loc="upper center", bbox_to_anchor=(0.5, -0.05), ncols=2,
             )  # fmt: skip
         with whole(path) as temporary:
-            figure.savefig(temporary, format="png", dpi=180)
+            figure.savefig(temporary, format="png", dpi=180, bbox_inches="tight")
     print(path)
 
 

@@ -125,7 +125,7 @@ def collapse(logs: list[Log]) -> None:
             rows = table.rows(np.array([table.space.from_dict(space.to_dict(np.array(d.codes))) for d in codes if d]))
             regret = table.mean_loss[rows, -1] - table.optimum.value
             skips = found.derived[:, column]
-            whole = sum(log.collapsed(one, d) for one, d in zip(same, codes, strict=True) if d)
+            whole = sum(log.collapsed(one.search.space, d) for one, d in zip(same, codes, strict=True) if d)
             interval = mean_interval(regret) if len(regret) > 1 else regret
             print(
                 f"collapse: {found.label}, none {'may' if none else 'not'}: {whole} of {len(same)} seeds skips alone; "

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
+from types import CodeType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -187,6 +188,11 @@ class Objective:
 
     def _at_end(self) -> float:
         return math.inf
+
+    @property
+    def __code__(self) -> CodeType:
+        """The code of a call, which SMAC writes down of a target function."""
+        return type(self).__call__.__code__
 
     @property
     def over(self) -> bool:

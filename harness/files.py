@@ -21,6 +21,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 _UNLOCKABLE = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 _TEMPORARY = ".tmp"
+_TRIES = 100
 
 
 def json_text(data: Any, **layout: Any) -> str:
@@ -63,7 +64,6 @@ def whole(
     try:
         if path.exists() and not path.is_file():
             raise OSError(errno.EINVAL, "it is a folder" if path.is_dir() else "it is a device, not a file")
-        path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = _claimed(path)
         yield temporary
         os.fsync(handle)
@@ -85,7 +85,7 @@ def _claimed(path: Path) -> tuple[int, Path]:
     """A new locked file beside `path`, of a name that nobody can guess."""
     while True:
         temporary = path.with_name(f".{path.name[:180]}.{secrets.token_hex(8)}{_TEMPORARY}")
-        handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        handle = _opened(temporary, os.O_EXCL)
         try:
             _flock(handle, fcntl.LOCK_EX)
             if os.fstat(handle).st_nlink:  # else it was swept before it was locked
@@ -98,10 +98,31 @@ def _claimed(path: Path) -> tuple[int, Path]:
         _closed(handle)
 
 
+def _opened(path: Path, how: int = 0) -> int:
+    """The descriptor of a file that is made if it is not there, as is its folder, which others may be removing."""
+    for more in reversed(range(_TRIES)):
+        try:
+            made(path.parent)
+            return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | how, 0o666)
+        except (FileNotFoundError, FileExistsError):
+            if not more:
+                raise
+    raise AssertionError
+
+
 def _closed(handle: int) -> None:
     """Give a descriptor back, which an error of closing it does as well; what matters was put on the disk before."""
     with suppress(OSError):
         os.close(handle)
+
+
+def made(folder: Path) -> None:
+    """Make a folder with those above it, and put their names on the disk. Raises OSError if that cannot be done."""
+    new = [path for path in (folder, *folder.parents) if not path.is_dir()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in reversed(new):
+        with suppress(PermissionError):  # a folder that may be written but not read
+            synced(path.parent)
 
 
 def synced(folder: Path) -> None:
@@ -162,8 +183,7 @@ def _try(path: Path, how: int) -> tuple[bool, int]:
     """Whether the lock `path` is held now, and its descriptor. Raises HarnessError if it cannot be told."""
     handle = -1
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        handle = _opened(path)
         return _flock(handle, how), handle
     except OSError as error:
         if handle >= 0:

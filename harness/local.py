@@ -20,7 +20,8 @@ from harness.errors import HarnessError, unknown
 from harness.rng import Streams
 
 _FORM = (
-    "docs/add-an-algorithm.md shows the forms: ask and tell, for one seed or for many, or a function of an objective."
+    'the page "Add an algorithm" of the documents shows the forms: ask and tell, for one seed or for many, or a '
+    "function of an objective."
 )
 _FILE = "_harness_file_"
 """What the names of modules that were read from a file by its path begin with."""
@@ -141,7 +142,8 @@ def _from_package(name: str) -> ModuleType:
         if isinstance(error.__cause__, ModuleNotFoundError) and name.startswith(str(error.__cause__.name)):
             raise HarnessError(
                 f"there is no module {name}, installed or in the working folder.",
-                "a file of your own is named by its path: --algo path/mine.py:Mine",
+                "a file of your own is named by its path: --algo path/mine.py:Mine; packages of optimizers are in "
+                "`harness list libraries`.",
             ) from None
         raise
 

@@ -9,28 +9,35 @@ ABSENT = "–"
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """`0.0336`, or `3.59e-04` below 0.01 and from 10,000 on; four digits where there is no exponent; a dash for NaN."""
+    """`0.03360`, or `3.59e-04` below 0.01 and from 10,000 on; four digits without an exponent, a dash for NaN."""
     if value is None or math.isnan(value):
         return ABSENT
     if math.isinf(value):
         return "∞" if value > 0 else "-∞"
-    if value == 0 or 1e-2 <= abs(value) < 1e4:
-        return f"{value:.{digits + 1}g}"
-    return f"{value:.{digits - 1}e}"
+    if value == 0:
+        return "0"
+    return f"{value:#.{digits + 1}g}".rstrip(".") if 1e-2 <= abs(value) < 1e4 else f"{value:.{digits - 1}e}"
 
 
 def mean_sem(mean: float | None, sem: float | None) -> str:
-    """`3.59e-04 ± 2.3e-05`, or `0.0336 ± 0.00026`; a dash where there is no number."""
+    """`3.59e-04 ± 2.3e-05`, or `0.03360 ± 0.00026`; a dash where there is no number."""
     if mean is None or math.isnan(mean):
         return ABSENT
     if sem is None or math.isnan(sem):
         return number(mean)
-    return f"{number(mean)} ± {sem:.2g}" if "e" not in number(mean) and sem >= 1e-4 else f"{number(mean)} ± {sem:.1e}"
+    plain = "e" not in number(mean) and sem >= 1e-4
+    return f"{number(mean)} ± {'0' if sem == 0 else f'{sem:#.2g}' if plain else f'{sem:.1e}'}"
 
 
 def quartiles(median: float | None, low: float | None, high: float | None) -> str:
-    """`3.59e-04 [2.3e-05, 4.1e-04]`."""
-    return f"{number(median)} [{number(low, 2)}, {number(high, 2)}]"
+    """`3.59e-04 [2.30e-05, 4.10e-04]`."""
+    return f"{number(median)} [{number(low)}, {number(high)}]"
+
+
+def ratio(value: float, low: float = math.nan, high: float = math.nan, unit: str = "") -> str:
+    """`1.5`, or `1.5 [1.2, 1.9]` with its interval, or `1.5 times [1.2, 1.9]`: what has no unit, in three digits."""
+    told = [ABSENT if math.isnan(x) else "∞" if math.isinf(x) else f"{x:.3g}" for x in (value, low, high)]
+    return told[0] + unit + ("" if math.isnan(low) else f" [{told[1]}, {told[2]}]")
 
 
 def power(values: Iterable[float]) -> int:

@@ -30,6 +30,7 @@ _KINDS = {
     PREDICTORS: "predictor",
     SHARING: "method",
 }
+_LISTED = {"library": "libraries"}
 
 
 _NAME = re.compile(r"[\w.+/-]+")
@@ -166,7 +167,7 @@ def proposer(name: str) -> Any:
 def _plugin(group: str, name: str) -> Any:
     points, kind = _found(group), _KINDS[group]
     if name not in points:
-        raise unknown(kind, name, points, see=f"harness list {kind}s")
+        raise unknown(kind, name, points, see=f"harness list {_LISTED.get(kind, kind + 's')}")
     plugin = _loaded(points[name], kind)
     if isinstance(plugin, HarnessError):
         raise plugin

@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_type_hints
 
 from harness.errors import HarnessError
+from harness.fields import hints, table
 from harness.params import FINITE, Option
 
 if TYPE_CHECKING:
@@ -124,15 +125,36 @@ class Rules:
         ),
     ] = False
     objectives: Annotated[
-        tuple[str, ...], Rule("Search for the Pareto front of two or more: error,latency.raspi4.")
+        tuple[str, ...],
+        Rule(
+            "Search for the Pareto front of two or more: error,latency.raspi4.",
+            clause="objectives: {value}",
+            line="{value}: runs are after the Pareto front, and regret is one of hypervolumes",
+            heading="objectives",
+        ),
     ] = ()
     constraints: Annotated[
         tuple[str, ...],
-        Rule("Bound of an objective that a result must keep: 'latency.raspi4<=20'; repeatable.", each="constraint"),
+        Rule(
+            "Bound of an objective that a result must keep: 'latency.raspi4<=20'; repeatable.",
+            each="constraint",
+            clause="constraint: {value}",
+            line="{value}: what breaks it is trained at its cost, and is no incumbent",
+            heading="constraint",
+        ),
     ] = ()
     log: Annotated[Log, Rule("Store the results that became incumbents, or all (then no seed finishes early).")] = (
         "incumbents"
     )
+
+    @classmethod
+    def of(cls, **given: Any) -> Rules:
+        """Rules as a user of Python gives them.
+
+        Raises HarnessError for a rule that there is not, and for a value that is none of it.
+        """
+        plain = {name: value.item() if getattr(value, "shape", None) == () else value for name, value in given.items()}
+        return cls(**table(plain, hints(cls), (), "the rules:"))
 
     def __post_init__(self) -> None:
         if self.workers < 1:
@@ -179,7 +201,8 @@ class Rules:
             if isinstance(said, Mapping):
                 yield rule, said[value]
             elif said and name in changed:
-                yield rule, said.format(value=value, unit=unit, time=time)
+                told = ", ".join(value) if isinstance(value, tuple) else value
+                yield rule, said.format(value=told, unit=unit, time=time)
 
     def seen(self, table: Table) -> Table:
         """What runs see of `table`. Raises HarnessError if it does not have what these rules ask for."""
@@ -219,20 +242,26 @@ class Rules:
             return table
         import numpy as np
 
-        broken = np.zeros(len(table), dtype=np.bool_)
+        left, done = np.ones(len(table), dtype=np.bool_), list[str]()
         for constraint in self.constraints:
             name, below, bound = parsed(constraint)
-            objective = table.objective(name)
-            kept = objective.values <= bound if below else objective.values >= bound
-            if not kept.any():
-                best = np.nanmin(objective.values) if below else np.nanmax(objective.values)
+            if name == table.primary:
                 raise HarnessError(
-                    f"no configuration of {table.name} has {constraint}.",
-                    f"its {'smallest' if below else 'largest'} {name} is {best:.6g} {objective.unit}".rstrip() + ".",
+                    f"{name} is the loss of {table.name}, which is known after a training only: it is no constraint.",
+                    "make it an objective: --objectives " + ",".join([name, *table.objectives][:2]),
                 )
-            broken |= ~kept
-        if broken.all():
-            raise HarnessError(f"no configuration of {table.name} has {' and '.join(self.constraints)}.")
+            objective = table.objective(name)
+            kept = left & (objective.values <= bound if below else objective.values >= bound)
+            done.append(constraint)
+            if not kept.any():
+                best, way = (np.nanmin, "smallest") if below else (np.nanmax, "largest")
+                those = f" of those with {' and '.join(done[:-1])}" if done[:-1] else ""
+                raise HarnessError(
+                    f"no configuration of {table.name} has {' and '.join(done)}.",
+                    f"the {way} {name}{those} is {best(objective.values[left]):.6g} {objective.unit}".rstrip() + ".",
+                )
+            left = kept
+        broken = ~left
         return replace(table, loss=_broken(table.loss, broken), test=_broken(table.test, broken))
 
     @property
@@ -250,7 +279,7 @@ RULES: Mapping[str, Rule] = {
 
 def parsed(constraint: str) -> tuple[str, bool, float]:
     """The objective of a constraint, whether it is bounded from above, and the bound. Raises HarnessError."""
-    name, sign, bound = re.fullmatch(r"\s*(.*?)\s*(<=|>=|$)\s*(.*?)\s*", constraint).groups()  # type: ignore[union-attr]
+    name, sign, bound = map(str.strip, re.split("(<=|>=|$)", constraint, maxsplit=1))
     try:
         number = float(bound)
     except ValueError:

@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 
 from harness.arrays import Floats, Ints, fixed
-from harness.errors import unknown
+from harness.errors import HarnessError, unknown
 from harness.graphs import GraphView
 
 Value = str | int | float | bool
@@ -159,7 +159,8 @@ class SearchSpace:
         codes = []
         for p in self.parameters:
             if p.name not in configuration:
-                raise unknown("parameter", p.name, configuration)
+                some = ", ".join(map(str, p.values[:6])) + ", ..." * (len(p.values) > 6)
+                raise HarnessError(f"the configuration has no value of '{p.name}'.", f"it takes {some}.")
             try:
                 codes.append(list(p.values).index(configuration[p.name]))
             except ValueError:

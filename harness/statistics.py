@@ -22,6 +22,9 @@ REPLICATES = 2000
 LEAST_SEEDS = 30
 """Of fewer, a speed-up has no interval."""
 
+_STEPS = 1 << 30
+"""Of the largest difference, to which differences are rounded before they are ranked."""
+
 _BLOCK = 250
 """Resamples that are looked at together."""
 
@@ -117,11 +120,13 @@ def paired_wilcoxon(differences: Floats, alternative: Alternative = "two-sided")
     """p of Wilcoxon's signed-rank test that `differences` Float[S], one per seed, are symmetric about 0.
 
     Zeros keep their ranks (Pratt, JASA 54, 1959), since seeds whose runs ended with the same architecture are
-    frequent; p is 1 if all are zero.
+    frequent; p is 1 if all are zero. Differences that only rounding tells apart are tied: they are not the same of an
+    accuracy and of its error.
     """
     if not differences.any():
         return 1.0
-    return float(scipy.stats.wilcoxon(differences, zero_method="pratt", alternative=alternative).pvalue)
+    settled = np.rint(differences / np.abs(differences).max() * _STEPS)
+    return float(scipy.stats.wilcoxon(settled, zero_method="pratt", alternative=alternative).pvalue)
 
 
 def holm(p: Floats) -> Floats:

@@ -317,6 +317,11 @@ class Table:
         points[~np.isfinite(points).all(axis=1)] = np.inf
         return points
 
+    def measured(self, rows: Ints, names: Sequence[str], position: int) -> dict[str, Floats]:
+        """The objectives `names` at `rows` Int[n] as published, losses at the fidelity of this index, Float[n] each."""
+        loss = self.loss_at(position)
+        return {name: (loss if name == self.primary else self.objective(name).values)[rows] for name in names}
+
     def checksum_with(self, names: Iterable[str], scores: Iterable[str] = ()) -> str:
         """`checksum`, with the numbers of the objectives `names` and of training-free `scores` in it, if any."""
         names, scores = sorted({name for name in names if name != self.primary}), sorted({*scores})

@@ -16,8 +16,8 @@ def read(path: Path, hint: str) -> dict[str, Any]:
     """What a TOML file says. Raises HarnessError with the `hint` if it cannot be read or is none."""
     with reading(path, "a readable TOML file", hint):
         found = tomllib.loads(path.read_bytes().decode("utf-8-sig"))
-    if any(map(obeyed, _texts(found))):
-        raise HarnessError(f"{path} has control characters, or commands to a log, in a text.", "leave them out.")
+        if any(map(obeyed, _texts(found))):
+            raise HarnessError(f"{path} has control characters, or commands to a log, in a text.", "leave them out.")
     return found
 
 

@@ -21,8 +21,8 @@ def marked(algorithm: str) -> Any:
 
 
 SHORTER: dict[str, dict[str, Any]] = {
-    "gpnas": {"growth": 1.6},
-    "gpnas+": {"growth": 1.6},
+    "gpnas": {"growth": 3.0},
+    "gpnas+": {"growth": 3.0},
     "npred": {"random": 20, "top": 10, "rounds": 2, "predictor": "ridge"},
     "bananas": {"ensemble": 2, "predictor": "ridge"},
     "pnas": {"ensemble": 2, "predictor": "ridge"},

@@ -143,6 +143,37 @@ def test_seeds_are_pooled() -> None:
     np.testing.assert_array_equal(a.val_loss, b.val_loss)
 
 
+@pytest.mark.parametrize(
+    ("rules", "message"),
+    [
+        ({"worker": 4}, "unknown field of the rules 'worker'. did you mean workers?"),
+        ({"workers": "four"}, "workers is a whole number, not 'four'"),
+        ({"workers": 2.5}, "not 2.5"),
+        ({"noise": "smapled"}, "'smapled'. did you mean sampled?"),
+        ({"log": "al"}, "did you mean all?"),
+        ({"overhead": "x"}, "overhead is a number, not 'x'"),
+        ({"objectives": "error,latency"}, "objectives is a list, each a text"),
+        ({"evals": 2.5}, "evals is a whole number"),
+        ({"budget": "1e5"}, "budget is a number"),
+    ],
+)
+def test_rules_that_do_not_fit_are_refused(rules: dict[str, Any], message: str) -> None:
+    given = rules if {*rules} & {"evals", "budget"} else {"evals": 3, **rules}
+    for act in (lambda: h.run("re", "nb201", seeds=2, **given), lambda: h.objective("nb201", **given)):
+        with pytest.raises(h.HarnessError) as raised:
+            act()
+        assert message in str(raised.value)
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    plain, made = (
+        h.objective("nb201", evals=evals, workers=workers).simulator.rules
+        for evals, workers in ((3, 2), (np.int64(3), np.int64(2)))
+    )
+    assert plain == made
+    assert type(made.evals) is int
+
+
 def test_what_fails_leaves_the_others(found: Any) -> None:
     made = h.run({"fails": Fails, "re": "re"}, "nb201", seeds=4, evals=10, processes=1, quiet=True)
     assert [o.label for o in made] == ["re"]
@@ -206,7 +237,10 @@ def test_a_table_is_looked_at() -> None:
         table.row(configuration | {"edge_0_1": "nor_conv"})
     for wrong, message in (
         ({**configuration, "edge": "none"}, "'edge'.*did you mean edge_"),
-        ({name: value for name, value in configuration.items() if name != "edge_1_2"}, "edge_1_2"),
+        (
+            {name: value for name, value in configuration.items() if name != "edge_1_2"},
+            "the configuration has no value of 'edge_1_2'. it takes none, skip_connect, nor_conv_1x1,",
+        ),
         ({**configuration, "edge_0_1": 7}, "'edge_0_1'"),
         ([0, 0, 0, 0, 0, 5], "code 5 of 'edge_2_3' is outside of 0 to 4"),
         ([0, 0], "is no configuration"),
@@ -258,11 +292,41 @@ def test_an_objective_for_scipy_and_optuna() -> None:
     assert objective.over
     assert objective([0] * 6) == math.inf
     assert objective.results("de").outcomes[0].trajectory.evaluations.tolist() == [30]
-    optuna = pytest.importorskip("optuna")
+
+
+@pytest.mark.reference("optuna")
+def test_an_objective_is_optunas_as_it_is() -> None:
+    import optuna
+
     objective = h.objective("nb201", seed=3, evals=10)
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     study.optimize(objective, n_trials=30)
     assert len(study.trials) == 11
+    told = [trial.value for trial in study.trials if trial.value != math.inf]
+    assert objective.results("optuna").trials()["loss"].tolist() == told
+
+
+@pytest.mark.reference("smac", "ConfigSpace")
+@pytest.mark.parametrize("bench", ["nb201", "nb201-mf"])
+def test_an_objective_is_smacs_as_it_is(bench: str) -> None:
+    from ConfigSpace import Categorical, ConfigurationSpace
+    from smac import HyperparameterOptimizationFacade, MultiFidelityFacade, Scenario
+
+    objective = h.objective(bench, seed=3, evals=20)
+    space = ConfigurationSpace(seed=0)
+    space.add([Categorical(p.name, p.values) for p in objective.space.parameters])
+    several = len(objective.fidelities) > 1
+    budgets = {"min_budget": objective.fidelities[0], "max_budget": objective.fidelities[-1]} if several else {}
+    scenario = Scenario(space, n_trials=20, deterministic=not several, output_directory=Path("smac"), **budgets)
+    facade = MultiFidelityFacade if several else HyperparameterOptimizationFacade
+    halving = {"intensifier": MultiFidelityFacade.get_intensifier(scenario, eta=16)} if several else {}
+    best = facade(scenario, objective, logging_level=40, **halving).optimize()
+    trials = objective.results("smac").trials()
+    assert objective.over
+    assert len(trials) == 20
+    assert {*trials["fidelity"]} <= {*objective.fidelities}
+    assert len({*trials["fidelity"]}) == len(objective.fidelities)
+    assert h.benchmark(bench).row(best) in {*trials["row"]}
 
 
 @pytest.mark.parametrize("name", ["rs", "re", "hb", "asha"])

@@ -84,7 +84,7 @@ def test_each_mutant_draws_a_loss_of_its_own() -> None:
     search = made()
     search.ensemble.models = [Sure(off) for off in (-20.0, 0.0, 20.0)]
     codes = np.random.default_rng(1).integers(5, size=(3, 4000, 6))
-    off = search.drawn(SEEDS, codes) - codes @ SPACE.strides
+    off = search.scores(SEEDS, codes) - codes @ SPACE.strides
     assert abs(off.mean()) < 4 * 20 / 12_000**0.5
     assert off.std() == pytest.approx(20, rel=0.03)
     assert abs(np.corrcoef(off[:, :-1].ravel(), off[:, 1:].ravel())[0, 1]) < 0.05

@@ -18,11 +18,12 @@ from conftest import Answer
 from schedulers import equal_to_one_process, studies
 
 from harness import HarnessError
-from harness.studies.cluster import Cluster, _slurm
+from harness.studies.cluster import Cluster
 from harness.studies.evaluate import evaluate
 from harness.studies.executors import Heard
 from harness.studies.outcome import Outcome
 from harness.studies.run import run
+from harness.studies.schedulers import slurm
 from harness.studies.store import ResultStore
 from harness.studies.study import Study
 from harness.testing import assert_same
@@ -179,8 +180,8 @@ def test_slurm_gets_what_the_file_says(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setitem(sys.modules, "dask_jobqueue", fake)
     path = tmp_path / "slurm.yaml"
     path.write_text("cores: 4\nmemory: 8GB\nqueue: gpu\njobs: 3\n")
-    assert isinstance(_slurm(path), SLURMCluster)
+    assert isinstance(slurm(path), SLURMCluster)
     assert asked == [(4, "8GB", "gpu"), 3]
     path.write_text("cores: 4\nmemroy: 8GB\n")
     with pytest.raises(HarnessError, match=r"SLURMCluster does not take what is in .*memroy"):
-        _slurm(path)
+        slurm(path)

@@ -12,6 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import workers
 from schedulers import Counted, Outside, Proxy, equal_to_one_process, started, studies, until
@@ -203,3 +204,47 @@ def test_a_full_disk_of_the_caller_keeps_what_was_stored(
     run(studies(), store, evaluate, executor=Cluster(outside.address, print))
     assert len(set(store.added)) == len(store.added) == 12
     equal_to_one_process(store, tmp_path / "here")
+
+
+@pytest.mark.parametrize(("shared", "how"), [(True, "goes on from its last checkpoint"), (False, "begins again")])
+def test_a_training_whose_worker_is_lost(outside: Outside, tmp_path: Path, shared: bool, how: str) -> None:
+    pytest.importorskip("torch", reason="trainings need torch")
+    from harness.spaces.architecture import Architecture
+    from harness.train import images, recipes, results
+    from harness.train.cluster import hosts
+    from harness.train.devices import Place, device_of
+    from harness.train.loop import train
+
+    path, notes, begun = tmp_path / "tiny.toml", list[str](), threading.Event()
+    path.write_text('title = "tiny"\nepochs = 5\nbatch = 128\nlr = 0.1\nchannels = 4\ncells = 1\nseeds = [5]\n')
+    recipe = recipes.chosen(str(path), "gpnas-cell", "digits", None)
+    loaded = images.load("digits", None, recipe, device_of("cpu"))
+    architecture = Architecture.parse("gpnas-cell:relu.conv_3x3.gauss,selu.max_pool_3x3;0-1,1-2:elu.identity;0-1")
+    job = results.Job(architecture, loaded.name, loaded.checksum, recipe, 5)
+    first = outside.worker("first")
+    cluster = Cluster(outside.address, print, local=shared)
+    with hosts(cluster, "cpu", 1, "auto") as found:
+        pool = found.pool("digits", None, recipe, tmp_path / "out", note=lambda _, text: notes.append(text))
+        with pool:
+            heard = found.session.heard
+
+            def hear(said: dict[str, Any]) -> None:
+                heard(said)
+                begun.set()
+
+            def accident() -> None:
+                begun.wait(60)
+                if shared:
+                    until(results.checkpoint_path(tmp_path / "out", job).exists)
+                first.kill()
+                outside.worker("second")
+
+            found.session.heard = hear
+            thread = threading.Thread(target=accident)
+            thread.start()
+            pool.submit(0, job)
+            ended = pool.next().outcome
+            thread.join()
+    assert isinstance(ended, results.Curve)
+    np.testing.assert_array_equal(ended.test_accuracy, train(job, loaded, Place(device_of("cpu"))).test_accuracy)
+    assert [note for note in notes if how in note and "the worker that trained it was lost" in note]

@@ -19,12 +19,13 @@ from rich.table import Table as Grid
 from scipy import stats
 
 from harness import HarnessError, Rules
-from harness.analysis.comparison import Comparison, compare, sentences
+from harness.analysis.comparison import Comparison, compare
 from harness.analysis.measures import log_areas, time_spent, time_to
-from harness.numbers import quartiles
+from harness.numbers import mean_sem, number, quartiles, ratio
 from harness.plots import draw
 from harness.report import tables
 from harness.report.comparison import FORMATS
+from harness.report.sentences import sentences
 from harness.statistics import holm, speed_up
 from harness.studies.evaluate import evaluate
 from harness.studies.outcome import Outcome, summary
@@ -182,6 +183,24 @@ def test_sentences_name_the_better_first() -> None:
     assert "with probability 0.50" in twins
     assert "p = 1," in twins
     assert "1 times [1, 1] as much in the geometric mean" in over
+
+
+def test_numbers_are_written_in_one_way() -> None:
+    assert [number(x) for x in (0.0, 0.0336, 0.117, 1234.0, 12340.0, 3.59e-4, math.inf)] == [
+        *("0", "0.03360", "0.1170", "1234", "1.23e+04", "3.59e-04", "∞")
+    ]
+    assert mean_sem(0.0, 0.0) == "0 ± 0"
+    assert mean_sem(0.0138, 0.0006) == "0.01380 ± 0.00060"
+    assert quartiles(1.0357e-3, 0.0, 1.0357e-3) == "1.04e-03 [0, 1.04e-03]"
+    assert ratio(1.5, 1.234, math.inf, " times") == "1.5 times [1.23, ∞]"
+    assert ratio(math.nan) == "–"
+
+
+def test_sentences_have_the_numbers_of_the_table() -> None:
+    found = compare([studied()[0], studied()[2]], "val")
+    cells = found.rows[0].cells
+    first, second = (number(cells[label].mean) for label in ("ls", "rs"))
+    assert f"{first} against {second} in the mean" in sentences(found)[0]
 
 
 def test_formats_hold_the_same_numbers() -> None:

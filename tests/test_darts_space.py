@@ -54,11 +54,29 @@ def test_parameters_of_published_cells(genotype: str, cifar: int, imagenet: int)
         assert networks.parameters(network) == expected
 
 
-def test_multiply_adds_of_a_published_cell() -> None:
-    """The authors' network of DARTS' first order has 501,015,744 with its pooling, which is 28,224 outputs."""
+@pytest.mark.parametrize(("genotype", "expected"), [(V1, 501_015_744), (V2, 528_359_616)])
+def test_multiply_adds_of_published_cells(genotype: str, expected: int) -> None:
+    """Of DARTS' first order 501,015,744 are published, a multiply-add for every output of an average pooling too."""
     shape = SimpleNamespace(channels=36, cells=6, stem="small", auxiliary=0.0)
-    network = networks.build(Architecture.parse(V1), shape, colours=3, classes=10)
-    assert networks.multiply_adds(network, (3, 32, 32)) == 500_987_520
+    network = networks.build(Architecture.parse(genotype), shape, colours=3, classes=10)
+    ours, pooled = networks.multiply_adds(network, (3, 32, 32)), []
+    counted: list[int] = []
+
+    def hook(module: Any, given: Any, out: torch.Tensor) -> None:
+        if isinstance(module, nn.Conv2d):
+            counted.append(out.numel() * module.weight[0].numel())
+        elif isinstance(module, nn.Linear):
+            counted.append(module.weight.numel())
+            pooled.append(module.in_features)
+        elif isinstance(module, nn.AvgPool2d):
+            pooled.append(out.numel())
+
+    for module in network.modules():
+        module.register_forward_hook(hook)
+    with torch.no_grad():
+        network.eval()(torch.zeros(1, 3, 32, 32))
+    assert sum(counted) == ours
+    assert ours + sum(pooled) == expected
 
 
 def test_genotypes_are_read_in_either_order_and_written_in_one() -> None:

@@ -16,7 +16,7 @@ from conftest import ROOT
 from harness import registry, spaces
 from harness.analysis import reproduction
 from harness.cli import group
-from harness.cli.run import parameters
+from harness.cli.options import parameters
 from harness.params import resolve
 
 Harness = Callable[..., Any]
@@ -153,6 +153,28 @@ def test_the_figure_that_a_page_describes_is_drawn(
     (loaded,), _ = reproduction.selected(["recipe.toml"])
     studies = reproduction.studies(loaded, range(3), print)
     assert {study.label for study in studies} == {"rs", "re(population=50)"}
+
+
+@pytest.mark.filterwarnings("ignore:vert. bool was deprecated")  # seaborn 0.13 with matplotlib 3.11
+def test_the_figures_of_seaborn_are_drawn(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """With fewer seeds; the pictures of the page are what its blocks save."""
+    pytest.importorskip("seaborn", reason="the extra `notebook` is not installed")
+    import matplotlib.pyplot as plt
+
+    text = (ROOT / "docs" / "seaborn.md").read_text(encoding="utf-8")
+    code = "\n".join(re.findall(r"^```python\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE))
+    plt.switch_backend("agg")
+    exec(compile(code.replace("seeds=100", "seeds=6, processes=1, quiet=True"), "seaborn.md", "exec"), {})
+    shown = re.findall(r"\]\(figures/(\S+)\)", text)
+    assert len(shown) == 3
+    assert {*shown} == {path.name for path in Path().glob("*.png")}
+    assert all(texts(plt.figure(number)) for number in plt.get_fignums())
+    plt.close("all")
+
+
+def texts(figure: Any) -> list[str]:
+    """What is written on the axes of a figure."""
+    return [label.get_text() for axis in figure.axes for label in axis.get_xticklabels() if label.get_text()]
 
 
 def test_the_python_of_a_page_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def test_a_row_is_shown(harness: Callable[..., Any]) -> None:
     shown = json.loads(harness("show", "nb201:6111", "--json").out)
     assert shown["row"] == 6111
     assert shown["configuration"]["architecture"].startswith("|nor_conv")
-    assert "edge 0 1" in harness("show", "nb201:6111").out
+    assert "edge_0_1" in harness("show", "nb201:6111").out
     harness("show", "nb201:99999").refuses("nb201/cifar10 has no row 99999", "its rows are 0 to 15,624")
 
 

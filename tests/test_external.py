@@ -89,7 +89,30 @@ def test_names_of_a_library_are_its_own(harness: Any) -> None:
     given = ("--param", "optuna:TPESampler.n_startup_trials=2")
     (study,) = json.loads(harness("run", "--algo", "optuna:TPESampler", *given, *rules, "--json").out)
     assert study["params"]["n_startup_trials"] == 2
-    assert "TPESampler" in harness("list", "libraries").out
+    listed = harness("list", "optuna").out.splitlines()
+    assert {"optuna:TPESampler", "optuna:GPSampler", "optuna:TPESampler+MedianPruner"} <= {*listed}
+    assert not [name for name in listed if "Base" in name]
+    answer = harness("run", "--algo", "optuna:Nothing-like-it", *rules)
+    answer.refuses("unknown optimizer of optuna", "`harness list optuna` lists them")
+
+
+def test_of_many_optimizers_the_first_are_listed(harness: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"optimizer-{i:03}" for i in range(543)]
+
+    class Many:
+        extra, version = "nevergrad", "1.0"
+
+        def names(self) -> list[str]:
+            return names
+
+    monkeypatch.setattr(registry, "library", lambda name: Many())
+    told = " ".join(harness("list", "libraries").out.split())
+    assert "543: optimizer-000, " in told
+    assert "; `harness list nevergrad` has all" in told
+    assert names[10] not in told
+    assert harness("list", "nevergrad").out.splitlines() == [f"nevergrad:{name}" for name in names]
+    assert json.loads(harness("list", "nevergrad", "--json").out)["nevergrad"][542] == "nevergrad:optimizer-542"
+    harness("list", "nevergrat").refuses("unknown value", "did you mean nevergrad?")
 
 
 def test_a_library_that_is_not_installed_is_told_how(harness: Any, monkeypatch: pytest.MonkeyPatch) -> None:

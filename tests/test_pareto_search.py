@@ -14,17 +14,9 @@ from algorithms.moasha import MOASHA, Rung
 from algorithms.motpe import MOTPE
 from harness import HarnessError, Ints, Problem, Results, Streams
 from harness.pareto import hypervolume, ranks
-from harness.testing import AlgorithmContract, synthetic_table
+from harness.testing import synthetic_table
 
 RNG = np.random.default_rng
-
-
-class TestMOASHA(AlgorithmContract):
-    name = "moasha"
-
-
-class TestMOTPE(AlgorithmContract):
-    name = "motpe"
 
 
 def drawn(n: int, k: int, seed: int, levels: int = 12) -> Any:

@@ -25,8 +25,8 @@ from algorithms.predictors.memory import identities
 from algorithms.predictors.networks import GraphNetwork
 from algorithms.predictors.neural import NeuralPredictor
 from harness import HarnessError, Problem, Results, Rules, Seen, Streams, Table, registry, simulate
-from harness.analysis.quality import QualityStudy, judge
-from harness.analysis.quality_store import find, read
+from harness.analysis.quality import MEASURES, SECONDS, QualityStudy, judge
+from harness.analysis.quality_store import FORM, find, read
 from harness.params import declared, resolve
 from harness.scoring import Scoring
 from harness.spaces.nasbench101 import ENCODINGS
@@ -226,7 +226,7 @@ def test_invalid_configurations_and_lower_fidelities_are_no_trouble() -> None:
 
 def test_predictors_refuse_what_they_cannot_do() -> None:
     table = synthetic_table(2)
-    for name in ("gcn", "neural", "neural2", "paths", "pyg"):
+    for name in ("gcn", "neural", "neural2", "paths", "pyg", "gpwl"):
         with pytest.raises(HarnessError, match=r"are no graphs, which this predictor needs\. take one that works on"):
             made(name, table, [0])
     with pytest.raises(HarnessError, match=r"unknown predictor 'nural'\. did you mean neural"):
@@ -460,13 +460,30 @@ def test_predict_end_to_end(harness: Harness) -> None:
     assert rows[1]["spearman_mean"] > rows[0]["spearman_mean"]
     part = harness(*base[:-4], "--seeds", "1:3", "--processes", "1", *extra, "--out", "part")
     whole, some = read(Path(paths[0])), read(Path(part.out.splitlines()[0]))
-    for name, values in some.measures.items():
-        np.testing.assert_array_equal(values, whole.measures[name][1:])
+    for name in {*MEASURES} - {*SECONDS}:
+        np.testing.assert_array_equal(some.measures[name], whole.measures[name][1:])
+    assert all((whole.measures[name] > 0).all() for name in SECONDS)
+    assert "CPU s" in first.err
     drawn = harness("plot", "--figure", "prediction", "--measure", "mse", "-o", "a.png", "results")
     assert drawn.out == "a.png\n", drawn.err
     source = json.loads(Path("a.json").read_text())
     assert [study["id"] for study in source["studies"]] == [read(path).study.id for path in find([Path("results")])]
     assert "no finished study" in harness("plot", "results").err
+
+
+def test_files_of_earlier_versions_have_no_seconds(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+    (path,) = harness("predict", "nb201", "--predictor", "ridge", "--train", "20", "--seeds", "2").out.splitlines()
+    written = read(Path(path))
+    old = FORM.columns
+    for name in SECONDS:
+        old = old.remove(old.get_field_index(name))
+    with monkeypatch.context() as earlier:
+        earlier.setattr(type(FORM), "columns", old)
+        FORM.write(written, Path("old.parquet"))
+    found = read(Path("old.parquet"))
+    assert found.study.id == written.study.id
+    np.testing.assert_array_equal(found.measures["mse"], written.measures["mse"])
+    assert all(np.isnan(found.measures[name]).all() for name in SECONDS)
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,7 @@ RECORDED = {"ENGINE": 1, "digest": "f8c4f1839b73112b"}
 
 
 def test_the_engine_still_yields_the_numbers_it_did() -> None:
-    """If this fails on purpose, raise ENGINE in harness/study.py and record the new digest."""
+    """If this fails on purpose, raise ENGINE in harness/studies/study.py and record the new digest."""
     digest = hashlib.sha256()
     for rules in (Rules(budget=90.0, log="all"), Rules(evals=80, workers=3, overhead=0.5, incumbent="any")):
         run = simulate(synthetic_table(7), registry.algorithm("rs"), seeds=np.arange(20), rules=rules)

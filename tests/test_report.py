@@ -21,9 +21,9 @@ import pytest
 from test_imported import store_sample
 
 from harness import HarnessError, Rules, registry
-from harness.analysis.comparison import compare, sentences
+from harness.analysis.comparison import compare
 from harness.analysis.quality import MEASURES, Quality, QualityStudy, summary
-from harness.numbers import mean_sem
+from harness.numbers import mean_sem, quartiles
 from harness.plots import draw
 from harness.plots.cells import incumbents
 from harness.plots.profiles import average_ranks
@@ -32,6 +32,7 @@ from harness.report import page as page_module
 from harness.report.commands import runs
 from harness.report.curves import times
 from harness.report.page import page
+from harness.report.sentences import sentences
 from harness.spaces.architecture import Architecture
 from harness.statistics import simultaneous_width
 from harness.studies.evaluate import evaluate
@@ -186,6 +187,8 @@ def test_curves_are_exact_at_their_times(text: str) -> None:
                 width = simultaneous_width(regret, np.random.default_rng(0))
                 assert curve[kind]["width"] == pytest.approx(width, abs=0.006)
                 assert curve[kind]["width"] > 2
+                for name, quantile in (("q25", 0.25), ("median", 0.5), ("q75", 0.75)):
+                    np.testing.assert_allclose(curve[kind][name], np.quantile(regret, quantile, axis=0), rtol=1e-4)
 
 
 def test_curves_of_long_studies_have_few_times() -> None:
@@ -219,6 +222,17 @@ def test_tests_are_those_of_compare() -> None:
             for cell in row.cells.values():
                 assert mean_sem(cell.mean, cell.sem) in parsed.inside["tests"]
     assert "harness compare results --kind test --at 200.0,800.0 --alpha 0.01" in parsed.inside["tests"]
+
+
+def test_medians_are_those_of_compare() -> None:
+    parsed = Parsed(made(studied(), statistic="median"))
+    found = compare(studied(), "val", statistic="median")
+    for cell in (cell for row in found.rows for cell in row.cells.values()):
+        assert quartiles(cell.median, cell.low, cell.high) in parsed.inside["tests"]
+    for sentence in sentences(found):
+        assert sentence in parsed.inside["tests"]
+    assert "--alpha 0.05 --statistic median" in parsed.inside["tests"]
+    assert "harness plot results --kind val --statistic median -o regret.pdf" in parsed.inside["regret"]
 
 
 def test_the_summary_states_rules_and_optima() -> None:

@@ -16,6 +16,7 @@ from test_report import HOSTILE, TRAININGS, TRANSFERS, by_file, hostile, made, p
 from harness import Rules, registry
 from harness.plots.style import styles
 from harness.studies.evaluate import evaluate
+from harness.studies.fronts import held
 from harness.studies.outcome import Outcome
 from harness.studies.study import Study
 
@@ -192,6 +193,34 @@ def test_bands_say_what_they_are(browser: Browser, path: Path) -> None:
     assert len(browser.lines()) == 3
 
 
+def test_a_median_has_its_quartiles(browser: Browser, path: Path, outcomes: list[Outcome], tmp_path: Path) -> None:
+    browser.open(path)
+    browser.choose("statistic", "median")
+    assert "median validation regret of 30 runs" in browser.one("#regret-caption").text
+    assert "middle half of the runs" in browser.one("#regret-chart .note").text
+    assert "--statistic median" in browser.one("#at-cursor").text
+    assert not browser.one("input[name=band]").is_displayed()
+    regret = [o.regret("val", np.array([800.0]))[:, 0] for o in outcomes[:3]]
+    shown = [
+        [float(part) for part in text.split(" to ")] for text in browser.texts("#regret-chart tbody td:last-child")
+    ]
+    assert shown == [pytest.approx(np.quantile(values, [0.25, 0.75]), rel=0.005) for values in regret]
+    drawn = browser.lines()
+    address = browser.run("return location.href")
+    assert "statistic=median" in address
+    browser.driver.get("about:blank")
+    browser.driver.get(address)
+    assert browser.lines() == drawn
+    own = tmp_path / "median.html"
+    own.write_text(made(outcomes[:3], statistic="median"), encoding="utf-8")
+    browser.open(own)
+    assert browser.lines() == drawn
+    browser.choose("statistic", "mean")
+    assert browser.one("input[name=band]").is_enabled()
+    assert browser.lines() != drawn
+    assert browser.complaints() == []
+
+
 def test_test_regret_is_shown_where_there_is_any(browser: Browser, path: Path, outcomes: list[Outcome]) -> None:
     browser.open(path)
     validation, ranks = browser.lines(), browser.lines("ranks")
@@ -258,7 +287,7 @@ def test_controls_and_pictures_have_names(browser: Browser, path: Path) -> None:
         named.setdefault(node["role"]["value"], []).append(node.get("name", {}).get("value", ""))
     for role in ("checkbox", "radio", "slider", "combobox", "region", "link", "img", "image", "table"):
         assert all(name.strip() for name in named.get(role, [])), role
-    assert len(named["radio"]) == 2 + 2 + 2 + 3
+    assert len(named["radio"]) == 2 + 2 + 2 + 2 + 3
     assert named["checkbox"][:3] == ["rs", "re", "ls"]
     assert named["slider"] == ["Read at time"] * 2
     assert {"Regret", "Time axis", "Regret axis", "Band"} <= set(named["group"])
@@ -397,3 +426,37 @@ def test_hostile_names_stay_text(browser: Browser, tmp_path: Path) -> None:
     assert browser.one("#regret-caption").text.startswith(HOSTILE)
     assert browser.one("#benchmark option").text == HOSTILE
     assert any(HOSTILE in text for text in browser.texts("#regret-chart tbody th"))
+
+
+def test_fronts_show_the_cell_under_the_pointer(browser: Browser, tmp_path: Path) -> None:
+    table = registry.benchmark("nb201")
+    rules = Rules(budget=1e5, objectives=("error", "latency.raspi4"))
+    outcomes = [evaluate(Study.plan(table, name, {}, 0, 4, rules), table=table) for name in ("rs", "mo-re")]
+    path = tmp_path / "fronts.html"
+    path.write_text(made(outcomes), encoding="utf-8")
+    (fronts,) = payload(path.read_text())["fronts"]
+    assert len(fronts["true"]) == 60
+    for curve, outcome in zip(fronts["curves"], outcomes, strict=True):
+        for time, pairs, number in zip(fronts["times"], curve["held"], curve["all"], strict=True):
+            rows = np.concatenate(held(table, rules, outcome.trajectory, time))
+            assert dict(pairs) == dict(zip(*(x.tolist() for x in np.unique(rows, return_counts=True)), strict=True))
+            assert number == len(pairs)
+    browser.open(path)
+    plot = browser.one("#fronts-chart .plot")
+    assert browser.count("#fronts-chart .held") == sum(len(curve["held"][-1]) for curve in fronts["curves"])
+    card = "#fronts-cell"
+    assert f"Row {fronts['true'][0]}, of the exact front" in browser.one(card).text
+    assert browser.count(f"{card} svg circle") == 4
+    dot = browser.driver.find_elements("css selector", "#fronts-chart .held")[-1]
+    browser.run("arguments[0].scrollIntoView({block: 'center'})", dot)
+    webdriver.ActionChains(browser.driver).move_to_element(dot).perform()
+    row = int(dot.get_attribute("data-row"))
+    assert f"Row {row}" in browser.one(f"{card} h3").text
+    assert fronts["told"][str(row)] in browser.one(card).text
+    plot.send_keys(Keys.ARROW_RIGHT)
+    assert "of the exact front" in browser.one(f"{card} h3").text
+    browser.one("#fronts-time").send_keys(Keys.HOME)
+    assert browser.count("#fronts-chart .held") == sum(len(curve["held"][0]) for curve in fronts["curves"])
+    browser.one("#fronts-0").click()
+    assert browser.count("#fronts-chart .held") == len(fronts["curves"][1]["held"][0])
+    assert browser.complaints() == []

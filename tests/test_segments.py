@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -69,7 +71,7 @@ def test_a_segment_beyond_a_million_says_how_to_segment() -> None:
 
 def test_values_are_those_that_may_be_chosen() -> None:
     values = [np.array([0, 2]), *(np.arange(k) for k in SIZES[1:])]
-    small = {"samples": 24, "finalists": 12, "width": 16, "epochs": 60}
+    small: dict[str, Any] = {"samples": 24, "finalists": 12, "width": 16, "epochs": 60}
     table = search(
         np.zeros(6, np.int64), [2, *SIZES[1:]], (3, 3), truth, seed=0, kept=4, measured=5, values=values, **small
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import Answer
 
@@ -135,7 +136,11 @@ def test_a_constraint_is_kept_by_incumbents_and_by_the_optimum() -> None:
         ({"constraints": ("latency.raspi4<=soon",)}, "is not a constraint"),
         (
             {"constraints": ("latency.raspi4<=0.001",)},
-            "no configuration .* its smallest latency.raspi4 is 0.0112835 ms",
+            "no configuration .* the smallest latency.raspi4 is 0.0112835 ms",
+        ),
+        (
+            {"constraints": ("latency.raspi4<=3", "params>=1")},
+            r"has latency.raspi4<=3 and params>=1\. the largest params of those with latency.raspi4<=3 is",
         ),
         ({"constraints": ("latency.raspi<=20",)}, "unknown objective of nb201/cifar10.*latency.raspi4"),
     ],
@@ -236,3 +241,74 @@ def test_objectives_that_are_none_are_refused_with_close_matches(harness: Harnes
     answer = harness("show", "nb201", "--objectives", given)
     assert answer.status == 2
     assert said in answer.err
+
+
+def test_a_front_figure_has_what_runs_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "benchmark", lambda name: TABLE)
+    outcomes = [outcome(name, seeds=5, objectives=("loss", "speed")) for name in ("mo-re", "rs")]
+    figure = draw(outcomes, {"figure": "front", "at": 30.0})
+    for found in outcomes:
+        rows = np.concatenate(held(TABLE, found.study.rules, found.trajectory, 30.0))
+        numbers = [row for row in figure.numbers if row["series"] == found.label]  # type: ignore[attr-defined]
+        assert {row["row"]: row["runs"] for row in numbers} == dict(
+            zip(*np.unique(rows, return_counts=True), strict=True)
+        )
+        for row in numbers:
+            loss, speed = TABLE.loss_at(2)[row["row"]], TABLE.objective("speed").values[row["row"]]
+            assert [row["x"], row["y"]] == pytest.approx([loss, speed], rel=1e-4)
+    with pytest.raises(HarnessError, match="a figure of fronts is of two objectives"):
+        draw([outcome(objectives=("speed", "loss", "size"))], {"figure": "front"})
+
+
+def test_regret_of_fronts_is_called_so(harness: Harness, tmp_path: Path) -> None:
+    run = ("run", "--bench", "nb201", "--seeds", "3", "--budget", "3e4")
+    several = ("--objectives", "error,latency.raspi4", "--constraint", "latency.raspi4<=30")
+    harness(*run, "--algo", "rs,mo-re", *several)
+    shown = " ".join(harness("show", "results").out.split())
+    assert "hypervolume regret, test" in shown
+    assert "objectives: error, latency.raspi4; constraint: latency.raspi4<=30" in shown
+    assert "of those with latency.raspi4<=30" in shown
+    compared = harness("compare", "results", "--format", "markdown").out
+    assert "Hypervolume regret, mean" in compared
+    assert "alidation regret" not in compared
+    for figure in ("ranks", "ecdf-regret", "violin"):
+        drawn = draw([read(path) for path in find([tmp_path / "results"])], {"figure": figure})
+        labels = [text for axis in drawn.axes for text in (axis.get_xlabel(), axis.get_ylabel())]
+        assert any("hypervolume regret" in text for text in labels)
+    page = (harness("report", "results", "-o", "page.html"), (tmp_path / "page.html").read_text())[1]
+    assert "runs are after the Pareto front" in page
+    assert "what breaks it is trained at its cost" in page
+    harness(*run, "--algo", "re", "--out", "one")
+    assert "validation or test" not in harness("show", "one").out
+    mixed = harness("report", "results", "one", "-o", "mixed.html")
+    assert mixed.status == 0
+
+
+def test_what_each_seed_holds_is_exported(harness: Harness, tmp_path: Path) -> None:
+    harness(
+        "run",
+        "--bench",
+        "accel",
+        "--seeds",
+        "3",
+        "--evals",
+        "20",
+        "--algo",
+        "rs",
+        "--objectives",
+        "error,throughput.a100",
+    )
+    harness("export", "incumbents", "results", "-o", "held.csv")
+    (found,) = [read(path) for path in find([tmp_path / "results"])]
+    table = registry.benchmark("accel")
+    rows = held(table, found.study.rules, found.trajectory, np.inf)
+    exported = pd.read_csv(tmp_path / "held.csv")
+    assert exported["seed"].tolist() == [seed for seed, own in enumerate(rows) for _ in own]
+    assert exported["row"].tolist() == np.concatenate(rows).tolist()
+    np.testing.assert_allclose(exported["error"], table.loss_at(0)[exported["row"]])
+    np.testing.assert_allclose(exported["throughput.a100"], table.objective("throughput.a100").values[exported["row"]])
+
+
+def test_the_loss_is_no_constraint() -> None:
+    with pytest.raises(HarnessError, match=r"error is the loss of nb201/cifar10.*no constraint"):
+        Rules(evals=3, constraints=("error<=0.1",)).seen(registry.benchmark("nb201"))

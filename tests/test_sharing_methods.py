@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch.func import functional_call
+from torch.nn import functional as F  # noqa: N812
 
 from harness.sharing.method import Choice, Step
 from harness.sharing.operator_costs import multiply_adds
@@ -144,3 +146,39 @@ def test_setn_draws_by_its_alphas() -> None:
 
     assert of.method.derive(score, none=False).tolist() == seen[0][-1].tolist()
     assert (seen[0] == 2).mean() > 0.95
+
+
+def test_the_second_order_of_darts_is_that_of_unrolled_autograd() -> None:
+    """In float64, the network itself differentiated through a step of SGD with momentum and weight decay.
+
+    Finite differences are equal as long as no activation crosses zero: at the paper's distance some do.
+    """
+    of = run("darts", "nb201", order="second")
+    method, net, rate = of.method, of.network.double().train(), 0.05
+    method.reach = 1e-5
+    torch.manual_seed(3)
+    method.alphas.data = 0.3 * torch.randn(6, 5, dtype=torch.float64)
+    batches = [(torch.randn(24, 1, 8, 8, dtype=torch.float64), torch.arange(24) % 10) for _ in range(2)]
+
+    def loss(choice: Choice, validation: bool, weights: dict[str, torch.Tensor] | None = None) -> torch.Tensor:
+        x, labels = batches[validation]
+        logits = net(x, choice) if weights is None else functional_call(net, weights, (x, choice))
+        return F.cross_entropy(logits, labels)
+
+    sgd = torch.optim.SGD(net.parameters(), rate, 0.9, weight_decay=3e-3)
+    loss(method.mixture(), False).backward()
+    sgd.step()
+    named = dict(net.named_parameters())
+    before = {name: w.detach().clone() for name, w in named.items()}
+    found = method.second_order(Step(0, loss, lambda _: 0.0, sgd, tuple(named.values())))
+    assert all(torch.equal(w, before[name]) for name, w in named.items())
+    gradients = torch.autograd.grad(loss(method.mixture(), False), [*named.values()], create_graph=True)
+    moved = {
+        name: w - rate * (g + 3e-3 * w + 0.9 * sgd.state[w]["momentum_buffer"])
+        for (name, w), g in zip(named.items(), gradients, strict=True)
+    }
+    (expected,) = torch.autograd.grad(loss(method.mixture(), True, moved), method.alphas)
+    fixed = {name: w.detach() for name, w in moved.items()}
+    (first,) = torch.autograd.grad(loss(method.mixture(), True, fixed), method.alphas)
+    assert (expected - first).norm() > 0.1 * expected.norm()
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-7)

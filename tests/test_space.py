@@ -70,7 +70,7 @@ def test_configurations_by_name() -> None:
     [
         ({"op": "skip", "units": 32, "one": 7, "ops": 1}, "unknown parameter 'ops'. did you mean op"),
         ({"op": "skp", "units": 32, "one": 7}, "unknown value of parameter 'op' 'skp'. did you mean skip"),
-        ({"op": "skip", "one": 7}, "units"),
+        ({"op": "skip", "one": 7}, "the configuration has no value of 'units'. it takes"),
     ],
 )
 def test_wrong_configurations_are_explained(configuration: dict[str, Any], message: str) -> None:

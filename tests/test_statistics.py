@@ -177,3 +177,17 @@ def test_cliques_are_the_longest_runs_that_are_close() -> None:
     assert s.cliques([1.0, 1.4, 2.0, 3.5], 1.1) == [(0, 2)]
     assert s.cliques([1.0, 2.0, 3.0], 1.5) == [(0, 1), (1, 2)]
     assert s.cliques([1.0, 3.0], 1.5) == []
+
+
+def test_kendall_is_that_of_scipy() -> None:
+    rng = np.random.default_rng(0)
+    for n in (3, 8, 40):
+        a, b = rng.integers(6, size=n).astype(float), rng.normal(size=n)
+        a[:2] = 0, 5
+        b = b + a * 0.3
+        b[1] = b[0]
+        found = s.kendall(a, b, np.random.default_rng(1))
+        assert found.value == pytest.approx(stats.kendalltau(a, b).statistic, abs=1e-12)
+        assert found.low <= found.value <= found.high
+    whole = s.kendall(np.arange(9.0), np.arange(9.0), np.random.default_rng(2))
+    assert whole == pytest.approx((1, 1, 1))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import struct
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -229,6 +230,23 @@ def test_what_needs_torchvision_says_so(tmp_path: Path, monkeypatch: pytest.Monk
         images.load("cifar1", None, recipes.read("digits"), CPU)
     with pytest.raises(HarnessError, match="no folder"):
         images.load("imagenet", tmp_path, recipes.read("digits"), CPU)
+
+
+def test_a_broken_torchvision_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that does not fit torch fails in other ways than that it is absent."""
+    broken = tmp_path / "site" / "torchvision"
+    broken.mkdir(parents=True)
+    (broken / "__init__.py").write_text('raise RuntimeError("operator torchvision::nms does not exist")')
+    (tmp_path / "photos").mkdir()
+    for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.syspath_prepend(broken.parent)
+    said = r"a folder of images needs the package torchvision, which cannot be imported: operator torchvision::nms does"
+    with pytest.raises(HarnessError, match=said) as raised:
+        images.load(str(tmp_path / "photos"), None, recipes.read("digits"), CPU)
+    assert "install one that fits the others" in raised.value.hint
+    with pytest.raises(HarnessError, match="AutoAugment needs the package torchvision, which cannot be imported"):
+        augment.augmentation(replace(recipes.read("digits"), policy="autoaugment"))
 
 
 def torchvision() -> Any:

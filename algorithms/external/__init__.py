@@ -35,7 +35,8 @@ def library(module: str, extra: str) -> ModuleType:
     except Exception as error:
         raise HarnessError(
             f"the package {module.split('.', maxsplit=1)[0]} cannot be imported: {reason(error)}.",
-            f"pip install 'nas-harness[{extra}]'; docs/external.md has the details.",
+            f"pip install 'nas-harness[{extra}]'; "
+            'the page "Use optimizers of other packages" of the documents has the details.',
         ) from None
 
 

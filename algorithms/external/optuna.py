@@ -32,7 +32,7 @@ def random(problem: Problem, generator: np.random.Generator) -> OneSeed:
     return _Study(problem, "RandomSampler", seed=seed(generator))
 
 
-_UNUSABLE = ("BaseSampler", "BruteForceSampler", "GridSampler", "PartialFixedSampler")
+_UNUSABLE = ("BruteForceSampler", "GridSampler", "PartialFixedSampler")
 _NUMBERS_ONLY = ("CmaEsSampler", "QMCSampler")
 _PRUNERS: Mapping[str, Mapping[str, Any]] = {
     "HyperbandPruner": {"min_resource": 1, "reduction_factor": 3},
@@ -52,7 +52,7 @@ def _find() -> Mapping[str, _Sampler]:
     usable = {
         name: getattr(samplers, name)
         for name in samplers.__all__
-        if name not in _UNUSABLE and inspect.isclass(getattr(samplers, name)) and name.endswith("Sampler")
+        if name.endswith("Sampler") and name not in _UNUSABLE and not inspect.isabstract(getattr(samplers, name))
     }
     return {
         f"{name}+{pruner}".rstrip("+"): _Sampler(found, pruner)

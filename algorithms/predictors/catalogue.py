@@ -187,6 +187,19 @@ def gp(problem: Problem, streams: Streams, *, target: Target = "log") -> Predict
     return GaussianProcess(problem, streams, target=target)
 
 
+def gpwl(
+    problem: Problem,
+    streams: Streams,
+    *,
+    depth: Annotated[int, Param("edges that a subtree is long at most", low=1)] = 2,
+    target: Target = "log",
+) -> Predictor:
+    """A Gaussian process with a Weisfeiler-Lehman kernel on graphs, that of NAS-BOWL (Ru et al. 2021)."""
+    from algorithms.predictors.subtrees import SubtreeProcess
+
+    return SubtreeProcess(problem, streams, depth=depth, target=target)
+
+
 def forest(
     problem: Problem,
     streams: Streams,

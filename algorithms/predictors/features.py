@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
-from threadpoolctl import threadpool_limits
 
 from algorithms.predictors.batched import Batched, Training
-from algorithms.predictors.data import Encoding, Target, Targets, features, form
+from algorithms.predictors.by_seed import BySeed, Process
+from algorithms.predictors.data import Encoding, Target, form
 from algorithms.predictors.losses import Loss
 from algorithms.predictors.networks import FeatureNetwork
 from algorithms.predictors.paths import Paths
@@ -66,44 +66,7 @@ class PathPredictor(FeaturePredictor):
         return Paths(space)
 
 
-class _BySeed:
-    """A model for each seed on its own, on features Float[n, k] and standardised targets Float[n]."""
-
-    def __init__(self, problem: Problem, streams: Streams, target: Target) -> None:
-        self.problem = problem
-        self.streams = streams
-        self.targets = Targets(len(problem.seeds), form(problem, target))
-        self.models: dict[int, Any] = {}
-
-    def learn(self, x: Floats, y: Floats, seed: int) -> Any:
-        """A model of the seed at position `seed`."""
-        raise NotImplementedError
-
-    def apply(self, model: Any, x: Floats) -> Floats:
-        """The targets that a model predicts for features Float[m, k], Float[m]."""
-        raise NotImplementedError
-
-    def fit(self, seen: Seen, where: Ints) -> None:
-        targets = self.targets.fit(seen, where).astype(np.float64)
-        with threadpool_limits(1):
-            for i, (seed, n) in enumerate(zip(where.tolist(), seen.count.tolist(), strict=True)):
-                x = self._features(seen.codes[i, :n], seen.fidelity[i, :n])
-                self.models[seed] = self.learn(x, targets[i, :n], seed)
-
-    def predict(self, codes: Ints, where: Ints) -> Floats:
-        shared = self._features(codes, self.problem.full) if codes.ndim == 2 else None
-        out = np.empty((len(where), codes.shape[-2]))
-        with threadpool_limits(1):
-            for i, seed in enumerate(where.tolist()):
-                x = self._features(codes[i], self.problem.full) if shared is None else shared
-                out[i] = self.apply(self.models[seed], x)
-        return self.targets.losses(out, where)
-
-    def _features(self, codes: Ints, fidelity: Ints | int) -> Floats:
-        return features(self.problem.space, len(self.problem.fidelities), codes, fidelity)
-
-
-class Ridge(_BySeed):
+class Ridge(BySeed):
     """Linear regression with an L2 penalty on all but the intercept, which the standardised targets do not need."""
 
     def __init__(self, problem: Problem, streams: Streams, *, penalty: float = 1.0, target: Target = "log") -> None:
@@ -121,33 +84,48 @@ class Ridge(_BySeed):
         return (x - mean) @ weights
 
 
-class GaussianProcess(_BySeed):
-    """Mean of a Gaussian process with a squared-exponential kernel (Rasmussen and Williams 2006).
+class Learnt(NamedTuple):
+    """What a process has learnt of features Float[n, k]: its length scale, and what every `Process` has."""
 
-    Length scale and noise are those of a small grid with the highest marginal likelihood.
+    x: Floats
+    length: float
+    factor: Floats
+    solution: Floats
+    variance: float
+    lowest: float
+
+
+class GaussianProcess(Process):
+    """A Gaussian process with a squared-exponential kernel.
+
+    Length scale and noise are those of a small grid with the highest marginal likelihood; the variance is that of the
+    targets.
     """
 
     def __init__(self, problem: Problem, streams: Streams, *, target: Target = "log") -> None:
         super().__init__(problem, streams, target)
         self.unit = problem.space.dimensions
 
-    def learn(self, x: Floats, y: Floats, seed: int) -> tuple[Floats, Floats, float]:
+    def learn(self, x: Floats, y: Floats, seed: int) -> Learnt:
         distance = self._distance(x, x)
-        best, found = -np.inf, (x, np.zeros(len(x)), 1.0)
+        best, found = -np.inf, Learnt(x, 1.0, np.eye(len(x)), np.zeros(len(x)), 1.0, 0.0)
         for length in LENGTHS:
             kernel = np.exp(-distance / (2.0 * length**2))
             for noise in NOISES:
                 factor = cho_factor(kernel + noise * np.eye(len(x)), lower=True)
-                weights = cho_solve(factor, y)
-                evidence = -0.5 * float(y @ weights) - float(np.log(np.diagonal(factor[0])).sum())
+                solution = cho_solve(factor, y)
+                evidence = -0.5 * float(y @ solution) - float(np.log(np.diagonal(factor[0])).sum())
                 if evidence > best:
-                    best, found = evidence, (x, weights, length)
+                    lowest = float((y - noise * solution).min())
+                    best, found = evidence, Learnt(x, length, factor[0], solution, 1.0, lowest)
         return found
 
-    def apply(self, model: tuple[Floats, Floats, float], x: Floats) -> Floats:
-        seen, weights, length = model
+    def correlations(self, model: Learnt, x: Floats) -> Floats:
+        return np.exp(-self._distance(x, model.x) / (2.0 * model.length**2))
+
+    def apply(self, model: Learnt, x: Floats) -> Floats:
         parts = (x[i : i + _PART] for i in range(0, len(x), _PART))
-        return np.concatenate([np.exp(-self._distance(part, seen) / (2.0 * length**2)) @ weights for part in parts])
+        return np.concatenate([self.correlations(model, part) @ model.solution for part in parts])
 
     def _distance(self, a: Floats, b: Floats) -> Floats:
         """Squared distances, in units of one parameter in each dimension, Float[n, m]."""
@@ -155,7 +133,7 @@ class GaussianProcess(_BySeed):
         return np.maximum(squares, 0.0) / self.unit
 
 
-class Forest(_BySeed):
+class Forest(BySeed):
     """A random forest (Breiman 2001), scikit-learn's with its defaults."""
 
     def __init__(self, problem: Problem, streams: Streams, *, trees: int = 100, target: Target = "log") -> None:

@@ -126,9 +126,9 @@ class WeightPrediction(Alphas):
 
     def predicted(self, probability: Tensor) -> dict[str, Tensor]:
         """The weights of every convolution in the intensive space, by name."""
-        found = {}
+        found, inside = {}, self.inside.tolist()
         for kernel, block in zip(self.kernels, self.blocks, strict=True):
-            if self.inside[kernel.decision, kernel.operator]:
+            if inside[kernel.decision][kernel.operator]:
                 own = probability[kernel.cell]
                 given = torch.cat([own.flatten(), own[kernel.decision, kernel.operator, None]])
                 found[kernel.name] = block(given).view(kernel.shape)
@@ -219,5 +219,5 @@ class WeightPrediction(Alphas):
         self.blocks.load_state_dict(state["blocks"])
         self.sgd.load_state_dict(state["sgd"])
         self.second.load_state_dict(state["second"])
-        self.seen = [(now.numpy(), accuracy) for now, accuracy in state["seen"]]
+        self.seen = [(now.cpu().numpy(), accuracy) for now, accuracy in state["seen"]]
         self.hits, self.inside, self.stage = state["hits"], state["inside"], state["stage"]

@@ -19,6 +19,9 @@ from harness.sharing.method import Choice, Setting, Step
 class Darts(Alphas):
     """A mixture of all operators; in the end the likeliest."""
 
+    reach = 0.01
+    """How far finite differences move the weights, in all, to either side."""
+
     def __init__(
         self,
         setting: Setting,
@@ -56,7 +59,7 @@ class Darts(Alphas):
         norm = torch.sqrt(
             sum((g.square().sum() for g in ahead if g is not None), torch.zeros((), device=direct.device))
         )
-        epsilon = 0.01 / float(norm)
+        epsilon = self.reach / float(norm)
         sides = []
         for sign in (1.0, -1.0):
             with torch.no_grad():

@@ -42,15 +42,15 @@ class Controller(nn.Module):
         `shut` Bool[p, k] are codes that are not drawn.
         """
         n, most = len(draws), self.heads.out_features
-        given = torch.zeros(n, dtype=torch.long, device=draws.device)
+        given = torch.zeros(n, dtype=torch.long, device=shut.device)
         state: tuple[Tensor, Tensor] | None = None
         codes, logs, entropies = [], [], []
         for p in range(draws.shape[1]):
             state = self.cell(self.embedding(given), state)
             logits = SHARPNESS * torch.tanh(self.heads(state[0]) / TEMPERATURE)
             log = logits.masked_fill(shut[p], -torch.inf).log_softmax(1)
-            below = log.detach().exp().cumsum(1)
-            chosen = (below < draws[:, p : p + 1] * below[:, -1:]).sum(1).clamp(max=most - 1)
+            below = log.detach().exp().cpu().cumsum(1)  # which is not deterministic on a GPU
+            chosen = (below < draws[:, p : p + 1] * below[:, -1:]).sum(1).clamp(max=most - 1).to(shut.device)
             codes.append(chosen)
             logs.append(log.gather(1, chosen[:, None])[:, 0])
             entropies.append(-(log.exp() * log.masked_fill(shut[p], 0.0)).sum(1))
@@ -60,6 +60,8 @@ class Controller(nn.Module):
 
 class Enas(Method):
     """Architectures drawn by a controller that learns their accuracy."""
+
+    single = True
 
     def __init__(
         self,
@@ -102,9 +104,7 @@ class Enas(Method):
         for row, parameter in zip(shut, self.net.space.parameters, strict=True):
             row[: len(parameter.values)] |= [not none and value == "none" for value in parameter.values]
         draws = torch.from_numpy(self.setting.uniform(n, len(shut))).float()
-        found: tuple[Tensor, Tensor, Tensor] = self.controller(
-            draws.to(self.device), torch.from_numpy(shut).to(self.device)
-        )
+        found: tuple[Tensor, Tensor, Tensor] = self.controller(draws, torch.from_numpy(shut).to(self.device))
         return found
 
     def distribution(self) -> Floats:
@@ -125,4 +125,4 @@ class Enas(Method):
     def load(self, state: dict[str, Any]) -> None:
         self.controller.load_state_dict(state["controller"])
         self.adam.load_state_dict(state["adam"])
-        self.baseline, self.drawn = state["baseline"], state["drawn"].numpy()
+        self.baseline, self.drawn = state["baseline"], state["drawn"].cpu().numpy()

@@ -61,5 +61,6 @@ class GraphSegments(Fair):
             seed=seed,
             finalists=self.finalists,
             values=values,
+            device=next(self.net.parameters()).device,
             **self.own,
         )

@@ -11,6 +11,8 @@ from harness.sharing.method import Method, Score, Setting
 class Sampling(Method):
     """A method that learns no distribution and derives by scores, ten times but at most every five epochs."""
 
+    single = True
+
     def __init__(self, setting: Setting) -> None:
         super().__init__(setting)
         self.every = max(5, setting.epochs // 10)

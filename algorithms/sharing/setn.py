@@ -20,6 +20,8 @@ from harness.sharing.method import Choice, Score, Setting, Step
 class Setn(Alphas):
     """Uniform paths for the weights, a mixture for the alphas, the best of what these draw in the end."""
 
+    single = True
+
     def __init__(
         self,
         setting: Setting,

@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, product
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
@@ -22,6 +22,11 @@ from harness.arrays import Floats
 from harness.errors import HarnessError, unknown
 from harness.statistics import Estimate, bootstrap_weights, mean_interval, speed_up
 from harness.studies.outcome import Kind, Outcome
+
+if TYPE_CHECKING:
+    from harness.analysis.quality import Quality
+
+T = TypeVar("T")
 
 Verdict = Literal["holds", "does not hold", "undecided"]
 ALPHA = 0.05
@@ -215,7 +220,7 @@ def _variants(benchmark: str, variants: Sequence[Outcome], kind: Kind) -> list[F
     return found
 
 
-def trend(qualities: Sequence[Any], claim: Mapping[str, Any]) -> list[Finding]:
+def trend(qualities: Sequence[Quality], claim: Mapping[str, Any]) -> list[Finding]:
     """Gain of a predictor's `measure` from each sample size to the next, which is claimed to be above 0.
 
     Samples grow, so that sizes are paired by seed; seeds where the measure is not defined at both sizes are left out.
@@ -295,7 +300,7 @@ def _labelled(same: Sequence[Outcome]) -> dict[str, Outcome]:
     return {o.study.label: o for o in same}
 
 
-def _of(by_label: Mapping[str, Any], label: str, benchmark: str) -> Any:
+def _of(by_label: Mapping[str, T], label: str, benchmark: str) -> T:
     if label not in by_label:
         raise unknown(f"algorithm of the claim on {benchmark}", label, by_label)
     return by_label[label]

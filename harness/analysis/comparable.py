@@ -60,14 +60,20 @@ def _of_one_kind(same: Sequence[Outcome]) -> Comparable:
         at = next(i for i in range(len(key)) if key[i] != best[i])
         mine, other = (_value(k[at]) for k in (key, best))
         choose = f" (--budget {mine} chooses it)" if names[at] == "budget" and mine != "none" else ""
-        told.append(f"{_labels(group)} is left out: its {names[at]} is {mine}, not {other}{choose}.")
+        told.append(f"{_labels(group)} is left out: its {names[at]} {_are(names[at])} {mine}, not {other}{choose}.")
     return groups[best], told
 
 
 def _value(value: object) -> str:
     if isinstance(value, float):
         return f"{value:g}" if math.isfinite(value) else "none"
+    if isinstance(value, tuple):
+        return ", ".join(value) or "none"
     return "none" if value is None else str(value)[:12]
+
+
+def _are(rule: str) -> str:
+    return "are" if rule in ("objectives", "constraints") else "is"
 
 
 def _distinct(same: Sequence[Outcome]) -> Comparable:

@@ -13,6 +13,19 @@ from harness.studies.outcome import Kind, Outcome
 
 Axis = Literal["time", "evaluations"]
 
+_ROUNDING = 1e-6
+"""A share of the smallest regret that counts: what is less is told apart by rounding only."""
+
+
+def regret_name(outcomes: Iterable[Outcome], kind: Kind) -> str:
+    """What this kind of regret of them is called: of fronts it is one of hypervolumes."""
+    plain, front = {
+        "val": ("validation regret", "hypervolume regret"),
+        "test": ("test regret", "hypervolume regret, test errors"),
+    }[kind]
+    several = {bool(outcome.study.rules.objectives) for outcome in outcomes}
+    return front if several == {True} else f"{plain} or {front}" if True in several else plain
+
 
 def floor(outcomes: Iterable[Outcome], kind: Kind) -> float:
     """The regret that a regret of zero stands for in a logarithm: half of the smallest that the table tells from zero.
@@ -50,10 +63,11 @@ def log_areas(outcomes: Sequence[Outcome], kind: Kind, start: float, end: float,
 def time_to(outcome: Outcome, kind: Kind, target: float) -> Floats:
     """When the regret of each seed's incumbent was first at most `target`, Float[S]; inf where it never was.
 
-    An incumbent is chosen by what was observed, so that its regret may rise again later.
+    An incumbent is chosen by what was observed, so that its regret may rise again later. A regret that is `target` but
+    for rounding, which is not the same of an accuracy and of its error, reaches it.
     """
     seed, time, regret = steps(outcome, kind)
-    reached = regret <= target
+    reached = regret <= target + _ROUNDING * floor([outcome], kind)
     first = np.full(len(outcome.trajectory.seeds), np.inf)
     np.minimum.at(first, seed[reached], time[reached])
     return first

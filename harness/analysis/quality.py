@@ -35,7 +35,10 @@ ENGINE = 1
 """Raised with every change that changes numbers."""
 
 SHARD = 20
-MEASURES = ("mse", "spearman", "kendall", "regret", "precision")
+SECONDS = ("fit_seconds", "query_seconds")
+"""What a predictor costs, in CPU seconds of one process, which some seeds share alike."""
+
+MEASURES = ("mse", "spearman", "kendall", "regret", "precision", *SECONDS)
 TOP = 0.01
 """The share of the rest that counts as top in the precision."""
 
@@ -111,8 +114,9 @@ class Quality:
     """What a study found: each of MEASURES, Float[S, sizes], with NaN where it is not defined.
 
     `mse` is in squared percentage points where the loss is an error rate, else in squares of its unit, as `unit` says;
-    `regret` is the true loss of the best predicted minus the lowest of the rest. `skipped` Int[S, sizes] counts the
-    training steps that were left out because their loss was not finite.
+    `regret` is the true loss of the best predicted minus the lowest of the rest. `fit_seconds` are those of a fit,
+    `query_seconds` those of predicting the whole table, NaN in files of earlier versions. `skipped` Int[S, sizes]
+    counts the training steps that were left out because their loss was not finite.
     """
 
     study: QualityStudy
@@ -153,8 +157,12 @@ def evaluate(study: QualityStudy, shard: range, progress: Callable[[float], None
         progress(done / work[-1])
         with Blaming(partial(_at, size, seeds), registry.origin(registry.PREDICTORS, study.predictor)):
             make = partial(factory, **study.params)
+            began_fit = time.process_time()
             model = fitted(make, table, observed, rows[order[:, :size]], Streams(seeds, f"quality/{size}"))
+            began_query = time.process_time()
             losses = predicted(model, table.codes[rows].astype(np.int64), where)
+        measures["fit_seconds"][:, k] = (began_query - began_fit) / len(seeds)
+        measures["query_seconds"][:, k] = (time.process_time() - began_query) / len(seeds)
         skipped[:, k] = getattr(model, "skipped", 0)
         for s in where.tolist():
             rest = order[s, size:]
@@ -190,7 +198,10 @@ def _at(size: int, seeds: Ints) -> str:
 
 
 def judge(predicted: Floats, truth: Floats, percent: float = 1.0) -> dict[str, float]:
-    """Each of MEASURES of predictions Float[m] of true losses Float[m]; correlations of constants are not defined."""
+    """Each of MEASURES but SECONDS of predictions Float[m] of true losses Float[m].
+
+    Correlations of constants are not defined.
+    """
     top = max(1, round(TOP * len(truth)))
     best = np.argsort(predicted, kind="stable")[:top]
     varies = np.ptp(predicted) > 0 and np.ptp(truth) > 0

@@ -10,7 +10,7 @@ from typing import Any, TypedDict
 import numpy as np
 import pyarrow as pa
 
-from harness.analysis.quality import MEASURES, Quality, QualityStudy
+from harness.analysis.quality import MEASURES, SECONDS, Quality, QualityStudy
 from harness.arrays import Ints
 from harness.errors import HarnessError
 from harness.studies import records
@@ -43,6 +43,7 @@ class QualityForm(Sharded[QualityStudy, Quality]):
             "skipped": pa.int64(),
         }
     )
+    later = SECONDS
 
     def name(self, job: QualityStudy) -> str:
         return file_name(job.benchmark, job.predictor, job.id)

@@ -18,7 +18,7 @@ from harness.studies.study import Study
 
 _PACKAGE = Path(__file__).parents[1]
 _CHECKOUT = _PACKAGE.parent / "plots" / "reproduce"
-_SEE = "see docs/figures.md."
+_SEE = 'see the page "Draw figures" of the documents.'
 
 
 class _Runs(TypedDict):

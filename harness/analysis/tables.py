@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -62,7 +62,7 @@ def _score(score: Score) -> str:
     return f"{score.words}, no training, more is better; {np.median(score.seconds):.2g} s in the median"
 
 
-def _listed(values: Any) -> str:
+def _listed(values: Iterable[object]) -> str:
     texts = list(map(str, values))
     return ", ".join(texts) if len(texts) <= 40 else f"{', '.join(texts[:3])}, ..., {texts[-1]}: {len(texts):,} values"
 

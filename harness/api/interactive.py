@@ -163,7 +163,7 @@ def simulator(
     """
     table = _table(benchmark)
     length = budget if budget is not None else table.facts.budget if evals is None else math.inf
-    return Loop(table, seed=seed, rules=Rules(budget=length, evals=evals, **{"log": "all", **rules}))
+    return Loop(table, seed=seed, rules=Rules.of(budget=length, evals=evals, **{"log": "all", **rules}))
 
 
 def objective(

@@ -13,7 +13,9 @@ from rich.console import Console
 from harness.analysis import comparison
 from harness.analysis.comparable import comparable, drawable, told_by
 from harness.errors import HarnessError
+from harness.numbers import number
 from harness.report import tables
+from harness.report.sentences import sentences
 from harness.studies.outcome import Kind, Outcome, summary
 from harness.studies.selection import Selection, pooled, seed_range
 
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from harness.analysis.comparison import Comparison
+    from harness.analysis.comparison import Comparison, Statistic
 
 
 _SHOWN = 10
@@ -80,7 +82,7 @@ class Results:
         names = ["benchmark", "algorithm", "seeds", "val_regret_mean", "val_regret_sem", "test_regret_mean"]
         names += ["test_regret_sem", "evaluations_mean", "time"]
         frame = self.summary()[names].dropna(axis="columns", how="all")
-        table = frame.to_html(index=False, float_format="{:.4g}".format, border=0)
+        table = frame.to_html(index=False, float_format=number, border=0)
         lines = [*tables.definitions(self.outcomes), *self._told()]
         return table + html(element("p", line) for line in lines)
 
@@ -140,13 +142,20 @@ class Results:
         outcomes, told = comparable(self.outcomes, paired=True)
         return Verdict(comparison.compare(outcomes, kind, **settings), told)
 
-    def report(self, path: str | Path = "report.html", *, at: Sequence[float] = (), alpha: float = 0.05) -> Path:
+    def report(
+        self,
+        path: str | Path = "report.html",
+        *,
+        at: Sequence[float] = (),
+        alpha: float = 0.05,
+        statistic: Statistic = "mean",
+    ) -> Path:
         """Write the page that `harness report` writes; its path."""
         from harness.files import whole  # noqa: PLC0415
         from harness.report.page import page  # noqa: PLC0415
 
         files = {Path(f"{o.study.id}.parquet"): o for o in self.outcomes}
-        text = page(files, ["results"], at=at, alpha=alpha)
+        text = page(files, ["results"], at=at, alpha=alpha, statistic=statistic)
         with whole(Path(path)) as temporary:
             temporary.write_text(text, encoding="utf-8")
         return Path(path)
@@ -176,7 +185,7 @@ class Verdict:
     @property
     def sentences(self) -> list[str]:
         """On each pair of algorithms at each time, and over all of time; then speed-ups."""
-        return comparison.sentences(self.comparison)
+        return sentences(self.comparison)
 
     @property
     def notes(self) -> list[str]:
@@ -204,7 +213,7 @@ class Verdict:
     def _repr_html_(self) -> str:
         from harness.report.markup import element, html  # noqa: PLC0415
 
-        return self.frame().to_html(index=False, float_format="{:.3g}".format, border=0) + html(
+        return self.frame().to_html(index=False, float_format=number, border=0) + html(
             element("p", sentence) for sentence in [*self.sentences, *self.notes]
         )
 

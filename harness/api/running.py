@@ -15,13 +15,12 @@ from harness import registry
 from harness.api.results import Failure, Results, selection
 from harness.api.results import names as names_of
 from harness.errors import HarnessError, PluginError
-from harness.report import tables
+from harness.report.running import run as run_studies
 from harness.studies.evaluate import evaluate
 from harness.studies.executors import local
 from harness.studies.outcome import Outcome
 from harness.studies.plan import plan
 from harness.studies.records import Memory, Store
-from harness.studies.run import run as run_studies
 from harness.studies.selection import seed_range
 from harness.studies.store import STUDIES, ResultStore, find, read, unfinished
 from harness.studies.study import Study
@@ -126,11 +125,9 @@ def _run(
     studies: Sequence[Study], store: Store[Study, Outcome], processes: int, errors: dict[str, Exception], quiet: bool
 ) -> None:
     """Run what is missing; `errors` gets what a study failed by, by id."""
-    present = {study.id for study in studies if store.complete(study)}
 
     def failed(study: Study, error: Exception) -> None:
         errors[study.id] = error
 
-    with tables.progress(studies, present, quiet=quiet or len(present) == len(studies)) as progress:
-        where = local(processes, logging.getLogger("harness").warning)
-        run_studies(studies, store, evaluate, executor=where, progress=progress, failed=failed)
+    where = local(processes, logging.getLogger("harness").warning)
+    run_studies(studies, store, evaluate, where, failed=failed, quiet=quiet or all(map(store.complete, studies)))

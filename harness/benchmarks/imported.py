@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from harness import toml
 from harness.benchmarks import OfficialFile, Source
 from harness.errors import HarnessError, unknown
-from harness.files import FULL, locked, reading, sweep, synced, whole
+from harness.files import FULL, locked, made, reading, sweep, synced, whole
 
 SCHEMA = 1
 VARIABLE = "NAS_HARNESS_DATA"
@@ -180,7 +180,7 @@ def prepare() -> None:
     """Make the folder of tables. Raises HarnessError if it cannot be written."""
     tables = folder() / "tables"
     try:
-        tables.mkdir(parents=True, exist_ok=True)
+        made(tables)
     except OSError as error:
         raise cannot_write(folder(), error) from None
     if not os.access(tables, os.W_OK | os.X_OK):

@@ -25,7 +25,7 @@ from harness.spaces import names, published
 from harness.table import Facts, repeats_in_order
 from harness.toml import read
 
-_SEE = "docs/your-own-table.md has an example."
+_SEE = 'the page "A table of your own" of the documents has an example.'
 
 
 class _Metric(TypedDict):

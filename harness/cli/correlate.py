@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 @click.option("--statistics", type=OneOf(["batch", "running", "recalibrated"]), help="[default: those of the search]")
 @click.option("--width", type=click.IntRange(1), default=512, show_default=True, help="Of the graph network.")
 @click.option("--epochs", type=click.IntRange(1), default=600, show_default=True, help="Of the graph network.")
+@click.option("--device", default="auto", show_default=True, help="cpu, cuda or cuda:1.")
 @click.option("--data-file", "images", type=click.Path(path_type=Path), help="The .npz or folder of the images.")
 @click.option("--data-root", type=click.Path(path_type=Path), help="Folder with the official files of the images.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Draw it; pdf, svg, png or pgf.")
@@ -42,6 +43,7 @@ def command(
     statistics: str | None,
     width: int,
     epochs: int,
+    device: str,
     images: Path | None,
     data_root: Path | None,
     output: Path | None,
@@ -65,7 +67,7 @@ def command(
     if not logs:
         raise HarnessError("no search by weight sharing there is by such a method.", "`harness search --method`")
     asked = (samples, cells, statistics, width, epochs)
-    found = [_correlated(path, log, bench, asked, images, data_root) for path, log in logs]
+    found = [_correlated(path, log, bench, asked, device, images, data_root) for path, log in logs]
     grouped = [*groups(found).values()]
     told = [_told(same, kind) for same in grouped]
     if output is not None:
@@ -100,7 +102,7 @@ def _logs(paths: tuple[Path, ...]) -> list[tuple[Path, Log]]:
 
 
 def _correlated(
-    path: Path, log: Log, bench: str | None, asked: tuple[Any, ...], file: Path | None, root: Path | None
+    path: Path, log: Log, bench: str | None, asked: tuple[Any, ...], device: str, file: Path | None, root: Path | None
 ) -> Correlation:
     """The correlation of a search, made unless it is there."""
     from harness import registry
@@ -123,11 +125,12 @@ def _correlated(
     target = next(folder.glob(f"*.{correlate.identity(search, setting)}.parquet"), None)
     if target is not None:
         return correlate.FORM.read(target)
-    images = load(search.images if file is None else str(file), root, search.recipe, device_of("cpu"))
+    where = device_of(device)
+    images = load(search.images if file is None else str(file), root, search.recipe, where)
     if images.checksum != search.checksum:
         raise HarnessError(f"{images.name} is not what {path} was searched on.", "name its images by --data-file.")
     click.echo(f"scoring by {search.method}, seed {search.seed} ...", err=True)
-    made = correlate.correlate(search, setting, table, images, weights_path(results, search))
+    made = correlate.correlate(search, setting, table, images, weights_path(results, search), where)
     correlate.FORM.write(made, folder / correlate.FORM.name(made))
     return made
 

@@ -69,7 +69,7 @@ def _standing(name: str, family: Family) -> dict[str, Any]:
         "datasets": list(family.datasets),
         "standing": standing,
         "source": family.source.name if family.source else None,
-        "bytes": sum(map(imported.size, stored)),
+        "bytes": sum(map(imported.size, stored)) + sum(file.stat().st_size for file in family.files()),
         "official_gigabytes": official[0].gigabytes if official else 0.0,
         "licence": facts.licence if facts else "–",
         "citation": facts.citation

@@ -44,17 +44,18 @@ def command(
     command goes on; a study that is added to the file is all that is run for it.
     """
     from harness.analysis import reproduction
-    from harness.cli.run import execute, executor
+    from harness.cli.workers import execute, executor
     from harness.plots import recipes
     from harness.report import tables
     from harness.studies.evaluate import evaluate
     from harness.studies.forecast import Forecast
+    from harness.studies.selection import seed_range
     from harness.studies.store import ResultStore
 
     recipe, tell = reproduction.load(file), partial(click.echo, err=True)
     if recipe.predict:
         raise HarnessError(f"{file} has predictions, which are no part of a grid.", f"harness reproduce {file}")
-    planned = reproduction.studies(recipe, seeds or range(recipe.seeds), tell)
+    planned = reproduction.studies(recipe, seeds or seed_range(recipe.seeds), tell)
     files = recipes.places(recipe, (), out)
     where = executor(processes, cluster)
     forecast = Forecast.of_stored(out)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import click
+from click.shell_completion import CompletionItem
 
 from harness import escapes
 from harness.cli.options import OneOf, data_folder
@@ -19,23 +20,49 @@ if TYPE_CHECKING:
 
 
 _WHAT = ("algorithms", "libraries", "predictors", "methods", "spaces", "benchmarks")
+_SHOWN = 6
+"""Optimizers of a library that are named beside the others."""
+
+
+class _What(OneOf):
+    """A kind of what is installed, or a library by its name."""
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        return f"{super().get_metavar(param, ctx)}|LIBRARY"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        return OneOf([*_WHAT, *_libraries()]).convert(value, param, ctx)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        return OneOf([*_WHAT, *_libraries()]).shell_complete(ctx, param, incomplete)
+
+
+def _libraries() -> list[str]:
+    from harness import registry
+
+    return registry.library_names()
 
 
 @click.command("list", short_help="List algorithms, predictors, methods, spaces and benchmarks.")
-@click.argument("what", required=False, type=OneOf(_WHAT))
+@click.argument("what", required=False, type=_What(_WHAT))
 @data_folder
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(what: str | None, as_json: bool) -> None:
     """List what is installed, plugins of other packages too.
 
-    WHAT is one kind of them: algorithms, libraries, predictors, methods of weight sharing, search spaces or benchmarks.
+    WHAT is one kind of them: algorithms, libraries, predictors, methods of weight sharing, search spaces or benchmarks;
+    or a library, to list its optimizers.
 
-    An optimizer of a library is an algorithm, too: `harness run --algo optuna:GPSampler`. `harness list libraries` has
+    An optimizer of a library is an algorithm, too: `harness run --algo optuna:GPSampler`; `harness list optuna` has
     their names.
     """
     from harness import registry, spaces
     from harness.report import tables
 
+    if what in registry.library_names():
+        named = [f"{what}:{name}" for name in registry.library(what).names()]
+        click.echo(json_text({what: named}, indent=1) if as_json else "\n".join(named))
+        return
     found: dict[str, list[dict[str, str]]] = {}
     if what in (None, "algorithms"):
         found["algorithms"] = [_titled(name, registry.algorithm) for name in registry.algorithm_names()]
@@ -76,14 +103,20 @@ def command(what: str | None, as_json: bool) -> None:
 
 
 def _library(name: str, library: Library, names: bool) -> dict[str, str]:
-    """What it is installed by or, if `names`, what it has; the library is imported for these only."""
+    """What it is installed by or, if `names`, how many it has and the first; it is imported for these only."""
     if not library.version:
         return {"name": name, "installed": "no", "optimizers": f"pip install 'nas-harness[{library.extra}]'"}
     try:
-        has = ", ".join(library.names()) if names else f"harness run --algo {name}:NAME"
+        has = _counted(name, library.names()) if names else f"harness run --algo {name}:NAME"
     except HarnessError as error:
         has = _broken(error)
     return {"name": name, "installed": library.version, "optimizers": has}
+
+
+def _counted(library: str, names: list[str]) -> str:
+    if len(names) <= 2 * _SHOWN:
+        return ", ".join(names)
+    return f"{len(names)}: {', '.join(names[:_SHOWN])}, ...; `harness list {library}` has all"
 
 
 def _space(name: str) -> dict[str, str]:

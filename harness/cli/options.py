@@ -296,7 +296,7 @@ class Share(click.ParamType[float]):
     def __init__(self, low: float = math.nextafter(0.0, 1.0)) -> None:
         self.low = low
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
         text = str(value).strip()
         try:
             share = float(text[:-1]) / 100 if text.endswith("%") else float(text)
@@ -314,3 +314,32 @@ precision_option = click.option(
     show_default=True,
     help="auto: bf16 or fp16 on a GPU, fp32 on a CPU.",
 )
+
+
+def parameters(
+    options: tuple[str, ...], algorithms: list[str], *, kind: str = "algorithm", example: str = "re.population=50"
+) -> dict[str, dict[str, str]]:
+    """`re.population=50` by algorithm, or another `kind` of plugin, and name."""
+    from harness import registry
+
+    given: dict[str, dict[str, str]] = {name: {} for name in algorithms}
+    for option in options:
+        target, equals, value = option.partition("=")
+        whole = max((name for name in algorithms if target.startswith(f"{name}.")), key=len, default="")
+        algorithm, dot, name = (whole, ".", target[len(whole) + 1 :]) if whole else target.partition(".")
+        if not (dot and name):
+            raise HarnessError(f"'{option}' is not a parameter.", f"write it as {example}")
+        if algorithm not in given:
+            others = registry.predictor_names() if kind == "predictor" else registry.algorithm_names()
+            if algorithm in others:
+                raise HarnessError(
+                    f"--param {target} is for {algorithm}, which is not among the {kind}s: {', '.join(algorithms)}.",
+                    f"name {algorithm} too, or leave the parameter out.",
+                )
+            raise unknown(f"{kind} in --param", algorithm, algorithms)
+        if not equals:
+            raise HarnessError(f"the parameter {target} is given no value.", f"write it as {example}")
+        if name in given[algorithm]:
+            raise HarnessError(f"parameter '{target}' is given twice.")
+        given[algorithm][name] = value
+    return given

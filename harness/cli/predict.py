@@ -10,6 +10,7 @@ import click
 from harness.cli.options import Assignment, Names, OneOf, Processes, Seeds, Where, cluster_option, data_folder
 from harness.errors import HarnessError
 from harness.files import json_text
+from harness.rules import Noise
 
 
 class Sizes(click.ParamType[list[int]]):
@@ -61,7 +62,7 @@ def command(
     predictor: list[str],
     train: list[int],
     seeds: range,
-    noise: str,
+    noise: Noise,
     param: tuple[str, ...],
     device: str | None,
     processes: int | None,
@@ -77,7 +78,8 @@ def command(
     from harness import registry
     from harness.analysis.quality import QualityStudy, evaluate, summary
     from harness.analysis.quality_store import QualityStore
-    from harness.cli.run import execute, executor, parameters
+    from harness.cli.options import parameters
+    from harness.cli.workers import execute, executor
     from harness.params import declared
     from harness.report import tables
 
@@ -86,7 +88,7 @@ def command(
         if device is not None and "device" in declared(registry.predictor(name)):
             given[name].setdefault("device", device)
     studies = [
-        QualityStudy.plan(table, name, given[name], seeds, train, noise)  # type: ignore[arg-type]
+        QualityStudy.plan(table, name, given[name], seeds, train, noise)
         for table in map(registry.benchmark, registry.expand(bench))
         for name in predictor
     ]

@@ -49,7 +49,7 @@ def command(
     or better, with 1 if one is worse, with 3 if one changed but is not shown to be worse.
     """
     from harness.analysis import regression
-    from harness.cli.run import executor
+    from harness.cli.workers import executor
     from harness.files import whole
     from harness.report import regression as regression_report
     from harness.report import tables

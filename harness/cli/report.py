@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.options import Numbers, Share, selects
+from harness.cli.options import Numbers, OneOf, Share, selects
 from harness.errors import HarnessError
 
 if TYPE_CHECKING:
+    from harness.analysis.comparison import Statistic
     from harness.studies.selection import Selection
 
 
@@ -27,9 +28,21 @@ if TYPE_CHECKING:
 )
 @click.option("--at", type=Numbers(), help="Simulated times of the tests, e.g. 1e5,1e6. [default: the end]")
 @click.option("--alpha", type=Share(), default="0.05", show_default=True, help="Level of significance of the tests.")
+@click.option(
+    "--statistic",
+    type=OneOf(["mean", "median"]),
+    default="mean",
+    show_default=True,
+    help="Means with standard errors, or medians with quartiles, in curves and tests.",
+)
 @selects
 def command(
-    results: tuple[Path, ...], selection: Selection, output: Path, at: list[float] | None, alpha: float
+    results: tuple[Path, ...],
+    selection: Selection,
+    output: Path,
+    at: list[float] | None,
+    alpha: float,
+    statistic: Statistic,
 ) -> None:
     """Write one self-contained HTML page about the studies in RESULTS, files or folders, and print its path.
 
@@ -57,6 +70,7 @@ def command(
         **_sharing(folders),
         at=at or (),
         alpha=alpha,
+        statistic=statistic,
     )
     with whole(output) as temporary:
         temporary.write_text(text, encoding="utf-8")

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,7 +15,10 @@ from harness.errors import HarnessError
 
 if TYPE_CHECKING:
     from harness.analysis.claims import Finding
+    from harness.analysis.quality import Quality, QualityStudy
     from harness.analysis.reproduction import Recipe
+    from harness.studies.outcome import Outcome
+    from harness.studies.study import Study
 
 
 @click.command("reproduce", short_help="Run the studies of a paper's figure or claim, and draw or judge them.")
@@ -50,11 +53,12 @@ def command(
     """
     from harness.analysis import quality, reproduction
     from harness.analysis.quality_store import QualityStore
-    from harness.cli.run import execute, executor
+    from harness.cli.workers import execute, executor
     from harness.plots import recipes as recipe_figures
     from harness.report import claims as claims_page
     from harness.report import tables
     from harness.studies.evaluate import evaluate, versions
+    from harness.studies.selection import seed_range
     from harness.studies.store import ResultStore
 
     if not names:
@@ -68,7 +72,7 @@ def command(
     files = [recipe_figures.places(recipe, output if len(recipes) == 1 else (), out, page) for recipe in recipes]
     if output and len(recipes) > 1:
         raise HarnessError(f"one figure has a place at {output[0]}, not {len(recipes)}.", "leave -o out.")
-    ranges = [seeds or range(recipe.seeds) for recipe in recipes]
+    ranges = [seeds or seed_range(recipe.seeds) for recipe in recipes]
     planned = [reproduction.studies(recipe, r, tell) for recipe, r in zip(recipes, ranges, strict=True)]
     predicted = [_predictions(recipe, r) for recipe, r in zip(recipes, ranges, strict=True)]
 
@@ -96,14 +100,14 @@ def command(
             findings = _judge(recipe, *found)
             if page is not None:
                 beside = [Path(os.path.relpath(path, page.parent)) for path in drawn]
-                used = [*studies, *predictions]
+                used: list[Study | QualityStudy] = [*studies, *predictions]
                 sections[recipe.name] = claims_page.section(recipe, findings, used, beside, versions())
     if page is not None:
         claims_page.update(page, sections, {recipe.name: claims_page.untested(recipe) for recipe in left})
         click.echo(page)
 
 
-def _judge(recipe: Recipe, outcomes: Sequence[Any], qualities: Sequence[Any]) -> list[Finding]:
+def _judge(recipe: Recipe, outcomes: Sequence[Outcome], qualities: Sequence[Quality]) -> list[Finding]:
     """Test the claim: a table on stderr, a sentence on stdout."""
     from harness.analysis import claims
     from harness.report import claims as claims_page
@@ -117,7 +121,7 @@ def _judge(recipe: Recipe, outcomes: Sequence[Any], qualities: Sequence[Any]) ->
     return findings
 
 
-def _predictions(recipe: Recipe, seeds: range) -> list[Any]:
+def _predictions(recipe: Recipe, seeds: range) -> list[QualityStudy]:
     """The studies of predictors, each once."""
     from harness import registry
     from harness.analysis.quality import QualityStudy

@@ -16,8 +16,11 @@ from harness.errors import HarnessError
 from harness.files import json_text
 
 if TYPE_CHECKING:
-    from harness.train.results import Job
+    from harness.sharing.method import Statistics
+    from harness.train.results import Job, Training
     from harness.train.search import Limits, Search
+    from harness.train.search_log import Event
+    from harness.train.searching import Progress
 
 
 @click.command("search", short_help="Search for an architecture by training for real.")
@@ -35,13 +38,18 @@ if TYPE_CHECKING:
 @click.option(
     "--method", type=Names("methods"), help="Methods of weight sharing instead of --algo: `harness list methods`."
 )
-@click.option("--seeds", type=click.IntRange(min=1), default=1, help="Searches of each method, from --seed on.")
+@click.option("--seeds", type=click.IntRange(1, 10_000), default=1, help="Searches of each method, from --seed on.")
 @click.option(
     "--statistics",
     type=click.Choice(["batch", "running", "recalibrated"]),
     default="batch",
     show_default=True,
     help="Of batch normalisation where a method scores architectures.",
+)
+@click.option(
+    "--then",
+    type=Names("algorithms"),
+    help="With a --method that samples paths: algorithms that search by the trained super-network's scores.",
 )
 @click.option(
     "--train",
@@ -54,9 +62,14 @@ if TYPE_CHECKING:
     metavar="MEASURE<=BOUND",
     help="Of --method gcn also the best under this, such as macs<=400e6 or macs<=4e8,params<=5e6; repeatable.",
 )
+@click.option("--bench", help="Of --method: the table with the truth. [default: that called SPACE/DATA]")
 @click.option("--param", multiple=True, metavar="ALGO.NAME=VALUE", help="Parameter of the algorithm; repeatable.")
 @click.option("--budget", type=float, help="Seconds of searching.")
-@click.option("--evals", type=int, help="Trainings of the search, each to one of its fidelities.")
+@click.option(
+    "--evals",
+    type=int,
+    help="Trainings of the search, each to one of its fidelities; of --then scores, 200 by default.",
+)
 @click.option(
     "--search-epochs", type=int, help="Longest training of a child. [default: a sixth of the recipe's, at least 3]"
 )
@@ -67,7 +80,11 @@ if TYPE_CHECKING:
 @click.option("--workers", type=int, help="Trainings at once. [default: one per device]")
 @cluster_option
 @click.option(
-    "--seed", type=int, default=0, show_default=True, help="Of the search; networks take the recipe's of that number."
+    "--seed",
+    type=click.IntRange(0, 2**53),
+    default=0,
+    show_default=True,
+    help="Of the search; networks take the recipe's of that number.",
 )
 @click.option("--out", type=click.Path(path_type=Path), default=Path("results"), show_default=True, help="Folder.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -78,9 +95,11 @@ def command(
     algo: str,
     method: list[str] | None,
     seeds: int,
-    statistics: str,
+    statistics: Statistics,
+    then: list[str] | None,
     train: str | None,
     constraint: tuple[str, ...],
+    bench: str | None,
     param: tuple[str, ...],
     budget: float | None,
     evals: int | None,
@@ -108,11 +127,20 @@ def command(
     if method is not None:
         if cluster is not None:
             raise HarnessError("methods of weight sharing train one network.", "leave --cluster out.")
+        for option, number in (("budget", budget), ("search-epochs", search_epochs), ("workers", workers)):
+            if number is not None:
+                raise HarnessError(f"--{option} is of searches by --algo.", "leave it out with --method.")
+        if evals is not None and (then is None or evals < 1):
+            raise HarnessError("--evals are scores of --then, at least 1.", "--then re --evals 200")
         every = range(seed, seed + seeds)
-        about = (images, data_root, recipe, epochs, device, every, statistics, out, [*constraint])
-        searches(space, method, param, *about, train=train is not None, as_json=as_json)
+        about = (images, data_root, recipe, epochs, device, every, statistics, out, [*constraint], bench)
+        asked = (then or [], evals or 200)
+        searches(space, method, param, *about, *asked, train=train is not None, as_json=as_json)
         return
-    from harness.cli.run import parameters, trainers
+    if then is not None:
+        raise HarnessError("--then goes on from methods of weight sharing.", "--method rsps --then re")
+    from harness.cli.options import parameters
+    from harness.cli.workers import trainers
     from harness.spaces import published
     from harness.studies.store import TRAINED, ResultStore
     from harness.train import devices, recipes, searching
@@ -143,7 +171,7 @@ def command(
 
 
 @contextmanager
-def _stopping(progress: Any) -> Iterator[None]:
+def _stopping(progress: Progress) -> Iterator[None]:
     """Ctrl-C says how to go on, once the trainings have stopped."""
     try:
         yield
@@ -153,7 +181,7 @@ def _stopping(progress: Any) -> Iterator[None]:
 
 
 @contextmanager
-def _bars(progress: Any, limits: Limits, top: int) -> Iterator[Any]:
+def _bars(progress: Progress, limits: Limits, top: int) -> Iterator[Any]:
     """A bar of the search with its incumbent, and one of the trainings to the end, on stderr."""
     from harness.report import tables
 
@@ -181,7 +209,7 @@ def _bars(progress: Any, limits: Limits, top: int) -> Iterator[Any]:
         yield shown
 
 
-def _tell(progress: Any, found: list[Any], out: Path, as_json: bool) -> None:
+def _tell(progress: Progress, found: list[tuple[Event, Training]], out: Path, as_json: bool) -> None:
     from harness.report import tables
     from harness.studies.store import TRAINED
     from harness.train import results, validation

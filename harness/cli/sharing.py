@@ -12,10 +12,17 @@ import click
 from harness.errors import HarnessError
 
 if TYPE_CHECKING:
+    import torch
+
     from harness.sharing.log import Log
+    from harness.sharing.method import Statistics
     from harness.sharing.search import SharedSearch
+    from harness.sharing.then import Sequel
+    from harness.table import Table
     from harness.train.devices import Place
     from harness.train.images import ImageSet
+    from harness.train.loop import Task
+    from harness.train.recipes import Recipe
 
 
 def searches(
@@ -28,72 +35,67 @@ def searches(
     epochs: int | None,
     device: str,
     seeds: range,
-    statistics: str,
+    statistics: Statistics,
     out: Path,
     constraints: list[str],
+    bench: str | None,
+    then: list[str],
+    evals: int,
     *,
     train: bool = False,
     as_json: bool,
 ) -> None:
     """Search by every method with every seed, one after the other; what is there is not searched again.
 
-    With `train` the recipe is that of the training of the best by one-shot accuracy, one for each method.
+    The algorithms `then` ask the trained super-networks for the scores of `evals` architectures each. With `train` the
+    recipe is that of the training of the best by one-shot accuracy, one for each method.
     """
     from harness import registry
-    from harness.cli.run import parameters
+    from harness.cli.options import parameters
     from harness.sharing import lookup
-    from harness.sharing.log import read, study, table_of, weights_path
+    from harness.sharing.log import read, study, table_of
     from harness.sharing.search import SharedSearch
     from harness.spaces import published
     from harness.studies.store import ResultStore, write
-    from harness.train import devices, recipes
+    from harness.train import recipes
     from harness.train.images import load
 
     for method in methods:
         registry.method(method)
     for text in constraints:
         lookup.bounds(text)
-    given = parameters(param, methods, example="darts.order=second")
+    given = parameters(param, [*methods, *then], example="darts.order=second")
     kind = published(space).kind
     final = recipes.chosen(recipe, kind, images, None) if train else None
     name = (None if train else recipe) or next(
         r for r in (f"sharing-{images}-{kind}", f"sharing-{images}", f"sharing-{kind}") if r in recipes.names()
     )
     used = recipes.chosen(name, space, images, epochs)
-    where = devices.device_of(device)
-    place = devices.Place(where, devices.precision_of("auto", where), deterministic=where.type == "cpu")
-    loaded = load(images, data_root, used, where)
-    plans = {
-        method: [
-            SharedSearch.plan(space, method, given[method], loaded, used, place.precision, statistics, seed)  # type: ignore[arg-type]
-            for seed in seeds
-        ]
-        for method in methods
-    }
+    place = _place(device)
+    loaded = load(images, data_root, used, place.device)
+    about = (loaded, used, place.precision, statistics)
+    plans = {m: [SharedSearch.plan(space, m, given[m], *about, seed) for seed in seeds] for m in methods}
+    sequels = {m: _sequels(planned, then, given, evals) for m, planned in plans.items()}
     store = ResultStore(out)
     click.echo(f"{loaded.name}: {loaded.words}; recipe: {used.title}, {used.epochs} epochs.", err=True)
-    table = table_of(space, loaded.name)
-    if table is None:
-        click.echo(f"note: no table here has the truth of {space} on {loaded.name}: there is no regret.", err=True)
-    if table is None and not train:
-        click.echo("hint: --train best trains what is found from scratch, which says how good it is.", err=True)
+    table = registry.benchmark(bench) if bench else table_of(space, loaded.name)
+    _say(table, bench, space, loaded, train=train)
     rows, paths, trained = [], [], []
-    for planned in plans.values():
+    for m, planned in plans.items():
         logs = [read(_searched(search, loaded, place, out)) for search in planned]
         outcomes = [] if table is None else [study(logs, table, none=none) for none in (True, False)]
+        found = _rows(logs, outcomes)
+        for same in sequels[m]:
+            more, studies = _followed(same, logs, loaded, place, table, out)
+            found += more
+            outcomes += studies
         for outcome in outcomes:
             write(outcome, store.path(outcome.study))
             paths.append(store.path(outcome.study))
-        found = _rows(logs, outcomes)
         rows += found
         if final is not None:
-            trained.append(_trained(kind, found, images, data_root, final, where, out))
-    taken = [
-        {"method": search.method, "seed": search.seed, **one._asdict()}
-        for search in (search for planned in plans.values() if constraints for search in planned)
-        for table in [lookup.read(lookup.path(out, search), search)]
-        for one in lookup.taken(search, table, constraints, loaded, weights_path(out, search))
-    ]
+            trained.append(_trained(kind, found, images, data_root, final, place.device, out))
+    taken = _taken(plans, constraints, loaded, place.device, out)
     if as_json:
         click.echo(json.dumps([*rows, *taken, *(row for row, _ in trained)], indent=1))
         return
@@ -112,12 +114,79 @@ def searches(
     click.echo("\n".join(map(str, paths)))
 
 
+def _place(device: str) -> Place:
+    """Where a super-network is trained. Losses that distributions learn from are not scaled, as fp16 needs them."""
+    from harness.train import devices
+
+    where = devices.device_of(device)
+    precision = devices.precision_of("auto", where)
+    return devices.Place(where, "fp32" if precision == "fp16" else precision, deterministic=where.type == "cpu")
+
+
+def _say(table: Table | None, bench: str | None, space: str, images: ImageSet, *, train: bool) -> None:
+    if table is None:
+        click.echo(f"note: no table here has the truth of {space} on {images.name}: there is no regret.", err=True)
+        if not train:
+            click.echo("hint: --train best trains what is found from scratch, which says how good it is.", err=True)
+    elif bench:
+        click.echo(f"note: the truth is {table.name}, seconds are measured here, on {images.name}.", err=True)
+
+
+def _sequels(planned: list[SharedSearch], then: list[str], given: dict[str, Any], evals: int) -> list[list[Sequel]]:
+    """For each algorithm those of all seeds."""
+    if not then:
+        return []
+    from harness.sharing.then import Sequel
+
+    return [[Sequel.plan(search, name, given[name], evals) for search in planned] for name in then]
+
+
+def _followed(
+    same: list[Sequel], logs: list[Log], images: ImageSet, place: Place, table: Table | None, out: Path
+) -> tuple[list[dict[str, Any]], list[Any]]:
+    """What an algorithm finds by the trained super-networks, made unless it is there: a row a seed, and studies."""
+    from harness.sharing import then
+    from harness.sharing.log import scorer_of, weights_path
+
+    every = []
+    for sequel, log in zip(same, logs, strict=True):
+        target = then.path(out, sequel)
+        if not target.exists():
+            click.echo(f"{sequel.label} by {log.search.method}, seed {log.search.seed} ...", err=True)
+            scorer = scorer_of(log.search, images, weights_path(out, log.search), place.device)
+            then.FORM.write(then.follow(sequel, scorer, log, place), target)
+        every.append(then.FORM.read(target))
+    studies = [] if table is None else [then.study(every, table, none=none) for none in (True, False)]
+    return then.rows(every, [s for s in studies if s]), [s for s in studies if s]
+
+
+def _taken(
+    plans: dict[str, list[SharedSearch]], constraints: list[str], images: ImageSet, device: torch.device, out: Path
+) -> list[dict[str, Any]]:
+    """The best architectures under constraints, of every search."""
+    from harness.sharing import lookup
+    from harness.sharing.log import weights_path
+
+    return [
+        {"method": search.method, "seed": search.seed, **one._asdict()}
+        for search in (search for planned in plans.values() if constraints for search in planned)
+        for table in [lookup.read(lookup.path(out, search), search)]
+        for one in lookup.taken(search, table, constraints, images, weights_path(out, search), device)
+    ]
+
+
 def _share(accuracy: float | None) -> str:
     return "–" if accuracy is None else f"{accuracy:.2%}"
 
 
 def _trained(
-    kind: str, rows: list[dict[str, Any]], images: str, data_root: Path | None, recipe: Any, device: Any, out: Path
+    kind: str,
+    rows: list[dict[str, Any]],
+    images: str,
+    data_root: Path | None,
+    recipe: Recipe,
+    device: torch.device,
+    out: Path,
 ) -> tuple[dict[str, Any], Path]:
     """The best of a method's rows, trained with the recipe's first seed, and its file."""
     from harness.spaces.architecture import Architecture
@@ -158,7 +227,7 @@ def _searched(search: SharedSearch, images: ImageSet, place: Place, out: Path) -
         )
 
         class Shown(Watch):
-            def epoch(self, job: Any, epoch: int, row: dict[str, float]) -> None:
+            def epoch(self, job: Task, epoch: int, row: dict[str, float]) -> None:
                 bars.update(bar, completed=epoch, note=f"one-shot accuracy {row['val_accuracy']:.1%}")
 
             def note(self, text: str) -> None:
@@ -175,7 +244,7 @@ def _searched(search: SharedSearch, images: ImageSet, place: Place, out: Path) -
     log.write(target, found)
     checkpoint.unlink(missing_ok=True)
     for last in filter(None, (rows[-1].derived, rows[-1].without)):
-        if log.collapsed(found, last):
+        if log.collapsed(search.space, last):
             click.echo(
                 f"note: {search.method}, seed {search.seed}, collapsed to skip connections: {last.text}", err=True
             )
@@ -213,7 +282,7 @@ def _rows(logs: list[Log], outcomes: list[Any]) -> list[dict[str, Any]]:
                     "scoring_seconds": sum(row.scoring for row in log.rows),
                     "travelled": float(logging.travelled(log).mean()),
                     "skips": logging.skips(log, log.rows[-1]),
-                    "collapsed": logging.collapsed(log, derived),
+                    "collapsed": logging.collapsed(log.search.space, derived),
                 }
             )
     return found

@@ -14,6 +14,8 @@ from harness.errors import HarnessError, unknown
 from harness.files import json_text
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from harness.analysis.comparison import Statistic
     from harness.studies.outcome import Outcome
     from harness.studies.selection import Selection
@@ -74,7 +76,7 @@ def command(
 
 
 def _results(
-    console: Any,
+    console: Console,
     found: list[Outcome],
     at: list[float] | None,
     on: str | None,
@@ -137,7 +139,7 @@ def _cell(value: object) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def _algorithm(console: Any, name: str, as_json: bool) -> None:
+def _algorithm(console: Console, name: str, as_json: bool) -> None:
     from harness import registry
     from harness.params import declared
     from harness.report import tables
@@ -159,7 +161,7 @@ def _algorithm(console: Any, name: str, as_json: bool) -> None:
         console.print("It has no parameters.")
 
 
-def _benchmark(console: Any, name: str, as_json: bool) -> None:
+def _benchmark(console: Console, name: str, as_json: bool) -> None:
     from harness import registry
     from harness.analysis.tables import described
     from harness.report import tables
@@ -175,7 +177,7 @@ def _benchmark(console: Any, name: str, as_json: bool) -> None:
     console.print(tables.facts(rows))
 
 
-def _front(console: Any, name: str, objectives: list[str], as_json: bool) -> None:
+def _front(console: Console, name: str, objectives: list[str], as_json: bool) -> None:
     from harness.api.interactive import benchmark
     from harness.report import tables
 
@@ -190,7 +192,7 @@ def _front(console: Any, name: str, objectives: list[str], as_json: bool) -> Non
     )
 
 
-def _row(console: Any, name: str, row: int, as_json: bool) -> None:
+def _row(console: Console, name: str, row: int, as_json: bool) -> None:
     """What was measured of one configuration at the largest fidelity."""
     from harness.api.interactive import benchmark
     from harness.report import tables
@@ -202,7 +204,7 @@ def _row(console: Any, name: str, row: int, as_json: bool) -> None:
     if as_json:
         click.echo(json_text({"benchmark": found.facts.name, **measured, "configuration": configuration}, indent=1))
         return
-    console.print(tables.facts([(key.replace("_", " "), _text(v)) for key, v in (measured | configuration).items()]))
+    console.print(tables.facts([(key, _text(value)) for key, value in (measured | configuration).items()]))
 
 
 def _thinned(values: list[Any]) -> list[Any]:
@@ -210,7 +212,7 @@ def _thinned(values: list[Any]) -> list[Any]:
     return values if len(values) <= 8 else [values[round(i * (len(values) - 1) / 7)] for i in range(8)]
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{k}: {_text(v)}" for k, v in value.items())
     if isinstance(value, list):

@@ -13,7 +13,7 @@ from harness.errors import HarnessError
 from harness.files import json_text
 
 if TYPE_CHECKING:
-    from harness.analysis.stability import Fares, Patterns
+    from harness.analysis.stability import By, Fares, Patterns
     from harness.arrays import Floats
     from harness.studies.executors import Executor
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 def command(
     bench: str,
     top: int,
-    by: str,
+    by: By,
     predictor: str | None,
     train: int,
     seeds: range,
@@ -53,7 +53,7 @@ def command(
     """
     from harness import registry
     from harness.analysis import stability
-    from harness.cli.run import on
+    from harness.cli.workers import on
     from harness.plots.stability import require_graphs, stability_figure
     from harness.plots.style import file_format, save
     from harness.studies.executors import Here
@@ -70,14 +70,14 @@ def command(
         require_graphs(found.table)
         file_format(figure)
     seen, agreement = (None, None) if predictor is None else _seen(found, predictor, train, seeds, where)
-    listed = stability.rows(found, by, top, seen)  # type: ignore[arg-type]
+    listed = stability.rows(found, by, top, seen)
     settings = {"benchmark": name, "table": found.table.checksum, "by": by, "top": top, "patterns": len(found.count)}
     if agreement is not None:
         mean, sem = (None if math.isnan(part[0]) else float(part[0]) for part in moments(agreement[:, None]))
         settings |= {"predictor": predictor, "train": train, "seeds": [seeds.start, seeds.stop]}
         settings |= {"spearman": mean, "spearman_sem": sem}
     if figure is not None:
-        save(stability_figure(found, by, top, seen), figure, {"stability": settings})  # type: ignore[arg-type]
+        save(stability_figure(found, by, top, seen), figure, {"stability": settings})
     if as_json:
         click.echo(json_text({**settings, "ranking": listed}, indent=1))
     else:

@@ -15,12 +15,16 @@ from harness.errors import HarnessError, reason
 from harness.files import json_text
 
 if TYPE_CHECKING:
+    import torch
+    from rich.progress import TaskID
+
     from harness.studies.selection import Selection
+    from harness.train.devices import Place
     from harness.train.images import ImageSet
     from harness.train.incumbents import Found
     from harness.train.loop import Task
     from harness.train.recipes import Recipe
-    from harness.train.results import Job, Training
+    from harness.train.results import Job, Origin, Training
 
 
 @click.command("train", short_help="Train architectures for real, those that studies found.")
@@ -110,7 +114,7 @@ def _on_cluster(
     out: Path,
 ) -> list[Training]:
     """One training at a time on each worker, space by space."""
-    from harness.cli.run import trainers
+    from harness.cli.workers import trainers
     from harness.report import tables
     from harness.train import devices, recipes, tabulate
     from harness.train.results import Job
@@ -133,7 +137,7 @@ def _on_cluster(
             jobs, origins = zip(*each, strict=True)
             bar = bars.add_task(f"trainings of {space}", total=len(jobs), note="")
 
-            def told(training: Training, count: int, bar: Any = bar) -> None:
+            def told(training: Training, count: int, bar: TaskID = bar) -> None:
                 bars.update(bar, completed=count)
 
             try:
@@ -151,14 +155,14 @@ def _architectures(results: tuple[Path, ...], selection: Selection, arch: tuple[
     if not results and not arch:
         raise HarnessError("there is nothing to train.", "name results of `harness run`, or give --arch.")
     tell = partial(click.echo, err=True)
-    found: dict[Any, Any] = dict(incumbents.best(gathered(results, selection), top, tell) if results else ())
+    found = dict(incumbents.best(gathered(results, selection), top, tell) if results else ())
     for text in arch:
         architecture, origin = incumbents.named(text)
         found.setdefault(architecture, origin)
     return [*found.items()]
 
 
-def _loaded(name: str, root: Path | None, recipe: Recipe, device: Any) -> ImageSet:
+def _loaded(name: str, root: Path | None, recipe: Recipe, device: torch.device) -> ImageSet:
     from harness.train import images
 
     loaded = images.load(name, root, recipe, device)
@@ -173,7 +177,9 @@ def _beside(results: tuple[Path, ...]) -> Path:
     return (first.parent if first.is_file() else first) / TRAINED
 
 
-def _train(jobs: list[Any], place: Any, out: Path, tensorboard: Path | None) -> list[Training]:
+def _train(
+    jobs: list[tuple[Job, ImageSet, Origin | None]], place: Place, out: Path, tensorboard: Path | None
+) -> list[Training]:
     """The jobs one after another; one whose loss diverges does not keep the others from being trained."""
     from harness.train.loop import Interrupted
     from harness.train.training import finish

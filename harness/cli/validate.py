@@ -16,6 +16,7 @@ from harness.files import json_text
 if TYPE_CHECKING:
     from harness.studies.selection import Selection
     from harness.train.results import Training
+    from harness.train.validation import Agreement
 
 
 @click.command("validate", short_help="Hold the table's accuracies against trained ones.")
@@ -62,7 +63,7 @@ def _selected(trainings: list[Training], results: tuple[Path, ...], selection: S
     return selection.on_benchmarks(trainings, lambda training: training.origin.benchmark if training.origin else "")
 
 
-def _json(agreement: object) -> dict[str, object]:
-    plain = asdict(agreement)  # type: ignore[call-overload]
+def _json(agreement: Agreement) -> dict[str, object]:
+    plain = asdict(agreement)
     tau = plain["tau"]
     return {**plain, "tau": dict(zip(("value", "low", "high"), tau, strict=True)) if tau else None}

@@ -12,11 +12,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from harness.analysis.comparison import common_end, complete, regret_at, require_paired, selected
-from harness.analysis.measures import floor, time_spent, time_to
+from harness.analysis.measures import floor, regret_name, time_spent, time_to
 from harness.arrays import Floats
 from harness.errors import HarnessError, unknown
 from harness.plots.profiles import zero_note
-from harness.plots.regret import REGRET_LABEL
 from harness.plots.style import STYLE, Width, log_ticks, looks, outer_labels, panels, tell, titled
 from harness.statistics import Estimate, cliques, friedman, nemenyi_distance, ranks, speed_up
 from harness.studies.outcome import Kind, Outcome, unit_of
@@ -219,4 +218,4 @@ def _violins(axis: Axes, same: Sequence[Outcome], kind: Kind, time: float) -> No
     log_ticks(axis.yaxis)
     axis.set_xticks(places, [o.label for o in same])
     axis.set_xlabel(zero_note(regrets, least).strip())
-    axis.set_ylabel(f"{REGRET_LABEL[kind]} at {time:.4g} {unit_of(same)}")
+    axis.set_ylabel(f"{regret_name(same, kind)} at {time:.4g} {unit_of(same)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import matplotlib as mpl
 import numpy as np
@@ -27,33 +28,22 @@ def attainment_figure(outcomes: Sequence[Outcome], kind: Kind, width: Width | No
     Fonseca, da Fonseca and Hall, "Inferential performance assessment of stochastic optimisers and the attainment
     function", EMO 2001. Raises HarnessError unless studies have two objectives.
     """
-    groups = selected(outcomes, kind)
-    for outcome in outcomes:
-        if len(outcome.study.rules.objectives) != _TWO:
-            what = ", ".join(outcome.study.rules.objectives) or "one objective"
-            raise HarnessError(
-                f"an attainment figure is of two objectives, and study {outcome.study.id} ({outcome.label}) is of "
-                f"{what}.",
-                "run with two: --objectives error,params",
-            )
+    _require_two(outcomes, "an attainment figure")
     own = looks(outcomes)
     with mpl.rc_context(STYLE):
+        groups = selected(outcomes, kind)
         figure, axes = panels(len(groups), width)
         for axis, same in zip(axes, groups.values(), strict=True):
             time = common_end(same) if at is None else at
-            rules, table = same[0].study.rules, same[0].study.load_table()
-            true = Front.of(
-                rules.feasible(table), rules.objectives, table.position(rules.report_fidelity), test=kind == "test"
-            )
-            signs = np.array([_sign(table, name) for name in rules.objectives])
+            truth = _Truth.of(same[0], kind)
             for outcome in same:
                 outcome.require(time)
-                x, levels = attained(outcome, table, true, time)
+                x, levels = attained(outcome, truth.table, truth.front, time)
                 low, middle, high = levels
                 there = np.isfinite(middle)
                 band = there & np.isfinite(high)
                 look = own[outcome.label]
-                sx, sy = signs
+                sx, sy = truth.signs
                 axis.step(sx * x[there], sy * middle[there], where="post", label=outcome.label, **look)
                 axis.fill_between(
                     sx * x[band],
@@ -65,17 +55,77 @@ def attainment_figure(outcomes: Sequence[Outcome], kind: Kind, width: Width | No
                     linewidth=0,
                 )
                 tell(axis, outcome.benchmark, outcome.label, x=sx * x, y=sy * middle, low=sy * low, high=sy * high)
-            points = true.points * signs
-            axis.step(*points.T, where="post", color="#777777", linewidth=0.9, label="true front", zorder=1.5)
-            tell(axis, same[0].benchmark, "true front", x=points[:, 0], y=points[:, 1])
-            _limits(axis, true, signs)
-            axis.set(
-                **dict(zip(("xlabel", "ylabel"), (_label(table, name, kind) for name in rules.objectives), strict=True))
-            )
-            titled(axis, f"{same[0].reference.title}, at {time:.4g} s")
+            truth.draw(axis, same[0].benchmark, kind)
+            titled(axis, f"{same[0].reference.title}, at {time:.4g} {same[0].unit}")
         outer_labels(axes)
         legend(figure, "median and quartiles of runs")
     return figure
+
+
+def front_figure(outcomes: Sequence[Outcome], kind: Kind, width: Width | None, *, at: float | None) -> Figure:
+    """What the runs of each study hold at simulated time `at` (default: the end), in mean objectives.
+
+    A dot is a configuration, its area the share of runs that hold it. The true front is grey. Raises HarnessError
+    unless studies have two objectives.
+    """
+    _require_two(outcomes, "a figure of fronts")
+    own = looks(outcomes)
+    with mpl.rc_context(STYLE):
+        groups = selected(outcomes, kind)
+        figure, axes = panels(sum(map(len, groups.values())), width)
+        rest = iter(axes)
+        for same in groups.values():
+            time = common_end(same) if at is None else at
+            truth = _Truth.of(same[0], kind)
+            for outcome, axis in zip(same, rest, strict=False):
+                outcome.require(time)
+                of_seeds = held(truth.table, outcome.study.rules, outcome.trajectory, time)
+                rows, runs = np.unique(np.concatenate(of_seeds), return_counts=True)
+                x, y = (truth.front.all[rows] * truth.signs).T
+                colour = own[outcome.label]["color"]
+                axis.scatter(x, y, s=1.5 + 40 * runs / len(of_seeds), color=colour, alpha=0.5, linewidths=0)
+                tell(axis, outcome.benchmark, outcome.label, x=x, y=y, row=rows, runs=runs)
+                truth.draw(axis, outcome.benchmark, kind)
+                title = f"{outcome.label}, {outcome.reference.title}, at {time:.4g} {outcome.unit}"
+                titled(axis, f"{title}: {len(rows):,} held by {len(of_seeds):,} runs")
+        outer_labels(axes)
+        legend(figure, "area: share of runs")
+    return figure
+
+
+def _require_two(outcomes: Sequence[Outcome], figure: str) -> None:
+    for outcome in outcomes:
+        if len(outcome.study.rules.objectives) != _TWO:
+            what = ", ".join(outcome.study.rules.objectives) or "one objective"
+            raise HarnessError(
+                f"{figure} is of two objectives, and study {outcome.study.id} ({outcome.label}) is of {what}.",
+                "run with two: --objectives error,params",
+            )
+
+
+class _Truth(NamedTuple):
+    """The table that studies of one benchmark searched, and its exact front."""
+
+    table: Table
+    front: Front
+    signs: Floats
+    """What turns minimised objectives into those published, Float[2]."""
+
+    @classmethod
+    def of(cls, outcome: Outcome, kind: Kind) -> _Truth:
+        rules, table = outcome.study.rules, outcome.study.load_table()
+        position, test = table.position(rules.report_fidelity), kind == "test"
+        found = Front.of(rules.feasible(table), rules.objectives, position, test=test)
+        return cls(table, found, np.array([_sign(table, name) for name in rules.objectives]))
+
+    def draw(self, axis: Axes, panel: str, kind: Kind) -> None:
+        """The front, and axes that fit it."""
+        points = self.front.points * self.signs
+        axis.step(*points.T, where="post", color="#777777", linewidth=0.9, label="true front", zorder=1.5)
+        tell(axis, panel, "true front", x=points[:, 0], y=points[:, 1])
+        _limits(axis, self.front, self.signs)
+        x, y = (_label(self.table, name, kind) for name in self.front.names)
+        axis.set(xlabel=x, ylabel=y)
 
 
 def attained(outcome: Outcome, table: Table, true: Front, time: float) -> tuple[Floats, Floats]:

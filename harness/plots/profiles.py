@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import matplotlib as mpl
@@ -11,15 +11,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from harness.analysis.comparison import common_end, complete, regret_at, require_paired, selected
-from harness.analysis.measures import floor, time_to
+from harness.analysis.measures import floor, regret_name, time_to
 from harness.arrays import Floats
-from harness.plots.regret import REGRET_LABEL, everywhere, log_time, time_label
+from harness.plots.regret import everywhere, log_time, time_label
 from harness.plots.style import STYLE, Width, legend, log_ticks, looks, outer_labels, panels, tell, titled
 from harness.statistics import bootstrap_weights, percentiles, ranks
 from harness.studies.outcome import Kind, Outcome, unit_of
 
 _STAMPS = 200
 _REPLICATES = 500
+
+Draw = Callable[[Axes, Sequence[Outcome], Mapping[str, Any]], None]
+"""Fills a panel with the studies of a benchmark; the last argument has the look of each label."""
 
 
 class Ranks(NamedTuple):
@@ -73,7 +76,7 @@ def rank_figure(outcomes: Sequence[Outcome], kind: Kind, width: Width | None) ->
             axis.fill_between(x, *band, step="post", color=colour, alpha=0.12, linewidth=0)
         log_time(axis, x[0], x[-1])
         axis.set_xlabel(time_label(unit_of(outcomes)) if found.seconds else "share of the budget")
-        axis.set_ylabel(f"average rank, {REGRET_LABEL[kind]}")
+        axis.set_ylabel(f"average rank, {regret_name(outcomes, kind)}")
         axis.set_ylim(0.8, len(labels) + 0.2)
         axis.set_yticks(range(1, len(labels) + 1))
         what = f"{benchmarks} benchmarks" if benchmarks > 1 else f"runs of a seed on {outcomes[0].reference.title}"
@@ -117,7 +120,7 @@ def regret_ecdf_figure(outcomes: Sequence[Outcome], kind: Kind, width: Width | N
             tell(axis, same[0].benchmark, label, x=at_most, y=shares)
         axis.set_xscale("log")
         log_ticks(axis.xaxis)
-        axis.set_xlabel(f"{REGRET_LABEL[kind]} at {time:.4g} {unit_of(same)}{zero_note(found.values(), least)}")
+        axis.set_xlabel(f"{regret_name(same, kind)} at {time:.4g} {unit_of(same)}{zero_note(found.values(), least)}")
         axis.set_ylabel("share of runs")
 
     return _shares(groups, width, draw, "")
@@ -148,10 +151,15 @@ def time_ecdf_figure(
         axis.set_ylabel("share of runs and targets" if len(targets) > 1 else f"share of runs at {targets[0]:g}")
 
     what = ", ".join(f"{target:g}" for target in targets) if len(targets) < 5 else f"{len(targets)} targets"
-    return _shares(groups, width, draw, f"{REGRET_LABEL[kind]} {what}")
+    return _shares(groups, width, draw, f"{regret_name(outcomes, kind)} {what}")
 
 
-def _shares(groups: Mapping[str, Sequence[Outcome]], width: Width | None, draw: Any, title: str) -> Figure:
+def _shares(
+    groups: Mapping[str, Sequence[Outcome]],
+    width: Width | None,
+    draw: Draw,
+    title: str,
+) -> Figure:
     """Panels of shares in [0, 1], with a legend."""
     own = looks(o for same in groups.values() for o in same)
     with mpl.rc_context(STYLE):

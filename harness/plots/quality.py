@@ -21,8 +21,10 @@ LABELS = {
     "kendall": "Kendall's tau",
     "regret": "regret of the best predicted",
     "precision": "precision among the top 1 %",
+    "fit_seconds": "CPU seconds of a fit",
+    "query_seconds": "CPU seconds to predict the table",
 }
-_LOG = {"mse", "regret"}
+_LOG = {"mse", "regret", "fit_seconds", "query_seconds"}
 
 
 class Points(NamedTuple):

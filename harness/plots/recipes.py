@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from harness.analysis.reproduction import Recipe
 from harness.errors import HarnessError
 from harness.plots.settings import check_file, checked
 from harness.plots.spec import draw
 from harness.plots.style import file_format, provenance, save
+
+if TYPE_CHECKING:
+    from harness.analysis.quality import Quality
+    from harness.studies.outcome import Outcome
 
 
 def places(recipe: Recipe, output: Sequence[Path], out: Path, page: Path | None = None) -> list[list[Path]]:
@@ -36,7 +40,7 @@ def places(recipe: Recipe, output: Sequence[Path], out: Path, page: Path | None 
 
 
 def write(
-    recipe: Recipe, outcomes: Sequence[Any], qualities: Sequence[Any], files: Sequence[Sequence[Path]]
+    recipe: Recipe, outcomes: Sequence[Outcome], qualities: Sequence[Quality], files: Sequence[Sequence[Path]]
 ) -> Iterator[Path]:
     """Draw each figure into its `files`, and yield their paths as they are written."""
     for settings, paths in zip(recipe.figures, files, strict=True):

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from harness.analysis.bounds import Bound, floor, oracle, random_search
 from harness.analysis.comparison import Statistic, selected
-from harness.analysis.measures import Axis, regret_after, steps
+from harness.analysis.measures import Axis, regret_after, regret_name, steps
 from harness.arrays import Floats
 from harness.errors import HarnessError
 from harness.plots.style import COLOURS, STYLE, Width, legend, log_ticks, looks, outer_labels, panels, tell, titled
@@ -25,7 +25,6 @@ Band = Literal["sem", "simultaneous"]
 _Shown = Literal["sem", "simultaneous", "quartiles"]
 
 _MAX_STAMPS = 2000
-REGRET_LABEL = {"val": "validation regret", "test": "test regret"}
 _BOUND_LABEL: dict[Bound, str] = {
     "oracle": "oracle",
     "random": "random search, expected",
@@ -213,8 +212,7 @@ def _panel(
     log_time(axis, start, end, unit_of(outcome for outcome, _ in drawn))
     if by == "evaluations":
         axis.set_xlabel("evaluations")
-    several = any(outcome.study.rules.objectives for outcome, _ in drawn)
-    axis.set_ylabel(f"hypervolume regret{', test errors' * (kind == 'test')}" if several else REGRET_LABEL[kind])
+    axis.set_ylabel(regret_name((outcome for outcome, _ in drawn), kind))
 
 
 def log_time(axis: Axes, start: float, end: float, unit: str = "s") -> None:

@@ -20,6 +20,7 @@ Name = Literal[
     "standing",
     "cells",
     "attainment",
+    "front",
     "prediction",
     "operators",
 ]
@@ -30,7 +31,7 @@ class Settings(TypedDict, total=False):
 
     figure: Annotated[Name, Option("What to draw.", absent="regret")]
     measure: Annotated[
-        Literal["mse", "spearman", "kendall", "regret", "precision"],
+        Literal["mse", "spearman", "kendall", "regret", "precision", "fit_seconds", "query_seconds"],
         Option("What prediction shows.", absent="spearman"),
     ]
     kind: Annotated[
@@ -53,7 +54,7 @@ class Settings(TypedDict, total=False):
     at: Annotated[
         float,
         Option(
-            "Simulated time of ecdf-regret, critical-difference, violin, cells, attainment.",
+            "Simulated time of ecdf-regret, critical-difference, violin, cells, attainment, front.",
             ABOVE_0,
             FINITE,
         ),
@@ -80,6 +81,7 @@ TAKES: Mapping[str, tuple[str, ...]] = {
     "standing": ("kind", "width", *SHOWN),
     "cells": ("kind", "width", "at", *SHOWN),
     "attainment": ("kind", "width", "at", *SHOWN),
+    "front": ("kind", "width", "at", *SHOWN),
     "prediction": ("measure", "width"),
     "operators": (),
 }
@@ -87,7 +89,7 @@ TAKES: Mapping[str, tuple[str, ...]] = {
 
 _NEEDED = {"targets", "against"}
 _FILES = {"results": list[str], "output": list[str]}
-_SEE = "see docs/figures.md."
+SEE = 'see the page "Draw figures" of the documents.'
 
 
 def declared(figure: str) -> dict[str, Any]:
@@ -103,9 +105,9 @@ def checked(settings: Mapping[str, Any]) -> dict[str, Any]:
     figure = str(settings.get("figure", "regret"))
     kinds = declared(figure)
     given = {name: value for name, value in settings.items() if name not in ("figure", *_FILES)}
-    return table(given, kinds, _NEEDED & kinds.keys(), f"the figure '{figure}':", _SEE)
+    return table(given, kinds, _NEEDED & kinds.keys(), f"the figure '{figure}':", SEE)
 
 
 def check_file(settings: Mapping[str, Any], path: object) -> None:
     """Raise HarnessError unless each of the `settings` out of a TOML file is one of a figure."""
-    table(settings, {**hints(Settings), **_FILES}, (), f"{path}:", _SEE)
+    table(settings, {**hints(Settings), **_FILES}, (), f"{path}:", SEE)

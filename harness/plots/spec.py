@@ -15,11 +15,11 @@ from harness.analysis.comparison import peculiarities
 from harness.errors import HarnessError, unknown
 from harness.plots.cells import cell_figure
 from harness.plots.contrasts import critical_difference_figure, speed_up_figure, violin_figure
-from harness.plots.fronts import attainment_figure
+from harness.plots.fronts import attainment_figure, front_figure
 from harness.plots.profiles import rank_figure, regret_ecdf_figure, time_ecdf_figure
 from harness.plots.quality import quality_figure
 from harness.plots.regret import regret_figure
-from harness.plots.settings import TAKES, check_file, checked
+from harness.plots.settings import SEE, TAKES, check_file, checked
 from harness.plots.standing import standing_figure
 from harness.studies.outcome import Outcome, reported
 
@@ -34,6 +34,7 @@ FIGURES: dict[str, Callable[..., Figure]] = {
     "standing": standing_figure,
     "cells": cell_figure,
     "attainment": attainment_figure,
+    "front": front_figure,
 }
 _ALL = {**FIGURES, "prediction": quality_figure}
 _MOST = 100
@@ -45,7 +46,7 @@ def load(path: Path) -> dict[str, Any]:
 
     Raises HarnessError if it cannot be read, or has a setting that no figure has.
     """
-    settings = toml.read(path, "see docs/figures.md for what it says.")
+    settings = toml.read(path, SEE)
     check_file(settings, path)
     return settings
 

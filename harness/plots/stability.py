@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import matplotlib as mpl
-import numpy as np
 from matplotlib.figure import Figure
 
 from harness.analysis.stability import By, Fares, Patterns, ranking
 from harness.errors import HarnessError
+from harness.numbers import mean_sem, number
 from harness.plots.drawing import GREY, PLAIN, Look, cell
 from harness.plots.graphs import handles, paint
 from harness.plots.style import STYLE, panels
@@ -47,4 +47,4 @@ def stability_figure(found: Patterns, by: By, top: int, seen: Fares | None = Non
 
 def _fares(fares: Fares, pattern: int) -> str:
     mean, spread, best = (float(column[pattern]) for column in fares)
-    return f"{mean:.4g}" + f" ± {spread:.2g}" * bool(np.isfinite(spread)) + f", best {best:.4g}"
+    return f"{mean_sem(mean, spread)}, best {number(best)}"

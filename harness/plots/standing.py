@@ -10,8 +10,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from harness.analysis.comparison import selected
+from harness.analysis.measures import regret_name
 from harness.analysis.standing import standings
-from harness.plots.regret import REGRET_LABEL
 from harness.plots.style import STYLE, Width, log_ticks, looks, panels, tell
 from harness.studies.outcome import Kind, Outcome
 
@@ -31,7 +31,7 @@ def standing_figure(outcomes: Sequence[Outcome], kind: Kind, width: Width | None
             tell(axes[0], "ranks", standing.label, **numbers)
             axes[0].plot([standing.rank.low, standing.rank.high], [y, y], color=colour)
             axes[0].plot([standing.rank.value], [y], "o", color=colour, markersize=3.5)
-        axes[0].set_xlabel(f"average rank, {REGRET_LABEL[kind]}")
+        axes[0].set_xlabel(f"average rank, {regret_name(outcomes, kind)}")
         title = f"{benchmarks} benchmark{'s' * (benchmarks > 1)}, 95 % of resampled seeds"
         axes[0].set_title(title, loc="left")
         if measured:

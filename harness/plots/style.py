@@ -192,7 +192,14 @@ class LogTicks(Locator):
         if low <= 0 or not math.isfinite(high):
             return []
         decades = np.arange(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-        for step, factors in ((2, (1,)), (1, (1,)), (1, (1, 3)), (1, (1, 2, 5)), (1, range(1, 10))):
+        for step, factors in (
+            (2, (1,)),
+            (1, (1,)),
+            (1, (1, 3)),
+            (1, (1, 2, 5)),
+            (1, (1, 2, 3, 5, 7)),
+            (1, range(1, 10)),
+        ):
             every = 10.0 ** decades[decades % (step * max(1, len(decades) // 8)) == 0]
             ticks = np.multiply.outer(every, factors).ravel()
             seen = ticks[(ticks >= low * (1 - 1e-9)) & (ticks <= high * (1 + 1e-9))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import groupby
 from xml.etree.ElementTree import Element
 
@@ -34,15 +35,24 @@ def cells(report: Report) -> Section | None:
         return None
     if drawn:
         body.insert(
-            0, paragraph("The most frequent final incumbent of each study; what carries no operator is left out.")
+            0,
+            paragraph(
+                "The most frequent final incumbent of each study, or what most of its runs hold if there are several "
+                "objectives; what carries no operator is left out."
+            ),
         )
     for names, alike in groupby(drawn, lambda found: [*keys(found.space).items()]):
         some = [*alike]
-        body.append(element("ul", *(_key(name, look) for name, look in names), class_="keys"))
+        body.append(key_list(dict(names)))
         benchmarks = ", ".join(dict.fromkeys(found.outcome.study.benchmark for found in some))
         on_lines = any(look.line for _, look in names)
         body.append(strip(f"Cells of {benchmarks}", map(_card, some), "cells" if on_lines else "cells long"))
     return Section("cells", "Cells of the incumbents", body, _again(report, drawn))
+
+
+def key_list(looks: Mapping[str, Look]) -> Element:
+    """What the looks of operators stand for."""
+    return element("ul", *(_key(name, look) for name, look in looks.items()), class_="keys")
 
 
 def _graphs(benchmark: str) -> bool:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from harness.analysis.claims import Finding, overall
 from harness.analysis.reproduction import Recipe
 from harness.errors import HarnessError
 from harness.files import whole
-from harness.statistics import Estimate
+from harness.numbers import ratio
+
+if TYPE_CHECKING:
+    from harness.analysis.quality import QualityStudy
+    from harness.studies.study import Study
 
 _MARK = "<!-- {} -->"
 _SECTION = re.compile(r"^<!-- ([\w-]+) -->\n(.*?)(?=^<!-- |\Z)", flags=re.MULTILINE | re.DOTALL)
@@ -37,22 +40,12 @@ Late regret is bounded by the noise of single observations: the incumbent is the
 def grid(findings: Sequence[Finding]) -> list[tuple[str, ...]]:
     """Texts of findings: benchmark, what, estimate with its interval, what is claimed, verdict."""
     return [
-        (f.benchmark, f.what, interval(f.estimate), "" if f.claimed is None else f"> {f.claimed:g}", f.verdict or "")
+        (f.benchmark, f.what, ratio(*f.estimate), "" if f.claimed is None else f"> {f.claimed:g}", f.verdict or "")
         for f in findings
     ]
 
 
 COLUMNS = ("benchmark", "statistic", "estimate", "claimed", "verdict")
-
-
-def interval(estimate: Estimate) -> str:
-    """`3.1 [2.8, 3.5]`."""
-    value, low, high = (_number(number) for number in estimate)
-    return f"{value} [{low}, {high}]"
-
-
-def _number(number: float) -> str:
-    return "–" if math.isnan(number) else "∞" if math.isinf(number) else f"{number:.3g}"
 
 
 def sentence(recipe: Recipe, findings: Sequence[Finding], seeds: int) -> str:
@@ -65,7 +58,7 @@ def sentence(recipe: Recipe, findings: Sequence[Finding], seeds: int) -> str:
 def section(
     recipe: Recipe,
     findings: Sequence[Finding],
-    studies: Sequence[Any],
+    studies: Sequence[Study | QualityStudy],
     figures: Sequence[Path],
     versions: Mapping[str, str],
 ) -> str:

@@ -8,9 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
 from harness import escapes
-from harness.analysis.comparison import Cell, Comparison, Row, Statistic, sentences
+from harness.analysis.comparison import Cell, Comparison, Row, Statistic
 from harness.files import json_text
 from harness.numbers import mean_sem, power, quartiles, scaled
+from harness.report.sentences import sentences
 
 Format = Callable[[Comparison], str]
 
@@ -38,13 +39,12 @@ def plain(cell: Cell, statistic: Statistic = "mean") -> str:
 
 def note(comparison: Comparison, *, underlined: bool = False) -> str:
     """What the numbers are, which of them are bold and, if those not told apart from the best are, `underlined`."""
-    what = "Validation" if comparison.kind == "val" else "Test"
     shown = "mean ± SEM" if comparison.statistic == "mean" else "median [quartiles]"
     others = "; underlined: those" if underlined else ", and those"
     return (
-        f"{what} regret, {shown} over seeds. Bold: the lowest {comparison.statistic}{others} whose runs are not "
-        f"significantly worse (one-sided Wilcoxon signed-rank test paired by seed, Holm-corrected over the table, "
-        f"alpha {comparison.alpha:g})."
+        f"{comparison.regret.capitalize()}, {shown} over seeds. Bold: the lowest {comparison.statistic}{others} whose "
+        "runs are not significantly worse (one-sided Wilcoxon signed-rank test paired by seed, Holm-corrected over the "
+        f"table, alpha {comparison.alpha:g})."
     )
 
 

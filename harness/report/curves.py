@@ -9,6 +9,7 @@ import numpy as np
 
 from harness.analysis.comparable import completed
 from harness.analysis.comparison import measured
+from harness.analysis.measures import regret_name
 from harness.arrays import Floats
 from harness.errors import HarnessError
 from harness.plots.profiles import average_ranks
@@ -29,7 +30,7 @@ def times(same: Sequence[Outcome]) -> Floats:
     """
     start, end = min(map(everywhere, same)), max(o.end for o in same)
     spread = [np.geomspace(start, end, _LOG_STAMPS), np.linspace(start, end, _LINEAR_STAMPS)]
-    rounded = np.unique(_digits(np.concatenate(spread), 3))
+    rounded = np.unique(digits_of(np.concatenate(spread), 3))
     return np.append(rounded[(rounded >= start) & (rounded < end)], end)
 
 
@@ -56,6 +57,7 @@ def _benchmark(name: str, same: Sequence[Outcome], kinds: Sequence[Kind]) -> dic
         "name": name,
         "title": same[0].reference.title,
         "against": {kind: against(same[0].reference, kind) for kind in kinds},
+        "regret": {kind: regret_name(same, kind) for kind in kinds},
         "seeds": seeds,
         "unit": unit_of(same),
         "times": grid.tolist(),
@@ -64,13 +66,14 @@ def _benchmark(name: str, same: Sequence[Outcome], kinds: Sequence[Kind]) -> dic
 
 
 def _curve(regret: Floats, weights: Floats) -> dict[str, Any]:
-    """Mean and standard error over seeds of `regret` Float[S, G] to five digits, and the width of the whole band."""
-    mean, sem = moments(regret)
-    width = sup_t(regret, weights)
-    return {"mean": _digits(mean, 5).tolist(), "sem": _digits(sem, 5).tolist(), "width": round(width, 2)}
+    """What is drawn of `regret` Float[S, G] to five digits, and the width of the band of the whole mean curve."""
+    names = ("mean", "sem", "median", "q25", "q75")
+    drawn = zip(names, (*moments(regret), *np.quantile(regret, [0.5, 0.25, 0.75], axis=0)), strict=True)
+    return {name: digits_of(values, 5).tolist() for name, values in drawn} | {"width": round(sup_t(regret, weights), 2)}
 
 
-def _digits(values: Floats, digits: int) -> Floats:
+def digits_of(values: Floats, digits: int) -> Floats:
+    """The values with so many significant digits."""
     return np.array([float(f"{value:.{digits}g}") for value in values])
 
 
@@ -84,8 +87,16 @@ def ranks(outcomes: Sequence[Outcome], kinds: Sequence[Kind]) -> dict[str, Any] 
         except HarnessError as error:
             return error.message
         numbers = {name: getattr(drawn, name).T.round(3).tolist() for name in ("average", "low", "high")}
-        x = _digits(drawn.x, 4).tolist()
-        found[kind] = {"labels": drawn.labels, "x": x, "seconds": drawn.seconds, "unit": unit_of(some), **numbers}
+        x = digits_of(drawn.x, 4).tolist()
+        regret = regret_name(some, kind)
+        found[kind] = {
+            "labels": drawn.labels,
+            "regret": regret,
+            "x": x,
+            "seconds": drawn.seconds,
+            "unit": unit_of(some),
+            **numbers,
+        }
     return found
 
 

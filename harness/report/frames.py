@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from harness.arrays import Floats
 from harness.errors import HarnessError
 from harness.files import whole
 from harness.spaces.architecture import Architecture
+from harness.studies.fronts import held
 from harness.studies.outcome import Kind, Outcome, moments, per_seed_rows, summary
 from harness.table import Table
 
@@ -122,16 +123,38 @@ def _logged(outcome: Outcome) -> pd.DataFrame:
 def incumbents(outcomes: Sequence[Outcome], at: Sequence[float] | None = None) -> pd.DataFrame:
     """Each seed's incumbent at simulated times `at` (default: the end): losses, when it was found, its configuration.
 
-    Parameters are columns by their names; architectures have their text besides. Raises HarnessError for a table that
-    has changed since.
+    Parameters are columns by their names; architectures have their text besides. Of several objectives there is a row
+    for each configuration that a seed holds, with its mean objectives as published. Raises HarnessError for a table
+    that has changed since.
     """
     frames = []
     for outcome in outcomes:
         table = outcome.study.load_table()
-        rows = [row for time in (at or (None,)) for row in per_seed_rows(outcome, time)]
-        frame = pd.DataFrame([{**row, "algorithm": outcome.label} for row in rows])
+        if outcome.study.rules.objectives:
+            frame = pd.concat([_held(outcome, table, time) for time in (at or (outcome.end,))], ignore_index=True)
+        else:
+            rows = [row for time in (at or (None,)) for row in per_seed_rows(outcome, time)]
+            frame = pd.DataFrame([{**row, "algorithm": outcome.label} for row in rows])
         frames.append(pd.concat([frame, configurations(table, frame["row"].to_numpy())], axis=1))
     return _joined(frames)
+
+
+def _held(outcome: Outcome, table: Table, time: float) -> pd.DataFrame:
+    outcome.require(time)
+    rules, study = outcome.study.rules, outcome.study
+    of_seeds = held(table, rules, outcome.trajectory, time)
+    rows = np.concatenate(of_seeds)
+    return pd.DataFrame(
+        {
+            "benchmark": outcome.benchmark,
+            "algorithm": outcome.label,
+            "study": study.id,
+            "seed": np.repeat(outcome.seeds, [len(own) for own in of_seeds]),
+            "time": time,
+            "row": rows,
+            **table.measured(rows, rules.objectives, table.position(rules.report_fidelity)),
+        }
+    )
 
 
 def ranks(outcomes: Sequence[Outcome], kind: Kind = "val") -> pd.DataFrame:
@@ -186,7 +209,7 @@ def write(frame: pd.DataFrame, path: Path) -> None:
             temporary.write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
 
 
-def configurations(table: Table, rows: Any) -> pd.DataFrame:
+def configurations(table: Table, rows: Iterable[float | None]) -> pd.DataFrame:
     """Configurations at `rows` (None or NaN for none) by parameter, and the text of those that are architectures."""
     found = [None if row is None or np.isnan(row) or row < 0 else int(row) for row in rows]
     texts = _architectures(table, {row for row in found if row is not None})

@@ -1,60 +1,8 @@
-"use strict";
 (() => {
-  const data = JSON.parse(document.getElementById("data").textContent);
-  const drawn = new Set(["svg", "g", "path", "line", "text", "circle", "rect", "defs", "clipPath"]);
-  const state = { benchmark: 0, kind: "val", band: "sem", x: "log", y: "log", hidden: new Set() };
-  const regret = { val: "validation regret", test: "test regret" };
+  const state = { benchmark: 0, kind: "val", statistic: data.statistic, band: "sem", spread: "quartiles", x: "log", y: "log", hidden: new Set() };
   const first = { ...state };
   const charts = [];
   let paper = false;
-
-  /** An element with attributes, listeners (`onclick`), and children; texts stay texts. */
-  function h(tag, attributes = {}, ...children) {
-    const made = drawn.has(tag) ? document.createElementNS("http://www.w3.org/2000/svg", tag) : document.createElement(tag);
-    for (const [name, value] of Object.entries(attributes)) {
-      if (typeof value === "function") made.addEventListener(name.slice(2), value);
-      else if (value !== false && value != null) made.setAttribute(name, value === true ? "" : value);
-    }
-    made.append(...children);
-    return made;
-  }
-
-  const superscript = (n) => [...String(n)].map((c) => (c === "-" ? "⁻" : "⁰¹²³⁴⁵⁶⁷⁸⁹"[c])).join("");
-
-  /** 1000000 as 10⁶, 2500000 as 2.5×10⁶, 0.5 as 0.5. */
-  function short(value) {
-    if (value === 0) return "0";
-    if (Math.abs(value) >= 1e-2 && Math.abs(value) < 1e4) return String(Number(value.toPrecision(4)));
-    const [mantissa, exponent] = value.toExponential(2).split("e");
-    const power = `10${superscript(Number(exponent))}`;
-    return Number(mantissa) === 1 ? power : `${Number(mantissa)}×${power}`;
-  }
-
-  /** On a log axis powers of ten are powers from 1000 on and below 0.1. */
-  const tickText = (value, log) => {
-    const exponent = Math.round(Math.log10(value));
-    const power = log && Number(`1e${exponent}`) === value && (value >= 1e3 || value < 0.1);
-    return power ? `10${superscript(exponent)}` : short(value);
-  };
-
-  /** 0.0336, or 3.59e-04 below 0.01 and from 10,000 on, as the commands print it. */
-  const number = (value, digits = 3) => (value === 0 || (Math.abs(value) >= 1e-2 && Math.abs(value) < 1e4)
-    ? String(Number(value.toPrecision(digits + 1)))
-    : value.toExponential(digits - 1).replace(/e([+-])(\d)$/, "e$10$2"));
-
-  function duration(seconds) {
-    for (const [unit, length] of [["years", 31557600], ["days", 86400], ["hours", 3600], ["minutes", 60]]) {
-      if (seconds >= 2 * length) return `${(seconds / length).toPrecision(seconds >= 100 * length ? 3 : 2)} ${unit}`;
-    }
-    return "";
-  }
-
-  const clock = (unit) => (time) => {
-    const told = unit === "s" && duration(time);
-    return `${short(time)} ${unit}${told ? ` (${told})` : ""}`;
-  };
-
-  const clockLabel = (unit) => (unit === "s" ? "estimated wall-clock time [s]" : `simulated time [${unit}]`);
 
   // What the charts show: `x` ascending, and for each algorithm its value from each x on, null before it begins.
 
@@ -62,7 +10,10 @@
 
   // Choices are in the fragment of the address, so that it can be kept and sent: #regret?benchmark=nb201/cifar10&x=linear
 
-  const words = { kind: ["val", "test"], band: ["off", "sem", "simultaneous"], x: ["log", "linear"], y: ["log", "linear"] };
+  const words = {
+    kind: ["val", "test"], statistic: ["mean", "median"], band: ["off", "sem", "simultaneous"], spread: ["off", "quartiles"],
+    x: ["log", "linear"], y: ["log", "linear"],
+  };
 
   function recall() {
     const [place, said] = location.hash.split("?");
@@ -80,17 +31,21 @@
     for (const label of state.hidden) chosen.append("hide", label);
     history.replaceState(null, "", `#regret?${chosen}`);
   }
+
+  /** The band of what is drawn: a mean has other ones than a median. */
+  const band = () => (state.statistic === "mean" ? state.band : state.spread);
   const kindOf = (curves) => (curves.some((curve) => curve[state.kind]) ? state.kind : "val");
 
   function regretModel(of = benchmark()) {
-    const { title, against, times, unit, curves, seeds } = of;
+    const { title, against, times, unit, curves, seeds, regret } = of;
     const kind = kindOf(curves);
     const widths = [];
     const series = curves.filter((curve) => curve[kind]).map((curve) => {
-      const { mean, sem, width } = curve[kind];
+      const { mean, sem, median, q25, q75, width } = curve[kind];
       const across = state.band === "simultaneous" ? width : 2;
       widths.push(`${width} for ${curve.label}`);
       const late = new Array(curve.from).fill(null);
+      if (state.statistic === "median") return { label: curve.label, y: [...late, ...median], low: [...late, ...q25], high: [...late, ...q75] };
       const side = (sign) => [...late, ...mean.map((value, i) => value + sign * across * sem[i])];
       return { label: curve.label, y: [...late, ...mean], low: side(-1), high: side(1), half: [...late, ...sem.map((s) => across * s)] };
     });
@@ -101,70 +56,40 @@
       simultaneous: "Bands hold the whole mean curve, at all drawn times at once, with 95 % confidence (sup-t, from a " +
         `bootstrap over whole seeds). Their half widths in standard errors: ${widths.join(", ")}. They are not the ` +
         "spread of single runs.",
+      quartiles: "Bands hold the middle half of the runs at each time: they are the spread of single runs, and do not say " +
+        "how sure the median is.",
     };
+    const told = { off: [], quartiles: ["quartiles"] }[band()] ?? ["half width of the band"];
+    const median = state.statistic === "median" ? " --statistic median" : "";
     return {
-      title: `${title}: mean ${regret[kind]} of ${seeds} runs`,
+      title: `${title}: ${state.statistic} ${regret[kind]} of ${seeds} runs`,
       note: `Regret is against ${against[kind]}. Curves are exact at ${times.length} times, and each value is held ` +
-        `until the next: nothing is interpolated. ${bands[state.band]}` +
-        (state.y === "log" && series.some((one) => one.y.includes(0)) ? " A mean of 0 is drawn at the lower edge." : ""),
+        `until the next: nothing is interpolated. ${bands[band()]}` +
+        (state.y === "log" && series.some((one) => one.y.includes(0)) ? ` A ${state.statistic} of 0 is drawn at the lower edge.` : ""),
       x: times, xLabel: clockLabel(unit), yLabel: regret[kind], xScale: state.x, yScale: state.y, series,
-      band: state.band !== "off", at: clock(unit),
-      head: [`mean ${regret[kind]}`, ...(state.band === "off" ? [] : ["half width of the band"])],
-      read: (one, i) => [number(one.y[i]), ...(state.band === "off" ? [] : [`± ${number(one.half[i], 2)}`])],
-      command: (i) => `harness show ${data.results} --at ${times[i]}`,
+      band: band() !== "off", at: clock(unit),
+      head: [`${state.statistic} ${regret[kind]}`, ...told],
+      read: (one, i) => [number(one.y[i]), ...told.map(() => (one.half ? `± ${number(one.half[i], 2)}` : `${number(one.low[i])} to ${number(one.high[i])}`))],
+      command: (i) => `harness show ${data.results} --at ${times[i]}${median}`,
     };
   }
 
   function ranksModel() {
-    const { labels, x, seconds, unit, average, low, high } = data.ranks[state.kind] ?? data.ranks.val;
-    const kind = data.ranks[state.kind] ? state.kind : "val";
-    const band = state.band !== "off";
+    const { labels, x, seconds, unit, regret, average, low, high } = data.ranks[state.kind] ?? data.ranks.val;
+    const drawn = band() !== "off";
     return {
-      title: data.benchmarks.length > 1 ? `Rank of the mean ${regret[kind]}, averaged over benchmarks`
-        : `Rank of each run among those of its seed by ${regret[kind]}, averaged over seeds`,
-      note: "1 is best. " + (band
+      title: data.benchmarks.length > 1 ? `Rank of the mean ${regret}, averaged over benchmarks`
+        : `Rank of each run among those of its seed by ${regret}, averaged over seeds`,
+      note: "1 is best. " + (drawn
         ? "Bands hold 95 % of the ranks that resampled seeds give at each time: they speak of other seeds on these benchmarks, not of other benchmarks."
         : "No band is drawn: the lines alone do not say how sure they are."),
       x, xLabel: seconds ? clockLabel(unit) : "share of the budget", yLabel: "average rank",
       xScale: state.x, yScale: "linear", yDomain: [0.8, labels.length + 0.2], yTicks: labels.map((_, i) => i + 1),
-      series: labels.map((label, i) => ({ label, y: average[i], low: low[i], high: high[i] })), band,
+      series: labels.map((label, i) => ({ label, y: average[i], low: low[i], high: high[i] })), band: drawn,
       at: seconds ? clock(unit) : (share) => `${(100 * share).toPrecision(3)} % of the budget`,
-      head: ["average rank", ...(band ? ["95 % of resamples"] : [])],
-      read: (one, i) => [one.y[i].toFixed(2), ...(band ? [`${one.low[i].toFixed(2)} to ${one.high[i].toFixed(2)}`] : [])],
+      head: ["average rank", ...(drawn ? ["95 % of resamples"] : [])],
+      read: (one, i) => [one.y[i].toFixed(2), ...(drawn ? [`${one.low[i].toFixed(2)} to ${one.high[i].toFixed(2)}`] : [])],
     };
-  }
-
-  function scale(kind, [low, high], [from, to]) {
-    const f = kind === "log" ? Math.log10 : Number;
-    const place = (value) => from + ((f(value) - f(low)) / (f(high) - f(low) || 1)) * (to - from);
-    const back = (at) => {
-      const value = f(low) + ((at - from) / (to - from)) * (f(high) - f(low));
-      return kind === "log" ? 10 ** value : value;
-    };
-    return { place, back, low, high, log: kind === "log" };
-  }
-
-  /** [value, whether it is labelled], at most about `room` of them labelled. */
-  function ticks({ low, high, log }, room) {
-    const found = [];
-    if (!log) {
-      const rough = (high - low) / room;
-      const power = 10 ** Math.floor(Math.log10(rough));
-      const step = power * [1, 2, 5, 10].find((m) => m * power >= rough);
-      for (let i = Math.ceil(low / step); i * step <= high * (1 + 1e-9); i++) found.push([i * step, true]);
-      return found;
-    }
-    const [first, last] = [Math.floor(Math.log10(low)), Math.ceil(Math.log10(high))];
-    const decades = Math.log10(high / low);
-    const every = Math.ceil(decades / room);
-    const labelled = decades < 1 ? [1, 2, 3, 5, 7] : decades < 2.2 ? [1, 2, 5] : [1];
-    for (let e = first; e <= last; e++) {
-      for (let m = 1; m < 10; m++) {
-        const value = Number(`${m}e${e}`);
-        if (value >= low * (1 - 1e-9) && value <= high * (1 + 1e-9)) found.push([value, labelled.includes(m) && e % every === 0]);
-      }
-    }
-    return found;
   }
 
   function yDomain(model, shown) {
@@ -322,9 +247,6 @@
     }
   }
 
-  /** Dashes are in widths of the line, which is 2. */
-  const scaled = (dash) => (dash ? dash.split(" ").map((d) => 2 * d).join(" ") : null);
-
   function toggle(label, shown) {
     if (shown) state.hidden.delete(label);
     else state.hidden.add(label);
@@ -335,7 +257,7 @@
   function choose(setting, value) {
     state[setting] = value;
     remember();
-    allowTest();
+    allow();
     charts.forEach((chart) => chart.update());
   }
 
@@ -347,7 +269,11 @@
     return h("fieldset", {}, h("legend", {}, legend), h("div", { class: "segments" }, ...labels));
   }
 
-  function allowTest() {
+  /** Only choices that there are: no test regret where there is none, and the bands of the statistic that is drawn. */
+  function allow() {
+    for (const [name, statistic] of [["band", "mean"], ["spread", "median"]]) {
+      document.querySelector(`input[name=${name}]`).closest("fieldset").hidden = state.statistic !== statistic;
+    }
     const test = document.querySelector("input[name=kind][value=test]");
     const there = benchmark().curves.some((curve) => curve.test);
     test.disabled = !there;
@@ -360,9 +286,11 @@
     return h("form", { class: "controls", "aria-label": "What the curves show" },
       h("label", { class: "choice" }, h("span", {}, "Benchmark"), select),
       segments("Regret", "kind", [["val", "Validation"], ["test", "Test"]]),
+      segments("Curve", "statistic", [["mean", "Mean"], ["median", "Median"]]),
       segments("Time axis", "x", [["log", "Log"], ["linear", "Linear"]]),
       segments("Regret axis", "y", [["log", "Log"], ["linear", "Linear"]]),
-      segments("Band", "band", [["off", "Off"], ["sem", "±2 SEM"], ["simultaneous", "Whole curve"]]));
+      segments("Band", "band", [["off", "Off"], ["sem", "±2 SEM"], ["simultaneous", "Whole curve"]]),
+      segments("Band", "spread", [["off", "Off"], ["quartiles", "Quartiles"]]));
   }
 
   const root = document.getElementById("regret-chart");
@@ -373,7 +301,7 @@
   charts.push(new Chart(place, "regret", () => regretModel()));
   const ranks = document.getElementById("ranks-chart");
   if (ranks && data.ranks) charts.push(new Chart(ranks, "ranks", ranksModel));
-  allowTest();
+  allow();
   charts.forEach((chart) => chart.update());
   addEventListener("beforeprint", () => {
     paper = true;

@@ -12,11 +12,11 @@ from string import Template
 from typing import TYPE_CHECKING, Any
 
 from harness import __version__
-from harness.analysis.comparison import compare
+from harness.analysis.comparison import Statistic, compare
 from harness.analysis.quality import Quality
 from harness.files import json_text
 from harness.plots.style import COLOURS, provenance
-from harness.report import curves
+from harness.report import curves, fronts
 from harness.report.markup import element, html
 from harness.report.section import Report
 from harness.report.sections import SECTIONS
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["page"]
 
+_SCRIPTS = ("draw.js", "page.js", "fronts.js")
 ON_DARK = ("#7A8DF8", "#FD5601", "#15A264", "#C7769E", "#FFB6A3", "#57D3EE", "#F2F2F2", "#E9E159")
 """The colours of figures, made lighter: each has a contrast of 5 or more on the dark background, and each two differ by
 13 or more (CIEDE2000) with any colour vision."""
@@ -44,28 +45,34 @@ def page(
     correlations: Sequence[Correlation] = (),
     at: Sequence[float] = (),
     alpha: float = 0.05,
+    statistic: Statistic = "mean",
 ) -> str:
     """The HTML of the page about `studies`, by their files; `results` is what the command line named.
 
     `trainings` and `qualities` of predictors, by their files too, get sections of their own, as do the `courses` of
-    searches by weight sharing and the `correlations` of their super-networks with tables. `at` and `alpha` are those of
-    `compare`. Equal arguments give equal pages. Raises HarnessError if the studies cannot be compared or paired.
+    searches by weight sharing and the `correlations` of their super-networks with tables. `at`, `alpha` and `statistic`
+    are those of `compare`; the curves begin with that statistic, and show the other on demand. Equal arguments give
+    equal pages. Raises HarnessError if the studies cannot be compared or paired.
     """
     outcomes = [*studies.values()]
     kinds: list[Kind] = ["val"]
     tested = [outcome for outcome in outcomes if outcome.reference.test_optimum is not None]
     kinds += ["test"] if tested and not any(outcome.seeds_without["test"] for outcome in tested) else []
-    comparisons = {kind: compare(outcomes, kind, at=at, alpha=alpha) for kind in kinds}
+    comparisons = {kind: compare(outcomes, kind, at=at, alpha=alpha, statistic=statistic) for kind in kinds}
     ranks = curves.ranks(outcomes, kinds)
     named = shlex.join(results)
     report = Report(studies, trainings or {}, qualities or {}, named, at, comparisons, ranks, courses, correlations)
     data = {
         "results": report.results,
         "kinds": kinds,
+        "statistic": statistic,
         "looks": curves.looks(outcome.label for outcome in outcomes),
         "benchmarks": curves.regrets(report.groups, kinds),
+        "fronts": fronts.drawn(report.groups),
         "ranks": None if isinstance(report.ranks, str) else report.ranks,
-        "provenance": provenance([*outcomes, *report.qualities.values()], {"at": [*at], "alpha": alpha})
+        "provenance": provenance(
+            [*outcomes, *report.qualities.values()], {"at": [*at], "alpha": alpha, "statistic": statistic}
+        )
         | {"trainings": [{"id": one.job.id, **one.job.to_json()} for one in report.trainings.values()]},
     }
     return _html(report, data)
@@ -80,7 +87,7 @@ def _html(report: Report, data: Mapping[str, Any]) -> str:
     runs = " to ".join(map(str, dict.fromkeys((seeds[0], seeds[-1]))))
     about = f"{_count(studies, 'study')} of {runs} seeds each. Less regret is better."
     header = [element("h1", title), element("p", about)]
-    style, script = _palette() + _file("page.css"), _file("page.js")
+    style, script = _palette() + _file("page.css"), "".join(map(_file, _SCRIPTS))
     return Template(_file("page.html")).substitute(
         title=html([element("title", f"nas-harness: {title}")]),
         style=style,

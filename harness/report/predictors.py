@@ -78,7 +78,10 @@ def _table(records: Sequence[dict[str, Any]]) -> Element:
     ]
     head = ["benchmark", "predictor", "learnt from", "samples", *measures.values()]
     grid = table(
-        "Predictors judged on the configurations that they did not learn from, mean ± SEM", head, rows, numbers=7
+        "Predictors judged on the configurations that they did not learn from, mean ± SEM",
+        head,
+        rows,
+        numbers=2 + len(measures),
     )
     return element("details", element("summary", "All measures"), grid)
 

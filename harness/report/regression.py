@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from xml.etree import ElementTree as Xml
 
 from harness import escapes
+from harness.analysis.measures import regret_name
 from harness.analysis.regression import Check, Judgement
+from harness.numbers import number, ratio
 
 _MARKS = {"same": "=", "better": "✓", "not worse": "✓", "undecided": "?", "worse": "✗"}
 _MEANING = {
@@ -20,10 +22,11 @@ _MEANING = {
 
 def markdown(judgements: Sequence[Judgement], margin: float, alpha: float) -> str:
     """A table of studies and the checks of those that changed."""
+    regret = regret_name((judgement.baseline for judgement in judgements), "val")
     lines = [
         f"## Anytime curves against the baseline: {headline(judgements)}",
         "",
-        f"Ratios of validation regret, now to baseline, with {100 * (1 - alpha):g} % intervals; margin "
+        f"Ratios of {regret}, now to baseline, with {100 * (1 - alpha):g} % intervals; margin "
         f"{100 * margin:g} %, alpha {alpha:g}, t tests paired by seed, corrected by Holm over all checks.",
         "",
         "| | study | seeds | measure | baseline | now | ratio | p worse | p better |",
@@ -65,5 +68,7 @@ def _name(judgement: Judgement) -> str:
 
 
 def _cells(check: Check) -> str:
-    ratio = f"{check.ratio:.3g} [{check.low:.3g}, {check.high:.3g}]"
-    return f"{check.measure} | {check.old:.3e} | {check.new:.3e} | {ratio} | {check.worse:.2g} | {check.better:.2g}"
+    told = ratio(check.ratio, check.low, check.high)
+    return (
+        f"{check.measure} | {number(check.old)} | {number(check.new)} | {told} | {check.worse:.2g} | {check.better:.2g}"
+    )

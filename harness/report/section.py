@@ -68,6 +68,11 @@ def paragraph(*nodes: Node, class_: str | None = None) -> Element:
     return element("p", *nodes, class_=class_)
 
 
+def needs_script(what: str) -> Element:
+    """What stands in place of `what` the script draws: "The curves are"."""
+    return element("noscript", paragraph(f"{what} drawn by a script of this page, which is off here."))
+
+
 def listing(pairs: Sequence[tuple[str, str]]) -> Element:
     """Names and what is said of them."""
     return element("dl", *(node for name, text in pairs for node in (element("dt", name), element("dd", text))))

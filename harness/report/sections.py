@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from xml.etree.ElementTree import Element
 
 from harness.analysis.comparable import completed
-from harness.analysis.comparison import Comparison, Duel, peculiarities, remarks, sentences
+from harness.analysis.comparison import Cell, Comparison, Duel, peculiarities, remarks
 from harness.numbers import number
 from harness.report import commands
 from harness.report import comparison as comparison_table
 from harness.report.cells import cells
+from harness.report.fronts import fronts
 from harness.report.markup import Node, element, table
 from harness.report.predictors import predictors
-from harness.report.section import Report, Section, against, listing, paragraph, strip
+from harness.report.section import Report, Section, against, listing, needs_script, paragraph, strip
+from harness.report.sentences import sentences
 from harness.report.shared import shared
 from harness.report.trained import trained
-from harness.studies.outcome import Kind, Outcome, summary, unit_of
-
-KINDS: dict[Kind, str] = {"val": "validation regret", "test": "test regret"}
+from harness.studies.outcome import Outcome, summary, unit_of
 
 
 def what_was_measured(report: Report) -> Section:
@@ -32,16 +33,26 @@ def what_was_measured(report: Report) -> Section:
     facts = [
         ("algorithms", ", ".join(dict.fromkeys(o.label for o in report.outcomes))),
         ("benchmarks", ", ".join(groups)),
-        (
-            "regret",
-            "mean-over-repeats loss of a run's incumbent, minus the optimum of the table: 0 is the best there is",
-        ),
+        *_regret(report.outcomes),
         ("time", _time(report.outcomes)),
     ]
     for what, texts in said.items():
         for text, names in texts.items():
             facts.append((what, text if len(names) == len(groups) else f"{text} ({', '.join(names)})"))
     return Section("summary", "What was measured", [listing(facts)], [f"harness show {report.results}"])
+
+
+def _regret(outcomes: Sequence[Outcome]) -> Iterator[tuple[str, str]]:
+    several = {bool(outcome.study.rules.objectives) for outcome in outcomes}
+    if False in several:
+        mean = "mean-over-repeats loss of a run's incumbent, minus the optimum of the table: 0 is the best there is"
+        yield "regret", mean
+    if True in several:
+        yield (
+            "hypervolume regret",
+            "hypervolume of the table's exact front, less that of the mean objectives of what a run holds: 0 is the "
+            "best there is",
+        )
 
 
 def _time(outcomes: Sequence[Outcome]) -> str:
@@ -59,9 +70,16 @@ def _rules(outcome: Outcome) -> Iterator[tuple[str, str]]:
 
 def regret_over_time(report: Report) -> Section:
     """The place where the script draws the curves."""
-    chart = element("div", _needs_script(), id="regret-chart")
-    figures = [f"harness plot {report.results} --kind {kind} -o regret.pdf" for kind in report.comparisons]
+    chart = element("div", needs_script("The curves are"), id="regret-chart")
+    figures = [
+        f"harness plot {report.results} --kind {kind}{_shown(found)} -o regret.pdf"
+        for kind, found in report.comparisons.items()
+    ]
     return Section("regret", "Regret over time", [chart], figures)
+
+
+def _shown(found: Comparison) -> str:
+    return "" if found.statistic == "mean" else f" --statistic {found.statistic}"
 
 
 def ranks_over_time(report: Report) -> Section | None:
@@ -73,24 +91,22 @@ def ranks_over_time(report: Report) -> Section | None:
     plot = f"harness plot {report.results} --figure ranks"
     figures = [f"{plot} --kind {kind} -o ranks.pdf" for kind in report.comparisons]
     left = [paragraph(sentence, class_="note") for sentence in completed(report.outcomes)[1]]
-    return Section("ranks", "Average ranks", [element("div", _needs_script(), id="ranks-chart"), *left], figures)
-
-
-def _needs_script() -> Element:
-    return element("noscript", paragraph("The curves are drawn by a script of this page, which is off here."))
+    return Section(
+        "ranks", "Average ranks", [element("div", needs_script("The curves are"), id="ranks-chart"), *left], figures
+    )
 
 
 def tests(report: Report) -> Section:
     """The tables and sentences of `harness compare`, and every test in numbers."""
     body, again = [], []
     for kind, found in report.comparisons.items():
-        body += [element("h3", KINDS[kind].capitalize()), _means(found, KINDS[kind])]
-        body.append(paragraph(comparison_table.note(found), class_="note"))
+        body += [element("h3", found.regret.capitalize()), _means(found)]
+        body.append(paragraph(comparison_table.note(found, underlined=True), class_="note"))
         if found.duels:
             body.append(element("ul", *(element("li", text) for text in sentences(found)), class_="sentences"))
-            body.append(_duels(found, KINDS[kind]))
+            body.append(_duels(found))
         at = f" --at {','.join(map(repr, report.at))}" if report.at else ""
-        again.append(f"harness compare {report.results} --kind {kind}{at} --alpha {found.alpha:g}")
+        again.append(f"harness compare {report.results} --kind {kind}{at} --alpha {found.alpha:g}{_shown(found)}")
     said = [*peculiarities(report.outcomes), *remarks(report.outcomes)]
     said += [note for found in report.comparisons.values() for note in found.notes]
     if "test" not in report.comparisons and any(
@@ -101,29 +117,33 @@ def tests(report: Report) -> Section:
     return Section("tests", "Tests", body, again)
 
 
-def _means(found: Comparison, what: str) -> Element:
+def _means(found: Comparison) -> Element:
     labels = comparison_table.labels(found)
-    texts = comparison_table.grid(found, comparison_table.plain, "–")
+    texts = comparison_table.grid(found, partial(comparison_table.plain, statistic=found.statistic), "–")
     rows: list[list[Node]] = []
     for row, told in zip(found.rows, texts, strict=True):
-        top = [label in row.cells and row.cells[label].top for label in labels]
-        marked = [element("strong", text) if best else text for text, best in zip(told[2:], top, strict=True)]
-        rows.append([*told[:2], *marked])
+        rows.append([*told[:2], *map(_marked, told[2:], map(row.cells.get, labels))])
     head = ["benchmark", comparison_table.time_head(found), *labels]
-    return table(f"Mean {what}", head, rows, numbers=len(labels) + 1)
+    return table(f"{found.statistic.capitalize()} {found.regret}", head, rows, numbers=len(labels) + 1)
 
 
-def _duels(found: Comparison, what: str) -> Element:
+def _marked(text: str, cell: Cell | None) -> Node:
+    if cell is None or not cell.top:
+        return text
+    return element("strong" if cell.worse is None else "u", text)
+
+
+def _duels(found: Comparison) -> Element:
     def row(duel: Duel) -> list[Node]:
         means = map(number, duel.centres)
         chance = "{:.2f} [{:.2f}, {:.2f}]".format(*duel.improvement)
         return [duel.benchmark, f"{duel.first} and {duel.second}", f"{duel.time:.4g}", *means, chance, f"{duel.p:.2g}"]
 
     head = ["benchmark", "pair", comparison_table.time_head(found)]
-    head += ["mean of the first", "of the second", "P(first is better)", "p"]
+    head += [f"{found.statistic} of the first", "of the second", "P(first is better)", "p"]
     caption = (
-        f"Every pair, {what}: chance that a run of the first is better, with the 95 % interval of a bootstrap over "
-        "seeds, and p of the two-sided test, corrected"
+        f"Every pair, {found.regret}: chance that a run of the first is better, with the 95 % interval of a bootstrap "
+        "over seeds, and p of the two-sided test, corrected"
     )
     count = f"All {len(found.duels)} tests" if len(found.duels) > 1 else "The test in numbers"
     rows = table(caption, head, [row(duel) for duel in found.duels], numbers=5)
@@ -178,6 +198,7 @@ def provenance(report: Report) -> Section:
 SECTIONS: tuple[Callable[[Report], Section | None], ...] = (
     what_was_measured,
     regret_over_time,
+    fronts,
     ranks_over_time,
     tests,
     cells,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from rich import box
 from rich.cells import cell_len
@@ -33,16 +34,23 @@ from harness.numbers import ABSENT, mean_sem, quartiles
 from harness.studies.outcome import Kind, Outcome, unit_of
 from harness.studies.selection import spans
 
+if TYPE_CHECKING:
+    from harness.studies.records import J
+
 SECONDS_BETWEEN_LINES = 10.0
 """Without a terminal."""
+SECONDS_OF_SILENCE = 60.0
+"""After which it is said that nothing is heard of a study."""
 _MANY = 200
 """Rows beyond which a table is laid out without folding."""
+_REGRETS = ("hypervolume regret", "hypervolume regret, test")
+"""Columns where all studies are of several objectives."""
 
 
 @contextmanager
 def progress(
-    studies: Sequence[Any], present: set[str], *, quiet: bool = False, status: Callable[[], str] = str
-) -> Iterator[Callable[[Any, float], None]]:
+    studies: Sequence[J], present: set[str], *, quiet: bool = False, status: Callable[[], str] = str
+) -> Iterator[Callable[[J, float], None]]:
     """A bar for every study on stderr; yields the function that moves them. `present` are ids found complete.
 
     The time of a bar begins when its study does; beside one that moves stands the `status` of whoever is at work.
@@ -58,12 +66,13 @@ def progress(
             for study in studies
         }
 
-        def move(study: Any, share: float) -> None:
+        def move(study: J, share: float) -> None:
             task = shown.tasks[shown.task_ids.index(tasks[study.id])]
             if not task.started:
                 shown.start_task(task.id)
             note = status() if share < 1 else task.fields["note"] if study.id in present else ""
-            shown.update(task.id, completed=share, evaluations=getattr(share, "evaluations", 0), note=note)
+            made = getattr(share, "evaluations", 0)
+            shown.update(task.id, completed=share, evaluations=made, note=note, heard=task.get_time())
 
         yield move
 
@@ -81,7 +90,7 @@ def bars(*, quiet: bool = False) -> Progress:
         TaskProgressColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
+        _Note("{task.fields[note]}"),
         console=shown,
         disable=quiet,
     )
@@ -94,6 +103,20 @@ class _Bar(BarColumn):
         bar = super().render(task)
         bar.pulse = False
         return bar
+
+
+class _Note(TextColumn):
+    """The note of a bar, and for how long nothing was heard of its work, as where an algorithm does not answer."""
+
+    def render(self, task: Task) -> Text:
+        return super().render(task).append(_silence(task))
+
+
+def _silence(task: Task) -> str:
+    since = task.get_time() - task.fields.get("heard", math.inf)
+    if task.finished or since < SECONDS_OF_SILENCE:
+        return ""
+    return f" (nothing heard for {timedelta(seconds=round(since))}; Ctrl-C ends it)"
 
 
 class _Telling(Progress):
@@ -126,7 +149,9 @@ class _Telling(Progress):
         told = [f"{share:.0f} % of {len(self.tasks)}", *([f"{made:,} evaluations"] if made else [])]
         if share:
             told.append(f"{timedelta(seconds=round(took * (100.0 - share) / share))} left")
-        at_work = [f"{task.description}: {task.percentage:.0f} %" for task in tasks if not task.finished]
+        at_work = [
+            f"{task.description}: {task.percentage:.0f} %{_silence(task)}" for task in tasks if not task.finished
+        ]
         return "; ".join([", ".join(told), *at_work])
 
 
@@ -160,9 +185,11 @@ class Grid(Table):
 
 
 def _least(column: Column) -> int:
-    """The width of the longest word of a column; what is longer than 24 may be broken."""
-    words = (word for cell in (column.header, *column.cells) for word in str(cell).split())
-    return min(max((len(word) for word in words), default=0), 24)
+    """The width of the longest word of a column, where it wraps; what is longer than 24 may be broken."""
+    cells = [str(cell) for cell in (column.header, *column.cells)]
+    if column.no_wrap:
+        return max(map(len, cells))
+    return min(max((len(word) for cell in cells for word in cell.split()), default=0), 24)
 
 
 def summaries(
@@ -172,18 +199,19 @@ def summaries(
     labels = {outcome.study.id: outcome.label for outcome in reversed(outcomes)}
     seeds = {outcome.study.id: outcome.seeds for outcome in reversed(outcomes)}
     shown, unit = _regret_mean if statistic == "mean" else _regret_median, unit_of(outcomes)
+    val, test = _REGRETS if all(o.study.rules.objectives for o in outcomes) else ("val regret", "test regret")
     columns = {
         "benchmark": [row["benchmark"] for row in rows],
         "algorithm": [labels[row["study"]] for row in rows],
         "seeds": [_seeds(seeds[row["study"]]) for row in rows],
-        "val regret": [shown(row, "val") for row in rows],
-        "test regret": [shown(row, "test") for row in rows],
+        val: [shown(row, "val") for row in rows],
+        test: [shown(row, "test") for row in rows],
         "evals": [ABSENT if (mean := row["evaluations_mean"]) is None else f"{mean:,.1f}" for row in rows],
         f"time ({unit})": [f"{row['time']:.4g}" for row in rows],
         "wall (s)": [f"{row['wall_seconds']:.2f}" for row in rows],
     }
     columns = {**dict([*columns.items()][:2]), **_unlike(labels, rows, unit), **dict([*columns.items()][2:])}
-    kept = {name: cells for name, cells in columns.items() if name != "test regret" or set(cells) != {ABSENT}}
+    kept = {name: cells for name, cells in columns.items() if name != test or set(cells) != {ABSENT}}
     if len(rows) > _MANY:
         yield _Lines(kept)
     else:
@@ -252,6 +280,8 @@ def qualities(rows: Sequence[dict[str, Any]]) -> Iterator[RenderableType]:
         "kendall": "Kendall tau",
         "regret": "regret of best predicted",
         "precision": "precision in top 1 %",
+        "fit_seconds": "CPU s per fit",
+        "query_seconds": "CPU s per query of all",
     }
     grid = Grid(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in ("benchmark", "predictor", "train", "seeds", *names.values()):
@@ -292,9 +322,12 @@ def _optimum(outcome: Outcome) -> str:
     test = "no test metric in this table"
     if reference.test_optimum is not None:
         test = f"test regret against {reference.test_optimum:.6g} ({reference.test})"
+    regret, definition = "val regret", reference.optimum_definition
+    if outcome.study.rules.objectives:
+        regret, definition = _REGRETS[0], f"{reference.loss}, {definition}"
     return (
-        f"{outcome.benchmark}: val regret is against {reference.optimum:.6g}{reference.row} "
-        f"({reference.optimum_definition}); {test}; {reference.splits}"
+        f"{outcome.benchmark}: {regret} is against {reference.optimum:.6g}{reference.row} "
+        f"({definition}); {test}; {reference.splits}"
     )
 
 

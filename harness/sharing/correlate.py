@@ -16,18 +16,18 @@ import pyarrow as pa
 import torch
 
 from harness.analysis import correlation
-from harness.arrays import Floats, Ints
+from harness.arrays import Bools, Floats, Ints
 from harness.errors import HarnessError
 from harness.sharing.costs import costs
+from harness.sharing.log import scorer_of
 from harness.sharing.method import Statistics
 from harness.sharing.product_graph import GraphRegression, ProductGraph
-from harness.sharing.search import Scorer, SharedSearch
+from harness.sharing.search import SharedSearch
 from harness.spaces import published
 from harness.studies import records
 from harness.studies.records import Columns, Footer, Form, file_name
 from harness.studies.store import SEARCHES
 from harness.table import Table
-from harness.train import checkpoint as checkpoints
 from harness.train.images import ImageSet
 
 PREDICTORS = {
@@ -154,19 +154,14 @@ def rows_of(table: Table, space: str, codes: Ints) -> Ints:
         ) from None
 
 
-def correlate(search: SharedSearch, setting: Setting, table: Table, images: ImageSet, weights: Path) -> Correlation:
-    """Score, fit and hold against the table.
+def correlate(
+    search: SharedSearch, setting: Setting, table: Table, images: ImageSet, weights: Path, device: torch.device
+) -> Correlation:
+    """Score, fit and hold against the table, networks and `images` on the device.
 
     Raises HarnessError where the weights are missing or of another search, or nothing is left to be judged.
     """
-    if not weights.exists():
-        raise HarnessError(
-            f"the weights of {search.method} with seed {search.seed} are not at {weights}.",
-            "searches of earlier versions did not keep them: move the log away and search again.",
-        )
-    net = search.supernet(images)
-    net.load_state_dict(checkpoints.load(weights, search, torch.device("cpu"))["network"])
-    net.eval().statistics = setting.statistics
+    scorer = scorer_of(search, images, weights, device, setting.statistics)
     space = published(search.space).space
     codes, sampled = _chosen(space.sizes, setting, search.seed)
     rows = rows_of(table, search.space, codes)
@@ -177,7 +172,7 @@ def correlate(search: SharedSearch, setting: Setting, table: Table, images: Imag
             f"{setting.samples} samples leave {int((sampled == 0).sum())} architectures to be judged.",
             "take fewer --samples.",
         )
-    loss, accuracy = Scorer(net, images, setting.statistics).both(codes)
+    loss, accuracy = scorer.both(codes)
     fit = sampled == 1
     sizes = space.sizes.tolist()
     truths = {kind: correlation.truth(table, rows, kind) for kind in _TRUTHS}
@@ -185,7 +180,7 @@ def correlate(search: SharedSearch, setting: Setting, table: Table, images: Imag
     columns = {
         "accuracy": accuracy,
         "loss": -loss,
-        "graph": _graph(sizes, codes, accuracy, fit, setting, search.seed),
+        "graph": _graph(sizes, codes, accuracy, fit, setting, search.seed, device),
         "ridge": correlation.additive_ridge(codes[fit], accuracy[fit], sizes, codes),
         "ridge_true": correlation.additive_ridge(codes[fit], truths["val"][fit], sizes, codes),
         **correlation.operator_counts(space, codes),
@@ -208,10 +203,18 @@ def _chosen(sizes: Ints, setting: Setting, seed: int) -> tuple[Ints, Ints]:
     return codes, (np.arange(len(both)) < len(first)).astype(np.int64)
 
 
-def _graph(sizes: list[int], codes: Ints, accuracy: Floats, fit: Any, setting: Setting, seed: int) -> Floats:
+def _graph(
+    sizes: list[int],
+    codes: Ints,
+    accuracy: Floats,
+    fit: Bools,
+    setting: Setting,
+    seed: int,
+    device: torch.device,
+) -> Floats:
     """What the graph network over the whole space predicts of `codes`, fitted to the accuracies of some."""
     vertices = np.ravel_multi_index(tuple(codes.T), tuple(sizes))
-    model = GraphRegression(ProductGraph(sizes), width=setting.width, seed=seed)
+    model = GraphRegression(ProductGraph(sizes, device=device), width=setting.width, seed=seed)
     model.fit(vertices[fit], accuracy[fit], epochs=setting.epochs)
     return model.predict()[vertices]
 

@@ -12,7 +12,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple, TypedDict
+from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +20,10 @@ import torch
 
 from harness import registry
 from harness.arrays import Floats
+from harness.errors import HarnessError
 from harness.rules import Rules
+from harness.sharing.method import Statistics
+from harness.sharing.scores import Scorer
 from harness.sharing.search import Derived, Row, SharedSearch
 from harness.spaces import SKIPS, published
 from harness.studies.evaluate import versions
@@ -29,6 +32,8 @@ from harness.studies.records import Columns, Footer, Form, file_name
 from harness.studies.store import SEARCHES
 from harness.studies.study import Study
 from harness.table import Table
+from harness.train import checkpoint as checkpoints
+from harness.train.images import ImageSet
 from harness.trajectory import PACE_TIMES, Trajectory
 
 
@@ -96,6 +101,25 @@ def weights_path(folder: Path, search: SharedSearch) -> Path:
     return folder / SEARCHES / "weights" / f"{search.id}.pt"
 
 
+def scorer_of(
+    search: SharedSearch, images: ImageSet, weights: Path, device: torch.device, statistics: Statistics | None = None
+) -> Scorer:
+    """Scores by the kept `weights` of a search, on a device that has its `images`; `statistics` in place of its own.
+
+    Raises HarnessError where the weights are missing or of another search.
+    """
+    if not weights.exists():
+        raise HarnessError(
+            f"the weights of {search.method} with seed {search.seed} are not at {weights}.",
+            "searches of earlier versions did not keep them: move the log away and search again.",
+        )
+    net = search.supernet(images)
+    net.load_state_dict(checkpoints.load(weights, search, torch.device("cpu"))["network"])
+    net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    net.eval().statistics = statistics or search.statistics
+    return Scorer(net, images, net.statistics)
+
+
 def write(target: Path, log: Log) -> None:
     """Write a log, whole or not at all. Raises HarnessError if that cannot be done."""
     FORM.write(log, target)
@@ -114,46 +138,63 @@ def table_of(space: str, images: str) -> Table | None:
     return registry.benchmark(name)
 
 
+class Moment(NamedTuple):
+    """When an architecture was found, with which one-shot loss, and whether it is the incumbent from then on."""
+
+    seconds: float
+    codes: tuple[int, ...]
+    loss: float
+    incumbent: bool
+
+
 def study(logs: Sequence[Log], table: Table, *, none: bool) -> Outcome:
     """The searches of one method, one log for each of consecutive seeds, as a study of `table`.
 
     With `none` what was derived may have the operator none. The study's source stands for everything that decides the
     searches but their seeds.
     """
-    first, seeds = logs[0].search, np.array([log.search.seed for log in logs])
-    space = published(first.space).space
     found = [[(row, d) for row in log.rows if (d := row.derived if none else row.without)] for log in logs]
-    flat = [(i, row, d) for i, one in enumerate(found) for row, d in one]
-    codes = np.stack([table.space.from_dict(space.to_dict(np.array(d.codes))) for _, _, d in flat])
-    times = np.array([row.seconds for _, row, _ in flat])
-    seed = np.array([i for i, _, _ in flat])
+    moments = [[Moment(row.seconds, d.codes, 1.0 - d.accuracy, True) for row, d in one] for one in found]
+    first = logs[0].search
+    params, source = {**first.params, "none": none}, {**first.to_json(), "seed": None}
+    ended = [log.rows[-1].seconds for log in logs]
+    return outcome([log.search for log in logs], table, params, source, moments, ended)
+
+
+def outcome(
+    searches: Sequence[SharedSearch],
+    table: Table,
+    params: dict[str, Any],
+    source: dict[str, Any],
+    moments: Sequence[Sequence[Moment]],
+    ended: Sequence[float] | None = None,
+) -> Outcome:
+    """What the searches of consecutive seeds found, as a study of `table`; `ended` at the last moment unless given."""
+    seeds = np.array([search.seed for search in searches])
+    space = published(searches[0].space).space
+    flat = [(i, moment) for i, one in enumerate(moments) for moment in one]
+    codes = np.stack([table.space.from_dict(space.to_dict(np.array(moment.codes))) for _, moment in flat])
+    times = np.array([moment.seconds for _, moment in flat])
+    ends = np.array([one[-1].seconds for one in moments] if ended is None else ended)
     trajectory = Trajectory(
         seeds=seeds,
-        seed=seed,
+        seed=np.array([i for i, _ in flat]),
         time=times,
-        evaluation=np.concatenate([np.arange(1, len(one) + 1) for one in found]),
+        evaluation=np.concatenate([np.arange(1, len(one) + 1) for one in moments]),
         row=table.rows(codes),
         fidelity=np.full(len(flat), len(table.fidelities) - 1),
         repeat=np.zeros(len(flat), dtype=np.int64),
-        loss=np.array([1.0 - d.accuracy for _, _, d in flat]),
-        incumbent=np.ones(len(flat), dtype=np.bool_),
-        evaluations=np.array([len(one) for one in found]),
-        ended=np.array([log.rows[-1].seconds for log in logs]),
-        finished=np.zeros(len(logs), dtype=np.bool_),
+        loss=np.array([moment.loss for _, moment in flat]),
+        incumbent=np.array([moment.incumbent for _, moment in flat]),
+        evaluations=np.array([len(one) for one in moments]),
+        ended=ends,
+        finished=np.zeros(len(searches), dtype=np.bool_),
         pace=np.searchsorted(np.sort(times), PACE_TIMES, side="right"),
     )
-    rules = Rules(evals=max(len(one) for one in found), noise="mean", incumbent="any", log="all")
-    params = {**first.params, "none": none}
-    of = Study(
-        table.name, table.checksum, first.method, params, _source(logs), int(seeds[0]), int(seeds[-1]) + 1, rules
-    )
-    return Outcome.of(of, table, trajectory, float(sum(log.rows[-1].seconds for log in logs)), _versions())
-
-
-def _source(logs: Sequence[Log]) -> str:
-    """What is common to the searches, as one of them that has no seed."""
-    data = {**logs[0].search.to_json(), "seed": None}
-    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:16]
+    rules = Rules(evals=max(len(one) for one in moments), noise="mean", incumbent="any", log="all")
+    method, digest = searches[0].method, hashlib.sha256(json.dumps(source, sort_keys=True).encode()).hexdigest()[:16]
+    of = Study(table.name, table.checksum, method, params, digest, int(seeds[0]), int(seeds[-1]) + 1, rules)
+    return Outcome.of(of, table, trajectory, float(ends.sum()), _versions())
 
 
 def _versions() -> dict[str, str]:
@@ -170,9 +211,9 @@ def skips(log: Log, row: Row) -> float:
     return float(np.mean([sum(found) for found in shares]))
 
 
-def collapsed(log: Log, derived: Derived) -> bool:
+def collapsed(space: str, derived: Derived) -> bool:
     """Whether an architecture has skip connections, or nothing, wherever it may."""
-    parameters = published(log.search.space).space.parameters
+    parameters = published(space).space.parameters
     names = [str(p.values[code]) for p, code in zip(parameters, derived.codes, strict=True) if {*p.values} & {*SKIPS}]
     return bool(names) and {*names} <= {*SKIPS, "none"}
 

@@ -5,21 +5,22 @@ from __future__ import annotations
 import math
 import re
 from pathlib import Path
-from typing import Any, NamedTuple, TypedDict
+from typing import NamedTuple, TypedDict
 
 import numpy as np
 import pyarrow as pa
 import torch
 
+from harness.arrays import Floats, Ints
 from harness.errors import HarnessError, unknown
 from harness.sharing.costs import MEASURES, costs
-from harness.sharing.search import Scorer, SharedSearch
+from harness.sharing.log import scorer_of
+from harness.sharing.search import SharedSearch
 from harness.sharing.segments import Lookup
 from harness.spaces import published
 from harness.spaces.architecture import Architecture
 from harness.studies.records import Columns, Footer, Form
 from harness.studies.store import SEARCHES
-from harness.train import checkpoint as checkpoints
 from harness.train.images import ImageSet
 
 _BOUND = re.compile(r"^(\w+)<=(.+)$")
@@ -29,8 +30,8 @@ class Kept(NamedTuple):
     """A lookup table and the id of its search; numbers of architectures are those of the whole grid."""
 
     id: str
-    numbers: Any
-    predicted: Any
+    numbers: Ints
+    predicted: Floats
 
 
 class _Footer(TypedDict):
@@ -110,7 +111,13 @@ def bounds(constraint: str) -> dict[str, float]:
 
 
 def taken(
-    search: SharedSearch, found: Lookup, constraints: list[str], images: ImageSet, weights: Path, finalists: int = 100
+    search: SharedSearch,
+    found: Lookup,
+    constraints: list[str],
+    images: ImageSet,
+    weights: Path,
+    device: torch.device,
+    finalists: int = 100,
 ) -> list[Taken]:
     """The best architecture under each of `constraints`, by the kept weights' scores of the best by prediction.
 
@@ -118,10 +125,7 @@ def taken(
     """
     wanted = {name: None for text in constraints for name in bounds(text)}
     known = costs(search.space, search.recipe, images.image, images.classes, [*wanted])
-    net = search.supernet(images)
-    net.load_state_dict(checkpoints.load(weights, search, torch.device("cpu"))["network"])
-    net.eval().statistics = search.statistics
-    scorer = Scorer(net, images, search.statistics)
+    scorer = scorer_of(search, images, weights, device)
     rows = []
     for text in constraints:
         allowed = np.ones(len(found.codes), dtype=np.bool_)

@@ -128,6 +128,10 @@ class SuperNetwork(nn.Module):
         """Codes Int[p] of the architecture that weights Float[d, k] stand for: of each decision the heaviest."""
         raise NotImplementedError
 
+    def canonical(self, codes: Ints) -> Ints:
+        """Codes Int[n, p] in place of Int[n, p]: equal ones where architectures are known to compute the same."""
+        return codes
+
     def evaluate(self, x: Tensor, codes: Ints, reference: int | None = None) -> Tensor:
         """Logits Float[B, n, classes] of many architectures with codes Int[B, p], without gradients.
 
@@ -179,6 +183,8 @@ class Method:
 
     partial = 1
     every = 1
+    single = False
+    """Whether the weights learn single paths, so that they can score any architecture."""
 
     lookup: Lookup | None = None
     """What is predicted of all architectures among which the last derivation chose, where that is known."""

@@ -26,7 +26,7 @@ LARGEST = 1_000_000
 ASSIGNED = math.exp(-0.5)
 """The paper's assigned similarity of two architectures that differ in one parameter."""
 
-_PART, _CHANNELS = 64, 64
+_PART, _CHANNELS = {"cpu": 64, "cuda": 4096}, 64
 
 
 def gray_code(sizes: Sequence[int]) -> list[Tensor]:
@@ -64,16 +64,18 @@ class ProductGraph:
     diagonals do not count. Raises HarnessError beyond a million vertices.
     """
 
-    def __init__(self, sizes: Sequence[int], similarity: Sequence[Tensor] | None = None) -> None:
-        self.sizes, self.vertices = tuple(sizes), math.prod(sizes)
+    def __init__(
+        self, sizes: Sequence[int], similarity: Sequence[Tensor] | None = None, device: torch.device | str = "cpu"
+    ) -> None:
+        self.sizes, self.vertices, self.device = tuple(sizes), math.prod(sizes), torch.device(device)
         if self.vertices > LARGEST:
             raise HarnessError(
                 f"the graph of all architectures has {self.vertices:,} vertices, beyond {LARGEST:,}.",
                 "search it in segments of fewer parameters.",
             )
         given = assigned_similarity(sizes) if similarity is None else similarity
-        self.similarity = [s * (1.0 - torch.eye(len(s))) for s in given]
-        degree = torch.ones(self.sizes)
+        self.similarity = [(s * (1.0 - torch.eye(len(s)))).to(self.device) for s in given]
+        degree = torch.ones(self.sizes, device=self.device)
         for axis, s in enumerate(self.similarity):
             degree += s.sum(dim=1).view(-1, *[1] * (len(sizes) - 1 - axis))
         self.root = degree.rsqrt().view(-1, 1)
@@ -90,12 +92,12 @@ class ProductGraph:
 
     def neighbours(self, vertices: Tensor) -> tuple[Tensor, Tensor]:
         """The vertices Int[m] themselves and their neighbours, Int[m, 1 + sum(k - 1)], and their weights in A^."""
-        where, weight = [vertices[:, None]], [torch.ones(len(vertices), 1)]
+        where, weight = [vertices[:, None]], [torch.ones(len(vertices), 1, device=self.device)]
         stride = self.vertices
         for k, s in zip(self.sizes, self.similarity, strict=True):
             stride //= k
             own = vertices // stride % k
-            other = (own[:, None] + torch.arange(1, k)) % k
+            other = (own[:, None] + torch.arange(1, k, device=self.device)) % k
             where.append(vertices[:, None] + (other - own[:, None]) * stride)
             weight.append(s[own[:, None], other])
         at = torch.cat(where, dim=1)
@@ -103,11 +105,11 @@ class ProductGraph:
 
     def features(self) -> Tensor:
         """The Gray code of every vertex, Float[n, sum(bits)]."""
-        number = torch.arange(self.vertices)
+        number = torch.arange(self.vertices, device=self.device)
         columns, stride = [], self.vertices
         for k, code in zip(self.sizes, gray_code(self.sizes), strict=True):
             stride //= k
-            columns.append(code[number // stride % k])
+            columns.append(code.to(self.device)[number // stride % k])
         return torch.cat(columns, dim=1)
 
 
@@ -127,6 +129,7 @@ class GraphRegression:
         self.weights = [torch.zeros(shape) for shape in shapes]
         for weight in self.weights[::2]:
             torch.nn.init.xavier_uniform_(weight, generator=generator)
+        self.weights = [weight.to(graph.device) for weight in self.weights]
         self.mean, self.scale = 0.0, 1.0
 
     def fit(
@@ -137,8 +140,8 @@ class GraphRegression:
         Raises HarnessError where it is not finite.
         """
         self.mean, self.scale = float(accuracy.mean()), float(accuracy.std()) or 1.0
-        target = torch.from_numpy((accuracy - self.mean) / self.scale).float()
-        at, share = self.graph.neighbours(torch.from_numpy(vertices))
+        target = torch.from_numpy((accuracy - self.mean) / self.scale).float().to(self.graph.device)
+        at, share = self.graph.neighbours(torch.from_numpy(vertices).to(self.graph.device))
         field = self.inputs[at]
         for weight in self.weights:
             weight.requires_grad_()
@@ -148,7 +151,7 @@ class GraphRegression:
         for epoch in range(epochs):
             adam.zero_grad()
             total = 0.0
-            for part in torch.split(torch.arange(len(target)), _PART):
+            for part in torch.split(torch.arange(len(target)), _PART[self.graph.device.type]):
                 hidden = torch.addmm(self.weights[1], field[part].flatten(0, 1), self.weights[0]).relu_()
                 propagated = (share[part, None] @ hidden.view(*share[part].shape, -1)).squeeze(1)
                 loss = (self._head(propagated @ self.weights[2]) - target[part]).abs().sum() / len(target)
@@ -167,11 +170,11 @@ class GraphRegression:
     def predict(self) -> Floats:
         """The accuracy of every vertex, Float[n]: both layers everywhere, a few channels at a time."""
         first, shift, second = self.weights[:3]
-        mixed = torch.zeros(self.graph.vertices, second.shape[1])
+        mixed = torch.zeros(self.graph.vertices, second.shape[1], device=self.graph.device)
         for part in torch.split(torch.arange(len(second)), _CHANNELS):
             hidden = functional.relu(self.inputs @ first[:, part] + shift[part])
             mixed.addmm_(self.graph.propagate(hidden), second[part])
-        return (self._head(mixed) * self.scale + self.mean).double().numpy()
+        return (self._head(mixed) * self.scale + self.mean).double().cpu().numpy()
 
     def _head(self, mixed: Tensor) -> Tensor:
         return (functional.relu(mixed + self.weights[3]) @ self.weights[4] + self.weights[5]).squeeze(1)

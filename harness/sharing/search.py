@@ -21,17 +21,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from harness import registry
-from harness.arrays import Floats, Ints
 from harness.errors import HarnessError
 from harness.params import resolve as parameters
 from harness.rng import Streams
 from harness.sharing.method import Choice, Method, Setting, Statistics, Step, SuperNetwork
+from harness.sharing.scores import Scorer
 from harness.spaces import published, resolve
 from harness.spaces.architecture import Architecture
 from harness.studies.records import identity
 from harness.studies.study import source_of
 from harness.train import checkpoint as checkpoints
-from harness.train.augment import DRAWS
 from harness.train.devices import Place, settings
 from harness.train.images import ImageSet
 from harness.train.loop import Interrupted, Run, Watch, epoch_order, stopping
@@ -40,12 +39,6 @@ from harness.train.recipes import Recipe
 
 ENGINE = 1
 """Raised with every change of this file or of a super-network that changes what a search finds."""
-
-_IMAGES = 1024
-"""Images whose statistics batch normalisation takes together when architectures are scored."""
-
-_NUMBERS = 1 << 24
-"""Activations of one layer that are held at once then."""
 
 
 @dataclass(frozen=True)
@@ -153,47 +146,6 @@ class Row:
         return cls(**{**data, **own, "distribution": tuple(map(tuple, data["distribution"]))})
 
 
-class Scorer:
-    """Scores architectures on the validation images by the super-network's weights."""
-
-    def __init__(self, net: SuperNetwork, images: ImageSet, statistics: Statistics) -> None:
-        assert images.valid is not None
-        self.net, self.images, self.statistics = net, images, statistics
-
-    def __call__(self, codes: Ints) -> Floats:
-        return self.both(codes)[1]
-
-    @torch.no_grad()
-    def both(self, codes: Ints) -> tuple[Floats, Floats]:
-        """Mean loss and accuracy of architectures Int[n, p], Float[n] each."""
-        valid, net = self.images.valid, self.net
-        assert valid is not None
-        was_training = net.training
-        net.eval()
-        reference = self._reference() if self.statistics == "recalibrated" else None
-        size = math.prod(self.images.image[1:]) * 8 * min(len(valid), _IMAGES)
-        at_once = max(1, _NUMBERS // size)
-        sums = np.zeros((2, len(codes)))
-        positions = np.array_split(np.arange(len(valid)), math.ceil(len(valid) / _IMAGES))
-        order = np.lexsort(codes.T[::-1])
-        for x, labels in valid.batches(positions, [np.zeros((len(p), DRAWS)) for p in positions], None):
-            whole = x if reference is None else torch.cat([reference, x])
-            for i in range(0, len(codes), at_once):
-                rows = order[i : i + at_once]
-                logits = net.evaluate(whole, codes[rows], None if reference is None else len(reference)).float()
-                flat, answers = logits.flatten(0, 1), labels.repeat(len(rows))
-                loss = F.cross_entropy(flat, answers, reduction="none").view(len(rows), -1).sum(1)
-                hits = (flat.argmax(1) == answers).view(len(rows), -1).sum(1)
-                sums[:, rows] += torch.stack([loss.double(), hits.double()]).cpu().numpy()
-        net.train(was_training)
-        return sums[0] / len(valid), sums[1] / len(valid)
-
-    def _reference(self) -> Tensor:
-        positions = np.arange(min(len(self.images.train), _IMAGES))
-        ((x, _),) = self.images.train.batches([positions], [np.zeros((len(positions), DRAWS))], None)
-        return x
-
-
 class SharedRun(Run):
     """A super-network in training, and the method that chooses what is trained."""
 
@@ -230,7 +182,6 @@ class SharedRun(Run):
             self.begun = epoch
         self.setting.streams = self._streams(f"{epoch}/{self.step}")
         held = _Batch(self)
-        inner = tuple(self.network.parameters())
 
         def loss(choice: Choice, validation: bool) -> Tensor:
             images, answers = held() if validation else (x, labels)
@@ -245,7 +196,7 @@ class SharedRun(Run):
                 logits = self.forward(images, choice)
             return float((logits.argmax(1) == answers).double().mean())
 
-        self.method.update(Step(epoch, loss, accuracy, self.optimizer, inner))
+        self.method.update(Step(epoch, loss, accuracy, self.optimizer, self.weights))
 
     def passes(self) -> Sequence[tuple[Any, ...]]:
         return [(choice,) for choice in self.method.choices()]

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from harness.arrays import Bools, Floats, Ints
@@ -78,13 +79,14 @@ def search(
     epochs: int = 600,
     measured: int = 0,
     values: Sequence[Ints] | None = None,
+    device: torch.device | str = "cpu",
 ) -> Lookup:
     """The last segment's table; what is not searched yet has the values of `base` Int[L].
 
     `segments` are numbers of parameters, L in all. Of a segment with no more than `samples` architectures all are
     scored. Similarities are assigned, or measured on so many architectures of each segment. `values` are the codes of
-    each parameter, `sizes` of them; all unless given. Raises HarnessError where segments do not add up or one has more
-    than a million architectures.
+    each parameter, `sizes` of them; all unless given. `device` is the graph network's. Raises HarnessError where
+    segments do not add up or one has more than a million architectures.
     """
     if sum(segments) != len(sizes):
         raise HarnessError(
@@ -97,7 +99,7 @@ def search(
         last = first + length
         own = tuple(sizes[first:last])
         axes = own if i == 0 else (len(prefixes), *own)
-        graph = ProductGraph(axes)
+        graph = ProductGraph(axes, device=device)
         parts = np.stack(np.meshgrid(*allowed[first:last], indexing="ij"), axis=-1).reshape(-1, length)
         codes = np.tile(base, (graph.vertices, 1))
         codes[:, :first] = np.repeat(prefixes, len(parts), axis=0)
@@ -105,7 +107,8 @@ def search(
         rng = np.random.Generator(np.random.PCG64([seed, i]))
         chosen = np.sort(rng.permutation(graph.vertices)[:samples])
         if measured:
-            graph = ProductGraph(axes, _measured(axes, codes, score, rng.permutation(graph.vertices)[:measured]))
+            similarity = _measured(axes, codes, score, rng.permutation(graph.vertices)[:measured])
+            graph = ProductGraph(axes, similarity, device)
         model = GraphRegression(graph, width=width, seed=seed)
         model.fit(chosen, score(codes[chosen]), epochs=epochs)
         table = Lookup(codes, model.predict())

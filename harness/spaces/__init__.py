@@ -14,7 +14,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from harness.arrays import Ints
-from harness.errors import HarnessError, unknown
+from harness.errors import HarnessError, reason, unknown
 from harness.space import SearchSpace
 
 GROUP = "nas_harness.spaces"
@@ -78,9 +78,9 @@ def published(name: str) -> Published:
         raise unknown("search space", name, names(), see="harness list spaces")
     try:
         found: Published = _points()[name].load()
-    except ImportError as error:
+    except Exception as error:
         raise HarnessError(
-            f"the space '{name}' cannot be imported: {error}.", f"install what {_points()[name].value} needs."
+            f"the space '{name}' cannot be imported: {reason(error)}.", f"install what {_points()[name].value} needs."
         ) from None
     return found
 

@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
-import platform
 import queue
 import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from functools import cache
 from importlib import import_module, metadata
-from pathlib import Path
 from types import TracebackType
-from typing import Any, Generic, NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
-import numpy as np
-
-from harness import registry
 from harness.errors import HarnessError, reason
-from harness.files import reading
 from harness.studies.executors import Call, Failed, T, Task
-from harness.studies.study import folder_source, source_of
+from harness.studies.on_workers import Cancelled, Checked, about, planned
+from harness.studies.schedulers import scheduler
 
 _SECONDS_TO_CONNECT = 10
 _SECONDS_AWAY = 600
@@ -65,16 +58,16 @@ class Cluster:
         if task is None:
             return
         mine = f"-{uuid.uuid4().hex}" if self.local else ""  # what is stored is in a folder of this caller
-        planned: dict[str, _Checked[T]] = {}
+        checked: dict[str, Checked[T]] = {}
         flying: dict[str, Task] = {}
         with Session(self) as session:
             while task is not None or flying:
                 while task is not None and len(flying) < _AHEAD * session.threads:
-                    if task.job.id not in planned:
-                        planned[task.job.id] = _Checked(call, _planned(task.job))
+                    if task.job.id not in checked:
+                        checked[task.job.id] = Checked(call, planned(task.job))
                     key = task.key + mine
                     flying[key] = task
-                    session.submit(key, planned[task.job.id], task)
+                    session.submit(key, checked[task.job.id], task)
                     task = next(left, None)
                 key, found = session.next()
                 done = flying.pop(key)
@@ -97,10 +90,6 @@ class Killed:
                 "start workers with more memory; the same command goes on from what is stored.",
             )
         )
-
-
-class Cancelled(Exception):  # noqa: N818
-    """Nobody waits for the result of this task any more."""
 
 
 class _Lost:
@@ -141,7 +130,7 @@ class Session:
     def __enter__(self) -> Self:
         """Raises HarnessError if nothing answers, or a worker has another version."""
         with ExitStack() as stack:
-            self._where = stack.enter_context(_scheduler(self.cluster.address))
+            self._where = stack.enter_context(scheduler(self.cluster.address))
             stack.callback(self._close)
             self._client = self._connected()
             self.cluster.tell(f"cluster: {self._client.scheduler.address}, dashboard at {self._client.dashboard_link}")
@@ -357,23 +346,6 @@ class _Names(dict[str, str]):
         return address
 
 
-@cache
-def about() -> dict[str, str]:
-    """What makes a machine's numbers: versions, the hash of this package's files, and the kind of processor."""
-    digest, root = hashlib.sha256(), Path(__file__).parents[1]
-    for file in sorted(root.rglob("*.py")):
-        digest.update(f"{file.relative_to(root)}\n".encode() + file.read_bytes())
-    found: Any = np.show_config(mode="dicts")
-    extensions = found.get("SIMD Extensions", {})
-    kind = [platform.machine(), *extensions.get("found", [])[-1:]]
-    return {
-        "nas-harness": metadata.version("nas-harness"),
-        "code": digest.hexdigest(),
-        "numpy": np.__version__,
-        "processor": " ".join(kind),
-    }
-
-
 def _value(future: Any) -> Any:
     """The result of a future that has ended, or what stands for it."""
     from distributed import KilledWorker  # noqa: PLC0415
@@ -387,130 +359,3 @@ def _value(future: Any) -> Any:
         return _Lost()
     except Exception as error:
         return Failed(error)
-
-
-def wanted() -> Callable[[], bool]:
-    """Within a task: a function that says whether anybody still waits for it, and looks ten times a second."""
-    from distributed import get_worker  # noqa: PLC0415
-
-    worker: Any = get_worker()
-    key, look, found = worker.get_current_task(), 0.0, True
-
-    def still() -> bool:
-        nonlocal look, found
-        if (now := time.monotonic()) >= look:
-            look = now + _SECONDS_BETWEEN_QUESTIONS
-            task = worker.state.tasks.get(key)
-            found = task is not None and task.state == "executing"
-        return found
-
-    return still
-
-
-def say(topic: str, said: dict[str, Any]) -> None:
-    """Within a task: tell the session of this topic, with the worker's address as `worker`."""
-    from distributed import get_worker  # noqa: PLC0415
-
-    worker: Any = get_worker()
-    worker.log_event(topic, {**said, "worker": worker.address})
-
-
-class _Made(NamedTuple):
-    """What a job is made of: the checksum of its table, the hash of the algorithm's or predictor's files."""
-
-    table: str
-    code: str
-
-
-def _planned(job: Any) -> _Made:
-    return _Made(job.table if hasattr(job, "checksum_of") else registry.benchmark(job.benchmark).checksum, job.source)
-
-
-def _found(job: Any) -> _Made:
-    """Here, where the job may not have been planned."""
-    table = registry.benchmark(job.benchmark)
-    checksum = job.checksum_of(table) if hasattr(job, "checksum_of") else table.checksum
-    if not hasattr(job, "algorithm"):
-        return _Made(checksum, folder_source(registry.predictor(job.predictor)))
-    factory = registry.algorithm(job.algorithm)
-    return _Made(checksum, source_of(factory, *getattr(factory, "parts", lambda **_: ())(**job.params)))
-
-
-_made: dict[str, _Made] = {}
-"""By the id of a job, what was found in this process."""
-
-
-@dataclass(frozen=True)
-class _Checked(Generic[T]):
-    """Computes a task where the table and the code are those of the caller."""
-
-    call: Call[T]
-    planned: _Made
-
-    def __call__(self, task: Task) -> T | Failed:
-        from distributed import get_worker  # noqa: PLC0415
-
-        job, still, where = task.job, wanted(), f"the worker {get_worker().address}"
-        try:
-            if job.id not in _made:
-                _made[job.id] = _found(job)
-        except HarnessError as error:
-            return Failed(HarnessError(f"{where}: {error.message}", error.hint))
-        if _made[job.id].table != self.planned.table:
-            told = f"{where} has another version of the table {job.benchmark}."
-            return Failed(HarnessError(told, "import the same there."))
-        if _made[job.id].code != self.planned.code:
-            return Failed(HarnessError(f"{where} has another version of {job.label}.", "install the same there."))
-
-        def heard(share: float) -> None:
-            """Shares do not travel: a study's progress is that of its whole shards."""
-            if not still():
-                raise Cancelled
-
-        return self.call(job, task.shard, heard)
-
-
-@contextmanager
-def _scheduler(address: str) -> Iterator[dict[str, Any]]:
-    """By which arguments a client finds the scheduler, which is there for as long as this lasts."""
-    distributed: Any = import_module("distributed")
-    kind, _, rest = address.partition(":")
-    if kind == "local":
-        workers = int(rest) if rest.isdecimal() else 0
-        if workers < 1:
-            raise HarnessError(f"'{address}' is no cluster.", "write local:8 for eight processes.")
-        with distributed.LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=":0") as cluster:
-            yield {"address": cluster}
-    elif kind == "slurm":
-        with _slurm(Path(rest)) as cluster:
-            yield {"address": cluster}
-    elif Path(address).is_file():
-        yield {"scheduler_file": address}
-    elif "://" in address:
-        yield {"address": address}
-    else:
-        raise HarnessError(
-            f"'{address}' is neither a cluster nor a scheduler file.",
-            "write tcp://host:8786, the path of a scheduler file, local:8, or slurm:config.yaml.",
-        )
-
-
-def _slurm(path: Path) -> Any:
-    """The cluster that a YAML file describes. Raises HarnessError if it cannot be read or dask-jobqueue is missing."""
-    try:
-        jobqueue, yaml = import_module("dask_jobqueue"), import_module("yaml")
-    except Exception as error:
-        raise HarnessError(
-            f"slurm: needs the package dask-jobqueue, which cannot be imported: {reason(error)}.",
-            "install it: pip install 'nas-harness[cluster]'",
-        ) from None
-    hint = "see docs/cluster.md."
-    with reading(path, "a YAML file with settings of SLURMCluster", hint):
-        said = dict(yaml.safe_load(path.read_text(encoding="utf-8")))
-        jobs = int(said.pop("jobs", 1))
-    try:
-        cluster = jobqueue.SLURMCluster(**said)
-    except (TypeError, ValueError) as error:
-        raise HarnessError(f"SLURMCluster does not take what is in {path}: {error}.", hint) from None
-    cluster.scale(jobs=jobs)
-    return cluster

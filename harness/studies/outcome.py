@@ -21,7 +21,7 @@ from harness.trajectory import Trajectory
 
 Kind = Literal["val", "test"]
 _PLAIN = Rules(evals=1)
-_LEAST = 1e-300
+_LEAST, _STEP = 1e-300, 2.0**-26
 """Regrets below are no normal numbers, halves of which may be 0."""
 
 
@@ -77,12 +77,13 @@ class Reference:
         """
         table = rules.feasible(table)
         facts, at = table.facts, table.position(rules.report_fidelity)
+        kept = f", of those with {' and '.join(rules.constraints)}" if rules.constraints else ""
         if rules.objectives:
-            return cls._of_front(table, rules, at)
+            return cls._of_front(table, rules, at, kept)
         best, test = table.optimum_at(at), table.test_optimum_at(at)
         losses, tests = _finite(table.loss_at(at)), table.test_at(at)
         return cls(
-            title=facts.title,
+            title=", ".join([facts.title, *rules.constraints]),
             loss=facts.loss,
             test=facts.test,
             splits=facts.splits,
@@ -90,7 +91,7 @@ class Reference:
             fidelities=tuple(int(f) for f in table.fidelities),
             optimum=best.value,
             optimum_row=best.row,
-            optimum_definition=best.definition,
+            optimum_definition=best.definition + kept,
             test_optimum=None if test is None else test.value,
             worst=float(losses.max()),
             test_worst=None if tests is None else float(_finite(tests).max()),
@@ -100,11 +101,11 @@ class Reference:
         )
 
     @classmethod
-    def _of_front(cls, table: Table, rules: Rules, at: int) -> Reference:
+    def _of_front(cls, table: Table, rules: Rules, at: int, kept: str) -> Reference:
         facts, names = table.facts, ", ".join(rules.objectives)
         best, *test = _fronts(table, rules, at)
         return cls(
-            title=f"{facts.title}: {names}",
+            title=f"{facts.title}: {', '.join([names, *rules.constraints])}",
             loss=f"1 - hypervolume of {names}",
             test=f"1 - hypervolume of {names}, with the {facts.test}" if test else "",
             splits=facts.splits,
@@ -112,7 +113,8 @@ class Reference:
             fidelities=tuple(int(f) for f in table.fidelities),
             optimum=1.0 - best.hypervolume,
             optimum_row=-1,
-            optimum_definition=f"that of the exact front of {len(best.rows)} configurations; hypervolume: {DEFINITION}",
+            optimum_definition=f"that of the exact front of {len(best.rows)} configurations{kept}; "
+            f"hypervolume: {DEFINITION}",
             test_optimum=1.0 - test[0].hypervolume if test else None,
             unit=facts.unit,
         )
@@ -132,6 +134,17 @@ def least_regret(losses: Floats) -> float:
     positive = regrets[regrets > 0]
     least = float(positive[positive > 1e-6 * np.median(positive)].min()) if positive.size else 1.0
     return max(least, _LEAST)
+
+
+def settled(regrets: Floats, least: float | None) -> Floats:
+    """The regrets as whole multiples of a share, 2^-26, of the `least` one of their table, where that is known.
+
+    What only rounding tells apart is tied then, and regrets of an accuracy and of its error are equal but for the unit.
+    """
+    if least is None or not least > _LEAST:
+        return regrets
+    step = least * _STEP
+    return np.rint(regrets / step) * step
 
 
 @dataclass(frozen=True, eq=False)
@@ -270,9 +283,9 @@ class Outcome:
         return loss if worst is None else np.where(lost, worst, loss)
 
     def regrets(self, kind: Kind) -> Floats:
-        """`losses` minus the optimum of the table, Float[E]; NaN where it has no test metric."""
-        optimum = self.reference.scale(kind).optimum
-        return self.losses(kind) - (np.nan if optimum is None else optimum)
+        """`losses` minus the optimum of the table, `settled`, Float[E]; NaN where it has no test metric."""
+        scale = self.reference.scale(kind)
+        return settled(self.losses(kind) - (np.nan if scale.optimum is None else scale.optimum), scale.least)
 
     def loss(self, kind: Kind, times: Floats) -> Floats:
         """True `val` or `test` loss of each seed's incumbent at `times` Float[G], Float[S, G]; NaN before the first."""
@@ -415,7 +428,10 @@ def _summary(outcome: Outcome, time: float) -> dict[str, Any]:
 
 
 def per_seed_rows(outcome: Outcome, time: float | None = None) -> list[dict[str, Any]]:
-    """One JSON row per seed: its incumbent at simulated `time` (default: the end), None before the first."""
+    """One JSON row per seed: its incumbent at simulated `time` (default: the end), None before the first.
+
+    Of several objectives, that is the result that joined last what the seed holds, with the loss of all that it holds.
+    """
     time = outcome.end if time is None else time
     outcome.require(time)
     run, at = outcome.trajectory, outcome.trajectory.at(np.array([time]))[:, 0]

@@ -35,7 +35,7 @@ def plan(
     studies = []
     for table in map(registry.benchmark, registry.expand(benchmarks)):
         length = budget if budget is not None else table.facts.budget if evals is None else math.inf
-        ruled = Rules(budget=length, evals=evals, **rules)
+        ruled = Rules.of(budget=length, evals=evals, **rules)
         studies += [Study.plan(table, n, given.get(n, {}), seeds.start, seeds.stop, ruled) for n in algorithms]
         for study in studies[-len(algorithms) :]:
             if told := note(study, ruled.seen(table).fidelities):

@@ -22,11 +22,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from harness.arrays import Ints
+from harness.arrays import Ints, of_column
 from harness.errors import HarnessError
 from harness.escapes import obeyed
 from harness.fields import fit
-from harness.files import FULL, locked, reading, sweep, whole
+from harness.files import FULL, locked, made, reading, sweep, whole
 
 UNFINISHED = ".unfinished"
 _DIGEST = "digest"
@@ -93,6 +93,8 @@ class Form(ABC, Generic[K_contra, R]):
     marks: ClassVar[str]
     """The field of the footer that only files of this kind have."""
     columns: ClassVar[pa.Schema]
+    later: ClassVar[Sequence[str]] = ()
+    """Columns of floats that files of earlier versions lack, and are NaN there."""
     footer: ClassVar[type]
     """A TypedDict of the fields of the footer, but for `schema`, `id` and the digest."""
     again: ClassVar[str]
@@ -139,7 +141,8 @@ class Form(ABC, Generic[K_contra, R]):
                 raise HarnessError(
                     f"{path} does not hold the numbers that were written: its digest differs.", self.again
                 )
-            columns = {name: _array(table.column(name)) for name in table.column_names}
+            columns = {name: of_column(table.column(name)) for name in table.column_names}
+            columns |= {name: np.full(len(table), np.nan) for name in self.later if name not in columns}
             said = fit(footer, self.footer, f"the footer of {path}", self.again)
             try:
                 found, result = self.unpack(columns, said)
@@ -186,6 +189,8 @@ class Form(ABC, Generic[K_contra, R]):
     def _check(self, table: pa.Table, path: Path) -> None:
         for field in self.columns:
             if field.name not in table.column_names:
+                if field.name in self.later:
+                    continue
                 raise HarnessError(f"{path} has no column '{field.name}', which is {field.type}.", self.again)
             column = table.column(field.name)
             if column.type != field.type:
@@ -280,7 +285,7 @@ class Folder(Generic[J, R]):
         """Sweep what killed processes left. Raises HarnessError if `folder` cannot be made or written."""
         self.form, self.folder = form, folder
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            made(folder)
         except FileExistsError:
             raise HarnessError(f"{folder} is a file, not a folder for results.", "choose another --out.") from None
         except OSError as error:
@@ -310,16 +315,35 @@ class Folder(Generic[J, R]):
         return {**vars(self), "folder": self.folder.absolute()}
 
     def add(self, result: R) -> None:
-        self.form.write(result, self._shard(self.form.job(result), self.form.shard(result)))
+        """Keep the result of one shard, unless another process finished its job where there are no locks."""
+        job = self.form.job(result)
+        try:
+            self.form.write(result, self._shard(job, self.form.shard(result)))
+        except HarnessError:
+            if not self.complete(job):
+                raise
 
     def finish(self, job: J) -> None:
-        """Join the shards of a job into its file, unless another process has, and remove them."""
-        if not self.complete(job):
-            parts = [self.form.read(path) for _, path in sorted(self._stored(job).items(), key=_first)]
-            self.form.write(self.form.join(job, parts), self.path(job))
+        """Join the shards of a job into its file, unless another process has, and remove them.
+
+        Raises HarnessError if one of them is no longer there.
+        """
+        try:
+            if not self.complete(job):
+                self._join(job)
+        except HarnessError:
+            if not self.complete(job):
+                raise
         with suppress(OSError):  # what stays is swept by the next run
             shutil.rmtree(self._unfinished(job.id), ignore_errors=True)
             self._unfinished(job.id).parent.rmdir()
+
+    def _join(self, job: J) -> None:
+        stored = sorted(self._stored(job).items(), key=_first)
+        if _left(job.shards, dict(stored)):
+            told = f"shards of {job.label} on {job.benchmark} went from {self._unfinished(job.id)} meanwhile."
+            raise HarnessError(told, "run the same command again.")
+        self.form.write(self.form.join(job, [self.form.read(path) for _, path in stored]), self.path(job))
 
     def get(self, job: J) -> R:
         return self.form.read(self.path(job))
@@ -359,17 +383,16 @@ class Folder(Generic[J, R]):
     def _sweep(self) -> None:
         """Remove temporary files, locks, and shards of jobs that were finished, unless another process is at it."""
         sweep(self.folder)
-        for left in (self.folder / UNFINISHED).glob("*/"):
-            sweep(left)
-            if next(self.folder.glob(f"*.{left.name}.parquet"), None) is not None:
-                with locked(self._lock(left.name), wait=False) as mine:
-                    if mine:
-                        with suppress(OSError):
+        with suppress(OSError):  # another process does the same
+            for left in (self.folder / UNFINISHED).glob("*/"):
+                sweep(left)
+                if next(self.folder.glob(f"*.{left.name}.parquet"), None) is not None:
+                    with locked(self._lock(left.name), wait=False) as mine:
+                        if mine:
                             shutil.rmtree(left, ignore_errors=True)
-        for lock in (self.folder / UNFINISHED).glob("*.lock"):
-            with suppress(HarnessError), locked(lock, wait=False):
-                pass  # it is removed when it is left
-        with suppress(OSError):
+            for lock in (self.folder / UNFINISHED).glob("*.lock"):
+                with suppress(HarnessError), locked(lock, wait=False):
+                    pass  # it is removed when it is left
             (self.folder / UNFINISHED).rmdir()
 
 
@@ -469,16 +492,12 @@ def _digest(table: pa.Table, footer: Footer) -> str:
         column = table.column(name)
         kind = f"list<{column.type.value_type}>" if pa.types.is_list(column.type) else column.type
         digest.update(f"\0{name}\0{kind}\0{len(column)}\0".encode())
-        values = _array(column)
+        values = of_column(column)
         if values.dtype == object:
             digest.update(json.dumps(column.to_pylist()).encode())
         else:
             digest.update(np.ascontiguousarray(values).data)
     return digest.hexdigest()
-
-
-def _array(column: pa.ChunkedArray) -> Any:
-    return column.to_numpy()
 
 
 def _refusal(path: Path, error: OSError) -> HarnessError:

@@ -143,7 +143,7 @@ class StudyForm(Sharded[Study, Outcome]):
         return study.id, Outcome(study, reference, trajectory, *rest, footer.get("cpu_seconds", math.nan))
 
 
-def _positions(name: str, values: Any, known: Any) -> Any:
+def _positions(name: str, values: Ints, known: Ints) -> Ints:
     """Where in the ascending `known` each value stands. Raises ValueError for one that does not."""
     at = np.searchsorted(known, values)
     if (at == len(known)).any() or (known[at] != values).any():
@@ -196,7 +196,8 @@ def find(paths: Iterable[Path]) -> list[Path]:
 def unfinished(paths: Iterable[Path]) -> list[str]:
     """A sentence for each study in folders among `paths` of which some seeds are there, and how many."""
     done: dict[str, tuple[Study, int]] = {}
-    for path in (path for folder in paths for path in sorted(folder.glob(f"**/{UNFINISHED}/*/*.parquet"))):
+    shards = (path for folder in paths for path in inside(folder, ".parquet") if path.parts[-3:-2] == (UNFINISHED,))
+    for path in shards:
         with suppress(HarnessError):
             said = STUDIES.said(path)
             study = Study.from_json(said["study"])

@@ -20,8 +20,9 @@ import torch
 
 from harness.errors import HarnessError
 from harness.files import whole
-from harness.studies.cluster import Cancelled, Cluster, Killed, Session, say, wanted
+from harness.studies.cluster import Cluster, Killed, Session
 from harness.studies.executors import Failed
+from harness.studies.on_workers import Cancelled, say, wanted
 from harness.train import images, results
 from harness.train.devices import Place, Precision, device_of, precision_of
 from harness.train.loop import Interrupted, Watch
@@ -125,7 +126,7 @@ class _Pool:
         self.hosts.session.cancel()
         self.running.clear()
 
-    def _outcome(self, job: Job, found: Any) -> Curve | HarnessError:
+    def _outcome(self, job: Job, found: object) -> Curve | HarnessError:
         if isinstance(found, Killed):
             found = found.of(f"the training of {job.architecture.text}, seed {job.seed},")
         if isinstance(found, Failed):

@@ -107,6 +107,13 @@ def settings(place: Place) -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
+def reseed(seed: int, device: torch.device) -> None:
+    """Set the generators of the CPU and of a GPU; `torch.manual_seed` formats three stacks for devices it never saw."""
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        torch.cuda.manual_seed_all(seed)
+
+
 def synchronized(network: nn.Module, place: Place) -> nn.Module:
     """`network` with the statistics of batch normalisation over the batches of all processes."""
     if place.world == 1:

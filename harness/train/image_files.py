@@ -128,13 +128,14 @@ def _npz(path: Path) -> Arrays:
     with reading(path, "readable as npz", "it takes x_train, y_train, x_test and y_test."):
         if not zipfile.is_zipfile(path):
             raise HarnessError(f"{path} is {describe(path)}, not readable as npz.")
-        with np.load(path, allow_pickle=False) as file:
-            x, y, x_test, y_test = (file[key] for key in ("x_train", "y_train", "x_test", "y_test"))
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            x, y, x_test, y_test = (archive[key] for key in ("x_train", "y_train", "x_test", "y_test"))
     for pixels, labels in ((x, y), (x_test, y_test)):
-        if pixels.dtype != np.uint8 or pixels.ndim != 4 or labels.shape != pixels.shape[:1]:
+        fits = pixels.dtype == np.uint8 and pixels.ndim == 4 and pixels.size and labels.dtype.kind in "iu"
+        if not fits or labels.shape != pixels.shape[:1]:
             raise HarnessError(
-                f"{path} has images {pixels.dtype}{list(pixels.shape)} with labels {list(labels.shape)}.",
-                "it takes images uint8[n, height, width, colours] and labels [n].",
+                f"{path} has images {pixels.dtype}{list(pixels.shape)} with labels {labels.dtype}{list(labels.shape)}.",
+                "it takes images uint8[n, height, width, colours] and labels, whole numbers, [n].",
             )
     labels = (y.astype(np.int64), y_test.astype(np.int64))
     if min(map(np.min, labels)) < 0:

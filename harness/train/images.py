@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,15 +14,18 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from harness.arrays import Ints
+from harness.arrays import Bools, Floats, Ints
 from harness.benchmarks.formats.content import extra
 from harness.errors import HarnessError, unknown
 from harness.train import image_files
 from harness.train.augment import DRAWS, Augment
-from harness.train.image_files import Arrays, held_out
+from harness.train.image_files import Arrays, Pixels, held_out
 from harness.train.recipes import Recipe
 
 Batch = tuple[Tensor, Tensor]
+Decode = Callable[[str], Any]
+"""Reads a file into an image of the Python imaging library."""
+Transform = Callable[[Any], Tensor]
 _WORKERS = 8
 _PREFETCH = 4
 
@@ -32,7 +35,7 @@ class Images(Protocol):
 
     def __len__(self) -> int: ...
 
-    def batches(self, positions: Sequence[Ints], draws: Sequence[Any], augment: Augment | None) -> Iterator[Batch]:
+    def batches(self, positions: Sequence[Ints], draws: Sequence[Floats], augment: Augment | None) -> Iterator[Batch]:
         """The images at each of `positions` Int[n]; with `augment`, changed by `draws` Float[n, DRAWS]."""
         ...
 
@@ -66,7 +69,7 @@ class Resident:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def batches(self, positions: Sequence[Ints], draws: Sequence[Any], augment: Augment | None) -> Iterator[Batch]:
+    def batches(self, positions: Sequence[Ints], draws: Sequence[Floats], augment: Augment | None) -> Iterator[Batch]:
         device = self.pixels.device
         for i, where in enumerate(positions):
             at = torch.as_tensor(where).to(device, non_blocking=True)
@@ -105,7 +108,7 @@ def of_arrays(arrays: Arrays, recipe: Recipe, device: torch.device) -> ImageSet:
     """Splits of `arrays` by the rule of `recipe`, resident on the device."""
     source, kept, words = _validation(arrays, recipe)
     pixels, labels = arrays.train if source == "train" else arrays.test
-    parts: dict[str, tuple[Any, Ints]] = {"train": arrays.train, "test": arrays.test}
+    parts: dict[str, tuple[Pixels, Ints]] = {"train": arrays.train, "test": arrays.test}
     valid = (pixels[kept], labels[kept]) if kept.any() else None
     parts[source] = (pixels[~kept], labels[~kept])
     for part in parts:
@@ -113,7 +116,7 @@ def of_arrays(arrays: Arrays, recipe: Recipe, device: torch.device) -> ImageSet:
             raise HarnessError(f"{arrays.name} has no images left for {part}.", "hold fewer out: validation = 0.2")
     mean, spread = (torch.tensor(x, dtype=torch.float32, device=device) for x in _moments(parts["train"][0]))
 
-    def resident(part: tuple[Any, Ints]) -> Resident:
+    def resident(part: tuple[Pixels, Ints]) -> Resident:
         images, classes = (torch.from_numpy(np.ascontiguousarray(x)).to(device) for x in part)
         return Resident(images, classes, mean, spread)
 
@@ -135,7 +138,7 @@ def of_arrays(arrays: Arrays, recipe: Recipe, device: torch.device) -> ImageSet:
     )
 
 
-def _validation(arrays: Arrays, recipe: Recipe) -> tuple[str, Any, str]:
+def _validation(arrays: Arrays, recipe: Recipe) -> tuple[str, Bools, str]:
     """From which images, which of them, and by which rule."""
     from_test = recipe.splits == "nb201" and arrays.name in ("cifar100", "imagenet16-120")
     source = "test" if from_test else "train"
@@ -155,7 +158,7 @@ def _validation(arrays: Arrays, recipe: Recipe) -> tuple[str, Any, str]:
     )
 
 
-def _moments(pixels: Any) -> tuple[Any, Any]:
+def _moments(pixels: Pixels) -> tuple[Floats, Floats]:
     """Mean and standard deviation of each colour, Float[c], out of a histogram: exact, and in little memory."""
     levels = np.arange(256)
     counts = np.stack([np.bincount(pixels[..., c].ravel(), minlength=256) for c in range(pixels.shape[3])])
@@ -167,7 +170,7 @@ def _moments(pixels: Any) -> tuple[Any, Any]:
 class _Files(Dataset[tuple[Tensor, int]]):
     """Decodes one image of a folder; what is random in it follows from the draw that comes with the position."""
 
-    def __init__(self, samples: list[tuple[str, int]], decode: Any, transform: Any) -> None:
+    def __init__(self, samples: list[tuple[str, int]], decode: Decode, transform: Transform) -> None:
         self.samples, self.decode, self.transform = samples, decode, transform
 
     def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, int]:
@@ -183,9 +186,9 @@ class Folder:
     """Images of a folder, decoded and cropped by worker processes, normalised on the device."""
 
     samples: list[tuple[str, int]]
-    decode: Any
-    training: Any
-    plain: Any
+    decode: Decode
+    training: Transform
+    plain: Transform
     device: torch.device
     mean: Tensor
     spread: Tensor
@@ -193,7 +196,7 @@ class Folder:
     def __len__(self) -> int:
         return len(self.samples)
 
-    def batches(self, positions: Sequence[Ints], draws: Sequence[Any], augment: Augment | None) -> Iterator[Batch]:
+    def batches(self, positions: Sequence[Ints], draws: Sequence[Floats], augment: Augment | None) -> Iterator[Batch]:
         seeds = [
             (d[:, 0] * 2.0**52).astype(np.int64) if augment else np.zeros(len(p), np.int64)
             for p, d in zip(positions, draws, strict=True)

@@ -28,7 +28,7 @@ from harness.files import reading
 from harness.rng import Streams
 from harness.train import checkpoint as checkpoints
 from harness.train.augment import DRAWS, augmentation
-from harness.train.devices import DTYPES, Place, settings, synchronized
+from harness.train.devices import DTYPES, Place, reseed, settings, synchronized
 from harness.train.images import Images, ImageSet, Resident
 from harness.train.networks import build, multiply_adds
 from harness.train.optimizers import optimizer
@@ -137,7 +137,8 @@ class Run:
         self.clock = time.thread_time if alone else time.perf_counter
         network = network.to(place.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network = synchronized(network, place)
-        self.optimizer = optimizer(job.recipe, self.network.parameters(), fused=self.fused)
+        self.weights = tuple(self.network.parameters())
+        self.optimizer = optimizer(job.recipe, self.weights, fused=self.fused)
         self.scaler = torch.amp.GradScaler(place.device.type, enabled=place.precision == "fp16")
         self.augment = augmentation(job.recipe)
         if place.compiled:
@@ -206,7 +207,7 @@ class Run:
         for x, labels in batches:
             for group in self.optimizer.param_groups:
                 group["lr"] = recipe.learning_rate(epoch, self.step / len(starts))
-            torch.manual_seed(_mixed(self.job.seed, epoch, self.step, place.rank))
+            reseed(_mixed(self.job.seed, epoch, self.step, place.rank), place.device)
             size = min(recipe.batch, len(order) - starts[self.step])
             self.before(x, labels)
             self._update(x, labels, size)
@@ -228,9 +229,11 @@ class Run:
                 break
             except RuntimeError as error:
                 self._make_smaller(error, len(x))
+        if not passes:
+            return
         if self.job.recipe.clip:
             self.scaler.unscale_(self.optimizer)
-            nn.utils.clip_grad_norm_(self.network.parameters(), self.job.recipe.clip)
+            nn.utils.clip_grad_norm_(self.weights, self.job.recipe.clip)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.sums += sums

@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, NoReturn, Protocol, Self
+from typing import NamedTuple, NoReturn, Protocol, Self
 
 import torch
 
@@ -240,7 +240,7 @@ def _serve(pipe: Connection, work: Work, device: str) -> None:
     try:
         while True:
             job, until, origin = pipe.recv()
-            outcome: Any
+            outcome: object
             try:
                 place = Place(device_of(device), work.precision)
                 if loaded is None:

@@ -55,7 +55,7 @@ class Recipe:
     splits: Annotated[Literal["share", "nb201"], Param("nb201: validates CIFAR-100 and ImageNet16 on test images")] = (
         "share"
     )
-    seeds: tuple[Annotated[int, Param("seed of a repeat", 0)], ...] = (0, 1, 2)
+    seeds: tuple[Annotated[int, Param("seed of a repeat", 0, 2**53)], ...] = (0, 1, 2)
 
     def repeats(self, count: int | None = None) -> list[int]:
         """The seeds of the first `count` repeats."""
@@ -84,7 +84,7 @@ def read(name: str) -> Recipe:
     if not name.endswith(".toml") and name not in names():
         raise unknown("recipe", name, names())
     said = toml.read(path, f"or use {', '.join(names())}.")
-    found: Recipe = fit(said, Recipe, f"the recipe {name}:", "see docs/training.md.")
+    found: Recipe = fit(said, Recipe, f"the recipe {name}:", 'see the page "Train for real" of the documents.')
     if len({*found.seeds}) < max(1, len(found.seeds)):
         raise HarnessError(f"the recipe {name} has no seeds in {[*found.seeds]}.", "write seeds = [777, 888, 999]")
     return found

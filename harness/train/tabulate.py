@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
-from harness.arrays import Ints
+from harness.arrays import Floats, Ints
 from harness.benchmarks.own_convert import NAME
 from harness.errors import HarnessError, unknown
 from harness.files import whole
@@ -228,7 +229,7 @@ column = "seed"
 
 def _columns(space: str, trainings: Sequence[Training], valid: int, test: int) -> pa.Table:
     """Long rows. Errors are exact shares of the `valid` and `test` images; what diverged has none, nor a loss."""
-    of, parts = published(space), dict[str, list[Any]]()
+    of, parts = published(space), dict[str, list[NDArray[Any]]]()
     assert of.codes is not None
     for training in trainings:
         curve, epochs = training.curve, len(training.curve.lr)
@@ -254,7 +255,7 @@ def _columns(space: str, trainings: Sequence[Training], valid: int, test: int) -
     return pa.table(joined)
 
 
-def _share(error: Any, images: int) -> Any:
+def _share(error: Floats | float, images: int) -> Floats:
     """Errors as the nearest multiples of one in so many images."""
     return np.round(error * images) / images
 
