@@ -63,12 +63,16 @@ def _label(algorithm: str, params: dict[str, Any]) -> str:
 
 
 ONE, MANY = ("nb201/cifar10", "fcnet/protein"), "nb101 cells"
+NARROW = {"min_bandwidth": 1e-3}
+"""The package's own default; that of both here is 0.3."""
+
 PAIRS = (
     Pair("tpe", "optuna-tpe", ("optuna",), 100, (*ONE, MANY), {"variant": "optuna"}),
     Pair("tpe", "hyperopt:tpe", ("hyperopt",), 80, (*ONE, MANY)),
     Pair("dehb", "dehb-lib", ("dehb",), 100, (MANY,)),
     Pair("hb", "hpbandster-hb", ("hpbandster", "ConfigSpace"), 100, (*ONE, MANY)),
     Pair("bohb", "hpbandster-bohb", ("hpbandster", "statsmodels", "ConfigSpace"), 50, (*ONE, MANY)),
+    Pair("bohb", "hpbandster-bohb", ("hpbandster", "statsmodels", "ConfigSpace"), 50, (*ONE, MANY), NARROW, NARROW),
     Pair("de", "dehb-de-lib", ("dehb",), 120, (*ONE, MANY)),
     Pair("de", "dehb-de-lib", ("dehb", "ConfigSpace"), 120, ("nb201/cifar10",), {}, {"configspace": True}),
     Pair("rs", "optuna-random", ("optuna",), 120, (*ONE, MANY)),
