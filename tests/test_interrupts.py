@@ -195,3 +195,36 @@ def test_who_is_told_to_ignore_interrupts_does(monkeypatch: pytest.MonkeyPatch, 
         assert harness("list") == (0, "done\n", "")
     finally:
         signal.signal(signal.SIGINT, handler)
+
+
+ENDLESS = """
+class Ask:
+    def __init__(self, problem, streams):
+        pass
+
+    def ask(self, seeds, worker):
+        while True:
+            try:
+                print("asked", flush=True)
+                while True:
+                    pass
+            except {caught}:
+                pass
+
+    def tell(self, results):
+        pass
+"""
+
+
+@pytest.mark.parametrize(("processes", "caught", "times"), [("1", "()", 1), ("2", "()", 1), ("1", "BaseException", 3)])
+def test_an_algorithm_that_never_answers_is_ended(processes: str, caught: str, times: int) -> None:
+    """One that even catches the interrupt, by the third."""
+    Path("mine.py").write_text(ENDLESS.format(caught=caught))
+    run = ("run", "--algo", "mine.py:Ask", "--bench", "nb201", "--seeds", "600", "--evals", "3")
+    process = start(*run, "--processes", processes)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "asked\n"
+    for _ in range(times - 1):
+        os.killpg(process.pid, signal.SIGINT)
+        time.sleep(0.2)
+    assert interrupt(process) in TOLD

@@ -313,3 +313,20 @@ def test_three_processes_at_one_study_end_well(tmp_path: Path) -> None:
     told = [process.communicate()[1].decode() for process in started]
     assert [process.returncode for process in started] == [0, 0, 0], told
     assert len([*(tmp_path / "a").rglob("*")]) == 2
+
+
+def test_it_is_said_that_nothing_is_heard(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where an algorithm does not answer, or takes its time."""
+    monkeypatch.setattr(tables, "SECONDS_BETWEEN_LINES", 0.05)
+    monkeypatch.setattr(tables, "SECONDS_OF_SILENCE", 0.2)
+    plan = studies()
+    with tables.progress(plan, set()) as progress:
+        progress(plan[0], Share(0.5, 12))
+        time.sleep(0.1)
+        assert "nothing heard" not in capsys.readouterr().err
+        time.sleep(0.5)
+        progress(plan[0], 1.0)
+        time.sleep(0.1)
+    err = capsys.readouterr().err
+    assert "nb201/cifar10 rs: 50 % (nothing heard for 0:00:0" in err
+    assert "nothing heard" not in err.splitlines()[-1]

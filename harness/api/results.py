@@ -16,6 +16,7 @@ from harness.analysis.comparable import comparable, drawable, told_by
 from harness.errors import HarnessError
 from harness.numbers import number
 from harness.report import tables
+from harness.report.sentences import sentences
 from harness.studies.outcome import Kind, Outcome, summary
 from harness.studies.selection import Selection, pooled, seed_range
 
@@ -192,7 +193,7 @@ class Verdict:
     @property
     def sentences(self) -> list[str]:
         """On each pair of algorithms at each time, and over all of time; then speed-ups."""
-        return comparison.sentences(self.comparison)
+        return sentences(self.comparison)
 
     @property
     def notes(self) -> list[str]:

@@ -11,16 +11,20 @@ from contextlib import contextmanager
 from typing import Any, NoReturn
 
 _SECONDS_UNTIL_AGAIN = 0.05
+_AT_ONCE = 3
 
 
 class Interrupts:
-    """Whether a KeyboardInterrupt was raised."""
+    """How often SIGINT was heard."""
 
-    heard = False
+    heard = 0
 
     def __call__(self, number: int, frame: object) -> NoReturn:
-        """The handler of SIGINT."""
-        self.heard = True
+        """The handler of SIGINT. The third ends the process: somebody catches what it raises, as a plugin may."""
+        self.heard += 1
+        if self.heard >= _AT_ONCE:
+            os.write(2, b"interrupted. Nothing half-done is left: every file is whole or absent.\n")
+            os._exit(130)
         raise KeyboardInterrupt
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import threading
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 
 SECONDS_BETWEEN_LINES = 10.0
 """Without a terminal."""
+SECONDS_OF_SILENCE = 60.0
+"""After which it is said that nothing is heard of a study."""
 _MANY = 200
 """Rows beyond which a table is laid out without folding."""
 _REGRETS = ("hypervolume regret", "hypervolume regret, test")
@@ -68,7 +71,8 @@ def progress(
             if not task.started:
                 shown.start_task(task.id)
             note = status() if share < 1 else task.fields["note"] if study.id in present else ""
-            shown.update(task.id, completed=share, evaluations=getattr(share, "evaluations", 0), note=note)
+            made = getattr(share, "evaluations", 0)
+            shown.update(task.id, completed=share, evaluations=made, note=note, heard=task.get_time())
 
         yield move
 
@@ -86,7 +90,7 @@ def bars(*, quiet: bool = False) -> Progress:
         TaskProgressColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
+        _Note("{task.fields[note]}"),
         console=shown,
         disable=quiet,
     )
@@ -99,6 +103,20 @@ class _Bar(BarColumn):
         bar = super().render(task)
         bar.pulse = False
         return bar
+
+
+class _Note(TextColumn):
+    """The note of a bar, and for how long nothing was heard of its work, as where an algorithm does not answer."""
+
+    def render(self, task: Task) -> Text:
+        return super().render(task).append(_silence(task))
+
+
+def _silence(task: Task) -> str:
+    since = task.get_time() - task.fields.get("heard", math.inf)
+    if task.finished or since < SECONDS_OF_SILENCE:
+        return ""
+    return f" (nothing heard for {timedelta(seconds=round(since))}; Ctrl-C ends it)"
 
 
 class _Telling(Progress):
@@ -131,7 +149,9 @@ class _Telling(Progress):
         told = [f"{share:.0f} % of {len(self.tasks)}", *([f"{made:,} evaluations"] if made else [])]
         if share:
             told.append(f"{timedelta(seconds=round(took * (100.0 - share) / share))} left")
-        at_work = [f"{task.description}: {task.percentage:.0f} %" for task in tasks if not task.finished]
+        at_work = [
+            f"{task.description}: {task.percentage:.0f} %{_silence(task)}" for task in tasks if not task.finished
+        ]
         return "; ".join([", ".join(told), *at_work])
 
 

@@ -1,0 +1,88 @@
+"""What outputs get: no device is replaced, no file overwritten that is not ours, all is written or an error told."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import Answer
+
+Harness = Callable[..., Answer]
+RUN = ("run", "--algo", "rs,re", "--bench", "nb201", "--seeds", 6, "--evals", 40, "--processes", 1, "--out", "there")
+WRITERS = {
+    "plot": ("plot", "there", "-o", "a.png"),
+    "report": ("report", "there", "-o", "a.html"),
+    "export": ("export", "summary", "there", "-o", "a.csv"),
+    "junit": ("regress", "--baseline", "there", "--processes", 1, "--junit", "a.xml"),
+    "figure": ("regress", "--baseline", "there", "--processes", 1, "--figure", "a.svg"),
+}
+
+
+@pytest.fixture
+def there(harness: Harness) -> None:
+    assert harness(*RUN).status == 0
+
+
+def devices(path: Path) -> bool:
+    """Put a device at `path`, as root only, else a fifo; whether that is a device."""
+    if os.geteuid() == 0:
+        try:
+            os.mknod(path, stat.S_IFCHR | 0o666, os.makedev(1, 3))
+        except OSError:
+            pass
+        else:
+            return True
+    os.mkfifo(path)
+    return False
+
+
+@pytest.mark.usefixtures("there")
+@pytest.mark.parametrize("writer", WRITERS)
+def test_no_output_takes_the_place_of_a_device_or_pipe(writer: str, harness: Harness) -> None:
+    *words, name = WRITERS[writer]
+    for make in (devices, os.mkfifo):
+        make(Path(str(name)))
+        before = os.stat(str(name))
+        answer = harness(*words, name)
+        assert answer.status == 2
+        assert f"cannot write {name}: it is a device, not a file." in answer.err
+        assert os.path.samestat(before, os.stat(str(name)))
+        assert not stat.S_ISREG(os.stat(str(name)).st_mode)
+        Path(str(name)).unlink()
+
+
+@pytest.mark.usefixtures("there")
+def test_the_null_device_stays_what_it_is(harness: Harness) -> None:
+    for words in (("report", "there"), ("export", "summary", "there")):
+        for device in ("/dev/null", "/dev/full"):
+            assert harness(*words, "-o", device).status == 2
+            assert stat.S_ISCHR(os.stat(device).st_mode)
+    Path("a.html").symlink_to("/dev/null")
+    assert harness("report", "there", "-o", "a.html").status == 2
+    assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
+
+
+@pytest.mark.usefixtures("there")
+def test_a_figure_overwrites_no_json_that_is_not_its_own(harness: Harness) -> None:
+    Path("package.json").write_text('{"name": "mine"}')
+    harness("plot", "there", "-o", "package.png").refuses("package.json is no provenance of a figure", "another name")
+    assert json.loads(Path("package.json").read_text()) == {"name": "mine"}
+    assert not Path("package.png").exists()
+
+
+@pytest.mark.usefixtures("there")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("words", [("show", "there", "--per-seed", "--json"), ("compare", "there")])
+def test_a_full_device_is_an_error(unbuffered: str, words: tuple[str, ...]) -> None:
+    command, env = [sys.executable, "-m", "harness", *words], {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, env=env, check=False)
+    assert done.returncode == 2
+    assert done.stderr.endswith("hint: free some space, or choose another place.\n")
+    assert "Traceback" not in done.stderr
