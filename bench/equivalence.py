@@ -127,7 +127,7 @@ def table(name: str) -> Table:
     return nested_cells() if name == MANY else registry.benchmark(name)
 
 
-def _runs(
+def runs(
     algorithm: str, params: dict[str, Any], several: bool, name: str, budget: float, seeds: Ints
 ) -> tuple[Floats, Floats, int]:
     """Regret Float[S, G] on `grid(budget)`, when each seed had its first result Float[S], and the evaluations."""
@@ -272,7 +272,7 @@ def measure(pair: Pair, name: str, seeds: int, trainings: int, map_: Map = map) 
     samples = []
     for algorithm, params in ((pair.ours, pair.params), (pair.theirs, pair.their_params)):
         parts = np.array_split(np.arange(seeds), max(1, seeds // 10))
-        found = list(map_(partial(_runs, algorithm, params, pair.several, name, budget), parts))
+        found = list(map_(partial(runs, algorithm, params, pair.several, name, budget), parts))
         samples.append((np.concatenate([f[0] for f in found]), sum(f[2] for f in found) // seeds))
     (ours, n_ours), (theirs, n_theirs) = samples
     return compare(ours, theirs, hypervolume_floor(name) if pair.several else floor(name)), budget, n_ours, n_theirs

@@ -14,7 +14,7 @@ import pytest
 
 from algorithms.external import library
 from harness import HarnessError, Parameter, Rules, SearchSpace, Table, registry, simulate
-from harness.cli.train import _writer
+from harness.cli.train import tensorboard_writer
 from harness.params import resolve
 from harness.plots.regret import regret_figure
 from harness.studies.cluster import Cluster
@@ -140,7 +140,7 @@ def test_a_package_that_fails_to_import_is_one_sentence(
     for call in (
         lambda: library("optuna", "optuna"),
         lambda: Cluster("tcp://localhost:1", print),
-        lambda: _writer(tmp_path),
+        lambda: tensorboard_writer(tmp_path),
     ):
         with pytest.raises(HarnessError, match=r"cannot be imported: \S") as failed:
             call()
