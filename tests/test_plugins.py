@@ -26,10 +26,6 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
     site = tmp_path / "site"
     modules: list[str] = []
 
-    def forget() -> None:
-        registry._found.cache_clear()
-        registry._loaded.cache_clear()
-
     def add(package: str, source: str, **points: str) -> None:
         about = site / f"{package}-1.2.dist-info"
         about.mkdir(parents=True)
@@ -40,10 +36,10 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
         modules.append(package)
         monkeypatch.syspath_prepend(site)
         monkeypatch.setenv("PYTHONPATH", str(site))
-        forget()
+        registry.forget()
 
     yield add
-    forget()
+    registry.forget()
     for name in modules:
         sys.modules.pop(name, None)
 

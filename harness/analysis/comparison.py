@@ -70,9 +70,14 @@ def common_end(outcomes: Sequence[Outcome]) -> float:
 
 
 def remarks(outcomes: Iterable[Outcome]) -> list[str]:
-    """A sentence for each study of which incumbents have no loss where regret is reported."""
+    """A sentence for each study of which seeds have no result, or incumbents no loss where regret is reported."""
     said = []
     for outcome in outcomes:
+        if count := int(np.isinf(outcome.first_times()).sum()):
+            said.append(
+                f"{count} of {len(outcome.seeds)} seeds of {outcome.label} on {outcome.benchmark} had no result with "
+                "a loss by the end: there is no mean over seeds."
+            )
         if count := outcome.seeds_without["val"]:
             fidelity = outcome.study.rules.report_fidelity or outcome.reference.fidelities[-1]
             worst = "the highest" if outcome.reference.worst is None else f"{outcome.reference.worst:.6g}, the highest"

@@ -67,7 +67,7 @@ def arrays(source: str) -> tuple[Ints, dict[str, Floats]]:
     Rows stand in the order of the file. Raises HarnessError if the file is missing or is not the published one.
     """
     data = _read(source)
-    cached = _cache_path(source)
+    cached = cache_path(source)
     found = _load(cached)
     if found is None:
         found = _convert(data, source)
@@ -114,7 +114,8 @@ def _padded(lists: list[list[float]]) -> Floats:
     return full
 
 
-def _cache_path(source: str) -> Path:
+def cache_path(source: str) -> Path:
+    """Where the arrays of a source are kept."""
     folder = platformdirs.user_cache_path("nas-harness", appauthor=False)
     return folder / "tables" / f"{source.replace('/', '-')}-{SHA256[source][:16]}.npz"
 
