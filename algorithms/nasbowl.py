@@ -49,13 +49,15 @@ class NASBOWL(Chosen):
         self.mutations = streams.child("mutations")
 
     def pool(self, seeds: Ints) -> Ints:
-        """Mutants of the best results and random configurations, Int[k, m, d]."""
+        """Mutants of the best valid results, where there are any, and random configurations, Int[k, m, d]."""
         space, shape = self.problem.space, (len(seeds), self.mutants)
         draws = self.mutations.uniform(self.mutants * (1 + 2 * space.dimensions), seeds).reshape(*shape, -1)
         change, value = draws[..., 1:].reshape(*shape, 2, -1).transpose(2, 0, 1, 3)
         changes = (change < 1.0 / space.dimensions) | (change == change.min(axis=2, keepdims=True))
         step = 1 + (value * (space.sizes - 1)).astype(np.int64)
         mutants = (self.best.drawn(seeds, draws[..., 0]) + np.where(changes, step, 0)) % space.sizes
+        if (without := ~np.isfinite(self.best.loss[seeds]).any(axis=1)).any():
+            mutants[without] = self.sampled(seeds[without], self.mutants)
         return np.concatenate([mutants, self.sampled(seeds, self.fresh)], axis=1)
 
     def scores(self, seeds: Ints, codes: Ints) -> Floats:

@@ -97,6 +97,33 @@ def full_disk(rng: random.Random, folder: Path) -> str:
     return _resumed(folder)
 
 
+def interrupted(rng: random.Random, folder: Path) -> str:
+    """SIGINT to the whole group, as Ctrl-C sends it, from the entry point on; then the same command again."""
+    started = _start(folder, rng.choice(["1", "2"]), entry=_ENTRY)
+    assert started.stdout is not None
+    started.stdout.readline()
+    time.sleep(rng.choice((rng.uniform(0, 0.5), rng.uniform(0, _whole()[1]))))
+    ended = started.poll() is not None
+    if not ended:
+        os.killpg(started.pid, signal.SIGINT)
+    told = started.communicate(timeout=120)[1]
+    if not ended and (started.returncode not in (0, 130, -signal.SIGINT) or "Traceback" in told):
+        return f"exit {started.returncode}: {told[-300:]}"
+    if started.returncode == 130 and not told.splitlines()[-1].startswith("interrupted."):
+        return f"it says {told[-300:]}"
+    return _resumed(folder)
+
+
+_ENTRY = """
+from harness.__main__ import leave, main
+try:
+    print("here", flush=True)
+    main()
+except KeyboardInterrupt:
+    leave()
+"""
+
+
 WORDS = [
     "run", "show", "plot", "verify", "compare", "list", "predict", "regress", "data", "--algo", "--bench", "--seeds",
     "--budget", "--evals", "--param", "rs", "re", "nb201", "0:0", "-1", "1e999", "nan", "9" * 30, "", "results", "/",
@@ -153,6 +180,7 @@ KINDS: dict[str, tuple[str, Try]] = {
     "studies": ("a bit of a study file flipped", flipped_study),
     "checkpoints": ("a bit of a checkpoint flipped", flipped_checkpoint),
     "kills": ("SIGKILL at a random moment of `run`, of the group, the parent or a child", killed),
+    "interrupts": ("SIGINT at a random moment of `run`, from its entry point on", interrupted),
     "disks": ("a disk that is full at a random size", full_disk),
     "words": ("a malformed command line", malformed),
     "pickles": ("a hostile pickle", hostile_pickle),
@@ -165,8 +193,11 @@ def _flip(path: Path, rng: random.Random) -> None:
     path.write_bytes(content)
 
 
-def _start(folder: Path, processes: str, before: Callable[[], None] | None = None) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "harness", "run", *QUICK, "--processes", processes, "--out", str(folder / "out")]
+def _start(
+    folder: Path, processes: str, before: Callable[[], None] | None = None, entry: str = ""
+) -> subprocess.Popen[str]:
+    how = ["-c", entry] if entry else ["-m", "harness"]
+    command = [sys.executable, *how, "run", *QUICK, "--processes", processes, "--out", str(folder / "out")]
     pipe = subprocess.PIPE
     return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, start_new_session=True, preexec_fn=before)  # noqa: PLW1509
 
@@ -212,7 +243,7 @@ def _resumed(folder: Path) -> str:
 def campaign(only: list[str], tries: int, seed: int) -> Iterator[tuple[str, int, int]]:
     for name in only:
         title, attempt = KINDS[name]
-        count = max(1, tries // 10) if name in ("kills", "disks", "words") else tries
+        count = max(1, tries // 10) if name in ("kills", "interrupts", "disks", "words") else tries
         held = 0
         for i in range(count):
             with tempfile.TemporaryDirectory() as folder:

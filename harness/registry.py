@@ -264,6 +264,12 @@ def _family(name: str) -> Family:
     return family
 
 
+def forget() -> None:
+    """Look for plugins anew, after packages have come or gone."""
+    _found.cache_clear()
+    _loaded.cache_clear()
+
+
 @cache
 def _loaded(points: _Points, kind: str) -> Any:
     """What the entry point names, or the HarnessError that says why it is none of this `kind`."""

@@ -21,14 +21,17 @@ _MIX = (
 )
 _LAST = np.uint64(31)
 _DROPPED = np.uint64(11)
+_CACHED = 1 << 13
+"""Numbers that are made at a time, as long as they stay near the processor."""
 
 
 def splitmix64(state: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """The output function of SplitMix64 on each element of `state`, in place."""
+    shifted = np.empty_like(state)
     for shift, factor in _MIX:
-        state ^= state >> shift
+        state ^= np.right_shift(state, shift, out=shifted)
         state *= factor
-    state ^= state >> _LAST
+    state ^= np.right_shift(state, _LAST, out=shifted)
     return state
 
 
@@ -54,7 +57,12 @@ class Streams:
         """
         drawn = self._drawn[where]
         self._drawn[where] = drawn + np.uint64(n)
-        return self._unit(self._key[where, None], drawn[:, None] + np.arange(n).astype(np.uint64))
+        start, steps = self._key[where] + drawn * _GAMMA, np.arange(1, n + 1, dtype=np.uint64) * _GAMMA
+        numbers, rows = np.empty((len(start), n)), max(1, _CACHED // max(1, n))
+        for first in range(0, len(start), rows):
+            part = slice(first, first + rows)
+            _unit(start[part, None] + steps, numbers[part])
+        return numbers
 
     def integers(self, high: int | Ints, n: int, where: Ints) -> Ints:
         """The next `n` integers in [0, high) of the seeds at `where`, Int[k, n]; `high` broadcasts to it."""
@@ -62,13 +70,17 @@ class Streams:
 
     def at(self, counter: Ints, where: Ints) -> Floats:
         """Number `counter` Int[k] of the streams at `where` Int[k], Float[k]; nothing advances."""
-        return self._unit(self._key[where], counter.astype(np.uint64))
+        numbers = np.empty(len(counter))
+        _unit(self._key[where] + (counter.astype(np.uint64) + np.uint64(1)) * _GAMMA, numbers)
+        return numbers
 
     def generator(self, position: int) -> np.random.Generator:
         """A numpy generator for the seed at `position`, for code that steps one seed at a time."""
         return np.random.Generator(np.random.Philox(key=int(self._key[position])))
 
-    @staticmethod
-    def _unit(key: NDArray[np.uint64], counter: NDArray[np.uint64]) -> Floats:
-        state = splitmix64(key + (counter + np.uint64(1)) * _GAMMA)
-        return np.multiply(state >> _DROPPED, 2.0**-53, dtype=np.float64)
+
+def _unit(state: NDArray[np.uint64], numbers: Floats) -> None:
+    """The numbers in [0, 1) that belong to `state`, which is overwritten."""
+    splitmix64(state)
+    state >>= _DROPPED
+    np.multiply(state, 2.0**-53, out=numbers, dtype=np.float64)

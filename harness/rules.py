@@ -242,7 +242,7 @@ class Rules:
             return table
         import numpy as np
 
-        broken = np.zeros(len(table), dtype=np.bool_)
+        left, done = np.ones(len(table), dtype=np.bool_), list[str]()
         for constraint in self.constraints:
             name, below, bound = parsed(constraint)
             if name == table.primary:
@@ -251,16 +251,17 @@ class Rules:
                     "make it an objective: --objectives " + ",".join([name, *table.objectives][:2]),
                 )
             objective = table.objective(name)
-            kept = objective.values <= bound if below else objective.values >= bound
+            kept = left & (objective.values <= bound if below else objective.values >= bound)
+            done.append(constraint)
             if not kept.any():
-                best = np.nanmin(objective.values) if below else np.nanmax(objective.values)
+                best, way = (np.nanmin, "smallest") if below else (np.nanmax, "largest")
+                those = f" of those with {' and '.join(done[:-1])}" if done[:-1] else ""
                 raise HarnessError(
-                    f"no configuration of {table.name} has {constraint}.",
-                    f"its {'smallest' if below else 'largest'} {name} is {best:.6g} {objective.unit}".rstrip() + ".",
+                    f"no configuration of {table.name} has {' and '.join(done)}.",
+                    f"the {way} {name}{those} is {best(objective.values[left]):.6g} {objective.unit}".rstrip() + ".",
                 )
-            broken |= ~kept
-        if broken.all():
-            raise HarnessError(f"no configuration of {table.name} has {' and '.join(self.constraints)}.")
+            left = kept
+        broken = ~left
         return replace(table, loss=_broken(table.loss, broken), test=_broken(table.test, broken))
 
     @property

@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 
 import harness as h
+from harness.api.results import Failure
 from harness.studies.store import read
 from harness.testing import assert_same
 
@@ -166,11 +167,9 @@ def test_rules_that_do_not_fit_are_refused(rules: dict[str, Any], message: str) 
 
 
 def test_numbers_of_numpy_are_numbers() -> None:
-    plain, made = (
-        h.objective("nb201", evals=evals, workers=workers).simulator.rules
-        for evals, workers in ((3, 2), (np.int64(3), np.int64(2)))
-    )
-    assert plain == made
+    given: Any = {"evals": np.int64(3), "workers": np.int64(2)}
+    made = h.objective("nb201", **given).simulator.rules
+    assert made == h.objective("nb201", evals=3, workers=2).simulator.rules
     assert type(made.evals) is int
 
 
@@ -420,10 +419,15 @@ def test_reprs_fit_a_screen(found: Any) -> None:
         *(found.outcomes[0], found.outcomes[0].trajectory, found.outcomes[0].study, found.outcomes[0].study.rules),
         h.Problem(table.space, table.table.fidelities, np.arange(500), 1, 1e7),
     ]
+    several = h.run("rs,re,ls", ["nb201/*", "hpobench/*"], seeds=2, evals=2, processes=1, quiet=True)
+    failures = [Failure(f"mine on {o.benchmark} failed: {'for a long reason, ' * 9}indeed.", "") for o in several]
+    things.append(type(found)(several.outcomes, failures=failures))
     for thing in things:
         lines = [part for line in repr(thing).splitlines() for part in (line or " ")[::110]]
         assert len(lines) <= 24, repr(thing)
     assert "... and 70 more; summary() has all." in repr(many)
+    assert "mean ± SEM over seeds" in repr(several)
+    assert "... and 30 more: notes and failures have all." in repr(things[-1])
 
 
 def test_help_lists_every_public_name() -> None:

@@ -220,7 +220,7 @@ def test_arrays_keep_order_and_pad_repeats(package: Path, monkeypatch: pytest.Mo
         np.testing.assert_array_equal(codes, [[0, 1], [0, 0]])
         np.testing.assert_array_equal(metrics["val_acc"], [[1, 2, 3], [5, np.nan, np.nan]])
         np.testing.assert_array_equal(metrics["time"], [[4], [6.5]])
-    assert embedded._cache_path(SOURCE).exists()
+    assert embedded.cache_path(SOURCE).exists()
 
 
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "other", "empty", "pickled"])
@@ -228,7 +228,7 @@ def test_a_broken_cache_is_rebuilt(package: Path, monkeypatch: pytest.MonkeyPatc
     package.write_bytes(pickle.dumps(GOOD))
     _accept(monkeypatch, package)
     whole = embedded.arrays(SOURCE)
-    cache = embedded._cache_path(SOURCE)
+    cache = embedded.cache_path(SOURCE)
     data = bytearray(cache.read_bytes())
     if damage == "truncated":
         cache.write_bytes(data[: len(data) // 2])

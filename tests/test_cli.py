@@ -237,9 +237,9 @@ def test_a_foreign_package_called_algorithms_is_named(monkeypatch: pytest.Monkey
     foreign.__file__ = "/elsewhere/algorithms/__init__.py"
     monkeypatch.setitem(sys.modules, "algorithms", foreign)
     monkeypatch.setattr(registry, "packages_distributions", lambda: {"algorithms": ["algorithms", "nas-harness"]})
-    registry._loaded.cache_clear()
+    registry.forget()
     answer = harness("run", "--algo", "rs", *QUICK)
-    registry._loaded.cache_clear()
+    registry.forget()
     assert answer.status == 2
     assert "'algorithms' at /elsewhere/algorithms/__init__.py is not the one of nas-harness" in answer.err
     assert "its distribution: algorithms" in answer.err

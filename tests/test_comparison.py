@@ -19,12 +19,13 @@ from rich.table import Table as Grid
 from scipy import stats
 
 from harness import HarnessError, Rules
-from harness.analysis.comparison import Comparison, compare, sentences
+from harness.analysis.comparison import Comparison, compare
 from harness.analysis.measures import log_areas, time_spent, time_to
 from harness.numbers import mean_sem, number, quartiles, ratio
 from harness.plots import draw
 from harness.report import tables
 from harness.report.comparison import FORMATS
+from harness.report.sentences import sentences
 from harness.statistics import holm, speed_up
 from harness.studies.evaluate import evaluate
 from harness.studies.outcome import Outcome, summary

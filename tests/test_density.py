@@ -351,7 +351,7 @@ def test_masses_equal_hyperopt(n: int, k: int, ordered: bool, monkeypatch: pytes
 
 @pytest.mark.parametrize("variant", ["hyperopt", "optuna"])
 def test_incremental_split_equals_one_from_scratch(variant: Literal["hyperopt", "optuna"]) -> None:
-    """Counts, ranks and edges kept over 700 observations, many of them equal in loss."""
+    """Counts, sums of times and edges kept over 700 observations, many of them equal in loss."""
     space = grid([5, 4], [False, True])
     codes, loss = observations(space, 700, 11, levels=1)
     loss[300:] -= np.linspace(0, 5, 400).round()
@@ -369,8 +369,10 @@ def test_incremental_split_equals_one_from_scratch(variant: Literal["hyperopt", 
         for j, offset in enumerate(model.offset):
             for v in range(space.sizes[j]):
                 ranks = np.flatnonzero(codes[above, j] == v)
-                assert state.above[0, offset + v] == len(ranks)
-                assert state.ranks[0, offset + v] == ranks.sum()
+                at = np.flatnonzero(codes[:n, j] == v)
+                good = state.below[0, : state.size[0]]
+                assert (state.total[0, offset + v], state.times[0, offset + v]) == (len(at), at.sum())
+                assert state.until[0, offset + v] == (at <= good[:, None]).sum()
                 ends = (above[ranks[0]], above[ranks[-1]]) if len(ranks) else (-1, -1)
                 assert (state.oldest[0, offset + v], state.newest[0, offset + v]) == ends
 

@@ -105,7 +105,8 @@ val.rs = [70.93, 1.09]
 """
     )
     recipe, found = reproduction.load(path), outcome("nb201-mf/cifar10", SHORT)
-    ((label, on, kind, theirs, ours),) = published.rows(recipe, [found])
+    (label, on, kind, theirs, ours), (*same, nothing, _) = published.rows(recipe, [found])
+    assert (same, nothing) == (["rs", "nb201/cifar100", "test"], "–")
     assert (label, on, kind, theirs) == ("rs", "nb201/cifar100", "val", "70.93 ± 1.09")
     (there,) = reported([found], on)
     assert float(ours.split()[0]) == round(100 * (1 - there.loss("val", np.array([found.end])).mean()), 2)

@@ -53,7 +53,7 @@ def test_a_difference_is_seen() -> None:
     """Random search against TPE, and a curve against itself shifted by a tenth of a decade."""
     budget = 60 * 1828.0
     seeds = np.arange(100)
-    ours, theirs = (equivalence._runs(a, {}, False, "nb201/cifar10", budget, seeds)[0] for a in ("rs", "tpe"))
+    ours, theirs = (equivalence.runs(a, {}, False, "nb201/cifar10", budget, seeds)[0] for a in ("rs", "tpe"))
     assert not equivalence.compare(ours, theirs, equivalence.floor("nb201/cifar10")).same
     rng = np.random.default_rng(0)
     a, b = 10 ** (0.2 * rng.normal(size=(2, 100, 1)) + np.linspace(0, -2, 30))

@@ -207,9 +207,9 @@ def test_graphs_are_isomorphic_where_the_published_hash_says_so() -> None:
 
 
 def test_all_connections_of_nb101_are_2494_graphs() -> None:
-    known = nasbench101_cells._graphs()
+    known = nasbench101_cells.every_graph()
     first = np.unique(known.graph_of, return_index=True)[1][1:]
-    adjacency = nasbench101_cells._adjacency(first)
+    adjacency = nasbench101_cells.adjacency_of(first)
     number = classes(graphs_of(adjacency, np.zeros((len(first), 5), dtype=np.int64)))
     assert number.max() + 1 == nasbench101_cells.GRAPH_CLASSES
     pairs = np.unique(np.stack([known.class_of[known.graph_of[first]], number], axis=1), axis=0)

@@ -23,7 +23,7 @@ import harness as h
 from harness import HarnessError, Rules, escapes, registry
 from harness.analysis import comparison, regression
 from harness.plots import draw
-from harness.plots.style import _literal, save
+from harness.plots.style import literal, save
 from harness.report import comparison as compared
 from harness.report import regression as regressed
 from harness.studies.evaluate import evaluate
@@ -102,7 +102,7 @@ def test_a_figure_draws_names_as_text(outcomes: list[Outcome], tmp_path: Path, f
     save(drawn, tmp_path / "a.svg")
     for usetex in (False, True):
         seen = []
-        with _literal(drawn, tex=usetex):
+        with literal(drawn, tex=usetex):
             for text in drawn.findobj(Text):
                 assert isinstance(text, Text)
                 if "etc/passwd" in text.get_text():

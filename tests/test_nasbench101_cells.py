@@ -286,7 +286,7 @@ def test_index_refuses_invalid_and_repeated_architectures() -> None:
 def test_a_stored_index_is_the_index() -> None:
     built = CellIndex.of_cells(*cell_of([(0, 1), (1, 6)], [2] * 5))
     assert built.row_of.shape == (2495, 243)
-    assert cells._graphs().class_of.max() == cells.GRAPH_CLASSES
+    assert cells.every_graph().class_of.max() == cells.GRAPH_CLASSES
     assert CellIndex(built.row_of.copy()).rows(*cell_of([(0, 4), (4, 6)], [2] * 5)) == 0
     with pytest.raises(ValueError, match="shape"):
         CellIndex(built.row_of[1:])

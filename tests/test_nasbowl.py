@@ -105,7 +105,8 @@ class Believing:
     def fit(self, *_: Any) -> None: ...
 
     def posterior(self, codes: Ints, where: Ints) -> tuple[Floats, Floats, Floats]:
-        return (codes @ SPACE.strides).astype(np.float64), 100.0 * codes[..., 0], np.full(len(where), 3000.0)
+        spread = (100 * codes[..., 0]).astype(np.float64)
+        return (codes @ SPACE.strides).astype(np.float64), spread, np.full(len(where), 3000.0)
 
 
 def made(**params: Any) -> Any:
@@ -139,6 +140,16 @@ def test_the_pool_are_mutants_of_the_best_and_random_ones() -> None:
     n = np.arange(1, 7)
     chance = stats.binom.pmf(n, 6, 1 / 6) + (n == 1) * stats.binom.pmf(0, 6, 1 / 6)
     assert changed.mean() == pytest.approx((n * chance).sum(), rel=0.05)
+
+
+def test_without_a_valid_result_the_pool_is_random() -> None:
+    search: Any = registry.algorithm("nasbowl")(Problem(SPACE, np.array([200]), SEEDS, 1, np.inf), Streams(SEEDS, "t"))
+    zeros, (first, *_) = np.zeros(3, dtype=np.int64), search.batch(SEEDS)
+    codes = np.tile(first[0], (3, 1))
+    search.tell(Results(SEEDS, zeros, codes, zeros, np.array([np.inf, 0.1, np.inf]), np.ones(3)))
+    changed = (search.pool(SEEDS)[:, :100] != first[0]).mean(axis=(1, 2))
+    assert (np.abs(changed[[0, 2]] - 0.8) < 0.1).all()
+    assert changed[1] < 0.4
 
 
 def test_what_is_trained_are_the_new_ones_of_the_pool_that_promise_most() -> None:

@@ -26,10 +26,6 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
     site = tmp_path / "site"
     modules: list[str] = []
 
-    def forget() -> None:
-        registry._found.cache_clear()
-        registry._loaded.cache_clear()
-
     def add(package: str, source: str, **points: str) -> None:
         about = site / f"{package}-1.2.dist-info"
         about.mkdir(parents=True)
@@ -40,10 +36,10 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
         modules.append(package)
         monkeypatch.syspath_prepend(site)
         monkeypatch.setenv("PYTHONPATH", str(site))
-        forget()
+        registry.forget()
 
     yield add
-    forget()
+    registry.forget()
     for name in modules:
         sys.modules.pop(name, None)
 
@@ -368,6 +364,7 @@ def test_a_table_without_a_finite_loss_is_refused_before_anything_runs() -> None
 
 
 TABLES = """
+from pathlib import Path
 import numpy as np
 from harness import HarnessError, Table
 from harness.benchmarks import Family, OfficialFile, Source, imported
@@ -389,13 +386,17 @@ def load(dataset):
     return Table(FACTS, made.space, made.fidelities, made.codes, np.array(stored.arrays["loss"]), made.cost)
 
 family = Family({"a": FACTS}, load, SOURCE)
+whole = Family({"a": FACTS}, lambda dataset: load("a"), files=lambda: [Path(__file__)])
 """
 
 
 def test_tables_of_another_package_are_listed_imported_and_hinted_at(
     install: Install, harness: Harness, data_folder: Path, tmp_path: Path
 ) -> None:
-    install("others", TABLES, benchmarks="theirs = others:family")
+    install("others", TABLES, benchmarks="theirs = others:family\nwhole = others:whole")
+    rows = {row["benchmark"]: row for row in json.loads(harness("data", "list", "--json").out)["benchmarks"]}
+    assert (rows["whole"]["standing"], rows["whole"]["bytes"]) == ("embedded", len(TABLES.encode()))
+    assert all(row["bytes"] > 0 for row in rows.values() if row["standing"] == "embedded")
     (row,) = (
         row for row in json.loads(harness("data", "list", "--json").out)["benchmarks"] if row["benchmark"] == "theirs"
     )

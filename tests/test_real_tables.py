@@ -14,7 +14,7 @@ import pytest
 
 from algorithms.external import library
 from harness import HarnessError, Parameter, Rules, SearchSpace, Table, registry, simulate
-from harness.cli.train import _writer
+from harness.cli.train import tensorboard_writer
 from harness.params import resolve
 from harness.plots.regret import regret_figure
 from harness.studies.cluster import Cluster
@@ -140,7 +140,7 @@ def test_a_package_that_fails_to_import_is_one_sentence(
     for call in (
         lambda: library("optuna", "optuna"),
         lambda: Cluster("tcp://localhost:1", print),
-        lambda: _writer(tmp_path),
+        lambda: tensorboard_writer(tmp_path),
     ):
         with pytest.raises(HarnessError, match=r"cannot be imported: \S") as failed:
             call()
@@ -184,3 +184,17 @@ def test_parameters_of_hundreds_of_values_are_searched(name: str) -> None:
     run = simulate(table, made, seeds=np.arange(4), rules=Rules(evals=150, log="all"))
     full = run.fidelity == 2
     assert np.quantile(table.codes[run.row[full & (run.evaluation > 100)], 0] / count, 0.5) > 0.6
+
+
+def test_seeds_without_any_result_are_said(bring: Callable[..., str], harness: Run) -> None:
+    """Half of the trainings diverge, and three draws are all there are: one seed in eight has no mean to give."""
+    bring("x,v,s\n" + "\n".join(f"{x},{'' if x % 2 else 0.1 + x / 100},100" for x in range(40)), PARAMETERS + COST)
+    answer = harness("run", "--bench", "own/t", "--algo", "rs", "--budget", 300, "--seeds", 40, "--processes", 1)
+    assert answer.status == 0, answer.err
+    found = read(Path(answer.out.strip()))
+    count = int(np.isinf(found.first_times()).sum())
+    assert 0 < count < 20
+    said = " ".join(answer.err.split())
+    assert (
+        f"{count} of 40 seeds of rs on own/t had no result with a loss by the end: there is no mean over seeds" in said
+    )

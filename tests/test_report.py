@@ -21,7 +21,7 @@ import pytest
 from test_imported import store_sample
 
 from harness import HarnessError, Rules, registry
-from harness.analysis.comparison import compare, sentences
+from harness.analysis.comparison import compare
 from harness.analysis.quality import MEASURES, Quality, QualityStudy, summary
 from harness.numbers import mean_sem, quartiles
 from harness.plots import draw
@@ -32,6 +32,7 @@ from harness.report import page as page_module
 from harness.report.commands import runs
 from harness.report.curves import times
 from harness.report.page import page
+from harness.report.sentences import sentences
 from harness.spaces.architecture import Architecture
 from harness.statistics import simultaneous_width
 from harness.studies.evaluate import evaluate

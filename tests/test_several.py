@@ -136,7 +136,11 @@ def test_a_constraint_is_kept_by_incumbents_and_by_the_optimum() -> None:
         ({"constraints": ("latency.raspi4<=soon",)}, "is not a constraint"),
         (
             {"constraints": ("latency.raspi4<=0.001",)},
-            "no configuration .* its smallest latency.raspi4 is 0.0112835 ms",
+            "no configuration .* the smallest latency.raspi4 is 0.0112835 ms",
+        ),
+        (
+            {"constraints": ("latency.raspi4<=3", "params>=1")},
+            r"has latency.raspi4<=3 and params>=1\. the largest params of those with latency.raspi4<=3 is",
         ),
         ({"constraints": ("latency.raspi<=20",)}, "unknown objective of nb201/cifar10.*latency.raspi4"),
     ],

@@ -118,3 +118,19 @@ def test_partial_channels_pass_by_and_are_shuffled() -> None:
     cell, x = stages(net)[0][0], torch.arange(4.0).reshape(1, 4, 1, 1).expand(2, 4, 3, 3)
     net.now.choice = skips
     assert cell(x)[0, :, 0, 0].tolist() == [0.0, 1.0, 2.0, 3.0]
+
+
+@pytest.mark.parametrize(("statistics", "few"), [("batch", 291), ("recalibrated", 291), ("running", 471)])
+def test_architectures_that_compute_the_same_are_scored_once(statistics: Any, few: int) -> None:
+    net, x = supernet("digits201"), torch.randn(12, 1, 8, 8)
+    for step in range(2):
+        net.train()(torch.randn(20, 1, 8, 8), net.path(np.full(6, 1 + step)))
+    net.eval().statistics = statistics
+    every = np.stack(np.unravel_index(np.arange(729), (3,) * 6), axis=1)
+    canonical = net.canonical(every)
+    assert len(np.unique(canonical, axis=0)) == few
+    np.testing.assert_array_equal(net.canonical(canonical), canonical)
+    changed = np.flatnonzero((canonical != every).any(axis=1))[::9]
+    reference = 5 if statistics == "recalibrated" else None
+    ours, theirs = (net.evaluate(x, codes[changed], reference) for codes in (canonical, every))
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5)

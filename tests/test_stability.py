@@ -77,9 +77,9 @@ def test_patterns_of_nb201_forget_operators_and_names(nb201: Patterns) -> None:
 
 def test_patterns_of_nb101_are_its_graph_classes(nb101: Patterns) -> None:
     counted(nb101)
-    known = nasbench101_cells._graphs()
+    known = nasbench101_cells.every_graph()
     adjacency, _ = nasbench101_cells.decode_a(nb101.table.codes)
-    graph_class = known.class_of[known.graph_of[nasbench101_cells._edge_bits(adjacency)]]
+    graph_class = known.class_of[known.graph_of[nasbench101_cells.edge_bits(adjacency)]]
     pairs = np.unique(np.stack([graph_class, nb101.of], axis=1), axis=0)
     assert len(pairs) == len(np.unique(graph_class)) == len(nb101.count)
 
@@ -192,10 +192,10 @@ def test_incumbents_of_nb101_are_drawn_too(nb101: Patterns) -> None:
 
 
 def test_unmeasured_spread_is_not_drawn() -> None:
-    from harness.plots.stability import _fares
+    from harness.plots.stability import words
 
     one = Fares(np.array([0.125]), np.array([np.nan]), np.array([0.125]))
-    assert _fares(one, 0) == "0.125, best 0.125"
+    assert words(one, 0) == "0.1250, best 0.1250"
 
 
 @pytest.mark.filterwarnings("ignore:grad and param do not obey")

@@ -68,7 +68,8 @@ def equal(mine: Any, its: Any) -> None:
 
 @pytest.fixture(params=FORMS, ids=str)
 def form(request: pytest.FixtureRequest) -> tuple[float, float]:
-    return request.param  # type: ignore[no-any-return]
+    found: tuple[float, float] = request.param
+    return found
 
 
 @pytest.mark.parametrize("kind", ["val", "test"])
@@ -119,12 +120,13 @@ def test_ranks_and_bounds(form: tuple[float, float], levels: int) -> None:
     np.testing.assert_allclose(average_ranks(ours, "val").average, average_ranks(its, "val").average, rtol=1e-9)
     table, rules = plain(levels), ours[0].study.rules
     other = rescaled(table, factor, shift)
-    for bound in (
-        lambda t: bounds.regrets(t, rules, "val"),
-        lambda t: bounds.floor(t, rules, "val", np.arange(20)),
-        lambda t: bounds.random_search(t, rules, "val", END)[1],
+    seeds = np.arange(20)
+    for mine, scaled in (
+        (bounds.regrets(table, rules, "val"), bounds.regrets(other, rules, "val")),
+        (bounds.floor(table, rules, "val", seeds), bounds.floor(other, rules, "val", seeds)),
+        (bounds.random_search(table, rules, "val", END)[1], bounds.random_search(other, rules, "val", END)[1]),
     ):
-        np.testing.assert_allclose(bound(other), factor * bound(table), rtol=1e-5, atol=1e-9 * factor)
+        np.testing.assert_allclose(scaled, factor * mine, rtol=1e-5, atol=1e-9 * factor)
 
 
 @pytest.mark.parametrize("levels", [0, 40])

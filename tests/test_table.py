@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
+from harness.arrays import of_column
 from harness.table import repeats_in_order
 from harness.testing import synthetic_table
+
+BASELINE = Path(__file__).parents[1] / "results" / "baseline"
 
 
 def test_means_are_over_the_repeats_that_exist() -> None:
@@ -122,3 +129,25 @@ def test_repeats_keep_their_place_along_the_fidelities() -> None:
     loss = np.array([[[nan, 1.0, nan], [2.0, 3.0, nan]], [[nan, nan, 4.0], [nan, 5.0, 6.0]]])
     ordered = np.take_along_axis(loss, np.broadcast_to(repeats_in_order(loss), loss.shape), axis=2)
     np.testing.assert_array_equal(ordered, [[[1, nan, nan], [3, 2, nan]], [[4, nan, nan], [6, 5, nan]]])
+
+
+@pytest.mark.parametrize("kind", [pa.int8(), pa.int64(), pa.float32(), pa.float64(), pa.bool_(), pa.string()])
+@pytest.mark.parametrize("cells", [[], [1, 0], [1, None, 0], [None]])
+def test_columns_of_arrow_are_what_arrow_makes_of_them(kind: pa.DataType, cells: list[int | None]) -> None:
+    texts = kind == pa.string()
+    values = [
+        str(x) if texts and x is not None else bool(x) if kind == pa.bool_() and x is not None else x for x in cells
+    ]
+    column = pa.chunked_array([pa.array(values, kind), pa.array(values, kind)])
+    ours, theirs = of_column(column), column.to_numpy()
+    assert ours.dtype == theirs.dtype
+    np.testing.assert_array_equal(ours, theirs)
+
+
+def test_reading_tables_and_results_imports_no_pandas() -> None:
+    code = (
+        "import sys; from harness import registry; registry.benchmark('nb201'); registry.benchmark('digits201');"
+        "from harness.studies.store import find, read; from pathlib import Path;"
+        f"[read(path) for path in find([Path({str(BASELINE)!r})])]; print('pandas' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "False\n"

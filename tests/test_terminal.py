@@ -116,9 +116,9 @@ def test_refusals_name_the_cause(harness: Harness, data_folder: Path) -> None:
     harness(*run, "--param", "re.population").refuses("re.population is given no value", "re.population=50")
     harness(*run, "--param", "rex.x=3").refuses("unknown algorithm in --param 'rex'", "did you mean re?")
     harness("run", "--algo", "RE", "--bench", "nb201").refuses("unknown algorithm 'RE'", "did you mean re?")
-    cause = data._cause(ConnectionError(OSError("HTTPSConnection(host='x', port=443): Failed to resolve 'x'")))
+    cause = data.cause(ConnectionError(OSError("HTTPSConnection(host='x', port=443): Failed to resolve 'x'")))
     assert cause == "Failed to resolve 'x'"
-    assert data._cause(OSError()) == "OSError"
+    assert data.cause(OSError()) == "OSError"
 
 
 def test_reproduce_leaves_no_empty_folder(harness: Harness, tmp_path: Path) -> None:
@@ -158,7 +158,7 @@ def test_methods_and_spaces_are_listed(harness: Harness) -> None:
     assert (cell["configurations"], cell["super-network"]) == ("15,625", "yes")
     assert "darts" in harness("list", "methods").out
     assert "15,625" in harness("list", "spaces").out
-    harness("list", "spacs").refuses("unknown value of what 'spacs'", "did you mean spaces?")
+    harness("list", "spacs").refuses("unknown value of what 'spacs'", "did you mean spaces")
     harness("search", "--space", "xyz", "--data", "digits", "--evals", 1).refuses(
         "unknown search space 'xyz'", "harness list spaces"
     )

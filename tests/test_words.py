@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from conftest import Answer
 
+import harness as h
 from harness.cli import COMMANDS
 
 Harness = Callable[..., Answer]
@@ -111,6 +112,26 @@ def _mutated(text: str, rng: random.Random) -> str:
     if kind == 3:
         return text.replace(rng.choice(("10", "re", "nb201", "seeds", "algo", "figure", "regret")), rng.choice(_WORDS))
     return text + text[at:]
+
+
+@pytest.mark.parametrize("seed", ["9223372036854775807", "9" * 30, "-1"])
+def test_seeds_beyond_reason_are_refused_wherever_they_are_given(seed: str, harness: Harness) -> None:
+    space = ("--space", "digits201", "--data", "digits")
+    for words in (("search", *space, "--algo", "re", "--evals", "2"), ("tabulate", "digits201", "--data", "digits")):
+        answer = harness(*words, "--seed", seed)
+        assert answer.status == 2
+        assert answer.err.startswith("error: Invalid value for '--seed'")
+    Path("a.toml").write_text(
+        f'title = "a"\nsource = "b"\nseeds = {seed}\n[[studies]]\nalgo = ["rs"]\nbench = ["nb201"]\n'
+    )
+    for command in ("grid", "reproduce"):
+        assert harness(command, "a.toml").status == 2
+
+
+@pytest.mark.parametrize("seeds", [range(10**12), range(2**63 - 2, 2**63), range(3, 3), range(-2, 3), range(0, 4, 2)])
+def test_ranges_beyond_reason_are_refused_from_python(seeds: range) -> None:
+    with pytest.raises(h.HarnessError):
+        h.run("rs", "nb201", seeds=seeds, evals=2)
 
 
 @pytest.mark.usefixtures("bounded")

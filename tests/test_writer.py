@@ -272,7 +272,7 @@ class Always(random.Random):
     def choice(self, seq: Any) -> Any:
         return seq[0]
 
-    def randrange(self, *_: Any) -> int:  # type: ignore[override]
+    def randrange(self, *_: Any) -> int:
         return 0
 
 
@@ -383,7 +383,7 @@ class Schedule:
 def test_writers_at_once_end_well_under_any_schedule(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, locks: bool
 ) -> None:
-    """Two runs of one study and one that sweeps; without locks, too, where each may do all of it."""
+    """Two runs of one study and one that sweeps, of one process id; without locks, too, where each may do all of it."""
     monkeypatch.setattr("harness.studies.study.SHARD", 2)
     (old, _), kept = outcomes(), dict[range, Outcome]()
     for shard in old.study.shards:

@@ -72,7 +72,8 @@ def _insert(history: History, seeds: Ints, codes: Ints, losses: Floats, rank: In
     for b in range(len(seeds)):
         s = seeds[b]
         t = history.seen[s]
-        history.codes[s, t] = codes[b]
+        for j in range(codes.shape[1]):
+            history.codes[s, t, j] = codes[b, j]
         history.loss[s, t] = losses[b]
         order = history.order[s]
         low, high = 0, t

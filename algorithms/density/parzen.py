@@ -22,9 +22,9 @@ class Split(NamedTuple):
     below   Int32[S, cap], times of the good ones, ascending; size Int[S] of them
     is_below  Bool[S, T]
     total   Int[S, V], all observations at each value (V values of all parameters in a row)
-    above   Int[S, V], bad observations at each value
-    ranks   Int[S, V], sum over them of their rank in time among the bad ones
-    oldest, newest  Int[S, V], first and last time among them, -1 = none
+    times   Int[S, V], sum of their times
+    until   Int[S, V], sum over the good ones of all observations at each value up to their time
+    oldest, newest  Int[S, V], first and last time of the bad ones, -1 = none
     mark    Int32[S, T / 64 + 1, V], all observations at each value before time 64 m
     """
 
@@ -32,8 +32,8 @@ class Split(NamedTuple):
     size: Ints
     is_below: Bools
     total: Ints
-    above: Ints
-    ranks: Ints
+    times: Ints
+    until: Ints
     oldest: Ints
     newest: Ints
     mark: NDArray[np.int32]
@@ -58,80 +58,60 @@ def n_below(n: int, rules: ParzenRules) -> int:
 
 
 @compiled
-def _earlier_below(split: Split, s: int, t: int) -> int:
-    i = 0
-    while i < split.size[s] and split.below[s, i] < t:
-        i += 1
-    return i
+def _count_until(history: History, split: Split, s: int, t: int, offset: Ints, by: int) -> None:
+    """Add `by` times the observations at each value up to time `t` to `until`."""
+    m = (t + 1) // BLOCK
+    for v in range(split.until.shape[1]):
+        split.until[s, v] += by * split.mark[s, m, v]
+    for i in range(BLOCK * m, t + 1):
+        for j in range(len(offset)):
+            split.until[s, offset[j] + history.codes[s, i, j]] += by
 
 
 @compiled
-def _shift_later(history: History, split: Split, s: int, t: int, offset: Ints, by: int, buffer: Ints) -> None:
-    """Change the ranks of the bad observations after time `t` by `by`."""
-    n = history.seen[s]
-    stop = t + 1
-    buffer[:] = split.total[s]
-    if stop < n:
-        m = stop // BLOCK
-        buffer -= split.mark[s, m]
-        for i in range(BLOCK * m, stop):
-            for j in range(len(offset)):
-                buffer[offset[j] + history.codes[s, i, j]] -= 1
-        for i in range(split.size[s]):
-            if split.below[s, i] > t:
-                for j in range(len(offset)):
-                    buffer[offset[j] + history.codes[s, split.below[s, i], j]] -= 1
-        split.ranks[s] += by * buffer
-
-
-@compiled
-def lower(history: History, split: Split, s: int, t: int, offset: Ints, buffer: Ints) -> None:
+def lower(history: History, split: Split, s: int, t: int, offset: Ints) -> None:
     """Move observation `t` from the bad to the good."""
-    place = _earlier_below(split, s, t)
-    n = history.seen[s]
-    for j in range(len(offset)):
-        v = offset[j] + history.codes[s, t, j]
-        split.above[s, v] -= 1
-        split.ranks[s, v] -= t - place
-    _shift_later(history, split, s, t, offset, -1, buffer)
-    for i in range(split.size[s], place, -1):
-        split.below[s, i] = split.below[s, i - 1]
+    _count_until(history, split, s, t, offset, 1)
+    place = split.size[s]
+    while place > 0 and split.below[s, place - 1] > t:
+        split.below[s, place] = split.below[s, place - 1]
+        place -= 1
     split.below[s, place] = t
     split.size[s] += 1
     split.is_below[s, t] = True
     for j in range(len(offset)):
         code = history.codes[s, t, j]
         v = offset[j] + code
-        if split.above[s, v] == 0:
+        first, last = split.oldest[s, v] == t, split.newest[s, v] == t
+        if first and last:
             split.oldest[s, v] = split.newest[s, v] = -1
-            continue
-        i = split.oldest[s, v]
-        while i < n and (split.is_below[s, i] or history.codes[s, i, j] != code):
-            i += 1
-        split.oldest[s, v] = i
-        i = split.newest[s, v]
-        while i >= 0 and (split.is_below[s, i] or history.codes[s, i, j] != code):
-            i -= 1
-        split.newest[s, v] = i
+        elif first or last:
+            step = 1 if first else -1
+            i = t + step
+            while split.is_below[s, i] or history.codes[s, i, j] != code:
+                i += step
+            if first:
+                split.oldest[s, v] = i
+            else:
+                split.newest[s, v] = i
 
 
 @compiled
-def raise_(history: History, split: Split, s: int, t: int, offset: Ints, buffer: Ints) -> None:
+def raise_(history: History, split: Split, s: int, t: int, offset: Ints) -> None:
     """Move observation `t` from the good to the bad."""
-    place = _earlier_below(split, s, t)
+    _count_until(history, split, s, t, offset, -1)
     split.size[s] -= 1
-    for i in range(place, split.size[s]):
-        split.below[s, i] = split.below[s, i + 1]
+    later = False
+    for i in range(split.size[s]):
+        later |= split.below[s, i] == t
+        if later:
+            split.below[s, i] = split.below[s, i + 1]
     split.is_below[s, t] = False
-    _shift_later(history, split, s, t, offset, 1, buffer)
     for j in range(len(offset)):
         v = offset[j] + history.codes[s, t, j]
-        if split.above[s, v] == 0 or t < split.oldest[s, v]:
+        if split.oldest[s, v] < 0 or t < split.oldest[s, v]:
             split.oldest[s, v] = t
-        if split.above[s, v] == 0 or t > split.newest[s, v]:
-            split.newest[s, v] = t
-        split.above[s, v] += 1
-        split.ranks[s, v] += t - place
+        split.newest[s, v] = max(split.newest[s, v], t)
 
 
 @compiled
@@ -140,13 +120,13 @@ def count_newest(split: Split, s: int, t: int, offset: Ints, code: Ints) -> None
     for j in range(len(offset)):
         v = offset[j] + code[j]
         split.total[s, v] += 1
-        split.above[s, v] += 1
-        split.ranks[s, v] += t - split.size[s]
+        split.times[s, v] += t
         split.newest[s, v] = t
         if split.oldest[s, v] < 0:
             split.oldest[s, v] = t
     if (t + 1) % BLOCK == 0:
-        split.mark[s, (t + 1) // BLOCK] = split.total[s]
+        for v in range(split.total.shape[1]):
+            split.mark[s, (t + 1) // BLOCK, v] = split.total[s, v]
 
 
 @compiled
@@ -159,18 +139,17 @@ def _observe(
     codes: Ints,
 ) -> None:
     """Count the newest observation of each seed, first as a bad one, and restore the split."""
-    buffer = np.empty(split.total.shape[1], np.int64)
     for b in range(len(seeds)):
         s = seeds[b]
         t = history.seen[s] - 1
         count_newest(split, s, t, offset, codes[b])
         wanted = n_below(t + 1, rules)
         if wanted <= t and split.is_below[s, history.order[s, wanted]]:
-            raise_(history, split, s, history.order[s, wanted], offset, buffer)
+            raise_(history, split, s, history.order[s, wanted], offset)
         for position in range(wanted):
             item = history.order[s, position]
             if not split.is_below[s, item]:
-                lower(history, split, s, item, offset, buffer)
+                lower(history, split, s, item, offset)
 
 
 @compiled
@@ -183,45 +162,71 @@ def _weight(rank: int, n: int, forgetting: int) -> float:
 
 
 @compiled
-def _weigh(
+def _weigh_good(
     history: History,
     split: Split,
     rules: ParzenRules,
     s: int,
     offset: Ints,
-    side: int,
     count: Ints,
     weight: Floats,
     edge: Floats,
 ) -> int:
-    """Number [V] and weight [V] of one side's observations at each value, the weights of the
-    oldest and the newest [V, 2], and their number over all values."""
-    keep = rules.forgetting
-    weight[:] = 0.0
-    edge[:] = 0.0
-    if side == GOOD:
-        n = split.size[s]
-        keep = n if rules.level else keep
-        count[:] = 0
-        for rank in range(n):
-            w = _weight(rank, n, keep)
-            for j in range(len(offset)):
-                v = offset[j] + history.codes[s, split.below[s, rank], j]
-                edge[v, 1] = w
-                edge[v, 0] = edge[v, 0] if count[v] else w
-                weight[v] += w
-                count[v] += 1
-        return int(n)
-    n = history.seen[s] - split.size[s]
-    count[:] = split.above[s]
-    slope = _weight(1, n, keep) - _weight(0, n, keep) if n > keep + 1 else 0.0
-    first = _weight(0, n, keep)
+    """Number [V] and weight [V] of the good observations at each value, the weights of the oldest and the newest
+    [V, 2], and their number over all values."""
+    n = split.size[s]
+    keep = n if rules.level else rules.forgetting
     for v in range(len(count)):
-        weight[v] = first * count[v] + slope * split.ranks[s, v]
-        if count[v]:
-            for end in range(2):
-                t = split.newest[s, v] if end else split.oldest[s, v]
-                edge[v, end] = _weight(t - _earlier_below(split, s, t), n, keep)
+        count[v], weight[v] = 0, 0.0
+    for rank in range(n):
+        w = _weight(rank, n, keep)
+        for j in range(len(offset)):
+            v = offset[j] + history.codes[s, split.below[s, rank], j]
+            edge[v, 1] = w
+            edge[v, 0] = edge[v, 0] if count[v] else w
+            weight[v] += w
+            count[v] += 1
+    return int(n)
+
+
+@compiled
+def _weigh_bad(
+    history: History,
+    split: Split,
+    rules: ParzenRules,
+    ordered: Bools,
+    s: int,
+    offset: Ints,
+    count: Ints,
+    ranks: Ints,
+    weight: Floats,
+    edge: Floats,
+) -> int:
+    """The same of the bad ones, with edges where values are ordered; `ranks` [V] are sums of their ranks in time.
+
+    The rank of a bad one is its time less the number of good ones before it.
+    """
+    keep, size = rules.forgetting, split.size[s]
+    n = history.seen[s] - size
+    first = _weight(0, n, keep)
+    slope = _weight(1, n, keep) - first if n > keep + 1 else 0.0
+    for v in range(len(count)):
+        count[v] = split.total[s, v]
+        ranks[v] = split.times[s, v] - size * count[v] + split.until[s, v]
+    for place in range(size):
+        t = split.below[s, place]
+        for j in range(len(offset)):
+            v = offset[j] + history.codes[s, t, j]
+            count[v] -= 1
+            ranks[v] -= t - place
+    for v in range(len(count)):
+        weight[v] = first * count[v] + slope * ranks[v]
+        for end in range(2 if ordered[v] and count[v] else 0):
+            t = split.newest[s, v] if end else split.oldest[s, v]
+            earlier = 0
+            while earlier < size and split.below[s, earlier] < t:
+                earlier += 1
+            edge[v, end] = _weight(t - earlier, n, keep)
     t = history.seen[s] - 1
     for rank in range(n - 1, max(n - 1 - keep, -1), -1):
         while split.is_below[s, t]:
@@ -233,19 +238,30 @@ def _weigh(
 
 
 @compiled
+def _normalise(out: Floats) -> None:
+    total = 0.0
+    for v in range(len(out)):
+        total += out[v]
+    for v in range(len(out)):
+        out[v] /= total
+
+
+@compiled
 def _categorical(count: Ints, weight: Floats, n: int, rules: ParzenRules, out: Floats) -> None:
     """Weighted counts with a prior pseudo-count: one per value (hyperopt), or shared out over
     the data's own kernels and one uniform kernel (Optuna)."""
     k = len(count)
     if rules.optuna:
         share = rules.prior / (n + 1)
-        total = np.sum(weight)
+        total = 0.0
+        for v in range(k):
+            total += weight[v]
         for v in range(k):
             out[v] = (weight[v] + share * total) / (1.0 + k * share) + rules.prior / k
     else:
         for v in range(k):
             out[v] = weight[v] + rules.prior
-    out /= np.sum(out)
+    _normalise(out)
 
 
 @compiled
@@ -268,7 +284,7 @@ def _add_kernel(mean: float, bandwidth: float, weight: float, low: float, high: 
 
 @compiled
 def _adaptive_parzen(count: Ints, weight: Floats, edge: Floats, n: int, rules: ParzenRules, out: Floats) -> None:
-    """Mixture of Gaussians in code units, bandwidth = distance to the farther neighbour.
+    """Into zeros a mixture of Gaussians in code units, bandwidth = distance to the farther neighbour.
 
     Among equal observations only the oldest and the newest have a neighbour at a distance; the
     rest share the smallest bandwidth. The prior, as wide as the range, is one more kernel; it
@@ -279,7 +295,6 @@ def _adaptive_parzen(count: Ints, weight: Floats, edge: Floats, n: int, rules: P
     low, high = -half, k - 1 + half
     span, middle = high - low, 0.5 * (k - 1)
     narrow = span / min(100.0, n + 2.0)
-    out[:] = 0.0
     if k == 1:
         out[0] = 1.0
         return
@@ -311,7 +326,25 @@ def _adaptive_parzen(count: Ints, weight: Floats, edge: Floats, n: int, rules: P
             rest = weight[v] - edge[v, 0] - edge[v, 1]
             _add_kernel(v, narrow, rest, low, high, rules.optuna, out)
     _add_kernel(middle, span, rules.prior, low, high, rules.optuna, out)
-    out /= np.sum(out)
+    _normalise(out)
+
+
+@compiled
+def _best_drawn(mass: Floats, uniform: Floats, rest: Floats, drawn: Ints) -> int:
+    """Of the values that `uniform` [C] draw from the good of the masses [2, k] the first with the largest ratio."""
+    values = mass.shape[1]
+    for c in range(len(uniform)):
+        rest[c], drawn[c] = uniform[c], 0
+    for v in range(values - 1):
+        for c in range(len(uniform)):
+            rest[c] -= mass[GOOD, v]
+            drawn[c] += rest[c] >= 0.0
+    best, chosen = -1.0, 0
+    for c in range(len(uniform)):
+        ratio = mass[GOOD, drawn[c]] / mass[BAD, drawn[c]]
+        if ratio > best:
+            best, chosen = ratio, drawn[c]
+    return chosen
 
 
 @compiled
@@ -328,30 +361,26 @@ def _masses(
 ) -> None:
     """Probabilities [B, 2, V] of all values and the best of the drawn candidates [B, d]."""
     size = out.shape[2]
-    count, weight, edge = np.empty(size, np.int64), np.empty(size), np.empty((size, 2))
+    count, ranks = np.empty(size, np.int64), np.empty(size, np.int64)
+    weight, edge = np.empty(size), np.empty((size, 2))
+    rest, drawn = np.empty(uniforms.shape[2]), np.empty(uniforms.shape[2], np.int64)
     for b in range(len(seeds)):
         for side in range(2):
-            n = _weigh(history, split, rules, seeds[b], offset, side, count, weight, edge)
+            if side == GOOD:
+                n = _weigh_good(history, split, rules, seeds[b], offset, count, weight, edge)
+            else:
+                n = _weigh_bad(history, split, rules, ordered, seeds[b], offset, count, ranks, weight, edge)
             for j in range(len(offset)):
                 i = offset[j]
                 stop = offset[j + 1] if j + 1 < len(offset) else size
                 mass = out[b, side, i:stop]
-                if ordered[j]:
+                if ordered[i]:
                     _adaptive_parzen(count[i:stop], weight[i:stop], edge[i:stop], n, rules, mass)
                 else:
                     _categorical(count[i:stop], weight[i:stop], n, rules, mass)
         for j in range(uniforms.shape[1]):
-            i = offset[j]
             stop = offset[j + 1] if j + 1 < len(offset) else size
-            best = -1.0
-            for c in range(uniforms.shape[2]):
-                v, rest = i, uniforms[b, j, c] - out[b, GOOD, i]
-                while rest >= 0.0 and v + 1 < stop:
-                    v += 1
-                    rest -= out[b, GOOD, v]
-                ratio = out[b, GOOD, v] / out[b, BAD, v]
-                if ratio > best:
-                    best, codes[b, j] = ratio, v - i
+            codes[b, j] = _best_drawn(out[b, :, offset[j] : stop], uniforms[b, j], rest, drawn)
 
 
 class Parzen:
@@ -364,8 +393,8 @@ class Parzen:
     first model is the caller's.
 
     Cost per proposal: O(V) for V values of all parameters, O(V k) kernel terms where ordinal, and the last
-    `forgetting` observations, whatever the number of observations, of which counts and rank sums are kept. Ranking an
-    observation moves O(n) integers.
+    `forgetting` observations, whatever the number of observations, of which counts and sums of times are kept. Ranking
+    an observation moves O(n) integers.
     """
 
     def __init__(
@@ -383,7 +412,7 @@ class Parzen:
         check(space)
         if not (gamma > 0 and cap >= 1 and prior_weight > 0 and forgetting >= 1):
             raise HarnessError("gamma, cap, prior_weight and forgetting must be positive.")
-        self._ordered = np.array([p.kind == "ordinal" for p in space.parameters])
+        self._ordered = np.repeat([p.kind == "ordinal" for p in space.parameters], space.sizes)
         self.rules = ParzenRules(variant == "optuna", gamma, cap, prior_weight, forgetting, level)
         self.offset: Ints = np.concatenate([[0], np.cumsum(space.sizes)[:-1]]).astype(np.int64)
         self._values = int(space.sizes.sum())
@@ -394,8 +423,8 @@ class Parzen:
             size=np.zeros(seeds, np.int64),
             is_below=np.zeros((seeds, BLOCK), np.bool_),
             total=np.zeros(shape, np.int64),
-            above=np.zeros(shape, np.int64),
-            ranks=np.zeros(shape, np.int64),
+            times=np.zeros(shape, np.int64),
+            until=np.zeros(shape, np.int64),
             oldest=np.full(shape, -1, np.int64),
             newest=np.full(shape, -1, np.int64),
             mark=np.zeros((seeds, 2, self._values), np.int32),
@@ -429,7 +458,7 @@ class Parzen:
         return self._run(seeds, uniforms)[1]
 
     def _run(self, seeds: Ints, uniforms: Floats) -> tuple[Floats, Ints]:
-        out = np.empty((len(seeds), 2, self._values))
+        out = np.zeros((len(seeds), 2, self._values))
         codes = np.empty((len(seeds), len(self.offset)), np.int64)
         _masses(self._history, self._split, self.rules, self._ordered, self.offset, seeds, uniforms, out, codes)
         return out, codes

@@ -174,7 +174,10 @@ def _fit(level: NDArray[np.int32], layout: Layout, floor: float, out: Floats) ->
     """Normal-reference bandwidths [2, d] of both sides from their level counts [d, K, 2]."""
     d = len(layout.sizes)
     for side in range(2):
-        n = np.sum(level[0, :, side])
+        n = 0
+        for v in range(layout.sizes[0]):
+            n += level[0, v, side]
+        narrower = n ** (-1.0 / (4 + d))
         for j in range(d):
             first = second = 0
             for v in range(layout.sizes[j]):
@@ -183,7 +186,7 @@ def _fit(level: NDArray[np.int32], layout: Layout, floor: float, out: Floats) ->
             spread = math.sqrt(n * second - first * first) / n
             if layout.ordered[j]:
                 spread /= max(layout.sizes[j] - 1, 1)
-            out[side, j] = max(1.06 * spread * n ** (-1.0 / (4 + d)), floor)
+            out[side, j] = max(1.06 * spread * narrower, floor)
 
 
 @compiled
@@ -195,7 +198,9 @@ def _kernels(level: NDArray[np.int32], layout: Layout, bandwidth: Floats, match:
     """
     for side in range(2):
         for j in range(len(layout.sizes)):
-            seen = np.sum(level[j, :, side] > 0)
+            seen = 0
+            for v in range(layout.sizes[j]):
+                seen += level[j, v, side] > 0
             match[side, j] = 1.0 - bandwidth[side, j]
             miss[side, j] = bandwidth[side, j] / (seen - 1) if seen > 1 else np.inf
 
@@ -250,8 +255,8 @@ def _draw(
         else:
             for c in range(len(out)):
                 rest = (uniform[c, 1 + j] - max(1.0 - h, 0.0)) / min(h, 1.0)
-                other = min(int(rest * k), k - 1)
-                out[c, j] = data[item[c], j] if uniform[c, 1 + j] < 1.0 - h else other
+                datum, other = data[item[c], j], min(int(rest * k), k - 1)
+                out[c, j] = datum if uniform[c, 1 + j] < 1.0 - h else other
 
 
 @compiled

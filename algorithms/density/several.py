@@ -49,15 +49,14 @@ def _count(history: History, split: Split, offset: Ints, seeds: Ints, codes: Int
 @compiled
 def _resplit(history: History, split: Split, offset: Ints, seeds: Ints, good: Bools) -> None:
     """Let the observations `good` Bool[B, T] of each seed be the good ones."""
-    buffer = np.empty(split.total.shape[1], np.int64)
     for b in range(len(seeds)):
         s = seeds[b]
         for t in range(history.seen[s]):
             if split.is_below[s, t] and not good[b, t]:
-                raise_(history, split, s, t, offset, buffer)
+                raise_(history, split, s, t, offset)
         for t in range(history.seen[s]):
             if good[b, t] and not split.is_below[s, t]:
-                lower(history, split, s, t, offset, buffer)
+                lower(history, split, s, t, offset)
 
 
 @compiled

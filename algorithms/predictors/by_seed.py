@@ -13,7 +13,7 @@ from harness import Floats, Ints, Problem, Seen, Streams
 
 
 class BySeed:
-    """A model for each seed on its own, on features Float[n, k] and standardised targets Float[n]."""
+    """A model for each seed on its own, on features [n, ...], mostly Float[n, k], and standardised targets Float[n]."""
 
     def __init__(self, problem: Problem, streams: Streams, target: Target) -> None:
         self.problem = problem
@@ -21,12 +21,12 @@ class BySeed:
         self.targets = Targets(len(problem.seeds), form(problem, target))
         self.models: dict[int, Any] = {}
 
-    def learn(self, x: Floats, y: Floats, seed: int) -> Any:
+    def learn(self, x: Any, y: Floats, seed: int) -> Any:
         """A model of the seed at position `seed`."""
         raise NotImplementedError
 
-    def apply(self, model: Any, x: Floats) -> Floats:
-        """The targets that a model predicts for features Float[m, k], Float[m]."""
+    def apply(self, model: Any, x: Any) -> Floats:
+        """The targets that a model predicts for features [m, ...], Float[m]."""
         raise NotImplementedError
 
     def fit(self, seen: Seen, where: Ints) -> None:
@@ -45,8 +45,8 @@ class BySeed:
                 out[i] = self.apply(self.models[seed], x)
         return self.targets.losses(out, where)
 
-    def features(self, codes: Ints, fidelity: Ints | int) -> Floats:
-        """What a model sees of codes Int[n, d] at a fidelity (index), Float[n, k]."""
+    def features(self, codes: Ints, fidelity: Ints | int) -> Any:
+        """What a model sees of codes Int[n, d] at a fidelity (index), [n, ...]."""
         return features(self.problem.space, len(self.problem.fidelities), codes, fidelity)
 
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import io
 import logging
+import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 
 from harness.analysis import comparison
 from harness.analysis.comparable import comparable, drawable, told_by
 from harness.errors import HarnessError
 from harness.numbers import number
 from harness.report import tables
+from harness.report.sentences import sentences
 from harness.studies.outcome import Kind, Outcome, summary
 from harness.studies.selection import Selection, pooled, seed_range
 
@@ -25,8 +27,10 @@ if TYPE_CHECKING:
     from harness.analysis.comparison import Comparison, Statistic
 
 
-_SHOWN = 10
-"""Studies that are shown; of more there is a count."""
+_SHOWN, _TOLD = 10, 3
+"""Studies, and notes, that are shown; of more there is a count."""
+_WIDTH, _LINES = 110, 24
+"""A screen. What regret is measured against is told where there is room."""
 
 
 class Failure(str):
@@ -68,12 +72,17 @@ class Results:
         )
 
     def __repr__(self) -> str:
-        out = io.StringIO()
         shown = self.outcomes[:_SHOWN]
-        console = Console(file=out, width=110, markup=False, highlight=False, color_system=None)
-        console.print(*tables.summaries(shown, [summary(outcome) for outcome in shown]), sep="\n")
         more = [f"... and {len(self) - _SHOWN:,} more; summary() has all."] if len(self) > _SHOWN else []
-        return "\n".join([*map(str.rstrip, out.getvalue().rstrip().splitlines()), *more, *self._told()])
+        told = self._told()
+        left = [f"... and {len(told) - _TOLD} more: notes and failures have all."] if len(told) > _TOLD else []
+        grid, *texts = map(_printed, tables.summaries(shown, [summary(outcome) for outcome in shown]))
+        last = [line for text in [*more, *told[:_TOLD], *left] for line in textwrap.wrap(text, _WIDTH)]
+        fitting: list[str] = []
+        for lines in texts:
+            if len(grid) + len(fitting) + len(lines) + len(last) < _LINES:
+                fitting += lines
+        return "\n".join([*grid, *fitting, *last])
 
     def _repr_html_(self) -> str:
         from harness.report.markup import element, html  # noqa: PLC0415
@@ -184,7 +193,7 @@ class Verdict:
     @property
     def sentences(self) -> list[str]:
         """On each pair of algorithms at each time, and over all of time; then speed-ups."""
-        return comparison.sentences(self.comparison)
+        return sentences(self.comparison)
 
     @property
     def notes(self) -> list[str]:
@@ -215,6 +224,12 @@ class Verdict:
         return self.frame().to_html(index=False, float_format=number, border=0) + html(
             element("p", sentence) for sentence in [*self.sentences, *self.notes]
         )
+
+
+def _printed(shown: RenderableType) -> list[str]:
+    out = io.StringIO()
+    Console(file=out, width=_WIDTH, markup=False, highlight=False, color_system=None).print(shown)
+    return [line.rstrip() for line in out.getvalue().splitlines()]
 
 
 def selection(

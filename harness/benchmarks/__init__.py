@@ -57,12 +57,13 @@ class Family:
     """What the entry points of `nas_harness.benchmarks` name: the datasets of a benchmark and how to load one.
 
     The benchmark `<entry point>/<dataset>` is `load(dataset)`; the entry point's name alone stands for the first.
-    Without a `source` there is nothing to import.
+    Without a `source` there is nothing to import; `files` names those in which its tables come then.
     """
 
     datasets: Mapping[str, Facts]
     load: Callable[[str], Table]
     source: Source | None = None
+    files: Callable[[], Sequence[Path]] = tuple
 
 
 def check(path: Path, make: Callable[[], Table]) -> None:

@@ -97,4 +97,5 @@ family = Family(
         )
     },
     load=load,
+    files=lambda: [published.path_of("accel")],
 )

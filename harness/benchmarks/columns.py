@@ -20,10 +20,10 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from harness.arrays import Floats, Ints
+from harness.arrays import Floats, Ints, of_column
 from harness.errors import HarnessError, unknown
 
-_ABSENT = pa.array(["", *pa.csv.ConvertOptions().null_values])
+_ABSENT = ("", *pa.csv.ConvertOptions().null_values)
 """What stands in a column of numbers for one that is absent."""
 
 _NUMBER = r"\d+(?:\.\d+)?(?:[eE][+-]?\d+)?"
@@ -42,7 +42,7 @@ class Columns:
         if not path.is_file():
             raise HarnessError(f"there is no file {path}.", "`file` is relative to the folder of the TOML file.")
         try:
-            self.table = pq.read_table(path) if path.suffix == ".parquet" else _texts(path)
+            self.table = pq.ParquetFile(path).read() if path.suffix == ".parquet" else _texts(path)
         except (UnicodeDecodeError, pa.ArrowException, OSError) as error:
             kind = "Parquet" if path.suffix == ".parquet" else "CSV"
             if kind == "CSV" and not isinstance(error, OSError):
@@ -156,7 +156,8 @@ class Columns:
             except pa.ArrowException:
                 raise self.error(column, 0, "is neither a text nor a number") from None
         cells = cells.unify_dictionaries()
-        codes = np.concatenate([np.asarray(pc.fill_null(chunk.indices, -1)) for chunk in cells.chunks])
+        indices = [chunk.indices for chunk in cells.chunks]
+        codes = np.concatenate([of_column(pc.fill_null(x, -1) if x.null_count else x) for x in indices])
         if (codes < 0).any():
             raise self.error(column, int((codes < 0).argmax()), what)
         try:
@@ -177,7 +178,7 @@ class Columns:
         kind = cells.type
         if pa.types.is_string(kind) or pa.types.is_large_string(kind):
             texts = pc.utf8_trim_whitespace(cells)
-            texts = pc.if_else(pc.is_in(texts, value_set=_ABSENT.cast(kind)), pa.scalar(None, kind), texts)
+            texts = pc.if_else(pc.is_in(texts, value_set=pa.array(_ABSENT, kind)), pa.scalar(None, kind), texts)
             try:
                 cells = pc.cast(texts, pa.float64())
             except pa.ArrowInvalid:
@@ -186,7 +187,7 @@ class Columns:
             cells = pc.cast(cells, pa.float64(), safe=False)
         elif not pa.types.is_null(kind):
             raise self.error(column, 0, "is not a number")
-        return np.array(pc.fill_null(pc.cast(cells, pa.float64()), math.nan), dtype=np.float64)
+        return np.array(of_column(pc.cast(cells, pa.float64())), dtype=np.float64)
 
     def _one_by_one(self, column: str, texts: Iterable[str | None]) -> Floats:
         """Numbers of forms that Arrow does not know, such as +1."""

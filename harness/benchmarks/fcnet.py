@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from harness.benchmarks import Family
-from harness.benchmarks.embedded import arrays
+from harness.benchmarks.embedded import arrays, path_of
 from harness.space import Parameter, SearchSpace, by_columns
 from harness.table import Facts, Objective, Table
 
@@ -73,4 +73,8 @@ def load(dataset: str) -> Table:
     )
 
 
-family = Family(datasets={name: _facts(name) for name in _SOURCE}, load=load)
+family = Family(
+    datasets={name: _facts(name) for name in _SOURCE},
+    load=load,
+    files=lambda: [path_of(f"hpolib/{source}") for source in _SOURCE.values()],
+)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from harness.benchmarks import Family
-from harness.benchmarks.embedded import arrays
+from harness.benchmarks.embedded import arrays, path_of
 from harness.space import Parameter, SearchSpace
 from harness.table import Facts, Objective, Table
 
@@ -70,4 +70,8 @@ def load(dataset: str) -> Table:
     )
 
 
-family = Family(datasets={name: _facts(name) for name in _DATASETS}, load=load)
+family = Family(
+    datasets={name: _facts(name) for name in _DATASETS},
+    load=load,
+    files=lambda: [path_of(f"hpobench/{dataset}") for dataset in _DATASETS],
+)

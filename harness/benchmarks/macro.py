@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from harness.benchmarks import Family
-from harness.benchmarks.published import column, columns
+from harness.benchmarks.published import column, columns, path_of
 from harness.spaces.mobilenet import macro
 from harness.table import Facts, Objective, Table
 
@@ -52,4 +52,5 @@ family = Family(
         )
     },
     load=load,
+    files=lambda: [path_of("macro")],
 )

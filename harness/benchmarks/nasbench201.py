@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
 from harness.arrays import Floats
 from harness.benchmarks import Family, published
-from harness.benchmarks.embedded import arrays
+from harness.benchmarks.embedded import arrays, path_of
 from harness.benchmarks.published import column
 from harness.spaces.nasbench201 import SPACE
 from harness.table import Facts, Objective, Score, Table
@@ -148,5 +149,9 @@ def _alone(means: Floats, repeats: int) -> Floats:
     return np.pad(means[:, None, None], ((0, 0), (0, 0), (0, repeats - 1)), constant_values=np.nan)
 
 
-family = Family(datasets={name: _facts(name) for name in _SOURCE}, load=load)
-separate = Family(datasets={name: _separate_facts(name) for name in _SOURCE}, load=load_separate)
+def _files() -> list[Path]:
+    return [*(path_of(f"nasbench201/{source}") for source in _SOURCE.values()), published.path_of("nb201")]
+
+
+family = Family(datasets={name: _facts(name) for name in _SOURCE}, load=load, files=_files)
+separate = Family(datasets={name: _separate_facts(name) for name in _SOURCE}, load=load_separate, files=_files)

@@ -64,6 +64,7 @@ def command(
     from harness.analysis.comparable import comparable, told_by
     from harness.report import comparison as comparison_table
     from harness.report import tables
+    from harness.report.sentences import sentences
     from harness.studies.selection import gathered
 
     outcomes = told_by(comparable(gathered(results, selection), paired=True), functools.partial(click.echo, err=True))
@@ -74,7 +75,7 @@ def command(
     )
     if form == "table":
         tables.console(stderr=True).print(_grid(found), comparison_table.note(found, underlined=True), sep="\n")
-        click.echo("\n".join(comparison.sentences(found)))
+        click.echo("\n".join(sentences(found)))
     else:
         click.echo(comparison_table.FORMATS[form](found))
     for line in [

@@ -69,7 +69,7 @@ def _standing(name: str, family: Family) -> dict[str, Any]:
         "datasets": list(family.datasets),
         "standing": standing,
         "source": family.source.name if family.source else None,
-        "bytes": sum(map(imported.size, stored)),
+        "bytes": sum(map(imported.size, stored)) + sum(file.stat().st_size for file in family.files()),
         "official_gigabytes": official[0].gigabytes if official else 0.0,
         "licence": facts.licence if facts else "–",
         "citation": facts.citation
@@ -225,17 +225,17 @@ def _download(file: OfficialFile, name: str) -> Path:
         ) from None
     except OSError as error:
         raise HarnessError(
-            f"{file.name} could not be downloaded from {file.url}: {_cause(error)}.",
+            f"{file.name} could not be downloaded from {file.url}: {cause(error)}.",
             f"where there is a network, run the same command again; or bring the file: harness data import {name} FILE",
         ) from None
     return Path(found)
 
 
-def _cause(error: BaseException) -> str:
+def cause(error: BaseException) -> str:
     """What is at the bottom of an error of a network, in a few words."""
     inner = next((x for x in (getattr(error, "reason", None), *error.args) if isinstance(x, BaseException)), None)
     if inner is not None:
-        return _cause(inner)
+        return cause(inner)
     text = " ".join(str(error).split()).rstrip(".") or type(error).__name__
     return re.sub(r"^\w+\(.*?\): ", "", text)
 

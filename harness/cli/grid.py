@@ -49,12 +49,13 @@ def command(
     from harness.report import tables
     from harness.studies.evaluate import evaluate
     from harness.studies.forecast import Forecast
+    from harness.studies.selection import seed_range
     from harness.studies.store import ResultStore
 
     recipe, tell = reproduction.load(file), partial(click.echo, err=True)
     if recipe.predict:
         raise HarnessError(f"{file} has predictions, which are no part of a grid.", f"harness reproduce {file}")
-    planned = reproduction.studies(recipe, seeds or range(recipe.seeds), tell)
+    planned = reproduction.studies(recipe, seeds or seed_range(recipe.seeds), tell)
     files = recipes.places(recipe, (), out)
     where = executor(processes, cluster)
     forecast = Forecast.of_stored(out)

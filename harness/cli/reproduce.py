@@ -58,6 +58,7 @@ def command(
     from harness.report import claims as claims_page
     from harness.report import tables
     from harness.studies.evaluate import evaluate, versions
+    from harness.studies.selection import seed_range
     from harness.studies.store import ResultStore
 
     if not names:
@@ -71,7 +72,7 @@ def command(
     files = [recipe_figures.places(recipe, output if len(recipes) == 1 else (), out, page) for recipe in recipes]
     if output and len(recipes) > 1:
         raise HarnessError(f"one figure has a place at {output[0]}, not {len(recipes)}.", "leave -o out.")
-    ranges = [seeds or range(recipe.seeds) for recipe in recipes]
+    ranges = [seeds or seed_range(recipe.seeds) for recipe in recipes]
     planned = [reproduction.studies(recipe, r, tell) for recipe, r in zip(recipes, ranges, strict=True)]
     predicted = [_predictions(recipe, r) for recipe, r in zip(recipes, ranges, strict=True)]
 

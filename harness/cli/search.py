@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 @click.option(
     "--method", type=Names("methods"), help="Methods of weight sharing instead of --algo: `harness list methods`."
 )
-@click.option("--seeds", type=click.IntRange(min=1), default=1, help="Searches of each method, from --seed on.")
+@click.option("--seeds", type=click.IntRange(1, 10_000), default=1, help="Searches of each method, from --seed on.")
 @click.option(
     "--statistics",
     type=click.Choice(["batch", "running", "recalibrated"]),
@@ -80,7 +80,11 @@ if TYPE_CHECKING:
 @click.option("--workers", type=int, help="Trainings at once. [default: one per device]")
 @cluster_option
 @click.option(
-    "--seed", type=int, default=0, show_default=True, help="Of the search; networks take the recipe's of that number."
+    "--seed",
+    type=click.IntRange(0, 2**53),
+    default=0,
+    show_default=True,
+    help="Of the search; networks take the recipe's of that number.",
 )
 @click.option("--out", type=click.Path(path_type=Path), default=Path("results"), show_default=True, help="Folder.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")

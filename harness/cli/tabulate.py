@@ -30,7 +30,7 @@ _MACHINE = ("data_root", "device", "processes", "cluster", "store_on_workers", "
 @click.option("--name", required=True, help="Of the table: small letters, digits, - and _.")
 @click.option("--only", type=Names(), help="Operators: all cells that have no others.")
 @click.option("--sample", type=int, help="So many random cells instead of all.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the sample.")
+@click.option("--seed", type=click.IntRange(0, 2**53), default=0, show_default=True, help="Of the sample.")
 @click.option("--arch", multiple=True, help="A cell's string, or a row of a table: nb201:6111; repeatable.")
 @click.option("--archs", type=click.Path(path_type=Path), help="A file with a cell in each line.")
 @click.option("--recipe", help="A recipe's name, or a TOML file. [default: the space's; digits has its own]")

@@ -204,7 +204,7 @@ def _watch(jobs: list[Job], tensorboard: Path | None, *, quiet: bool) -> Iterato
     from harness.report import tables
     from harness.train.loop import Watch
 
-    writer = _writer(tensorboard) if tensorboard is not None and not quiet else None
+    writer = tensorboard_writer(tensorboard) if tensorboard is not None and not quiet else None
     bars = tables.bars(quiet=quiet)
     total = sum(job.recipe.epochs for job in jobs)
 
@@ -241,7 +241,8 @@ def _watch(jobs: list[Job], tensorboard: Path | None, *, quiet: bool) -> Iterato
         writer.close()
 
 
-def _writer(folder: Path) -> Any:
+def tensorboard_writer(folder: Path) -> Any:
+    """What writes curves for TensorBoard. Raises HarnessError where the package is not installed."""
     try:
         from torch.utils.tensorboard.writer import SummaryWriter
     except Exception as error:

@@ -34,9 +34,9 @@ def stability_figure(found: Patterns, by: By, top: int, seen: Fares | None = Non
             drawn = cell(found.table.space, found.table.codes[found.shown[pattern]], plain=True)
             paint(axis, drawn)
             count = found.count[pattern]
-            lines = [f"{rank}. {count:,} architecture{'s' if count > 1 else ''}", _fares(measured, pattern)]
+            lines = [f"{rank}. {count:,} architecture{'s' if count > 1 else ''}", words(measured, pattern)]
             if seen is not None:
-                lines.append(f"predicted {_fares(seen, pattern)}")
+                lines.append(f"predicted {words(seen, pattern)}")
             axis.set_title("\n".join(lines), fontsize=6.5)
         if drawn.strong:
             entries = handles({"any operator": Look(PLAIN, "-"), "skip connection": Look(GREY, "--")})
@@ -45,6 +45,7 @@ def stability_figure(found: Patterns, by: By, top: int, seen: Fares | None = Non
     return figure
 
 
-def _fares(fares: Fares, pattern: int) -> str:
+def words(fares: Fares, pattern: int) -> str:
+    """How a pattern fares, without what was not measured."""
     mean, spread, best = (float(column[pattern]) for column in fares)
     return f"{mean_sem(mean, spread)}, best {number(best)}"

@@ -310,7 +310,7 @@ def _drawn(figure: Figure, kind: str, described: Mapping[str, Any]) -> bytes:
     file = io.BytesIO()
     tex = kind == "pgf" or mpl.rcParams["text.usetex"]
     settings = STYLE | ({"pgf.texsystem": system, "pgf.rcfonts": False} if system else {})
-    with mpl.rc_context(settings), _literal(figure, tex=tex):
+    with mpl.rc_context(settings), literal(figure, tex=tex):
         try:
             figure.savefig(file, format=kind, **described)
         except (LatexError, RuntimeError, ValueError, OSError) as error:
@@ -325,7 +325,7 @@ def _short(line: str) -> str:
 
 
 @contextmanager
-def _literal(figure: Figure, *, tex: bool) -> Iterator[None]:
+def literal(figure: Figure, *, tex: bool) -> Iterator[None]:
     """While it is entered, no name in the figure is markup, to LaTeX neither, or longer than a line.
 
     Numbers of ticks stay as they are.

@@ -8,9 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
 from harness import escapes
-from harness.analysis.comparison import Cell, Comparison, Row, Statistic, sentences
+from harness.analysis.comparison import Cell, Comparison, Row, Statistic
 from harness.files import json_text
 from harness.numbers import mean_sem, power, quartiles, scaled
+from harness.report.sentences import sentences
 
 Format = Callable[[Comparison], str]
 

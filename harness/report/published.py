@@ -8,29 +8,37 @@ import numpy as np
 
 from harness.analysis.reproduction import Recipe
 from harness.errors import HarnessError
+from harness.numbers import ABSENT
 from harness.studies.outcome import Kind, Outcome, reported
 
+KINDS: tuple[Kind, ...] = ("val", "test")
 COLUMNS = ("algorithm", "on", "accuracy (%)", "published", "ours")
 
 
 def rows(recipe: Recipe, outcomes: Sequence[Outcome]) -> list[list[str]]:
-    """A row for each published number: mean ± standard deviation over runs of what each had chosen at its end.
+    """A row for each study, table and kind: mean ± standard deviation over runs of what each had chosen at its end.
 
-    Raises HarnessError if no study has the label of a published number.
+    Where nothing is published of it, ours stand beside a dash. Raises HarnessError if no study has the label of a
+    published number.
     """
     found = []
     for table in recipe.published:
         by_label = {outcome.study.label: outcome for outcome in reported(outcomes, table["on"])}
-        numbers: tuple[tuple[Kind, dict[str, tuple[float, float]]], ...] = (
-            ("val", table.get("val", {})),
-            ("test", table.get("test", {})),
-        )
-        for kind, published in numbers:
-            for label, (mean, deviation) in published.items():
+        for kind in KINDS:
+            numbers: dict[str, tuple[float, float]] = table.get(kind, {})
+            for label in numbers:
                 if label not in by_label:
                     raise HarnessError(f"{recipe.name} has numbers of {label}, and no study of it.")
-                outcome = by_label[label]
+            for label, outcome in by_label.items():
+                if outcome.reference.scale(kind).optimum is None:
+                    continue
                 ours = 100 * (1 - outcome.loss(kind, np.array([outcome.end]))[:, 0])
-                shown = f"{ours.mean():.2f} ± {ours.std(ddof=min(1, len(ours) - 1)):.2f}"
-                found.append([label, table["on"], kind, f"{mean:.2f} ± {deviation:.2f}", shown])
+                theirs = _told(*numbers[label]) if label in numbers else ABSENT
+                found.append(
+                    [label, table["on"], kind, theirs, _told(ours.mean(), ours.std(ddof=min(1, len(ours) - 1)))]
+                )
     return found
+
+
+def _told(mean: float, deviation: float) -> str:
+    return f"{mean:.2f} ± {deviation:.2f}"

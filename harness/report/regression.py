@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from xml.etree import ElementTree as Xml
 
 from harness import escapes
+from harness.analysis.measures import regret_name
 from harness.analysis.regression import Check, Judgement
 from harness.numbers import number, ratio
 
@@ -21,10 +22,11 @@ _MEANING = {
 
 def markdown(judgements: Sequence[Judgement], margin: float, alpha: float) -> str:
     """A table of studies and the checks of those that changed."""
+    regret = regret_name((judgement.baseline for judgement in judgements), "val")
     lines = [
         f"## Anytime curves against the baseline: {headline(judgements)}",
         "",
-        f"Ratios of validation regret, now to baseline, with {100 * (1 - alpha):g} % intervals; margin "
+        f"Ratios of {regret}, now to baseline, with {100 * (1 - alpha):g} % intervals; margin "
         f"{100 * margin:g} %, alpha {alpha:g}, t tests paired by seed, corrected by Holm over all checks.",
         "",
         "| | study | seeds | measure | baseline | now | ratio | p worse | p better |",

@@ -8,7 +8,7 @@ from functools import partial
 from xml.etree.ElementTree import Element
 
 from harness.analysis.comparable import completed
-from harness.analysis.comparison import Cell, Comparison, Duel, peculiarities, remarks, sentences
+from harness.analysis.comparison import Cell, Comparison, Duel, peculiarities, remarks
 from harness.numbers import number
 from harness.report import commands
 from harness.report import comparison as comparison_table
@@ -17,6 +17,7 @@ from harness.report.fronts import fronts
 from harness.report.markup import Node, element, table
 from harness.report.predictors import predictors
 from harness.report.section import Report, Section, against, listing, needs_script, paragraph, strip
+from harness.report.sentences import sentences
 from harness.report.shared import shared
 from harness.report.trained import trained
 from harness.studies.outcome import Outcome, summary, unit_of

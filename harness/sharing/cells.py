@@ -190,21 +190,30 @@ class MixedCell(nn.Module):
                 if self.partial > 1:
                     h = shuffled(torch.cat([h, whole[:, self.width :]], 1), self.partial)
                 parts.append(grouped(h, len(rows)))
-        return key, torch.cat(parts) if parts else None
+        return key, (torch.cat(parts) if len(parts) > 1 else parts[0]) if parts else None
 
     def _summed(self, keys: Ints, results: list[Tensor | None], x: Tensor, groups: int) -> Tensor:
-        """The sums of the results with numbers `keys` Int[u, edges], Float[u, n, c, h, w]; zeros where none is."""
-        n = len(x) // groups
-        total = x.new_zeros(len(keys), n, *x.shape[1:])
+        """The sums of the results with numbers `keys` Int[u, edges], Float[u, n, c, h, w]; zeros where none is.
+
+        Results are those of this node alone, so that the first of them may take the others in.
+        """
+        n, total = len(x) // groups, None
         for column, out in zip(keys.T, results, strict=True):
             rows = np.flatnonzero(column >= 0)
             if out is None or not len(rows):
                 continue
-            if len(rows) == len(keys):
-                total += out[torch.from_numpy(column)]
+            whole = len(rows) == len(keys)
+            part = out if np.array_equal(column, np.arange(len(out))) else out[torch.from_numpy(column[rows])]
+            if whole and total is None:
+                total = part
+                continue
+            if total is None:
+                total = x.new_zeros(len(keys), n, *x.shape[1:])
+            if whole:
+                total += part
             else:
-                total[torch.from_numpy(rows)] += out[torch.from_numpy(column[rows])]
-        return total
+                total.index_add_(0, torch.from_numpy(rows).to(x.device), part)
+        return x.new_zeros(len(keys), n, *x.shape[1:]) if total is None else total
 
 
 def _plain(name: str, x: Tensor) -> Tensor:
@@ -265,6 +274,27 @@ class CellSuperNetwork(SuperNetwork):
 
     def architecture(self, weights: Floats) -> Ints:
         return np.asarray(weights.argmax(axis=1))
+
+    def canonical(self, codes: Ints) -> Ints:
+        """None on edges whose result reaches no output, and on those out of a node that nothing reaches.
+
+        By running statistics the latter are kept: zeros, less a mean, are none.
+        """
+        names = self.operators[0]
+        if "none" not in names:
+            return codes
+        none, fed = names.index("none"), np.ones((len(codes), _NODES), dtype=np.bool_)
+        used = codes != none
+        if self.statistics != "running":
+            fed[:, 1:] = False
+            for edge, (i, j) in enumerate(EDGES):
+                used[:, edge] &= fed[:, i]
+                fed[:, j] |= used[:, edge]
+        reached = np.arange(_NODES) == np.full((len(codes), 1), _NODES - 1)
+        for edge, (i, j) in reversed([*enumerate(EDGES)]):
+            used[:, edge] &= reached[:, j]
+            reached[:, i] |= used[:, edge]
+        return np.where(used, codes, none)
 
     @torch.no_grad()
     def evaluate(self, x: Tensor, codes: Ints, reference: int | None = None) -> Tensor:

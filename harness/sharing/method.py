@@ -128,6 +128,10 @@ class SuperNetwork(nn.Module):
         """Codes Int[p] of the architecture that weights Float[d, k] stand for: of each decision the heaviest."""
         raise NotImplementedError
 
+    def canonical(self, codes: Ints) -> Ints:
+        """Codes Int[n, p] in place of Int[n, p]: equal ones where architectures are known to compute the same."""
+        return codes
+
     def evaluate(self, x: Tensor, codes: Ints, reference: int | None = None) -> Tensor:
         """Logits Float[B, n, classes] of many architectures with codes Int[B, p], without gradients.
 

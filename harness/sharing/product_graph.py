@@ -26,7 +26,7 @@ LARGEST = 1_000_000
 ASSIGNED = math.exp(-0.5)
 """The paper's assigned similarity of two architectures that differ in one parameter."""
 
-_PART, _CHANNELS = 64, 64
+_PART, _CHANNELS = {"cpu": 64, "cuda": 4096}, 64
 
 
 def gray_code(sizes: Sequence[int]) -> list[Tensor]:
@@ -151,7 +151,7 @@ class GraphRegression:
         for epoch in range(epochs):
             adam.zero_grad()
             total = 0.0
-            for part in torch.split(torch.arange(len(target)), _PART):
+            for part in torch.split(torch.arange(len(target)), _PART[self.graph.device.type]):
                 hidden = torch.addmm(self.weights[1], field[part].flatten(0, 1), self.weights[0]).relu_()
                 propagated = (share[part, None] @ hidden.view(*share[part].shape, -1)).squeeze(1)
                 loss = (self._head(propagated @ self.weights[2]) - target[part]).abs().sum() / len(target)

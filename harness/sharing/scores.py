@@ -43,21 +43,22 @@ class Scorer:
         chosen = np.arange(len(valid)) if count is None else np.linspace(0, len(valid) - 1, count).astype(np.int64)
         size = math.prod(self.images.image[1:]) * 8 * min(len(chosen), _IMAGES)
         at_once = max(1, _NUMBERS[next(net.parameters()).device.type] // size)
-        sums = np.zeros((2, len(codes)))
+        distinct, back = np.unique(net.canonical(codes), axis=0, return_inverse=True)
+        sums = np.zeros((2, len(distinct)))
         positions = np.array_split(chosen, math.ceil(len(chosen) / _IMAGES))
-        order = np.lexsort(codes.T[::-1])
         for x, labels in valid.batches(positions, [np.zeros((len(p), DRAWS)) for p in positions], None):
             whole = x if reference is None else torch.cat([reference, x])
-            for i in range(0, len(codes), at_once):
-                rows = order[i : i + at_once]
-                logits = net.evaluate(whole, codes[rows], None if reference is None else len(reference)).float()
+            for i in range(0, len(distinct), at_once):
+                rows = distinct[i : i + at_once]
+                logits = net.evaluate(whole, rows, None if reference is None else len(reference)).float()
                 flat, answers = logits.flatten(0, 1), labels.repeat(len(rows))
                 loss = F.cross_entropy(flat, answers, reduction="none").view(len(rows), -1).sum(1)
                 hits = (flat.argmax(1) == answers).view(len(rows), -1).sum(1)
-                sums[:, rows] += torch.stack([loss.double(), hits.double()]).cpu().numpy()
+                sums[:, i : i + len(rows)] += torch.stack([loss.double(), hits.double()]).cpu().numpy()
         net.train(was_training)
         torch.backends.cudnn.benchmark = tuned
-        return sums[0] / len(chosen), sums[1] / len(chosen)
+        loss, hits = sums[:, back.ravel()] / len(chosen)
+        return loss, hits
 
     def _reference(self) -> Tensor:
         positions = np.arange(min(len(self.images.train), _IMAGES))

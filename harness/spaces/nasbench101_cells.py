@@ -40,7 +40,7 @@ VERTICES = 7
 MIDDLE = VERTICES - 2
 MAX_EDGES = 9
 GRAPH_CLASSES = 2494
-"""Pruned graphs of at most nine edges up to isomorphism, without operators; `_graphs` counts them."""
+"""Pruned graphs of at most nine edges up to isomorphism, without operators; `every_graph` counts them."""
 EDGE_SOURCES, EDGE_TARGETS = np.triu_indices(VERTICES, 1)
 NUM_EDGES = len(EDGE_SOURCES)
 
@@ -69,7 +69,7 @@ def cells_from_bits(num_vertices: IntArray, bits: IntArray, ops: IntArray) -> tu
     inner = bits & ((1 << into_output) - 1)
     whole = inner | (bits >> into_output) << _FIRST_BIT[_OUTPUT]
     unused = np.arange(1, _OUTPUT) >= own_output[:, None]
-    return _adjacency(whole), np.where(unused, 0, ops).astype(np.int8)
+    return adjacency_of(whole), np.where(unused, 0, ops).astype(np.int8)
 
 
 def prune(adjacency: BoolArray) -> BoolArray:
@@ -77,12 +77,12 @@ def prune(adjacency: BoolArray) -> BoolArray:
 
     Vertices keep their numbers. A cell whose input does not reach its output loses every edge.
     """
-    return _adjacency(_without_loose_ends(_edge_bits(adjacency)))
+    return adjacency_of(_without_loose_ends(edge_bits(adjacency)))
 
 
 def num_edges(adjacency: BoolArray) -> IntArray:
     """Int[n] edges as they stand, before any pruning."""
-    return np.bitwise_count(_edge_bits(adjacency))
+    return np.bitwise_count(edge_bits(adjacency))
 
 
 def valid(adjacency: BoolArray) -> BoolArray:
@@ -90,17 +90,17 @@ def valid(adjacency: BoolArray) -> BoolArray:
 
     The rule of NASBench (Ying et al. 2019). The vertex limit holds by shape.
     """
-    pruned = _without_loose_ends(_edge_bits(adjacency))
+    pruned = _without_loose_ends(edge_bits(adjacency))
     return (pruned > 0) & (np.bitwise_count(pruned) <= MAX_EDGES)
 
 
-def _edge_bits(adjacency: BoolArray) -> npt.NDArray[np.uint32]:
+def edge_bits(adjacency: BoolArray) -> npt.NDArray[np.uint32]:
     """UInt32[n] edge bits of Bool[n, 7, 7]."""
     exact: npt.NDArray[np.float32] = np.einsum("nij,ij->n", adjacency, _BIT_VALUES)  # below 2^24
     return exact.astype(np.uint32)
 
 
-def _adjacency(bits: IntArray) -> BoolArray:
+def adjacency_of(bits: IntArray) -> BoolArray:
     """Bool[n, 7, 7] of Int[n] edge bits."""
     return (bits.astype(np.uint32)[:, None, None] >> _BIT_OF_PAIR & 1).astype(np.bool_)
 
@@ -162,7 +162,7 @@ def _digit_values() -> npt.NDArray[np.uint8]:
 
 
 @cache
-def _graphs() -> _Graphs:
+def every_graph() -> _Graphs:
     """Bring all 2^21 adjacency matrices into canonical form: the smallest of 120 relabellings."""
     drawn = np.arange(1 << NUM_EDGES, dtype=np.uint32)
     pruned = _without_loose_ends(drawn)
@@ -208,8 +208,8 @@ class CellIndex:
     @classmethod
     def of_cells(cls, adjacency: BoolArray, ops: IntArray) -> "CellIndex":
         """Index a table's cells, Bool[N, 7, 7] and Int[N, 5], one row per architecture."""
-        known = _graphs()
-        graph = known.graph_of[_edge_bits(adjacency)].astype(np.intp)
+        known = every_graph()
+        graph = known.graph_of[edge_bits(adjacency)].astype(np.intp)
         ops = np.asarray(ops)
         bad = np.flatnonzero((graph == 0) | ~_known_operators(ops, known.digit_value[graph]))
         if len(bad):
@@ -235,8 +235,8 @@ class CellIndex:
         NASBench counts edges after pruning. `max_drawn_edges` also limits them before it:
         nas_benchmarks, the code behind the published curves of encoding A, refuses more than nine.
         """
-        known = _graphs()
-        bits = _edge_bits(adjacency)
+        known = every_graph()
+        bits = edge_bits(adjacency)
         graph = known.graph_of[bits]
         digit_value = known.digit_value[graph]
         ops = np.asarray(ops)
@@ -272,7 +272,7 @@ def decode_b(codes: IntArray) -> tuple[BoolArray, IntArray]:
     """
     slots = codes[:, :MAX_EDGES].astype(np.uint32)
     bits = np.bitwise_or.reduce(np.uint32(1) << (NUM_EDGES - 1 - slots), axis=1)
-    return _adjacency(bits), codes[:, MAX_EDGES:]
+    return adjacency_of(bits), codes[:, MAX_EDGES:]
 
 
 def decode_c(codes: IntArray) -> tuple[BoolArray, IntArray]:

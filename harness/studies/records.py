@@ -22,7 +22,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from harness.arrays import Ints
+from harness.arrays import Ints, of_column
 from harness.errors import HarnessError
 from harness.escapes import obeyed
 from harness.fields import fit
@@ -141,7 +141,7 @@ class Form(ABC, Generic[K_contra, R]):
                 raise HarnessError(
                     f"{path} does not hold the numbers that were written: its digest differs.", self.again
                 )
-            columns = {name: _array(table.column(name)) for name in table.column_names}
+            columns = {name: of_column(table.column(name)) for name in table.column_names}
             columns |= {name: np.full(len(table), np.nan) for name in self.later if name not in columns}
             said = fit(footer, self.footer, f"the footer of {path}", self.again)
             try:
@@ -492,16 +492,12 @@ def _digest(table: pa.Table, footer: Footer) -> str:
         column = table.column(name)
         kind = f"list<{column.type.value_type}>" if pa.types.is_list(column.type) else column.type
         digest.update(f"\0{name}\0{kind}\0{len(column)}\0".encode())
-        values = _array(column)
+        values = of_column(column)
         if values.dtype == object:
             digest.update(json.dumps(column.to_pylist()).encode())
         else:
             digest.update(np.ascontiguousarray(values).data)
     return digest.hexdigest()
-
-
-def _array(column: pa.ChunkedArray) -> Any:
-    return column.to_numpy()
 
 
 def _refusal(path: Path, error: OSError) -> HarnessError:

@@ -79,12 +79,10 @@ _MOST, _LAST = 1_000_000, 2**53
 
 def seed_range(given: int | str | range) -> range:
     """`500` or `"500"` for the seeds 0 to 499, `"17:42"` for 17 to 41. Raises HarnessError for anything else."""
-    if isinstance(given, range) and given.step == 1 and given and given.start >= 0:
-        return given
     first, _, stop = str(given).rpartition(":")
     hint = "give 500, or a range such as 17:42 (42 excluded)."
     try:
-        seeds = range(int(first or 0), int(stop))
+        seeds = given if isinstance(given, range) and given.step == 1 else range(int(first or 0), int(stop))
     except ValueError:
         raise HarnessError(f"'{given}' is not a number of seeds.", hint) from None
     if seeds.start < 0:

@@ -55,7 +55,7 @@ class Recipe:
     splits: Annotated[Literal["share", "nb201"], Param("nb201: validates CIFAR-100 and ImageNet16 on test images")] = (
         "share"
     )
-    seeds: tuple[Annotated[int, Param("seed of a repeat", 0)], ...] = (0, 1, 2)
+    seeds: tuple[Annotated[int, Param("seed of a repeat", 0, 2**53)], ...] = (0, 1, 2)
 
     def repeats(self, count: int | None = None) -> list[int]:
         """The seeds of the first `count` repeats."""

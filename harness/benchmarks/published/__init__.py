@@ -8,13 +8,18 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
-from harness.arrays import Floats
+from harness.arrays import Floats, of_column
+
+
+def path_of(file: str) -> Path:
+    """`<file>.parquet`."""
+    return Path(__file__).parent / f"{file}.parquet"
 
 
 def columns(file: str, names: Sequence[str]) -> dict[str, Floats]:
     """The columns `names` of `<file>.parquet`, Float[N] each."""
-    table = pq.read_table(Path(__file__).parent / f"{file}.parquet", columns=[*names])
-    return {name: table.column(name).to_numpy().astype(np.float64) for name in names}
+    table = pq.ParquetFile(path_of(file)).read([*names])  # `read_table` would import pandas
+    return {name: of_column(table.column(name)).astype(np.float64) for name in names}
 
 
 def column(file: str, name: str) -> Callable[[], Floats]:
@@ -24,5 +29,5 @@ def column(file: str, name: str) -> Callable[[], Floats]:
 
 def names(file: str) -> list[str]:
     """The columns that `<file>.parquet` has."""
-    found: list[str] = pq.read_schema(Path(__file__).parent / f"{file}.parquet").names
+    found: list[str] = pq.read_schema(path_of(file)).names
     return found
