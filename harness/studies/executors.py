@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from multiprocessing import connection, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -101,6 +102,7 @@ class Processes:
     """At most `count` processes of this machine; `tell` hears of one that was lost, and is replaced by a new one.
 
     They are forks of one process, which has imported what all of them need: the `preload` of a call, names of modules.
+    A lone task is computed in this process.
     """
 
     local = True
@@ -112,7 +114,11 @@ class Processes:
     def map(
         self, call: Call[T], tasks: Iterable[Task], heard: Callable[[Task, float], None]
     ) -> Iterator[tuple[Task, T | Failed]]:
-        left, again = iter(tasks), list[Task]()
+        left = iter(tasks)
+        again = list(islice(left, 2))[::-1]
+        if len(again) == 1:
+            yield from Here().map(call, again, heard)
+            return
         lost = set[str]()
         idle: list[_Worker] = []
         busy: dict[Connection, tuple[_Worker, Task]] = {}
