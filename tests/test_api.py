@@ -167,11 +167,9 @@ def test_rules_that_do_not_fit_are_refused(rules: dict[str, Any], message: str) 
 
 
 def test_numbers_of_numpy_are_numbers() -> None:
-    plain, made = (
-        h.objective("nb201", evals=evals, workers=workers).simulator.rules
-        for evals, workers in ((3, 2), (np.int64(3), np.int64(2)))
-    )
-    assert plain == made
+    given: Any = {"evals": np.int64(3), "workers": np.int64(2)}
+    made = h.objective("nb201", **given).simulator.rules
+    assert made == h.objective("nb201", evals=3, workers=2).simulator.rules
     assert type(made.evals) is int
 
 

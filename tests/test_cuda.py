@@ -82,7 +82,7 @@ def test_gradients_are_those_of_a_cpu_and_memory_is_channels_last() -> None:
     x, found = torch.randn(32, 1, 8, 8, dtype=torch.float64), []
     for device in (CPU, GPU):
         network.zero_grad()
-        network.to(device, memory_format=torch.channels_last)
+        network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         out = network(x.to(device, memory_format=torch.channels_last))
         out.square().sum().backward()
         found.append([p.grad.cpu() for p in network.parameters() if p.grad is not None])

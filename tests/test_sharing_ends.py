@@ -42,8 +42,8 @@ def test_the_best_is_trained_by_the_recipe(harness: Callable[..., Any], tmp_path
 def test_a_search_that_was_killed_goes_on_bit_for_bit(harness: Callable[..., Any]) -> None:
     """By SIGKILL, between a checkpoint and the end: alphas, weights and both optimizers come from the file."""
     Path("tiny.toml").write_text(TINY.format(epochs=6))
-    asked = ("search", "--space", "digits201", "--method", "darts", "--data", "digits", "--device", "cpu")
-    asked = (*asked, "--recipe", "tiny.toml", "--out")
+    darts = ("search", "--space", "digits201", "--method", "darts", "--data", "digits", "--device", "cpu")
+    asked = (*darts, "--recipe", "tiny.toml", "--out")
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     killed = subprocess.Popen(
         [sys.executable, "-m", "harness", *asked, "killed"], env=environment, stdout=-3, stderr=-3, cwd=Path.cwd()

@@ -79,4 +79,4 @@ def _make(
     return _Process(found, problem, generator, initial, candidates)
 
 
-LIBRARY = Library("botorch", "botorch", _find, _make, kept=("maximize", "tau_relu", "tau_max", "fat"))
+LIBRARY = Library("botorch", "botorch", _find, _make, kept=("maximize", "tau_relu", "tau_max", "fat", "eta"))

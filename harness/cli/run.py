@@ -70,11 +70,11 @@ def command(
     from harness.studies.plan import plan
     from harness.studies.store import ResultStore
 
-    algo = registry.known(algo)
-    given = parameters(param, algo)
-    trains = [name for name in algo if device and "device" in declared(registry.algorithm(name), given[name])]
+    names = registry.known(algo)
+    given = parameters(param, names)
+    trains = [name for name in names if device and "device" in declared(registry.algorithm(name), given[name])]
     if device and not trains:
-        raise HarnessError(f"{', '.join(algo)} train no networks.", "leave --device out.")
+        raise HarnessError(f"{', '.join(names)} train no networks.", "leave --device out.")
     for name in trains:
         given[name].setdefault("device", str(device))
     rules["objectives"] = tuple(rules["objectives"] or ())
