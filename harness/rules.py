@@ -154,7 +154,7 @@ class Rules:
         Raises HarnessError for a rule that there is not, and for a value that is none of it.
         """
         plain = {name: value.item() if getattr(value, "shape", None) == () else value for name, value in given.items()}
-        return cls(**table(plain, hints(cls), (), "the rules:"))
+        return cls(**table(plain, hints(Rules), (), "the rules:"))
 
     def __post_init__(self) -> None:
         if self.workers < 1:

@@ -25,6 +25,7 @@ SHORTER: dict[str, dict[str, Any]] = {
     "gpnas+": {"growth": 3.0},
     "npred": {"random": 20, "top": 10, "rounds": 2, "predictor": "ridge"},
     "bananas": {"ensemble": 2, "predictor": "ridge"},
+    "nasbowl": {"batch": 10, "mutants": 30, "fresh": 30},
     "pnas": {"ensemble": 2, "predictor": "ridge"},
     "nasnet": {"passes": 2, "width": 8},
     "nao": {"random": 20, "new": 20, "steps": 5, "width": 8, "ascents": 3},

@@ -188,6 +188,7 @@ def test_a_function_stops_when_its_budget_is_spent() -> None:
 def test_a_file_of_another_folder_is_found_by_its_path(harness: Callable[..., Answer], mine: Path) -> None:
     folder = Path("deeper")
     folder.mkdir()
-    (folder / "theirs.py").write_text(mine.read_text())
+    for name, copy in (("mine.py", "theirs.py"), ("beside.py", "beside.py")):
+        (folder / copy).write_text((mine.parent / name).read_text())
     answer = harness("run", "--algo", "deeper/theirs.py:OneSeed", "--bench", "nb201", "--seeds", 2, "--evals", 3)
     assert answer.status == 0, answer.err

@@ -25,8 +25,10 @@ _SECONDS_BETWEEN_LOOKS = 0.5
 _SECONDS_BETWEEN_QUESTIONS = 0.1
 _AHEAD = 2
 """Tasks in flight for each thread of the workers, so that none waits for the next."""
+_SECONDS_AHEAD = 0.5
+"""Of short tasks, so many are in flight as end within this time, since many cost little more to ask for than one."""
 _TOGETHER = 64
-"""Results that are fetched at once."""
+"""Tasks that are asked for, or fetched, at once."""
 
 
 class Cluster:
@@ -58,19 +60,20 @@ class Cluster:
         if task is None:
             return
         mine = f"-{uuid.uuid4().hex}" if self.local else ""  # what is stored is in a folder of this caller
-        checked: dict[str, Checked[T]] = {}
         flying: dict[str, Task] = {}
+        began, ended = time.monotonic(), 0
         with Session(self) as session:
             while task is not None or flying:
-                while task is not None and len(flying) < _AHEAD * session.threads:
-                    if task.job.id not in checked:
-                        checked[task.job.id] = Checked(call, planned(task.job))
-                    key = task.key + mine
-                    flying[key] = task
-                    session.submit(key, checked[task.job.id], task)
-                    task = next(left, None)
+                room = max(_AHEAD * session.threads, int(_SECONDS_AHEAD * ended / (time.monotonic() - began)))
+                while task is not None and len(flying) - session.ready <= room // 2:
+                    job, together = task.job, dict[str, Task]()
+                    while task is not None and task.job is job and len(together) < min(room - room // 2, _TOGETHER):
+                        together[task.key + mine] = task
+                        task = next(left, None)
+                    session.submit(Checked(call, planned(job)), {key: (one,) for key, one in together.items()})
+                    flying |= together
                 key, found = session.next()
-                done = flying.pop(key)
+                done, ended = flying.pop(key), ended + 1
                 self.status = f"{session.workers} workers, {len(flying)} tasks in flight"
                 yield done, found.of(str(done)) if isinstance(found, Killed) else found
 
@@ -144,10 +147,18 @@ class Session:
         self._stack.close()
 
     def submit(
-        self, key: str, call: Callable[..., Any], *given: Any, resources: Mapping[str, float] | None = None
+        self,
+        call: Callable[..., Any],
+        given: Mapping[str, tuple[Any, ...]],
+        resources: Mapping[str, float] | None = None,
     ) -> None:
-        """Have `call(*given)` made by a worker that has the resources."""
-        self._ask(key, _Asked(call, given, resources, 0, None))
+        """Have `call(*given[key])` made for every key, each by a worker that has the resources."""
+        self._ask({key: _Asked(call, one, resources, 0, None) for key, one in given.items()})
+
+    @property
+    def ready(self) -> int:
+        """How many tasks have ended of which `next` has not told yet."""
+        return len(self._ready)
 
     def next(self) -> tuple[str, Any]:
         """Wait for a task to end: its key and result, Failed or Killed in its place."""
@@ -190,21 +201,23 @@ class Session:
                 told = True
             time.sleep(_SECONDS_BETWEEN_LOOKS)
 
-    def _ask(self, key: str, asked: _Asked) -> None:
-        again = f"-{asked.times}" if asked.times else ""
+    def _ask(self, those: Mapping[str, _Asked]) -> None:
+        """Ask for tasks of one call and the same resources."""
         client: Any = self._client
-        self._asked[key] = asked._replace(future=None)
+        self._asked |= {key: asked._replace(future=None) for key, asked in those.items()}
+        one = next(iter(those.values()))
+        keys = [f"nas-harness-{key}" + (f"-{asked.times}" if asked.times else "") for key, asked in those.items()]
+        given = zip(*(asked.given for asked in those.values()), strict=True)
         try:
-            future = client.submit(
-                asked.call, *asked.given, key=f"nas-harness-{key}{again}", pure=True, resources=asked.resources
-            )
+            futures = client.map(one.call, *map(list, given), key=keys, pure=True, resources=one.resources)
         except Exception:
             if client.status == "running":
                 raise
             self._lost, self._next_look = True, 0.0
             return
-        self._asked[key] = asked._replace(future=future)
-        future.add_done_callback(lambda done: self._ended.put((key, done)))
+        for (key, asked), future in zip(those.items(), futures, strict=True):
+            self._asked[key] = asked._replace(future=future)
+            future.add_done_callback(lambda done, key=key: self._ended.put((key, done)))
 
     def _fetch(self, first: tuple[str, Any]) -> None:
         """Take the results of tasks that have ended, and ask again for what was lost on the way."""
@@ -224,7 +237,7 @@ class Session:
             if isinstance(value, _Lost):
                 self._lost, self._next_look = True, 0.0
             elif isinstance(value, Failed) and isinstance(value.error, Cancelled):
-                self._ask(key, asked._replace(times=asked.times + 1))
+                self._ask({key: asked._replace(times=asked.times + 1)})
             else:
                 del self._asked[key]
                 self._ready.append((key, value))
@@ -292,7 +305,7 @@ class Session:
                 time.sleep(_SECONDS_BETWEEN_LOOKS)
         self.cluster.tell(f"the scheduler is there again; {len(self._asked)} tasks are asked for once more.")
         for key, asked in [*self._asked.items()]:
-            self._ask(key, asked)
+            self._ask({key: asked})
 
     def _close(self) -> None:
         if not hasattr(self, "_client"):

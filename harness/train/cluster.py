@@ -104,7 +104,7 @@ class _Pool:
         self._begun.discard(key)
         files = {} if self.hosts.cluster.local else _files(self.work.folder, job)
         resources = {_GPU: 1.0} if self.hosts.names[0] == "cuda" else None
-        self.hosts.session.submit(key, self._call, key, job, until, origin, files, resources=resources)
+        self.hosts.session.submit(self._call, {key: (key, job, until, origin, files)}, resources)
 
     def next(self) -> Ended:
         if not self.running and not self._ended:
