@@ -161,7 +161,12 @@ def method(name: str) -> Any:
 
 def proposer(name: str) -> Any:
     """The algorithm, or else the method of weight sharing, called `name`. Raises HarnessError like `algorithm`."""
-    return method(name) if name in _found(SHARING) and name not in _found(ALGORITHMS) else algorithm(name)
+    return method(name) if shares_weights(name) else algorithm(name)
+
+
+def shares_weights(name: str) -> bool:
+    """Whether studies by this name are of a method of weight sharing, measured and not simulated by rules."""
+    return name in _found(SHARING) and name not in _found(ALGORITHMS)
 
 
 def _plugin(group: str, name: str) -> Any:

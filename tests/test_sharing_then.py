@@ -12,8 +12,11 @@ import pytest
 import torch
 
 from harness import registry
+from harness.analysis.comparable import comparable
+from harness.analysis.comparison import require_comparable
 from harness.sharing import log, then
 from harness.sharing.then import Score, Scores
+from harness.studies.store import read
 from harness.train.devices import device_of
 from harness.train.images import load
 
@@ -64,6 +67,12 @@ def test_what_an_algorithm_finds_is_a_study(harness: Callable[..., Any]) -> None
     assert any(row.images < 719 for scores in files.values() for row in scores.rows)
     params = [study["params"] for study in json.loads(harness("show", "r", "--json").out)]
     assert {"samples": 2, "then": "hb", "evals": 14, "none": True} in params
+    assert harness("run", "--algo", "re", "--bench", "digits201", "--seeds", 1, "--evals", 5, "--out", "r").status == 0
+    outcomes = [read(path) for path in Path("r").glob("*.parquet")]
+    kept, told = comparable(outcomes, paired=False)
+    assert (len(kept), told) == (len(outcomes), [])
+    assert {"re", "rsps(samples=2, none=True)"} <= {one.label for one in kept}
+    require_comparable(kept)
     again = harness(*sampling, "--then", "re,hb", "--param", "re.population=5", "--evals", 14)
     assert "seed 0 ..." not in again.err
 

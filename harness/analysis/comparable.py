@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from harness import registry
 from harness.analysis.comparison import by_benchmark
 from harness.arrays import Ints
 from harness.errors import HarnessError
@@ -17,6 +18,7 @@ from harness.studies.outcome import Outcome, within
 from harness.studies.selection import spans
 
 _RULES = tuple(rule.name for rule in fields(Rules) if rule.name != "log")
+_MEASURED = Rules(evals=1)
 _LEAST = 2
 """Seeds that a test needs."""
 
@@ -47,9 +49,14 @@ def comparable(outcomes: Sequence[Outcome], *, paired: bool, least: int = _LEAST
 
 
 def _of_one_kind(same: Sequence[Outcome]) -> Comparable:
+    """Of one table and set of rules; searches by weight sharing, which are measured, go with any rules."""
+    measured = [o for o in same if registry.shares_weights(o.study.algorithm)]
+    if measured and len(measured) < len(same):
+        kept, told = _of_one_kind([o for o in same if o not in measured])
+        return [*kept, *(o for o in measured if o.study.table == kept[0].study.table)], told
     groups: dict[tuple[object, ...], list[Outcome]] = {}
     for outcome in same:
-        rules = outcome.study.rules
+        rules = _MEASURED if measured else outcome.study.rules
         groups.setdefault((outcome.study.table, *(getattr(rules, name) for name in _RULES)), []).append(outcome)
     best = max(groups, key=lambda key: (len({o.label for o in groups[key]}), sum(map(_count, groups[key]))))
     told = []

@@ -10,6 +10,7 @@ from typing import Literal, TypeVar
 
 import numpy as np
 
+from harness import registry
 from harness.analysis.measures import log_areas, regret_name, time_spent, time_to
 from harness.arrays import Floats
 from harness.errors import HarnessError, unknown
@@ -101,10 +102,16 @@ def peculiarities(outcomes: Iterable[Outcome]) -> list[str]:
 
 
 def require_comparable(outcomes: Sequence[Outcome]) -> None:
-    """Raise HarnessError, naming the difference, unless all are of one table and under the same rules."""
-    first = outcomes[0].study
-    for study in (o.study for o in outcomes[1:]):
+    """Raise HarnessError, naming the difference, unless all are of one table and under the same rules.
+
+    Searches by weight sharing are measured, not simulated by rules.
+    """
+    studies = sorted((o.study for o in outcomes), key=lambda study: registry.shares_weights(study.algorithm))
+    first = studies[0]
+    for study in studies[1:]:
         for what in _SHARED:
+            if what.startswith("rules.") and registry.shares_weights(study.algorithm):
+                continue
             a, b = (_field(s, what) for s in (first, study))
             if a != b:
                 raise HarnessError(
