@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -91,15 +91,20 @@ def caller(outside: Outside, folder: Path) -> Any:
     return started([sys.executable, "-m", "caller", outside.address, str(folder)])
 
 
-def tasks(outside: Outside) -> int:
-    """How many the scheduler has."""
+def asked(outside: Outside, question: Callable[[Any], int]) -> int:
+    """What the scheduler answers."""
     distributed: Any = import_module("distributed")
     with distributed.Client(outside.address, set_as_default=False) as client:
-        return int(client.run_on_scheduler(_count))
+        return int(client.run_on_scheduler(question))
 
 
-def _count(dask_scheduler: Any) -> int:
+def _tasks(dask_scheduler: Any) -> int:
     return len(dask_scheduler.tasks)
+
+
+def _callers(dask_scheduler: Any) -> int:
+    """How many wait for the task that most do."""
+    return max((len(task.who_wants or ()) for task in dask_scheduler.tasks.values()), default=0)
 
 
 def test_a_caller_that_is_killed_goes_on_from_what_it_stored(outside: Outside, tmp_path: Path) -> None:
@@ -115,7 +120,7 @@ def test_a_caller_that_is_killed_goes_on_from_what_it_stored(outside: Outside, t
     run(studies(), store, workers.slow, executor=Cluster(outside.address, print))
     assert len(set(store.added)) == len(store.added) <= 12 - len(before)
     equal_to_one_process(store, tmp_path / "here")
-    until(lambda: tasks(outside) == 0)
+    until(lambda: asked(outside, _tasks) == 0)
 
 
 def test_an_interrupted_caller_cancels_its_own_tasks_only(outside: Outside, tmp_path: Path) -> None:
@@ -136,22 +141,35 @@ def test_an_interrupted_caller_cancels_its_own_tasks_only(outside: Outside, tmp_
     assert other.wait(60) != 0
     assert not all(ResultStore(there).complete(study) for study in studies())
     equal_to_one_process(mine, tmp_path / "here")
-    until(lambda: tasks(outside) == 0)
+    until(lambda: asked(outside, _tasks) == 0)
 
 
 def test_two_callers_of_one_study_share_its_shards(
     outside: Outside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("CALLS", str(tmp_path / "calls"))
+    """The first shard waits until both want it."""
+    calls, go = tmp_path / "calls", tmp_path / "go"
+    monkeypatch.setenv("CALLS", str(calls))
+    monkeypatch.setenv("GO", str(go))
     outside.worker("first")
     there, mine = tmp_path / "there", Counted(tmp_path / "mine")
     other = caller(outside, there)
-    until((tmp_path / "calls").exists)
+    until(calls.exists)
+
+    def begin() -> None:
+        until(lambda: asked(outside, _callers) == 2)
+        go.touch()
+
+    thread = threading.Thread(target=begin)
+    thread.start()
     run(studies(), mine, workers.slow, executor=Cluster(outside.address, print))
+    thread.join()
     assert other.wait(60) == 0
     equal_to_one_process(mine, tmp_path / "here")
     equal_to_one_process(ResultStore(there), tmp_path / "here")
-    assert 12 <= len((tmp_path / "calls").read_text().split()) < 18
+    made = calls.read_text().split()
+    assert made.count(made[0]) == 1
+    assert 12 <= len(made) < 24
 
 
 def test_a_worker_without_the_package_is_refused_by_name(outside: Outside, tmp_path: Path) -> None:
@@ -200,7 +218,7 @@ def test_a_full_disk_of_the_caller_keeps_what_was_stored(
         run(studies(), store, evaluate, executor=Cluster(outside.address, print))
     assert len(store.added) == 3
     room.set()
-    until(lambda: tasks(outside) == 0)
+    until(lambda: asked(outside, _tasks) == 0)
     run(studies(), store, evaluate, executor=Cluster(outside.address, print))
     assert len(set(store.added)) == len(store.added) == 12
     equal_to_one_process(store, tmp_path / "here")

@@ -30,10 +30,12 @@ def refusing(study: Study, shard: range, heard: Heard) -> Outcome:
 
 
 def slow(study: Study, shard: range, heard: Heard) -> Outcome:
-    """Like `evaluate`, which takes a while, and writes down that it was called in the file CALLS."""
+    """Like `evaluate`, which takes a while, and writes down in the file CALLS that it was called, then waits for GO."""
     if calls := os.environ.get("CALLS"):
         with Path(calls).open("a") as file:
             file.write(f"{study.id}-{shard.start}\n")
+        while not Path(os.environ["GO"]).exists():
+            time.sleep(0.05)
     for share in range(4):
         time.sleep(0.05)
         heard(share / 4)
