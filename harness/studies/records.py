@@ -30,6 +30,7 @@ from harness.files import FULL, locked, made, reading, sweep, whole
 
 UNFINISHED = ".unfinished"
 _DIGEST = "digest"
+_PLAIN = {pa.int64(): np.dtype(np.int64), pa.float64(): np.dtype(np.float64)}
 _TEXT = re.compile(rb'"(?:[^"\\]|\\.)*"')
 """A text in JSON."""
 
@@ -119,7 +120,7 @@ class Form(ABC, Generic[K_contra, R]):
     def write(self, result: R, path: Path) -> None:
         """Write a result, whole or not at all. Raises HarnessError if that cannot be done."""
         id_, columns, footer = self.pack(result)
-        table = pa.table({name: pa.array(columns[name], self.columns.field(name).type) for name in self.columns.names})
+        table = pa.table({name: _column(columns[name], self.columns.field(name).type) for name in self.columns.names})
         said = {"schema": self.schema, "id": id_, **footer}
         said[_DIGEST] = _digest(table, said)
         table = table.replace_schema_metadata({self.key: json.dumps(said)})
@@ -483,6 +484,17 @@ def find(paths: Iterable[Path], inside: Iterable[str], none: HarnessError, makes
     if not found:
         raise none
     return [*found]
+
+
+def _column(values: Any, kind: pa.DataType) -> pa.Array:
+    """Those of plain numbers without Arrow's own conversion of arrays, which imports pandas."""
+    if not isinstance(values, np.ndarray) or values.dtype.kind not in "bif":
+        return pa.array(values, kind)
+    if values.dtype == bool and kind == pa.bool_():
+        return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(np.packbits(values, bitorder="little"))])
+    if kind not in _PLAIN or not np.can_cast(values.dtype, _PLAIN[kind]):
+        return pa.array(values, kind)
+    return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(np.ascontiguousarray(values, _PLAIN[kind]))])
 
 
 def _digest(table: pa.Table, footer: Footer) -> str:
