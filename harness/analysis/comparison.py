@@ -32,6 +32,8 @@ Statistic = Literal["mean", "median"]
 _SATURATED = 0.95
 """The share of an algorithm's runs on the floor of single observations from which on it cannot be told from another."""
 
+_NAMED = 3
+"""Tables of which the same is to be known are named up to so many."""
 _SHARED = ("table", *(f"rules.{rule.name}" for rule in fields(Rules) if rule.name != "log"))
 
 
@@ -91,14 +93,18 @@ def remarks(outcomes: Iterable[Outcome]) -> list[str]:
 
 
 def peculiarities(outcomes: Iterable[Outcome]) -> list[str]:
-    """What there is to know of the algorithms on the tables that they searched."""
-    said: dict[str, None] = {}
+    """What there is to know of the algorithms on the tables that they searched; many tables are counted."""
+    found: dict[tuple[str, str], dict[str, None]] = {}
     for study, reference in ((o.study, o.reference) for o in outcomes):
         most = study.rules.max_fidelity or reference.fidelities[-1]
         with suppress(HarnessError):  # the algorithm may not be installed here
-            told = note(study, np.array([f for f in reference.fidelities if f <= most]))
-            said |= {f"{study.algorithm} on {study.benchmark}: {told}.": None} if told else {}
-    return [*said]
+            if told := note(study, np.array([f for f in reference.fidelities if f <= most])):
+                found.setdefault((study.algorithm, told), {})[study.benchmark] = None
+    said = []
+    for (algorithm, told), tables in found.items():
+        where = [*tables] if len(tables) <= _NAMED else [f"{len(tables)} benchmarks"]
+        said += [f"{algorithm} on {name}: {told}." for name in where]
+    return said
 
 
 def require_comparable(outcomes: Sequence[Outcome]) -> None:

@@ -75,7 +75,8 @@ def _diagram(axis: Axes, average: Floats, colours: Mapping[str, str], distance: 
     axis.plot([1, count], [0, 0], color="black", linewidth=0.8)
     for tick in range(1, count + 1):
         axis.plot([tick, tick], [0, 0.15], color="black", linewidth=0.8)
-        axis.text(tick, 0.25, str(tick), ha="center", va="bottom", fontsize=7)
+        if tick % (1 + count // 15) == 0 or tick == 1:
+            axis.text(tick, 0.25, str(tick), ha="center", va="bottom", fontsize=7)
     axis.plot([1, 1 + distance], [1.15, 1.15], color="black", linewidth=1.5)
     axis.text(1, 1.3, f"critical difference {distance:.2f}", ha="left", va="bottom", fontsize=7)
     bars = cliques(ordered.tolist(), distance)
