@@ -10,8 +10,9 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from harness import Rules, registry
 from harness.studies.evaluate import evaluate
@@ -150,3 +151,19 @@ def equal_to_one_process(store: ResultStore, folder: Path) -> None:
     run(studies(), here, evaluate)
     for study in studies():
         assert_same(here.get(study).trajectory, store.get(study).trajectory)
+
+
+def asked(outside: Outside, question: Callable[[Any], int]) -> int:
+    """What the scheduler answers."""
+    distributed: Any = import_module("distributed")
+    with distributed.Client(outside.address, set_as_default=False) as client:
+        return int(client.run_on_scheduler(question))
+
+
+def tasks(dask_scheduler: Any) -> int:
+    return len(dask_scheduler.tasks)
+
+
+def callers(dask_scheduler: Any) -> int:
+    """How many wait for the task that most do."""
+    return max((len(task.who_wants or ()) for task in dask_scheduler.tasks.values()), default=0)

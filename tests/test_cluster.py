@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -14,18 +12,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+import workers
 from conftest import Answer
 from schedulers import equal_to_one_process, studies
 
 from harness import HarnessError
 from harness.studies.cluster import Cluster
 from harness.studies.evaluate import evaluate
-from harness.studies.executors import Heard
-from harness.studies.outcome import Outcome
 from harness.studies.run import run
 from harness.studies.schedulers import slurm
 from harness.studies.store import ResultStore
-from harness.studies.study import Study
 from harness.testing import assert_same
 
 pytest.importorskip("distributed", reason="--cluster needs the package distributed")
@@ -60,26 +56,13 @@ def test_a_cluster_gives_the_bits_of_one_process(
 def test_a_worker_that_is_killed_loses_nothing(scheduler: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("harness.studies.study.SHARD", 20)
     flag = tmp_path / "flag"
-    killing = _Killing(str(flag))
+    killing = workers.Killing(str(flag))
     here, there = ResultStore(tmp_path / "here"), ResultStore(tmp_path / "there")
     run(studies(), here, evaluate)
     run(studies(), there, killing, executor=Cluster(scheduler.scheduler_address, print))
     assert flag.exists()
     for study in studies():
         assert_same(here.get(study).trajectory, there.get(study).trajectory)
-
-
-class _Killing:
-    """Like `evaluate`, but the worker of one shard is killed, once."""
-
-    def __init__(self, flag: str) -> None:
-        self.flag = flag
-
-    def __call__(self, study: Study, shard: range, heard: Heard) -> Outcome:
-        if study.algorithm == "re" and shard.start == 20 and not Path(self.flag).exists():
-            Path(self.flag).touch()
-            os.kill(os.getpid(), signal.SIGKILL)
-        return evaluate(study, shard, heard)
 
 
 def test_a_worker_with_another_table_is_refused_by_name(scheduler: Any, tmp_path: Path) -> None:
@@ -108,24 +91,12 @@ def test_processes_or_a_cluster(harness: Harness) -> None:
     answer.refuses("either in --processes or on a --cluster", "leave one")
 
 
-class Elsewhere(ResultStore):
-    """Takes no result in the process that made it."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
-        self.made_by = os.getpid()
-
-    def add(self, result: Outcome) -> None:
-        assert os.getpid() != self.made_by
-        super().add(result)
-
-
 def test_workers_that_share_the_file_system_store_themselves(
     scheduler: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("harness.studies.study.SHARD", 20)
     monkeypatch.chdir(tmp_path)
-    store = Elsewhere(Path("there"))
+    store = workers.Elsewhere(Path("there"))
     run(studies(), store, evaluate, executor=Cluster(scheduler.scheduler_address, print, local=True))
     equal_to_one_process(ResultStore(tmp_path / "there"), tmp_path / "here")
 

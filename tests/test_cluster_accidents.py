@@ -7,15 +7,25 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from importlib import import_module
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import workers
-from schedulers import Counted, Outside, Proxy, equal_to_one_process, started, studies, until
+from schedulers import (
+    Counted,
+    Outside,
+    Proxy,
+    asked,
+    callers,
+    equal_to_one_process,
+    started,
+    studies,
+    tasks,
+    until,
+)
 
 from harness import HarnessError
 from harness.studies.cluster import Cluster
@@ -91,22 +101,6 @@ def caller(outside: Outside, folder: Path) -> Any:
     return started([sys.executable, "-m", "caller", outside.address, str(folder)])
 
 
-def asked(outside: Outside, question: Callable[[Any], int]) -> int:
-    """What the scheduler answers."""
-    distributed: Any = import_module("distributed")
-    with distributed.Client(outside.address, set_as_default=False) as client:
-        return int(client.run_on_scheduler(question))
-
-
-def _tasks(dask_scheduler: Any) -> int:
-    return len(dask_scheduler.tasks)
-
-
-def _callers(dask_scheduler: Any) -> int:
-    """How many wait for the task that most do."""
-    return max((len(task.who_wants or ()) for task in dask_scheduler.tasks.values()), default=0)
-
-
 def test_a_caller_that_is_killed_goes_on_from_what_it_stored(outside: Outside, tmp_path: Path) -> None:
     outside.worker("first")
     there = tmp_path / "there"
@@ -120,7 +114,7 @@ def test_a_caller_that_is_killed_goes_on_from_what_it_stored(outside: Outside, t
     run(studies(), store, workers.slow, executor=Cluster(outside.address, print))
     assert len(set(store.added)) == len(store.added) <= 12 - len(before)
     equal_to_one_process(store, tmp_path / "here")
-    until(lambda: asked(outside, _tasks) == 0)
+    until(lambda: asked(outside, tasks) == 0)
 
 
 def test_an_interrupted_caller_cancels_its_own_tasks_only(outside: Outside, tmp_path: Path) -> None:
@@ -141,7 +135,7 @@ def test_an_interrupted_caller_cancels_its_own_tasks_only(outside: Outside, tmp_
     assert other.wait(60) != 0
     assert not all(ResultStore(there).complete(study) for study in studies())
     equal_to_one_process(mine, tmp_path / "here")
-    until(lambda: asked(outside, _tasks) == 0)
+    until(lambda: asked(outside, tasks) == 0)
 
 
 def test_two_callers_of_one_study_share_its_shards(
@@ -157,7 +151,7 @@ def test_two_callers_of_one_study_share_its_shards(
     until(calls.exists)
 
     def begin() -> None:
-        until(lambda: asked(outside, _callers) == 2)
+        until(lambda: asked(outside, callers) == 2)
         go.touch()
 
     thread = threading.Thread(target=begin)
@@ -218,7 +212,7 @@ def test_a_full_disk_of_the_caller_keeps_what_was_stored(
         run(studies(), store, evaluate, executor=Cluster(outside.address, print))
     assert len(store.added) == 3
     room.set()
-    until(lambda: asked(outside, _tasks) == 0)
+    until(lambda: asked(outside, tasks) == 0)
     run(studies(), store, evaluate, executor=Cluster(outside.address, print))
     assert len(set(store.added)) == len(store.added) == 12
     equal_to_one_process(store, tmp_path / "here")

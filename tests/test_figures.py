@@ -38,6 +38,8 @@ from harness.testing import synthetic_table
 Harness = Callable[..., Any]
 BASH = shutil.which("bash") or ""
 NAMES = ("rs", "re", "ls")
+OF_TWO = ("attainment", "front")
+"""Figures of two objectives."""
 SETTINGS: dict[str, dict[str, Any]] = {
     "regret": {}, "ranks": {}, "ecdf-regret": {"at": 300.0}, "ecdf-time": {"targets": [0.3, 0.1]},
     "critical-difference": {"blocks": "seeds"}, "speed-up": {"targets": [0.3], "against": "rs"},
@@ -250,7 +252,7 @@ def titled(outcomes: list[Outcome], title: str) -> list[Outcome]:
 
 @pytest.mark.parametrize("width", [None, "column", "page"])
 @pytest.mark.parametrize(
-    "figure", [figure for figure in FIGURES if figure not in ("cells", "critical-difference", "attainment")]
+    "figure", [figure for figure in FIGURES if figure not in ("cells", "critical-difference", *OF_TWO)]
 )
 @pytest.mark.parametrize("benchmarks", [1, 2])
 def test_no_text_is_cut_or_covers_another(figure: str, width: str | None, benchmarks: int) -> None:
@@ -307,7 +309,7 @@ def test_a_violin_has_the_ticks_of_a_log_axis() -> None:
 
 
 @pytest.mark.parametrize("width", ["column", "page"])
-@pytest.mark.parametrize("figure", [figure for figure in FIGURES if figure != "attainment"])
+@pytest.mark.parametrize("figure", [figure for figure in FIGURES if figure not in OF_TWO])
 def test_every_figure_is_as_wide_as_it_should_be(figure: str, width: str, cells: list[Outcome], tmp_path: Path) -> None:
     outcomes = cells if figure == "cells" else studied()
     drawn = draw(outcomes, {"figure": figure, "width": width, **SETTINGS[figure]})
@@ -478,7 +480,7 @@ def test_settings_that_cannot_be_are_refused(settings: dict[str, Any], message: 
         draw(studied(), settings)
 
 
-@pytest.mark.parametrize("figure", [name for name in FIGURES if name not in ("cells", "attainment")])
+@pytest.mark.parametrize("figure", [name for name in FIGURES if name not in ("cells", *OF_TWO)])
 def test_figures_refuse_mixtures(figure: str) -> None:
     mixed = [*studied()[:2], outcome("ls", noise="mean")]
     with pytest.raises(HarnessError, match=r"cannot be compared: rules\.noise is sampled in one and mean in the other"):
@@ -559,7 +561,7 @@ def test_the_figures_of_the_project_are_valid() -> None:
     files = {load(file)["figure"]: load(file) for file in sorted((ROOT / "plots").glob("*.toml"))}
     assert {*files} == {*FIGURES, "prediction"}
     for figure, settings in files.items():
-        if figure not in ("attainment", "cells", "prediction"):
+        if figure not in (*OF_TWO, "cells", "prediction"):
             assert draw(studied(), settings).axes
 
 

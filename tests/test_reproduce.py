@@ -339,6 +339,8 @@ def test_rules_are_declared_once() -> None:
         "noise: sampled",
         "nothing trained beyond epoch 12",
         "continued trainings cost the difference",
+        "objectives: a, b",
+        "constraint: a<=2",
     ]
     assert rules.lines("epoch", "s")["runs"] == "2e+05 s"
     assert {"workers": "3, asynchronous", "training": "nothing beyond epoch 12"}.items() <= rules.lines(

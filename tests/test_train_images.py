@@ -144,7 +144,7 @@ def test_npz_files(tmp_path: Path) -> None:
     assert (found.name, found.classes, found.image, len(found.train)) == ("mine", 4, (3, 8, 8), 32)
     for changed, told in (
         ({"x_test": good["x_test"].astype(float)}, "images float64"),
-        ({"y_train": np.arange(39)}, r"labels \[39\]"),
+        ({"y_train": np.arange(39)}, r"labels int64\[39\]"),
         ({"y_test": np.arange(8) - 1}, "negative labels"),
     ):
         np.savez(path, **{**good, **changed})

@@ -11,6 +11,7 @@ from harness import HarnessError
 from harness.studies.evaluate import evaluate
 from harness.studies.executors import Heard
 from harness.studies.outcome import Outcome
+from harness.studies.store import ResultStore
 from harness.studies.study import Study
 
 
@@ -40,3 +41,28 @@ def slow(study: Study, shard: range, heard: Heard) -> Outcome:
         time.sleep(0.05)
         heard(share / 4)
     return evaluate(study, shard, heard)
+
+
+class Killing:
+    """Like `evaluate`, but the worker of one shard is killed, once."""
+
+    def __init__(self, flag: str) -> None:
+        self.flag = flag
+
+    def __call__(self, study: Study, shard: range, heard: Heard) -> Outcome:
+        if study.algorithm == "re" and shard.start == 20 and not Path(self.flag).exists():
+            Path(self.flag).touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return evaluate(study, shard, heard)
+
+
+class Elsewhere(ResultStore):
+    """Takes no result in the process that made it."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.made_by = os.getpid()
+
+    def add(self, result: Outcome) -> None:
+        assert os.getpid() != self.made_by
+        super().add(result)
