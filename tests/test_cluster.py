@@ -29,6 +29,13 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 Harness = Callable[..., Answer]
 
 
+@pytest.fixture(autouse=True)
+def swept() -> Iterator[None]:
+    """Sockets that Dask leaves open are collected here, where warnings are ignored, and not in another module."""
+    yield
+    gc.collect()
+
+
 @pytest.fixture(scope="module")
 def scheduler() -> Iterator[Any]:
     """A scheduler of this machine and two workers in processes of their own."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import signal
 import sys
@@ -35,6 +36,13 @@ from harness.studies.store import ResultStore
 
 pytest.importorskip("distributed", reason="--cluster needs the package distributed")
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("small_shards")]
+
+
+@pytest.fixture(autouse=True)
+def swept() -> Iterator[None]:
+    """Sockets that Dask leaves open are collected here, where warnings are ignored, and not in another module."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture
