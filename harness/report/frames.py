@@ -99,8 +99,7 @@ def trials(outcomes: Sequence[Outcome]) -> pd.DataFrame:
 
 
 def _logged(outcome: Outcome) -> pd.DataFrame:
-    run, reference = outcome.trajectory, outcome.reference
-    test = np.nan if reference.test_optimum is None else reference.test_optimum
+    run = outcome.trajectory
     return _named(
         outcome,
         {
@@ -108,14 +107,14 @@ def _logged(outcome: Outcome) -> pd.DataFrame:
             "time": run.time,
             "evaluation": run.evaluation,
             "row": run.row,
-            "fidelity": np.array(reference.fidelities)[run.fidelity],
+            "fidelity": np.array(outcome.reference.fidelities)[run.fidelity],
             "repeat": run.repeat,
             "loss": run.loss,
             "incumbent": run.incumbent,
             "val_loss": outcome.val_loss,
             "test_loss": outcome.test_loss,
-            "val_regret": outcome.val_loss - reference.optimum,
-            "test_regret": outcome.test_loss - test,
+            "val_regret": outcome.regrets("val"),
+            "test_regret": outcome.regrets("test"),
         },
     )
 
