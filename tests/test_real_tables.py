@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -184,6 +185,28 @@ def test_parameters_of_hundreds_of_values_are_searched(name: str) -> None:
     run = simulate(table, made, seeds=np.arange(4), rules=Rules(evals=150, log="all"))
     full = run.fidelity == 2
     assert np.quantile(table.codes[run.row[full & (run.evaluation > 100)], 0] / count, 0.5) > 0.6
+
+
+def test_fidelities_without_any_loss_agree_with_none(bring: Callable[..., str], harness: Run) -> None:
+    bring("x,e,v\n" + "\n".join(f"{x},{e},{x if e == 9 else ''}" for x in range(4) for e in (1, 9)), PARAMETERS + LONG)
+    shown = harness("show", "own/t", "--json")
+    assert json.loads(shown.out)["spearman_with_largest_fidelity"] == {"1": None}, shown.err
+
+
+def test_seeds_that_evaluated_nothing_with_a_loss_need_more_evaluations(
+    bring: Callable[..., str], harness: Run
+) -> None:
+    bring("x,v,s\n" + "\n".join(f"{x},{1 if x == 30 else ''},9" for x in range(40)), PARAMETERS + COST)
+    for given, hint in (
+        (("--evals", 2), "all that they evaluated had none"),
+        (("--budget", 5), "its budget is too small"),
+    ):
+        run = ("run", "--bench", "own/t", "--algo", "rs", *given, "--seeds", 8, "--processes", 1, "--out", given[0][2:])
+        assert harness(*run).status == 0
+        for command in (("compare", given[0][2:]), ("plot", given[0][2:])):
+            answer = harness(*command)
+            assert (answer.status, answer.err.count("has seeds without a result")) == (2, 1)
+            assert f"hint: {hint}" in answer.err
 
 
 def test_seeds_without_any_result_are_said(bring: Callable[..., str], harness: Run) -> None:

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from harness.analysis.bounds import Bound, floor, oracle, random_search
 from harness.analysis.comparison import Statistic, selected
-from harness.analysis.measures import Axis, regret_after, regret_name, steps
+from harness.analysis.measures import Axis, everywhere, regret_after, regret_name, steps
 from harness.arrays import Floats
 from harness.errors import HarnessError
 from harness.plots.style import COLOURS, STYLE, Width, legend, log_ticks, looks, outer_labels, panels, tell, titled
@@ -58,17 +58,6 @@ def curve(outcome: Outcome, kind: Kind, by: Axis = "time") -> tuple[Floats, Floa
 def _regret(outcome: Outcome, kind: Kind, times: Floats, by: Axis) -> Floats:
     """Regret of each seed at `times` Float[G], in seconds or in evaluations, Float[S, G]."""
     return outcome.regret(kind, times) if by == "time" else regret_after(outcome, kind, times.astype(np.int64))
-
-
-def everywhere(outcome: Outcome) -> float:
-    """The time from which on every seed has a result. Raises HarnessError if there is none."""
-    first = float(outcome.first_times().max(initial=-math.inf))
-    if not math.isfinite(first):
-        raise HarnessError(
-            f"study {outcome.study.id} ({outcome.label} on {outcome.study.benchmark}) has a seed without any result.",
-            "its budget is too small to finish one evaluation; run it with a larger --budget.",
-        )
-    return first
 
 
 def regret_figure(
