@@ -29,7 +29,6 @@ pytestmark = [pytest.mark.cluster, pytest.mark.filterwarnings("ignore")]
 Harness = Callable[..., Answer]
 
 
-
 @pytest.fixture(scope="module")
 def scheduler() -> Iterator[Any]:
     """A scheduler of this machine and two workers in processes of their own."""

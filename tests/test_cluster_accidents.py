@@ -37,7 +37,6 @@ pytest.importorskip("distributed", reason="--cluster needs the package distribut
 pytestmark = [pytest.mark.cluster, pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("small_shards")]
 
 
-
 @pytest.fixture
 def outside() -> Iterator[Outside]:
     found = Outside()
