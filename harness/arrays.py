@@ -46,3 +46,9 @@ def shown(array: _Array) -> _Array:
     view = array.view()
     view.setflags(write=False)
     return view
+
+
+def sealed(array: _Array) -> _Array:
+    """`array`, which nobody writes into from now on."""
+    array.setflags(write=False)
+    return array
