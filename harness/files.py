@@ -7,7 +7,6 @@ import fcntl
 import json
 import math
 import os
-import secrets
 import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -93,7 +92,7 @@ def whole(
 def _claimed(path: Path) -> tuple[int, Path]:
     """A new locked file beside `path`, of a name that nobody can guess."""
     while True:
-        temporary = path.with_name(f".{path.name[:180]}.{secrets.token_hex(8)}{_TEMPORARY}")
+        temporary = path.with_name(f".{path.name[:180]}.{os.urandom(8).hex()}{_TEMPORARY}")
         handle = _opened(temporary, os.O_EXCL)
         try:
             _flock(handle, fcntl.LOCK_EX)

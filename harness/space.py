@@ -190,7 +190,7 @@ def by_columns(
 ) -> Split:
     """The split of a space by its parameters: those at the positions `connections`, and the others."""
     first = np.array(connections)
-    second = np.setdiff1d(np.arange(len(parameters)), first)
+    second = np.array([i for i in range(len(parameters)) if i not in connections], dtype=np.int64)
     back = np.argsort(np.concatenate([first, second]))
     return Split(
         SearchSpace(tuple(parameters[i] for i in first)),
