@@ -114,6 +114,6 @@ def lacking(outcome: Outcome, time: float) -> HarnessError:
     if (outcome.trajectory.evaluations[np.isinf(first)] > 0).any():
         return HarnessError(f"{said} with a loss{when}.", "all that they evaluated had none; run it for longer.")
     if math.isfinite(first.max(initial=-math.inf)):
-        return HarnessError(f"{said}{when}.", "compare at later times with --at, or run with a larger --budget.")
+        return HarnessError(f"{said}{when}.", "compare at later times with --at, or run them for longer.")
     hint = "its budget is too small to finish one evaluation; run it with a larger --budget."
     return HarnessError(f"{said}{when}.", hint)
