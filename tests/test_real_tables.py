@@ -17,6 +17,7 @@ from algorithms.external import library
 from harness import HarnessError, Parameter, Rules, SearchSpace, Table, registry, simulate
 from harness.cli.train import tensorboard_writer
 from harness.params import resolve
+from harness.plots.regret import curve as regret_curve
 from harness.plots.regret import regret_figure
 from harness.studies.cluster import Cluster
 from harness.studies.evaluate import evaluate
@@ -207,6 +208,26 @@ def test_seeds_that_evaluated_nothing_with_a_loss_need_more_evaluations(
             answer = harness(*command)
             assert (answer.status, answer.err.count("has seeds without a result")) == (2, 1)
             assert f"hint: {hint}" in answer.err
+
+
+def test_a_training_that_costs_nothing_begins_at_a_thousandth_of_the_end(
+    bring: Callable[..., str], harness: Run
+) -> None:
+    bring("x,v,s\n" + "\n".join(f"{x},{1 - x / 9},{5 * (x == 8)}" for x in range(9)), PARAMETERS + COST)
+    run = ("run", "--bench", "own/t", "--algo", "rs,re", "--seeds", 6, "--processes", 1, "--out")
+    assert harness(*run, "timed", "--budget", 50).status == 0
+    for words in (("compare", "timed"), ("report", "timed", "-o", "a.html")):
+        assert harness(*words).status == 0, words
+    outcome = read(find([Path("timed")])[0])
+    assert {*outcome.first_times()} <= {0.05, 5.0}
+    times, mean, _ = regret_curve(outcome, "val")
+    assert (times[0], mean[0]) == (outcome.first_times().max(), pytest.approx(outcome.regret("val", times[:1]).mean()))
+    assert harness("data", "remove", "own/t").status == 0
+    bring("x,v,s\n" + "\n".join(f"{x},{1 - x / 99},{5 * (x == 98)}" for x in range(99)), PARAMETERS + COST)
+    assert harness(*run, "free", "--evals", 1, "--seeds", 2).status == 0
+    for words in (("report", "free", "-o", "b.html"), ("plot", "free")):
+        answer = harness(*words)
+        assert (answer.status, answer.err.count("trained cost nothing: there is no time to draw")) == (2, 1)
 
 
 def test_seeds_without_any_result_are_said(bring: Callable[..., str], harness: Run) -> None:

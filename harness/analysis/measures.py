@@ -99,10 +99,13 @@ def time_spent(outcome: Outcome) -> Floats:
 
 
 def everywhere(outcome: Outcome) -> float:
-    """The time from which on every seed has an incumbent. Raises HarnessError if there is none."""
+    """The time above 0 from which on every seed has an incumbent. Raises HarnessError if there is none."""
     first = float(outcome.first_times().max(initial=-math.inf))
     if not math.isfinite(first):
         raise lacking(outcome, math.inf)
+    if not first:
+        said = f"all that study {outcome.study.id} ({outcome.label} on {outcome.benchmark}) trained cost nothing"
+        raise HarnessError(f"{said}: there is no time to draw.", "run it with a cost for each: --overhead 1.")
     return first
 
 

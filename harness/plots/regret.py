@@ -47,7 +47,7 @@ def curve(outcome: Outcome, kind: Kind, by: Axis = "time") -> tuple[Floats, Floa
         _, first = np.unique(seed, return_index=True)
         start, going = stamps[first].max(), run.evaluations[~run.finished]
         end = float(going.min() if going.size else run.evaluations.max())
-    stamps = np.unique(stamps[(stamps >= start) & ((stamps <= end) | (by == "time"))])
+    stamps = np.unique(np.append(stamps[(stamps >= start) & ((stamps <= end) | (by == "time"))], start))
     if len(stamps) > _MAX_STAMPS:
         targets = np.geomspace(stamps[0], stamps[-1], _MAX_STAMPS)
         stamps = np.unique(stamps[np.minimum(np.searchsorted(stamps, targets), len(stamps) - 1)])
@@ -207,7 +207,8 @@ def _panel(
 def log_time(axis: Axes, start: float, end: float, unit: str = "s") -> None:
     """Make the x axis simulated time on a log scale."""
     axis.set_xscale("log")
-    axis.set_xlim(start, end)
+    if start < end:
+        axis.set_xlim(start, end)
     log_ticks(axis.xaxis)
     axis.set_xlabel(time_label(unit))
 
