@@ -230,6 +230,19 @@ def test_a_training_that_costs_nothing_begins_at_a_thousandth_of_the_end(
         assert (answer.status, answer.err.count("trained cost nothing: there is no time to draw")) == (2, 1)
 
 
+def test_a_parameter_with_the_name_of_a_column_stands_beside_it(bring: Callable[..., str], harness: Run) -> None:
+    bring(
+        "seed,loss,v\n3,8,.5\n4,9,.7\n", '[parameters]\nseed = "integer"\nloss = "float"\n[validation]\ncolumn = "v"\n'
+    )
+    assert harness("run", "--bench", "own/t", "--algo", "rs", "--evals", 9, "--seeds", 2, "--processes", 1).status == 0
+    assert harness("export", "incumbents", "results", "-o", "i.json").status == 0
+    rows = json.loads(Path("i.json").read_text())
+    assert [(row["seed"], row["parameter.seed"], row["loss"]) for row in rows] == [(0, 3, 8.0), (1, 3, 8.0)]
+    shown = harness("show", "own/t:1").out.split()
+    assert shown[shown.index("loss") + 1] == "0.7"
+    assert shown[shown.index("parameter.loss") + 1] == "9"
+
+
 def test_seeds_without_any_result_are_said(bring: Callable[..., str], harness: Run) -> None:
     """Half of the trainings diverge, and three draws are all there are: one seed in eight has no mean to give."""
     bring("x,v,s\n" + "\n".join(f"{x},{'' if x % 2 else 0.1 + x / 100},100" for x in range(40)), PARAMETERS + COST)

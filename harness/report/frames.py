@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +134,7 @@ def incumbents(outcomes: Sequence[Outcome], at: Sequence[float] | None = None) -
         else:
             rows = [row for time in (at or (None,)) for row in per_seed_rows(outcome, time)]
             frame = pd.DataFrame([{**row, "algorithm": outcome.label} for row in rows])
-        frames.append(pd.concat([frame, configurations(table, frame["row"].to_numpy())], axis=1))
+        frames.append(pd.concat([frame, configurations(table, frame["row"].to_numpy(), frame.columns)], axis=1))
     return _joined(frames)
 
 
@@ -208,13 +208,17 @@ def write(frame: pd.DataFrame, path: Path) -> None:
             temporary.write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
 
 
-def configurations(table: Table, rows: Iterable[float | None]) -> pd.DataFrame:
-    """Configurations at `rows` (None or NaN for none) by parameter, and the text of those that are architectures."""
+def configurations(table: Table, rows: Iterable[float | None], taken: Collection[str] = ()) -> pd.DataFrame:
+    """Configurations at `rows` (None or NaN for none) by parameter, and the text of those that are architectures.
+
+    A parameter whose name is `taken` by a column beside them is called `parameter.<name>`.
+    """
     found = [None if row is None or np.isnan(row) or row < 0 else int(row) for row in rows]
     texts = _architectures(table, {row for row in found if row is not None})
     known = {row: {**table.space.to_dict(table.codes[row]), **texts.get(row, {})} for row in found if row is not None}
     columns = [*(p.name for p in table.space.parameters), *(["architecture"] if texts else [])]
-    return pd.DataFrame([{} if row is None else known[row] for row in found], columns=columns)
+    frame = pd.DataFrame([{} if row is None else known[row] for row in found], columns=columns)
+    return frame.rename(columns={name: f"parameter.{name}" for name in columns if name in taken})
 
 
 def _architectures(table: Table, rows: set[int]) -> dict[int, dict[str, str]]:
