@@ -15,6 +15,7 @@ import numpy as np
 
 from harness.arrays import Floats, Ints, fixed
 from harness.errors import HarnessError, unknown
+from harness.escapes import obeyed, plain
 from harness.graphs import GraphView
 
 Value = str | int | float | bool
@@ -37,6 +38,8 @@ class Parameter:
             raise ValueError(f"parameter '{self.name}' has no values")
         if isinstance(self.values, list):
             object.__setattr__(self, "values", tuple(self.values))
+        if any(obeyed(text) for text in (self.name, *self.values) if isinstance(text, str)):
+            raise ValueError(f"parameter '{plain(self.name)}' has control characters, or commands to a log, in a text")
 
 
 @dataclass(frozen=True)
