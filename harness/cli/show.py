@@ -203,11 +203,12 @@ def _row(console: Console, name: str, row: int, as_json: bool) -> None:
 
     found = benchmark(name)
     measured = found.query(row)
-    configuration = configurations(found.table, [row]).iloc[0].to_dict()
     if as_json:
+        configuration = configurations(found.table, [row]).iloc[0].to_dict()
         click.echo(json_text({"benchmark": found.facts.name, **measured, "configuration": configuration}, indent=1))
         return
-    console.print(tables.facts([(key, _text(value)) for key, value in (measured | configuration).items()]))
+    facts = measured | configurations(found.table, [row], measured).iloc[0].to_dict()
+    console.print(tables.facts([(key, _text(value)) for key, value in facts.items()]))
 
 
 def _thinned(values: list[Any]) -> list[Any]:
