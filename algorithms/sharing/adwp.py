@@ -134,7 +134,7 @@ class WeightPrediction(Alphas):
     def cellwise(self, *, none: bool) -> Ints:
         """Codes Int[L, p] of the architecture of every cell (macro search)."""
         every = self.relaxed(self.own.detach()).double().cpu().numpy()
-        return np.stack([self.net.architecture(discrete(self.net, weights, self.chosen, none=none)) for weights in every])
+        return np.stack([self.net.architecture(discrete(self.net, w, self.chosen, none=none)) for w in every])
 
     def state(self) -> dict[str, Any]:
         seen = [(torch.from_numpy(now), accuracy) for now, accuracy in self.seen]
