@@ -4,6 +4,7 @@ The table of one seed has an entry for each value, or "any" (`sizes[j]`), of eve
 first `near` parameters, its values there with each subset of them replaced by "any", lies side by side in a block of
 2^near entries, repeated for all of these values: a density reads 2^(d - near) short runs of memory, where time goes.
 The entry of values x and a subset of fixed near parameters T, as the bits of a number, is T + sum_j stride_j x_j.
+An entry holds the counts of both sides, the good ones in the lower half of its bits, the bad ones in the upper.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from algorithms.density.history import BAD, GOOD
 from harness import Floats, Ints
 from harness.compiled import compiled
 
@@ -79,31 +81,45 @@ def expand(match: Floats, miss: Floats, out: Floats) -> None:
 
 
 @compiled
+def place(counts: Counts, side: int) -> int:
+    """What an entry grows by for an observation of a side; nothing where it is of none."""
+    return 1 if side == GOOD else 1 << 4 * counts.itemsize if side == BAD else 0
+
+
+@compiled
 def gather(table: Counts, start: Ints, out: Counts) -> None:
-    """The counts [2^d, 2, C] of the marginals of each point, whose blocks begin at `start` [2^(d - near), C]."""
+    """The counts [2^d, C] of the marginals of each point, whose blocks begin at `start` [2^(d - near), C]."""
     size = len(out) // len(start)
-    for i in range(size):
-        for side in range(2):
-            for b in range(len(start)):
-                for c in range(start.shape[1]):
-                    out[b * size + i, side, c] = table[start[b, c] + i, side]
+    for b in range(len(start)):
+        for i in range(size):
+            fixed = table[i:]
+            for c in range(start.shape[1]):
+                out[b * size + i, c] = fixed[start[b, c]]
 
 
 @compiled
 def marginal_sums(counts: Counts, weight: Floats, n: Ints, out: Floats) -> None:
-    """Both densities [C, 2] from the counts of marginals [2^d, 2, C]."""
-    total = np.empty(len(out))
-    for side in range(2):
-        total[:] = 0.0
-        for i in range(len(weight)):
-            for c in range(len(total)):
-                total[c] += weight[i, side] * counts[i, side, c]
-        for c in range(len(total)):
-            out[c, side] = total[c] / n[side]
+    """Both densities [C, 2] from the counts of marginals [2^d, C]."""
+    half = 4 * counts.itemsize
+    good, bad = np.zeros(len(out)), np.zeros(len(out))
+    for i in range(len(weight)):
+        for c in range(len(out)):
+            good[c] += weight[i, GOOD] * np.int32(counts[i, c] & ((1 << half) - 1))
+            bad[c] += weight[i, BAD] * np.int32(counts[i, c] >> half)
+    for c in range(len(out)):
+        out[c, GOOD], out[c, BAD] = good[c] / n[GOOD], bad[c] / n[BAD]
 
 
 @compiled
-def infinite_density(count: Counts, match: Floats, miss: Floats) -> float:
+def apart(counts: Counts, side: int, out: Ints) -> None:
+    """The counts [m] of one side."""
+    half = 4 * counts.itemsize
+    for i in range(len(out)):
+        out[i] = counts[i] & ((1 << half) - 1) if side == GOOD else counts[i] >> half
+
+
+@compiled
+def infinite_density(count: Ints, match: Floats, miss: Floats) -> float:
     """The infinite density of a point, by the counts [2^d] of its marginals, that differs from all data in a parameter
     of which they have one value alone.
 
@@ -121,3 +137,8 @@ def infinite_density(count: Counts, match: Floats, miss: Floats) -> float:
     for i in range(len(count)):
         balance += sign[i] * count[i]
     return np.inf if balance == count[0] else -np.inf if balance == -float(count[0]) else np.nan
+
+
+def widened(table: Counts) -> Counts:
+    """The entries with twice the bits."""
+    return (table.astype(np.uint64) >> 16 << 32) | (table & 0xFFFF)

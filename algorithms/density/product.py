@@ -15,13 +15,16 @@ from algorithms.density.history import BAD, BLOCK, GOOD, UNUSED, History, check,
 from algorithms.density.marginals import (
     NEAR,
     Counts,
+    apart,
     blocks,
     counted,
     expand,
     gather,
     infinite_density,
     marginal_sums,
+    place,
     strides,
+    widened,
 )
 from algorithms.density.normal import cdf, quantile
 from harness import Bools, Floats, HarnessError, Ints, SearchSpace
@@ -44,8 +47,8 @@ class Tally(NamedTuple):
 
     label   UInt8[S, T], the side of each observation
     level   Int32[S, d, K, 2], observations at each value
-    table   UInt16[S, entries, 2], UInt32 in the end, observations at each point of every marginal;
-            empty in the row representation
+    table   UInt32[S, entries], UInt64 in the end, observations at each point of every marginal, of
+            both sides in one number; empty in the row representation
     row     Int32[S, T], the distinct configuration of each observation; the rest as well is empty
             where there is a table
     distinct  Int[S], distinct configurations
@@ -116,19 +119,20 @@ def _move(tally: Tally, layout: Layout, history: History, s: int, t: int, side: 
     """Put observation `t` of seed `s` on another side."""
     codes, before = history.codes[s], tally.label[s, t]
     tally.label[s, t] = side
-    tabled = tally.table.shape[1] > 0
-    if tabled:
-        counted(layout.stride, layout.sizes, layout.near, codes, t, cells)
     for by in (-1, 1):
         to = before if by < 0 else side
         if to == UNUSED:
             continue
         for j in range(codes.shape[1]):
             tally.level[s, j, codes[t, j], to] += by
-        if not tabled:
+        if not len(cells):
             tally.weight[s, tally.row[s, t], to] += by
+    if len(cells):
+        counted(layout.stride, layout.sizes, layout.near, codes, t, cells)
+        table = tally.table[s]
+        by = place(table, side) - place(table, before)
         for i in range(len(cells)):
-            tally.table[s, cells[i], to] += by
+            table[cells[i]] += by
 
 
 @compiled
@@ -314,11 +318,13 @@ def _lonely(miss: Floats) -> bool:
 @compiled
 def _unseen(counts: Counts, match: Floats, miss: Floats, out: Floats) -> None:
     """Set both densities of points where a side has a single value of a parameter, and the point another."""
+    count = np.empty(len(counts), np.int64)
     for c in range(len(out)):
         for side in range(2):
+            apart(counts[:, c], side, count)
             for j in range(match.shape[1]):
-                if np.isinf(miss[side, j]) and counts[1 << j, side, c] == 0:
-                    out[c, side] = infinite_density(counts[:, side, c], match[side], miss[side])
+                if np.isinf(miss[side, j]) and count[1 << j] == 0:
+                    out[c, side] = infinite_density(count, match[side], miss[side])
 
 
 @compiled
@@ -369,7 +375,7 @@ def _densities(
     corners, runs = (1 << d, 1 << (d - near)) if tabled else (0, 0)
     model = _Model(np.empty(2, np.int64), np.empty(shape), np.empty(shape), np.empty(shape), np.empty((corners, 2)))
     start = np.empty((runs, candidates), np.int64)
-    counts = np.empty((corners, 2, candidates), tally.table.dtype)
+    counts = np.empty((corners, candidates), tally.table.dtype)
     key = np.empty(candidates)
     kernels = np.empty((len(layout.cells), np.max(layout.cells)))
     for b in range(len(seeds)):
@@ -439,7 +445,7 @@ class ProductKDE:
         self._tally = Tally(
             label=np.zeros((seeds, BLOCK), np.uint8),
             level=np.zeros((seeds, d, int(space.sizes.max()), 2), np.int32),
-            table=np.zeros((seeds, entries, 2), np.uint16),
+            table=np.zeros((seeds, entries), np.uint32),
             row=np.zeros((seeds, room), np.int32),
             distinct=np.zeros(seeds, np.int64),
             weight=np.zeros((seeds, room, 2), np.int32),
@@ -466,7 +472,7 @@ class ProductKDE:
         if h.full(seeds):
             self._history, y = h.doubled(), y._replace(label=doubled(y.label), row=doubled(y.row))
             if self._history.codes.shape[1] == NARROW:
-                y = y._replace(table=y.table.astype(np.uint32))
+                y = y._replace(table=widened(y.table))
         if y.slot.shape[1] and len(seeds) and y.distinct[seeds].max() == y.joint.shape[1]:
             slot = np.full((len(y.slot), 2 * y.slot.shape[1]), -1, np.int32)
             rehash(slot, y.distinct, y.joint)
