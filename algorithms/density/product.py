@@ -28,7 +28,7 @@ from algorithms.density.normal import cdf, quantile
 from harness import Bools, Floats, HarnessError, Ints, SearchSpace
 from harness.compiled import compiled
 
-TABLE_LIMIT, TABLE_DIMENSIONS = 1 << 19, 10
+TABLE_LIMIT, TABLE_DIMENSIONS = 1 << 17, 10
 """Entries and parameters up to which a seed's observations are counted in a table of all marginals."""
 
 NARROW = 1 << 16
