@@ -187,7 +187,8 @@ def _complain_of_usage(error: click.ClickException) -> int:
     if isinstance(error, click.NoSuchOption):
         close = " or ".join(error.possibilities or ())
         return _complain(f"unknown option '{error.option_name}'.", f"did you mean {close}?" if close else hint)
-    return _complain(error.format_message(), hint)
+    said = (getattr(getattr(error, "param", None), "help", None) or "").partition(" [")[0].rstrip(".")
+    return _complain(error.format_message(), f"{said[:1].lower()}{said[1:]}; {hint}" if said else hint)
 
 
 def _complain(message: str, hint: str) -> int:
