@@ -185,10 +185,12 @@ class _Progress:
                 done = np.maximum(done, started[alive] / self.rules.evals)
             self.report(Share(1.0 - (1.0 - done).sum() / len(now), int(started.sum())))
         if self.steps % _STALL_STEPS == 0:
-            if self.rules.evals is None and self.seen.size and (now[alive] == self.seen[alive]).any():
+            before = self.seen[alive] if self.seen.size else 0.0
+            if self.rules.evals is None and (now[alive] == before).any():
                 raise PluginError(
                     f"lets the simulated clock stand still: some seed got {_STALL_STEPS:,} results in a row at cost 0.",
-                    "it proposes invalid configurations only; give it --evals, or --overhead seconds.",
+                    "it proposes only what is invalid or not in the table: give it --evals or --overhead, or import a "
+                    "sample of a space with sampled = true.",
                 )
             self.seen = now.copy()
 

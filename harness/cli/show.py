@@ -70,6 +70,9 @@ def command(
         _benchmark(console, name, as_json)
     elif (row := re.fullmatch(r"([\w./+-]+):(\d+)", name)) is not None:
         _row(console, row[1], int(row[2]), as_json)
+    elif ":" in name or name in registry.library_names():
+        (name,) = registry.known([name])
+        _algorithm(console, name, as_json)
     else:
         known = [*registry.algorithm_names(), *registry.benchmark_facts(), *registry.families()]
         raise unknown("benchmark, algorithm or path of results", name, known, see="harness list")
