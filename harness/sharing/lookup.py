@@ -109,15 +109,15 @@ def bounds(constraint: str) -> dict[str, float]:
 
 
 def possible(search: SharedSearch, constraints: list[str], images: ImageSet) -> None:
-    """Raises HarnessError if the method takes nothing under constraints, or one that no architecture of the space meets.
+    """Raises HarnessError if the method takes nothing under constraints, or no architecture of the space meets one.
 
     Also if a measure is no sum over the parameters of the space.
     """
     if not registry.method(search.method).tabulates:
         raise _none(search.method)
-    wanted = [bounds(text) for text in constraints]
-    known = costs(search.space, search.recipe, images.image, images.classes, [*{name for own in wanted for name in own}])
-    for name, bound in (item for own in wanted for item in own.items()):
+    wanted = [one for text in constraints for one in bounds(text).items()]
+    known = costs(search.space, search.recipe, images.image, images.classes, [*{name for name, _ in wanted}])
+    for name, bound in wanted:
         if known[name].least > bound:
             raise HarnessError(
                 f"no architecture of {search.space} has {name}<={bound:g}.", f"the least has {known[name].least:,}."
