@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from algorithms.sharing.intensive import superiority
 from harness.arrays import Ints
 from harness.sharing.search import SharedRun, SharedSearch
 from harness.spaces import published
@@ -106,7 +107,7 @@ def main() -> None:
             name = "cross" if cross else "basic"
             row[f"{name}_one_shot"] = last.accuracy
             row[f"{name}_error"] = error(run.method.cellwise(none=True), images, 777 + seed)  # type: ignore[attr-defined]
-            row[f"{name}_superiority"] = float(run.method.superiority().max())  # type: ignore[attr-defined]
+            row[f"{name}_superiority"] = float(superiority(run.method.seen).max())  # type: ignore[attr-defined]
             row[f"{name}_seconds"] = time.process_time() - began
         rows.append(row)
         print(json.dumps(row), flush=True)

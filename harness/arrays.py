@@ -19,21 +19,30 @@ _NUMBERS = re.compile(r"u?int\d+|halffloat|float|double")
 def of_column(column: Any) -> NDArray[Any]:
     """The values of a column of Arrow, or of a chunk of one; NaN for absent numbers.
 
-    Those of plain numbers without Arrow's own `to_numpy`, which imports pandas: most of the time of reading a table.
+    Those of plain numbers and bools without Arrow's own `to_numpy`, which imports pandas, and its compute functions:
+    most of the time of reading a table.
     """
-    kind = str(column.type)
-    if kind == "bool" and not column.null_count:
-        return of_column(column.cast("uint8")).astype(np.bool_)
-    chunks = getattr(column, "chunks", [column])
+    kind, chunks = str(column.type), getattr(column, "chunks", [column])
+    if chunks and kind == "bool" and not column.null_count:
+        return np.concatenate([_bits(chunk, chunk.buffers()[1]) for chunk in chunks])
     if not chunks or not _NUMBERS.fullmatch(kind):
-        values: NDArray[Any] = np.asarray(column)
-    elif column.null_count:
-        there = of_column(column.drop_null())
-        values = np.full(len(column), np.nan, np.float64 if "int" in kind else there.dtype)
-        values[of_column(column.is_valid())] = there
-    else:
-        values = np.concatenate([*map(np.from_dlpack, chunks)])
+        return np.asarray(column)
+    return np.concatenate([_with_nan(chunk) if column.null_count else np.from_dlpack(chunk) for chunk in chunks])
+
+
+def _with_nan(chunk: Any) -> NDArray[Any]:
+    there, data = chunk.buffers()
+    plain = np.frombuffer(data, chunk.type.to_pandas_dtype())[chunk.offset :][: len(chunk)]
+    values = plain.astype(np.float64 if plain.dtype.kind in "iu" else plain.dtype)
+    if there is not None:
+        values[~_bits(chunk, there)] = np.nan
     return values
+
+
+def _bits(chunk: Any, buffer: Any) -> Bools:
+    """A buffer of `chunk` that has one bit a value."""
+    bits = np.unpackbits(np.frombuffer(buffer, np.uint8), bitorder="little")
+    return bits[chunk.offset :][: len(chunk)].astype(np.bool_)
 
 
 def fixed(values: NDArray[Any]) -> NDArray[Any]:
@@ -46,3 +55,9 @@ def shown(array: _Array) -> _Array:
     view = array.view()
     view.setflags(write=False)
     return view
+
+
+def sealed(array: _Array) -> _Array:
+    """`array`, which nobody writes into from now on."""
+    array.setflags(write=False)
+    return array

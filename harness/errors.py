@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from difflib import get_close_matches
 
 CRASH = 70
 """The exit status of a bug, EX_SOFTWARE of sysexits.h; 1 is an answer of some commands."""
@@ -71,6 +70,8 @@ def reason(error: BaseException) -> str:
 
 def unknown(kind: str, name: str, known: Iterable[str], *, see: str = "") -> HarnessError:
     """The error for a `name` that is none of `known`, with its closest matches as the hint."""
+    from difflib import get_close_matches  # most commands end without an unknown name
+
     known = sorted(known)
     same = [other for other in known if other.casefold() == name.casefold()]
     close = same or get_close_matches(name, known, n=3, cutoff=0.5)

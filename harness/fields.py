@@ -18,7 +18,7 @@ def fit(value: object, kind: Any, where: str, hint: str = "") -> Any:
 
     `kind` is made of plain types, Literal, unions, lists, tuples, mappings, TypedDict, dataclasses, and Annotated with
     a `Param` of inclusive bounds. Raises HarnessError for what does not fit, which begins with `where`, such as
-    `the study` or `a.toml:`, and ends with the `hint`.
+    `the study` or `a.toml:`, and ends with the `hint` or, without one, with what the `Param` says.
     """
     if dataclasses.is_dataclass(kind) or is_typeddict(kind):
         return _record(value, kind, where, hint)
@@ -99,7 +99,9 @@ def _plain(value: object, kind: Any, where: str, hint: str) -> Any:
 
 
 def _bounded(value: object, kind: Any, where: str, hint: str) -> Any:
-    found, bounds = fit(value, get_args(kind)[0], where, hint), _bounds(get_args(kind))
+    bounds = _bounds(get_args(kind))
+    hint = hint or bounds.doc[:1].lower() + bounds.doc[1:]
+    found = fit(value, get_args(kind)[0], where, hint)
     if isinstance(found, int | float) and not bounds.low <= found <= bounds.high:
         raise _wrong(value, kind, where, hint)
     return found

@@ -7,7 +7,6 @@ import fcntl
 import json
 import math
 import os
-import secrets
 import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -22,6 +21,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _UNLOCKABLE = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 _TEMPORARY = ".tmp"
 _TRIES = 100
+_OTHERS = 100_000
 
 
 def json_text(data: Any, **layout: Any) -> str:
@@ -40,12 +40,20 @@ def _finite(data: Any) -> Any:
 def inside(folder: Path, *endings: str, without: Collection[str] = ()) -> list[Path]:
     """The files below `folder` that end so, sorted, but for those in folders that are called as one of `without`.
 
-    What cannot be listed, or goes meanwhile, is passed over.
+    What cannot be listed, or goes meanwhile, is passed over. Raises HarnessError where 100,000 other files are, as on a
+    whole disk.
     """
-    found = []
+    found, others = list[Path](), 0
     for where, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if name not in without]
-        found += [Path(where, name) for name in names if name.endswith(endings)]
+        of_these = [Path(where, name) for name in names if name.endswith(endings)]
+        found += of_these
+        others += len(names) - len(of_these)
+        if others > _OTHERS:
+            raise HarnessError(
+                f"{folder} has more than {_OTHERS:,} files that are none of {' and '.join(endings)}.",
+                "name the folder in it that has the results.",
+            )
     return sorted(found)
 
 
@@ -84,7 +92,7 @@ def whole(
 def _claimed(path: Path) -> tuple[int, Path]:
     """A new locked file beside `path`, of a name that nobody can guess."""
     while True:
-        temporary = path.with_name(f".{path.name[:180]}.{secrets.token_hex(8)}{_TEMPORARY}")
+        temporary = path.with_name(f".{path.name[:180]}.{os.urandom(8).hex()}{_TEMPORARY}")
         handle = _opened(temporary, os.O_EXCL)
         try:
             _flock(handle, fcntl.LOCK_EX)

@@ -9,7 +9,8 @@ import importlib.util
 import inspect
 import linecache
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from difflib import get_close_matches
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType
@@ -42,7 +43,8 @@ class Local:
         self.__wrapped__ = made
         self.__doc__ = made.__doc__
         self.factory = factory
-        self.source = _source(made)
+        self.files = {path: _digest(path) for path in sorted(_files_of(made))}
+        self.source = _source(made, self.files)
         if drives:
             self.shard = 8
         for attribute in ("shard", "note", "evaluations", "parts"):
@@ -51,6 +53,15 @@ class Local:
 
     def __call__(self, problem: Problem, streams: Streams, /, **params: Any) -> Algorithm:
         return self.factory(problem, streams, **params)
+
+    def check_unchanged(self) -> None:
+        """Raise HarnessError if a file that defines it is another now than when it was read."""
+        new = [path.name for path, digest in self.files.items() if path.is_file() and _digest(path) != digest]
+        if new:
+            raise HarnessError(
+                f"{', '.join(new)} changed while {self.name} ran.",
+                "run it again: as it is now, it is a study of its own.",
+            )
 
 
 def adapted(name: str, given: object) -> Local:
@@ -98,16 +109,23 @@ def _a(thing: object) -> str:
     return f"a{'n' * (kind[0].lower() in 'aeiou')} {kind}"
 
 
-def load(spec: str) -> tuple[str, object]:
+def load(spec: str, libraries: Iterable[str] = ()) -> tuple[str, object]:
     """What `path/file.py:Class` or `package.module:Class` names, and its name without the path.
 
-    Raises HarnessError, in one sentence, for what is not there, cannot be read or fails when it is imported.
+    Raises HarnessError, in one sentence, for what is not there, cannot be read or fails when it is imported; its hint
+    may be one of `libraries` whose name is close.
     """
     where, _, attribute = spec.rpartition(":")
+    if not where.strip("."):
+        raise HarnessError(
+            f"'{spec}' names no file or module before the colon.", "write it as --algo path/mine.py:Mine"
+        )
     is_file = where.endswith(".py")
-    module = _from_file(Path(where)) if is_file else _from_package(where)
+    module = _from_file(Path(where)) if is_file else _from_package(where, attribute, libraries)
     found = vars(module).get(attribute)
     if found is None:
+        if not is_file and (close := _meant(where, attribute, libraries)):
+            raise HarnessError(f"there is no {attribute} in the module {where}.", close)
         own = [name for name, value in vars(module).items() if getattr(value, "__module__", "") == module.__name__]
         raise unknown(f"name in {where}", attribute, own)
     return (f"{Path(where).name}:{attribute}" if is_file else spec), found
@@ -135,17 +153,24 @@ def _from_file(path: Path) -> ModuleType:
     return module
 
 
-def _from_package(name: str) -> ModuleType:
+def _from_package(name: str, attribute: str, libraries: Iterable[str]) -> ModuleType:
     try:
         return _imported(name, Path.cwd(), lambda: importlib.import_module(name))
     except HarnessError as error:
         if isinstance(error.__cause__, ModuleNotFoundError) and name.startswith(str(error.__cause__.name)):
             raise HarnessError(
                 f"there is no module {name}, installed or in the working folder.",
-                "a file of your own is named by its path: --algo path/mine.py:Mine; packages of optimizers are in "
+                _meant(name, attribute, libraries)
+                or "a file of your own is named by its path: --algo path/mine.py:Mine; packages of optimizers are in "
                 "`harness list libraries`.",
             ) from None
         raise
+
+
+def _meant(library: str, optimizer: str, libraries: Iterable[str]) -> str:
+    """A hint where the name of a library was mistyped, else empty."""
+    close = [f"{name}:{optimizer}" for name in get_close_matches(library, libraries)]
+    return f"did you mean {' or '.join(close)}?" if close else ""
 
 
 def _imported(what: str, folder: Path, load: Callable[[], Any]) -> Any:
@@ -166,32 +191,48 @@ def _imported(what: str, folder: Path, load: Callable[[], Any]) -> Any:
         sys.path.remove(str(folder))
 
 
-def _source(made: Callable[..., Any]) -> str:
-    """Hash of what defines `made` where it is of a script, a notebook or a file that was read by its path, or empty."""
-    home = str(getattr(inspect.unwrap(made), "__module__", ""))
-    if home == "__main__":
+def _source(made: Callable[..., Any], files: Iterable[Path]) -> str:
+    """Hash of the `files` that define `made` or, where a script or a notebook does, of its text there; or empty."""
+    if not files and str(getattr(inspect.unwrap(made), "__module__", "")) == "__main__":
         return definition(made)
-    if not home.startswith(_FILE):
-        return ""
     digest = hashlib.sha256()
-    for path in sorted(_files(Path(str(sys.modules[home].__file__)))):
+    for path in files:
         digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]
+    return digest.hexdigest()[:16] if files else ""
 
 
-def _files(path: Path) -> set[Path]:
-    """The file at `path` and those of its folder that it imports, and they in turn."""
-    folder, found, ahead = path.parent, set[Path](), [path]
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _files_of(made: Callable[..., Any]) -> set[Path]:
+    """The files that define `made`, none where a script or a notebook does: these are read once."""
+    home = sys.modules.get(str(getattr(inspect.unwrap(made), "__module__", "")))
+    path = Path(str(getattr(home, "__file__", None)))
+    if home is None or home.__name__ == "__main__" or path.suffix != ".py":
+        return set()
+    if home.__name__.startswith(_FILE):
+        return _files(path, path.parent)
+    folder = path.parents[home.__name__.count(".") + (path.name == "__init__.py")]
+    return _files(path, folder, "" if folder == Path.cwd() else home.__name__.split(".")[0])
+
+
+def _files(path: Path, folder: Path, package: str = "") -> set[Path]:
+    """The file at `path` and those of `folder`, or of a `package` in it, that it imports, and they in turn."""
+    found, ahead = set[Path](), [path]
     while ahead:
         file = ahead.pop()
         found.add(file)
         for node in ast.walk(ast.parse(file.read_bytes())):
-            names = [alias.name for alias in node.names] if isinstance(node, ast.Import | ast.ImportFrom) else []
-            if isinstance(node, ast.ImportFrom) and node.module:
-                names = [node.module, *(f"{node.module}.{name}" for name in names)]
-            places = [folder.joinpath(*name.split(".")) for name in names]
+            names, within = [], folder
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                names = [alias.name for alias in node.names]
+            if isinstance(node, ast.ImportFrom):
+                within = file.parents[node.level - 1] if node.level else folder
+                names = [node.module, *(f"{node.module}.{name}" for name in names)] if node.module else names
+            places = [within.joinpath(*name.split(".")) for name in names]
             beside = [p for place in places for p in (place.with_suffix(".py"), place / "__init__.py") if p.is_file()]
-            ahead += {*beside} - found
+            ahead += {p for p in beside if folder / package in (p.with_suffix(""), *p.parents)} - found
     return found
 
 

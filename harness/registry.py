@@ -57,8 +57,15 @@ def algorithm(name: str) -> Factory:
     """The factory called `name`. Raises HarnessError if there is none or its package cannot be imported."""
     if name in _LOCAL:
         return _LOCAL[name]
-    if name.partition(":")[0] in _found(LIBRARIES) and ":" in name:
+    if _of_a_library(name):
         return _of_library(*name.split(":", 1))
+    if name in {*_found(LIBRARIES)} - {*_found(ALGORITHMS)}:
+        raise HarnessError(
+            f"'{name}' is a package of many optimizers.",
+            f"name one of them: `harness list {name}` has all, such as {name}:NAME.",
+        )
+    if name.endswith(".py"):
+        raise HarnessError(f"'{name}' names a file alone.", f"name a class of it, too: --algo {name}:Class")
     if ":" in name:
         raise HarnessError(
             f"the algorithm '{name}' is of a file or module that is not read here.",
@@ -76,6 +83,11 @@ def library(name: str) -> Library:
     """The package called `name`. Raises HarnessError like `algorithm`."""
     found: Library = _plugin(LIBRARIES, name)
     return found
+
+
+def _of_a_library(name: str) -> bool:
+    """Whether a name is of the form `library:optimizer`."""
+    return ":" in name and name.partition(":")[0] in _found(LIBRARIES)
 
 
 @cache
@@ -96,8 +108,8 @@ def known(specs: Iterable[str]) -> list[str]:
     names: dict[str, str] = {}
     for spec in specs:
         name = spec
-        if ":" in spec and spec.partition(":")[0] not in _found(LIBRARIES):
-            name, made = local.load(spec)
+        if ":" in spec and not _of_a_library(spec):
+            name, made = local.load(spec, library_names())
             if names.get(name, spec) != spec:
                 raise HarnessError(f"{names[name]} and {spec} would both be called {name}.", "rename one of the files.")
             adopt(name, made)
@@ -134,6 +146,8 @@ def adopt_all(packed: bytes) -> None:
 def origin(group: str, name: str) -> str:
     """A plugin of a group with its package and version, in words."""
     distributions = {point.dist.name: point.dist.version for point in _found(group).get(name, ()) if point.dist}
+    if group == ALGORITHMS and _of_a_library(name):
+        distributions = {name.partition(":")[0]: library(name.partition(":")[0]).version}
     package = ", ".join(f"{name} {version}" for name, version in distributions.items())
     return f"{_KINDS[group]} '{name}'{f' ({package})' if package else ''}"
 

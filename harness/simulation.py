@@ -12,7 +12,7 @@ from typing import NamedTuple, Self
 import numpy as np
 
 from harness.algorithm import Factory, Jobs, Problem, Results, checked, seeds_of, start
-from harness.arrays import Bools, Floats, Ints, shown
+from harness.arrays import Bools, Floats, Ints, sealed
 from harness.errors import Blaming, PluginError
 from harness.observations import Checkpoints, Observations
 from harness.pareto import Archive
@@ -26,54 +26,64 @@ _STALL_STEPS = 1 << 16
 
 
 class _Workers:
-    """The jobs of all seeds in S x W slots; an idle slot finishes at inf."""
+    """The jobs of all seeds in S x W slots, which are numbered seed by seed; an idle slot finishes at inf."""
 
     def __init__(self, seeds: int, rules: Rules, dimensions: int) -> None:
-        shape = (seeds, rules.workers)
+        slots = seeds * rules.workers
+        self.each = rules.workers
         self.limit = np.iinfo(np.int64).max if rules.evals is None else rules.evals
-        self.finish = np.full(shape, np.inf)
-        self.ticket = np.zeros(shape, dtype=np.int64)
-        self.entry = np.zeros(shape, dtype=np.int64)
-        self.cost = np.zeros(shape)
-        self.codes = np.zeros((*shape, dimensions), dtype=np.int64)
+        self.finish = np.full(slots, np.inf)
+        self.ticket = np.zeros(slots, dtype=np.int64)
+        self.entry = np.zeros(slots, dtype=np.int64)
+        self.cost = np.zeros(slots)
+        self.codes = np.zeros((slots, dimensions), dtype=np.int64)
         self.started = np.zeros(seeds, dtype=np.int64)
         self.running = np.zeros(seeds, dtype=np.int64)
         self.waiting = np.zeros(seeds, dtype=np.bool_)
 
     def may_ask(self, where: Ints) -> Bools:
         """Whether a seed has an idle worker, is not waiting for a result and has evaluations left."""
-        idle = self.running[where] < self.finish.shape[1]
+        idle = self.running[where] < self.each
         return idle & ~self.waiting[where] & (self.started[where] < self.limit)
 
     def idle(self, where: Ints) -> Ints:
-        """The first idle slot of each seed."""
-        if self.finish.shape[1] == 1:
+        """The first idle worker of each seed."""
+        if self.each == 1:
             return np.zeros(len(where), dtype=np.int64)
-        return np.isinf(self.finish[where]).argmax(axis=1)
+        return np.isinf(self._finish(where)).argmax(axis=1)
 
-    def start(self, where: Ints, slot: Ints, codes: Ints, entry: Ints, cost: Floats, finish: Floats) -> None:
-        self.codes[where, slot] = codes
-        self.entry[where, slot] = entry
-        self.cost[where, slot] = cost
-        self.finish[where, slot] = finish
-        self.ticket[where, slot] = self.started[where]
+    def start(self, where: Ints, worker: Ints, codes: Ints, entry: Ints, cost: Floats, finish: Floats) -> None:
+        slot = self.slot(where, worker)
+        self.codes[slot] = codes
+        self.entry[slot] = entry
+        self.cost[slot] = cost
+        self.finish[slot] = finish
+        self.ticket[slot] = self.started[where]
         self.started[where] += 1
         self.running[where] += 1
 
     def earliest(self, where: Ints) -> Ints:
-        """The slot that finishes first; of several at the same moment the one that started first."""
-        if self.finish.shape[1] == 1:
+        """The worker that finishes first; of several at the same moment the one that started first."""
+        if self.each == 1:
             return np.zeros(len(where), dtype=np.int64)
-        finish = self.finish[where]
+        finish = self._finish(where)
         tied = finish == finish.min(axis=1, keepdims=True)
-        return np.where(tied, self.ticket[where], np.iinfo(np.int64).max).argmin(axis=1)
+        ticket = self.ticket.reshape(-1, self.each).take(where, axis=0)
+        return np.where(tied, ticket, np.iinfo(np.int64).max).argmin(axis=1)
 
-    def release(self, where: Ints, slot: Ints) -> tuple[Ints, Ints, Floats]:
-        """End the jobs in these slots; their entries, codes and costs."""
-        self.finish[where, slot] = np.inf
+    def release(self, where: Ints, worker: Ints) -> tuple[Ints, Ints, Floats]:
+        """End the jobs of these workers; their entries, codes and costs."""
+        slot = self.slot(where, worker)
+        self.finish[slot] = np.inf
         self.running[where] -= 1
         self.waiting[where] = False
-        return self.entry[where, slot], self.codes[where, slot], self.cost[where, slot]
+        return self.entry[slot], self.codes.take(slot, axis=0), self.cost[slot]
+
+    def slot(self, where: Ints, worker: Ints) -> Ints:
+        return where * self.each + worker
+
+    def _finish(self, where: Ints) -> Floats:
+        return self.finish.reshape(-1, self.each).take(where, axis=0)
 
 
 class _Incumbents:
@@ -176,10 +186,12 @@ class _Progress:
                 done = np.maximum(done, started[alive] / self.rules.evals)
             self.report(Share(1.0 - (1.0 - done).sum() / len(now), int(started.sum())))
         if self.steps % _STALL_STEPS == 0:
-            if self.rules.evals is None and self.seen.size and (now[alive] == self.seen[alive]).any():
+            before = self.seen[alive] if self.seen.size else 0.0
+            if self.rules.evals is None and (now[alive] == before).any():
                 raise PluginError(
                     f"lets the simulated clock stand still: some seed got {_STALL_STEPS:,} results in a row at cost 0.",
-                    "it proposes invalid configurations only; give it --evals, or --overhead seconds.",
+                    "it proposes only what is invalid or not in the table: give it --evals or --overhead, or import a "
+                    "sample of a space with sampled = true.",
                 )
             self.seen = now.copy()
 
@@ -188,8 +200,12 @@ def _check(jobs: Jobs, problem: Problem) -> None:
     sizes = problem.space.sizes
     if (jobs.codes.view(np.uint64) >= sizes.view(np.uint64)).any():
         raise PluginError("asked for codes outside of the search space.")
-    fidelity = np.asarray(jobs.fidelity)
-    if ((fidelity < 0) | (fidelity > problem.full)).any():
+    fidelity = jobs.fidelity
+    if isinstance(fidelity, int):
+        outside = not 0 <= fidelity <= problem.full
+    else:
+        outside = bool(((fidelity < 0) | (fidelity > problem.full)).any())
+    if outside:
         raise PluginError(f"asked for a fidelity outside of 0..{problem.full}.")
 
 
@@ -241,38 +257,38 @@ class Simulation:
         checkpoints = Checkpoints(observations, rules.continuation)
         workers = _Workers(len(now), rules, table.space.dimensions)
         incumbents = _Fronts(table, observations, rules) if rules.objectives else _Incumbents(observations, rules)
-        recorder, alive = self._recorder, np.arange(len(now))
+        recorder, alive = self._recorder, sealed(np.arange(len(now)))
 
         while alive.size:
             self._watch.step(now, alive, workers.started)
             asks = workers.may_ask(alive)
             if asks.any():
                 asking = alive if asks.all() else alive[asks]
-                slot = workers.idle(asking)
-                jobs = yield Ask(shown(asking), shown(slot))
+                worker = workers.idle(asking)
+                jobs = yield Ask(sealed(asking), sealed(worker))
                 jobs = checked(jobs, len(asking), problem)
                 if jobs.wait is not None and jobs.wait.any():
                     workers.waiting[asking] = jobs.wait
-                    jobs, asking, slot = _without_waiting(jobs, asking, slot)
+                    jobs, asking, worker = _without_waiting(jobs, asking, worker)
                 _check(jobs, problem)
                 entry = observations.draw(asking, table.rows(jobs.codes), jobs.fidelity)
                 cost = checkpoints.cost(asking, entry)
                 before = rules.overhead + (self.scoring.settled(asking) if self.scoring.asked else 0.0)
-                workers.start(asking, slot, jobs.codes, entry, cost, now[asking] + (before + cost))
+                workers.start(asking, worker, jobs.codes, entry, cost, now[asking] + (before + cost))
 
             asks = workers.may_ask(alive)
             if asks.all():
                 continue
             telling = alive[~asks] if asks.any() else alive
-            slot = workers.earliest(telling)
-            time = workers.finish[telling, slot]
+            worker = workers.earliest(telling)
+            time = workers.finish[workers.slot(telling, worker)]
             ended = ~((time <= rules.budget) & (time < np.inf))
             if ended.any():
                 alive = _without(alive, telling[ended])
-                telling, slot, time = telling[~ended], slot[~ended], time[~ended]
+                telling, worker, time = telling[~ended], worker[~ended], time[~ended]
                 if not telling.size:
                     continue
-            entry, codes, cost = workers.release(telling, slot)
+            entry, codes, cost = workers.release(telling, worker)
             checkpoints.finish(telling, entry)
             now[telling] = time
             fidelity, loss = observations.fidelity(entry), observations.loss[entry]
@@ -288,8 +304,8 @@ class Simulation:
                 recorder.finished[final] = True
                 alive = _without(alive, final)
             yield Results(
-                *(shown(telling), shown(slot), shown(codes), shown(fidelity), shown(loss), shown(cost)),
-                shown(points) if rules.objectives else None,
+                *(sealed(telling), sealed(worker), sealed(codes), sealed(fidelity), sealed(loss), sealed(cost)),
+                sealed(points) if rules.objectives else None,
             )
 
 
@@ -329,11 +345,11 @@ def simulate(
 
 
 def _without(alive: Ints, ended: Ints) -> Ints:
-    return alive[~np.isin(alive, ended, assume_unique=True)] if ended.size else alive
+    return sealed(alive[~np.isin(alive, ended, assume_unique=True)]) if ended.size else alive
 
 
-def _without_waiting(jobs: Jobs, asking: Ints, slot: Ints) -> tuple[Jobs, Ints, Ints]:
+def _without_waiting(jobs: Jobs, asking: Ints, worker: Ints) -> tuple[Jobs, Ints, Ints]:
     assert jobs.wait is not None
     runs = ~jobs.wait
     fidelity = jobs.fidelity if isinstance(jobs.fidelity, int) else jobs.fidelity[runs]
-    return Jobs(jobs.codes[runs], fidelity), asking[runs], slot[runs]
+    return Jobs(jobs.codes[runs], fidelity), asking[runs], worker[runs]

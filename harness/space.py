@@ -15,6 +15,7 @@ import numpy as np
 
 from harness.arrays import Floats, Ints, fixed
 from harness.errors import HarnessError, unknown
+from harness.escapes import obeyed, plain
 from harness.graphs import GraphView
 
 Value = str | int | float | bool
@@ -37,6 +38,8 @@ class Parameter:
             raise ValueError(f"parameter '{self.name}' has no values")
         if isinstance(self.values, list):
             object.__setattr__(self, "values", tuple(self.values))
+        if any(obeyed(text) for text in (self.name, *self.values) if isinstance(text, str)):
+            raise ValueError(f"parameter '{plain(self.name)}' has control characters, or commands to a log, in a text")
 
 
 @dataclass(frozen=True)
@@ -190,7 +193,7 @@ def by_columns(
 ) -> Split:
     """The split of a space by its parameters: those at the positions `connections`, and the others."""
     first = np.array(connections)
-    second = np.setdiff1d(np.arange(len(parameters)), first)
+    second = np.array([i for i in range(len(parameters)) if i not in connections], dtype=np.int64)
     back = np.argsort(np.concatenate([first, second]))
     return Split(
         SearchSpace(tuple(parameters[i] for i in first)),

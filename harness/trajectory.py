@@ -16,6 +16,9 @@ PACE_TIMES: Floats = np.array([m * 10.0**e for e in range(-20, 30) for m in rang
 _MILLISECOND = 90 * 16
 """The position of 0.001 in it, from which positions are counted in files."""
 
+_STEPS = 256
+"""Whose times are counted together."""
+
 
 @dataclass(frozen=True, eq=False)
 class Trajectory:
@@ -118,18 +121,28 @@ class Recorder:
     def __init__(self, seeds: int) -> None:
         self.evaluations = np.zeros(seeds, dtype=np.int64)
         self.finished = np.zeros(seeds, dtype=np.bool_)
-        self._told_by = np.zeros(len(PACE_TIMES) + 1, dtype=np.int64)
+        self._told_by = np.zeros(len(PACE_TIMES), dtype=np.int64)
+        self._times: list[Floats] = []
         self._kept: list[tuple[Ints, Floats, Ints, Ints, Floats, Bools]] = []
 
     def told(self, where: Ints, time: Floats) -> None:
         self.evaluations[where] += 1
-        self._told_by += np.bincount(np.searchsorted(PACE_TIMES, time), minlength=len(self._told_by))
+        self._times.append(time)
+        if len(self._times) == _STEPS:
+            self._count()
+
+    def _count(self) -> None:
+        """How many results there were up to each of `PACE_TIMES`."""
+        self._told_by += np.searchsorted(np.sort(np.concatenate(self._times)), PACE_TIMES, side="right")
+        self._times.clear()
 
     def keep(self, where: Ints, time: Floats, entry: Ints, loss: Floats, incumbent: Bools) -> None:
         self._kept.append((where, time, self.evaluations[where], entry, loss, incumbent))
 
     def trajectory(self, seeds: Ints, ended: Floats, split: Callable[[Ints], tuple[Ints, Ints, Ints]]) -> Trajectory:
         """What was kept; `split` turns entry numbers into rows, fidelities and repeats."""
+        if self._times:
+            self._count()
         kept = self._kept or [(seeds[:0], ended[:0], seeds[:0], seeds[:0], ended[:0], seeds[:0] > 0)]
         seed, time, evaluation, entry, loss, incumbent = map(np.concatenate, zip(*kept, strict=True))
         order = np.argsort(seed, kind="stable")
@@ -147,5 +160,5 @@ class Recorder:
             evaluations=self.evaluations,
             ended=ended,
             finished=self.finished,
-            pace=np.cumsum(self._told_by[:-1]),
+            pace=self._told_by.copy(),
         )

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from algorithms.sharing import intensive
 from algorithms.sharing.adwp import WeightPrediction
 from harness import HarnessError
 from harness.rng import Streams
@@ -59,21 +60,19 @@ def test_cells_of_their_own_are_those_cells() -> None:
 
 
 def test_superiority_is_stability_times_accuracy_over_the_window() -> None:
-    own = method()
     one, other = (np.zeros((6, 3), dtype=np.bool_) for _ in range(2))
     one[:, 1], other[:, 1] = True, True
     other[0, 1], other[0, 2] = False, True
-    own.seen = [(one, 0.5), (one, 0.6), (other, 0.8), (other, 0.9)]
+    seen = [(one, 0.5), (one, 0.6), (other, 0.8), (other, 0.9)]
     kept = 1 - 1 / 6
-    np.testing.assert_allclose(
-        own.superiority(), [0.5, 0.5 * 0.6, kept * 0.5 * kept * 0.6 * 0.8, kept * 0.6 * 0.8 * 0.9]
-    )
-    assert own.best_epoch() == 3
+    expected = [0.5, 0.5 * 0.6, kept * 0.5 * kept * 0.6 * 0.8, kept * 0.6 * 0.8 * 0.9]
+    np.testing.assert_allclose(intensive.superiority(seen), expected)
+    assert intensive.most_superior(seen) == 3
 
 
 def test_the_intensive_space_has_k_operations_of_a_node_and_never_none() -> None:
     own = method()
-    inside = own.likeliest(np.random.default_rng(0).random((6, 3)))
+    inside = intensive.likeliest(own.net, np.random.default_rng(0).random((6, 3)), own.operations)
     assert [int(inside[list(edges)].sum()) for edges in own.net.into] == [2, 3, 3]
     assert not inside[:, 0].any()
     own.inside = torch.from_numpy(inside)
@@ -86,9 +85,9 @@ def test_the_intensive_space_has_k_operations_of_a_node_and_never_none() -> None
 def test_a_node_ends_with_two_operations_on_different_edges() -> None:
     own = method()
     weights = np.random.default_rng(1).random((6, 3))
-    codes = own.net.architecture(own.discrete(weights, none=True))
+    codes = own.net.architecture(intensive.discrete(own.net, weights, 2, none=True))
     assert [int((codes[list(edges)] > 0).sum()) for edges in own.net.into] == [1, 2, 2]
-    assert (own.net.architecture(own.discrete(weights, none=False)) > 0).all()
+    assert (own.net.architecture(intensive.discrete(own.net, weights, 2, none=False)) > 0).all()
 
 
 def test_stages_move_what_they_may_and_a_stopped_search_goes_on_bit_for_bit() -> None:

@@ -21,8 +21,8 @@ def marked(algorithm: str) -> Any:
 
 
 SHORTER: dict[str, dict[str, Any]] = {
-    "gpnas": {"growth": 3.0},
-    "gpnas+": {"growth": 3.0},
+    "gpnas": {"growth": 3.0, "width": 8},
+    "gpnas+": {"growth": 3.0, "width": 8},
     "npred": {"random": 20, "top": 10, "rounds": 2, "predictor": "ridge"},
     "bananas": {"ensemble": 2, "predictor": "ridge"},
     "nasbowl": {"batch": 10, "mutants": 30, "fresh": 30},
@@ -43,7 +43,7 @@ def contract_fields(algorithm: str) -> dict[str, Any]:
     """What the contract is told."""
     factory = registry.algorithm(algorithm)
     if algorithm in SHORTER:
-        return {"name": algorithm, "params": SHORTER[algorithm], "evals": 60}
+        return {"name": algorithm, "params": SHORTER[algorithm], "evals": 52}
     if not factory.__module__.startswith("algorithms.external"):
         return {"name": algorithm}
     try:

@@ -155,7 +155,7 @@ def test_seeds_are_pooled() -> None:
         ({"overhead": "x"}, "overhead is a number, not 'x'"),
         ({"objectives": "error,latency"}, "objectives is a list, each a text"),
         ({"evals": 2.5}, "evals is a whole number"),
-        ({"budget": "1e5"}, "budget is a number"),
+        ({"budget": "1e5"}, "budget is a number, not '1e5'. simulated seconds per run"),
     ],
 )
 def test_rules_that_do_not_fit_are_refused(rules: dict[str, Any], message: str) -> None:

@@ -109,6 +109,14 @@ def test_evaluations_end_the_curve_too() -> None:
     assert random_search(TABLE, rules, "val", 1e9)[0][-1] == random_search(TABLE, rules, "val", 1e7)[0][-1]
 
 
+def test_the_unit_of_costs_is_that_of_times_only() -> None:
+    times, expected = random_search(TABLE, Rules(evals=40), "val", 1e7)
+    tiny = replace(TABLE, cost=TABLE.cost * 1e-300, source="tiny")
+    its, same = random_search(tiny, Rules(evals=40), "val", 1e-293)
+    np.testing.assert_allclose(its, times * 1e-300)
+    np.testing.assert_array_equal(same, expected)
+
+
 def test_shares_are_counted() -> None:
     counts = np.bincount(TABLE.rows(np.indices((5, 5, 5, 5)).reshape(4, -1).T) + 1, minlength=len(TABLE) + 1)
     np.testing.assert_array_equal(shares(TABLE), counts[1:] / 625)

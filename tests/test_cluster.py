@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -26,15 +25,8 @@ from harness.studies.store import ResultStore
 from harness.testing import assert_same
 
 pytest.importorskip("distributed", reason="--cluster needs the package distributed")
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [pytest.mark.cluster, pytest.mark.filterwarnings("ignore")]
 Harness = Callable[..., Answer]
-
-
-@pytest.fixture(autouse=True)
-def swept() -> Iterator[None]:
-    """Sockets that Dask leaves open are collected here, where warnings are ignored, and not in another module."""
-    yield
-    gc.collect()
 
 
 @pytest.fixture(scope="module")

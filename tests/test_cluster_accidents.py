@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import gc
 import os
 import signal
 import sys
@@ -35,14 +34,7 @@ from harness.studies.run import run
 from harness.studies.store import ResultStore
 
 pytest.importorskip("distributed", reason="--cluster needs the package distributed")
-pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("small_shards")]
-
-
-@pytest.fixture(autouse=True)
-def swept() -> Iterator[None]:
-    """Sockets that Dask leaves open are collected here, where warnings are ignored, and not in another module."""
-    yield
-    gc.collect()
+pytestmark = [pytest.mark.cluster, pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("small_shards")]
 
 
 @pytest.fixture

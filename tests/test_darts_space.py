@@ -18,6 +18,7 @@ from harness.sharing.method import Choice
 from harness.spaces import darts, published
 from harness.spaces.architecture import Architecture
 from harness.train import networks, recipes
+from harness.train.darts_networks import Halved
 
 RECIPE = replace(recipes.read("sharing-digits"), channels=4, cells=1)
 POOLS = "reduce=[('max_pool_3x3', 0), ('max_pool_3x3', 1), "
@@ -39,6 +40,18 @@ PROGRESSIVE = (
     "reduce=[('avg_pool_3x3', 0), ('sep_conv_5x5', 1), ('sep_conv_3x3', 0), ('dil_conv_5x5', 2), ('max_pool_3x3', 0), "
     "('dil_conv_3x3', 1), ('dil_conv_3x3', 1), ('dil_conv_5x5', 3)], reduce_concat=range(2, 6))"
 )
+PARTIAL_CIFAR = (
+    "Genotype(normal=[('sep_conv_3x3', 1), ('skip_connect', 0), ('sep_conv_3x3', 0), ('dil_conv_3x3', 1), "
+    "('sep_conv_5x5', 0), ('sep_conv_3x3', 1), ('avg_pool_3x3', 0), ('dil_conv_3x3', 1)], normal_concat=range(2, 6), "
+    "reduce=[('sep_conv_5x5', 1), ('max_pool_3x3', 0), ('sep_conv_5x5', 1), ('sep_conv_5x5', 2), ('sep_conv_3x3', 0), "
+    "('sep_conv_3x3', 3), ('sep_conv_3x3', 1), ('sep_conv_3x3', 2)], reduce_concat=range(2, 6))"
+)
+PARTIAL_IMAGENET = (
+    "Genotype(normal=[('skip_connect', 1), ('sep_conv_3x3', 0), ('sep_conv_3x3', 0), ('skip_connect', 1), "
+    "('sep_conv_3x3', 1), ('sep_conv_3x3', 3), ('sep_conv_3x3', 1), ('dil_conv_5x5', 4)], normal_concat=range(2, 6), "
+    "reduce=[('sep_conv_3x3', 0), ('skip_connect', 1), ('dil_conv_5x5', 2), ('max_pool_3x3', 1), ('sep_conv_3x3', 2), "
+    "('sep_conv_3x3', 1), ('sep_conv_5x5', 0), ('sep_conv_3x3', 3)], reduce_concat=range(2, 6))"
+)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +71,8 @@ def test_parameters_of_published_cells(genotype: str, cifar: int, imagenet: int)
 def test_multiply_adds_of_published_cells(genotype: str, expected: int) -> None:
     """Of DARTS' first order 501,015,744 are published, a multiply-add for every output of an average pooling too."""
     shape = SimpleNamespace(channels=36, cells=6, stem="small", auxiliary=0.0)
-    network = networks.build(Architecture.parse(genotype), shape, colours=3, classes=10)
+    with torch.device("meta"):
+        network = networks.build(Architecture.parse(genotype), shape, colours=3, classes=10)
     ours, pooled = networks.multiply_adds(network, (3, 32, 32)), []
     counted: list[int] = []
 
@@ -74,9 +88,39 @@ def test_multiply_adds_of_published_cells(genotype: str, expected: int) -> None:
     for module in network.modules():
         module.register_forward_hook(hook)
     with torch.no_grad():
-        network.eval()(torch.zeros(1, 3, 32, 32))
+        network.eval()(torch.zeros(1, 3, 32, 32, device="meta"))
     assert sum(counted) == ours
     assert ours + sum(pooled) == expected
+
+
+@pytest.mark.parametrize(
+    ("genotype", "expected", "parameters"),
+    [(V2, 544.59, 4.7), (PROGRESSIVE, 557.38, 4.9), (PARTIAL_CIFAR, 586.36, 5.3), (PARTIAL_IMAGENET, 597.21, 5.3)],
+)
+def test_millions_of_published_cells_on_imagenet(genotype: str, expected: int, parameters: float) -> None:
+    """P-DARTS' and PC-DARTS' tables: two for each number that is normalised, one for each that is rectified or pooled.
+
+    Of DARTS' second order such a count of its authors' code is 544.59, though their table says 574.
+    """
+    shape = SimpleNamespace(channels=48, cells=4, stem="imagenet", auxiliary=0.0)
+    counted: list[int] = []
+
+    def hook(module: nn.Module, given: Any, out: torch.Tensor) -> None:
+        if isinstance(module, nn.BatchNorm2d):
+            counted.append(2 * out.numel())
+        elif isinstance(module, nn.ReLU | nn.AvgPool2d | nn.MaxPool2d | Halved):
+            counted.append(given[0].numel())
+        elif isinstance(module, nn.Linear):
+            counted.append(7 * 7 * module.in_features)
+
+    with torch.device("meta"):
+        network = networks.build(Architecture.parse(genotype), shape, colours=3, classes=1000)
+        ours = networks.multiply_adds(network, (3, 224, 224))
+        for module in network.modules():
+            module.register_forward_hook(hook)
+        network.eval()(torch.zeros(1, 3, 224, 224))
+    assert round(networks.parameters(network) / 1e6, 1) == parameters
+    assert round((ours + sum(counted)) / 1e6, 2) == expected
 
 
 def test_genotypes_are_read_in_either_order_and_written_in_one() -> None:

@@ -62,19 +62,134 @@ def alone_and_among(algorithm: str, table: Any) -> Any:
     return both
 
 
-@pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("algorithm", of_libraries(OPTIMIZERS))
-def test_a_librarys_optimizer_searches_and_a_seed_alone_is_the_seed_in_a_batch(algorithm: str) -> None:
+def test_a_librarys_optimizer_searches_and_a_seed_alone_is_the_seed_in_a_batch(
+    algorithm: str, capfd: pytest.CaptureFixture[str]
+) -> None:
     run = alone_and_among(algorithm, registry.benchmark("fcnet/protein"))
+    assert capfd.readouterr() == ("", ""), "no word of a library's on the terminal"
     assert len(np.unique(run.row[run.seed == 0])) > 3
     assert not np.array_equal(run.row[run.seed == 0], run.row[run.seed == 1])
 
 
-@pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("algorithm", of_libraries(HALVING))
-def test_a_librarys_halving_trains_at_several_fidelities(algorithm: str) -> None:
+def test_a_librarys_halving_trains_at_several_fidelities(algorithm: str, capfd: pytest.CaptureFixture[str]) -> None:
     run = alone_and_among(algorithm, registry.benchmark("digits201"))
+    assert capfd.readouterr() == ("", ""), "no word of a library's on the terminal"
     assert len(np.unique(run.fidelity)) > 1
+
+
+@pytest.mark.parametrize("algorithm", of_libraries({package: found[:1] for package, found in OPTIMIZERS.items()}))
+def test_a_library_keeps_several_workers_busy(algorithm: str) -> None:
+    table, factory = registry.benchmark("fcnet/protein"), registry.algorithm(algorithm)
+    first, again = (
+        simulate(table, factory, seeds=np.array([3]), rules=Rules(evals=14, workers=4, log="all")) for _ in range(2)
+    )
+    assert first.evaluations.tolist() == [14]
+    assert first.ended[0] < 0.6 * table.mean_cost[first.row, 0].sum()
+    np.testing.assert_array_equal(first.row, again.row)
+
+
+OBJECTIVES = ("error", "latency.raspi4")
+
+
+@pytest.mark.reference("optuna")
+@pytest.mark.parametrize("name", ["optuna:TPESampler", "optuna:NSGAIISampler", "optuna:GPSampler", "optuna-tpe"])
+def test_samplers_of_optuna_are_told_every_objective(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    optuna = external.library("optuna", "optuna")
+    told: list[Any] = []
+    tell = optuna.study.Study.tell
+
+    def heard(study: Any, trial: Any, *given: Any, **named: Any) -> Any:
+        told.append(tell(study, trial, *given, **named))
+        return told[-1]
+
+    monkeypatch.setattr(optuna.study.Study, "tell", heard)
+    table, rules = registry.benchmark("nb201"), Rules(evals=3, log="all", objectives=OBJECTIVES)
+    run = simulate(table, registry.algorithm(name), seeds=np.array([3]), rules=rules)
+    assert {trial.state.name for trial in told} == {"COMPLETE"}
+    latency = table.minimised(OBJECTIVES, np.zeros(len(table)))[run.row, 1]
+    np.testing.assert_array_equal([trial.values[1] for trial in told], latency)
+
+
+ONE_OBJECTIVE = {
+    "optuna": ["CmaEsSampler"],
+    "nevergrad": ["PSO"],
+    "syne_tune": ["CQR"],
+    "smac": ["hyperparameter"],
+    "neps": ["random_search"],
+    "hyperopt": ["tpe"],
+    "botorch": ["LogEI"],
+    "dehb": ["DE"],
+    "hpbandster": ["BOHB"],
+}
+
+
+@pytest.mark.parametrize("algorithm", of_libraries(ONE_OBJECTIVE))
+def test_a_library_of_one_objective_refuses_several_before_anything_runs(algorithm: str, harness: Any) -> None:
+    given = ("--bench", "nb201", "--seeds", 1, "--evals", 3, "--objectives", ",".join(OBJECTIVES))
+    answer = harness("run", "--algo", f"rs,{algorithm}", *given)
+    answer.refuses(f"{algorithm} searches for one objective, and there are 2", "nsga2 search for several")
+    assert not [*Path().iterdir()]
+
+
+MISTYPED = {
+    "optuna": ("TPESamplr", "TPESampler"),
+    "nevergrad": ("PSOO", "PSO"),
+    "syne-tune": ("CRQ", "CQR"),
+    "smac": ("hyperparamter", "hyperparameter"),
+    "neps": ("priorbnd", "priorband"),
+    "hyperopt": ("tpee", "tpe"),
+    "botorch": ("logei", "LogEI"),
+    "dehb": ("DEH", "DEHB"),
+    "hpbandster": ("bohb", "BOHB"),
+}
+
+
+@pytest.mark.parametrize(
+    ("library", "mistyped", "meant"),
+    [
+        pytest.param(name, *words, marks=pytest.mark.reference(name.replace("-", "_")))
+        for name, words in MISTYPED.items()
+    ],
+)
+def test_a_mistyped_optimizer_is_answered_with_the_librarys_own(
+    harness: Any, library: str, mistyped: str, meant: str
+) -> None:
+    for command in (["run", "--bench", "nb201", "--evals", 3, "--algo"], ["show"]):
+        harness(*command, f"{library}:{mistyped}").refuses(f"unknown optimizer of {library}", meant)
+
+
+@pytest.mark.parametrize(
+    ("name", "message", "hint"),
+    [
+        ("optunaa:TPESampler", "there is no module optunaa", "did you mean optuna:TPESampler?"),
+        ("optuna", "'optuna' is a package of many optimizers", "`harness list optuna` has all"),
+        (":TPESampler", "names no file or module before the colon", "path/mine.py:Mine"),
+        ("mine.py", "'mine.py' names a file alone", "--algo mine.py:Class"),
+    ],
+)
+def test_half_a_name_is_answered_with_the_whole(harness: Any, name: str, message: str, hint: str) -> None:
+    harness("run", "--algo", name, "--bench", "nb201", "--evals", 3).refuses(message, hint)
+
+
+@pytest.mark.reference("optuna")
+def test_an_optimizer_is_shown_with_its_settings_and_its_version(harness: Any) -> None:
+    answer = harness("show", "optuna:GPSampler")
+    assert "optuna:GPSampler.n_startup_trials" in answer.out
+    assert f"GPSampler of optuna {external.library('optuna', 'optuna').__version__}" in answer.out
+
+
+@pytest.mark.reference("optuna")
+def test_a_crash_within_a_library_names_it_and_the_seed_and_other_studies_go_on(harness: Any) -> None:
+    given = [f"--param=optuna:TPESampler.{setting}" for setting in ("n_ei_candidates=0", "n_startup_trials=3")]
+    given += ["--bench", "nb201", "--seeds", "5:6", "--evals", "4", "--algo", "optuna:TPESampler,rs"]
+    answer = harness("run", *given)
+    version = external.library("optuna", "optuna").__version__
+    assert answer.status == 1, "not 2: other studies are there"
+    assert f"'optuna:TPESampler' (optuna {version}) on nb201/cifar10 failed in ask for seed 5: ValueError" in answer.err
+    assert len([*Path("results").glob("*.rs.*.parquet")]) == 1
+    assert "optuna/samplers" in harness("--debug", "run", *given).err
 
 
 @pytest.mark.reference("optuna")

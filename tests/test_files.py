@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from harness import HarnessError
-from harness.files import locked, reading, sweep, whole
+from harness import HarnessError, files
+from harness.files import inside, locked, reading, sweep, whole
 
 
 def write(path: Path, text: str = "new") -> None:
@@ -144,3 +144,14 @@ def test_a_figure_overwrites_no_json_that_is_not_its_own(tmp_path: Path) -> None
     for _ in range(2):
         save(Figure(), tmp_path / "fine.png", {"figure": {}, "versions": {}, "studies": []})
     assert left(tmp_path) == ["fine.json", "fine.png", "package.json"]
+
+
+def test_a_folder_of_other_things_is_not_searched_to_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a/1.parquet", "a/2.txt", "b/3.txt"):
+        write(tmp_path / name)
+    monkeypatch.setattr(files, "_OTHERS", 2)
+    assert inside(tmp_path, ".parquet") == [tmp_path / "a" / "1.parquet"]
+    write(tmp_path / "b" / "4.txt")
+    with pytest.raises(HarnessError, match="more than 2 files that are none of") as raised:
+        inside(tmp_path, ".parquet")
+    assert raised.value.hint == "name the folder in it that has the results."

@@ -133,10 +133,13 @@ def test_dropped_connections_are_skips_and_fewer_as_time_goes_on(dropout: float)
 @pytest.mark.parametrize(
     "search",
     [
-        GPNAS,
-        *(partial(GPNAS, **params) for params in ({"alternate": False}, {"predictor": "mlp"}, {"predictor": "none"})),
-        GPNASPlus,
-        partial(GPNASPlus, predictor="none"),
+        partial(variant, growth=2.0, **params)
+        for variant, params in (
+            (GPNAS, {}),
+            *((GPNAS, params) for params in ({"alternate": False}, {"predictor": "mlp"}, {"predictor": "none"})),
+            (GPNASPlus, {}),
+            (GPNASPlus, {"predictor": "none"}),
+        )
     ],
 )
 def test_a_seed_alone_is_the_seed_among_others(search: Any) -> None:

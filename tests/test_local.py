@@ -100,6 +100,49 @@ def test_the_source_is_part_of_the_identity(mine: Path) -> None:
     assert planned(f"{mine}:OneSeed").id not in (before, edited)
 
 
+def test_what_a_module_uses_of_its_package_is_part_of_the_identity(mine: Path) -> None:
+    package = mine.parent / "mine_too"
+    package.mkdir()
+    (package / "search.py").write_text(MINE.replace("from beside", "from .beside"))
+    (package / "beside.py").write_text("FACTOR = 2\n")
+    before = planned("mine_too.search:Batched").id
+    (package / "beside.py").write_text("FACTOR = 3\n")
+    assert planned("mine_too.search:Batched").id != before
+
+
+CHANGING = """
+from pathlib import Path
+from {beside}beside import FACTOR
+
+class Changing:
+    def __init__(self, problem, generator):
+        self.problem, self.generator = problem, generator
+    def ask(self):
+        if self.problem.seeds[0] == 3:
+            Path(__file__).with_name("beside.py").write_text("FACTOR = 3")
+        return self.generator.integers(self.problem.space.sizes), self.problem.full, None
+    def tell(self, handle, loss, cost):
+        pass
+"""
+
+
+@pytest.mark.parametrize(
+    ("spec", "processes"), [("changing.py:Changing", 1), ("changing.py:Changing", 2), ("its.changing:Changing", 2)]
+)
+def test_a_file_that_changes_while_it_runs_ends_its_study_only(
+    harness: Callable[..., Answer], mine: Path, spec: str, processes: int
+) -> None:
+    folder = mine.parent if ".py:" in spec else mine.parent / "its"
+    folder.mkdir(exist_ok=True)
+    (folder / "changing.py").write_text(CHANGING.format(beside="" if folder == mine.parent else "."))
+    (folder / "beside.py").write_text("FACTOR = 2\n")
+    rules = ("--bench", "nb201", "--seeds", 12, "--evals", 3, "--processes", processes)
+    answer = harness("run", "--algo", f"{spec},rs", *rules)
+    assert answer.status == 2
+    assert f"beside.py changed while {spec} ran" in answer.err
+    assert [path.name.split(".")[1] for path in Path("results").glob("*.parquet")] == ["rs"]
+
+
 def test_parameters_are_named_after_the_whole_name(harness: Callable[..., Answer], mine: Path) -> None:
     answer = harness(
         "run",

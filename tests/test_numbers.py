@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import shlex
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -39,6 +40,19 @@ def test_a_number_is_what_its_command_gives(
         assert words[:2] == ["-m", "bench.documented"]
         printed = getattr(documented, words[2])()
     assert number.agrees(number.made(printed)), (number, number.made(printed))
+
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+MEASURED = re.compile(r"\d ± \d|\d \(0\.\d+\)|\b\d[.\d]*e-\d|\b\d+\.\d+ s\b|\| *-?\d+\.\d\d+[^|]*\|[^|]*\d\.\d\d")
+COMMAND = re.compile(r"harness [a-z]+|bench[./]\w+|tests/test_\w+\.py|no command", re.ASCII)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_a_section_with_measured_numbers_names_what_makes_them(page: Path) -> None:
+    listed = [number.says for number in NUMBERS if ROOT / number.page == page]
+    for section in re.split(r"(?m)^(?=#{1,4} )", page.read_text(encoding="utf-8")):
+        said = MEASURED.search(re.sub(r"(?s)```.*?```", "", section))
+        assert not said or COMMAND.search(section) or any(text in section for text in listed), said
 
 
 def test_a_number_that_changed_is_noticed() -> None:

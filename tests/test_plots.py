@@ -99,7 +99,7 @@ def test_what_cannot_be_drawn_is_refused() -> None:
     absent = replace(absent, reference=replace(absent.reference, test_optimum=None))
     with pytest.raises(HarnessError, match="no test metric in the table of synthetic/test"):
         regret_figure([absent], "test")
-    with pytest.raises(HarnessError, match="has a seed without any result"):
+    with pytest.raises(HarnessError, match="has seeds without a result"):
         regret_figure([outcome(budget=2.0)], "val")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,6 +17,7 @@ from algorithms.external import library
 from harness import HarnessError, Parameter, Rules, SearchSpace, Table, registry, simulate
 from harness.cli.train import tensorboard_writer
 from harness.params import resolve
+from harness.plots.regret import curve as regret_curve
 from harness.plots.regret import regret_figure
 from harness.studies.cluster import Cluster
 from harness.studies.evaluate import evaluate
@@ -184,6 +186,61 @@ def test_parameters_of_hundreds_of_values_are_searched(name: str) -> None:
     run = simulate(table, made, seeds=np.arange(4), rules=Rules(evals=150, log="all"))
     full = run.fidelity == 2
     assert np.quantile(table.codes[run.row[full & (run.evaluation > 100)], 0] / count, 0.5) > 0.6
+
+
+def test_fidelities_without_any_loss_agree_with_none(bring: Callable[..., str], harness: Run) -> None:
+    bring("x,e,v\n" + "\n".join(f"{x},{e},{x if e == 9 else ''}" for x in range(4) for e in (1, 9)), PARAMETERS + LONG)
+    shown = harness("show", "own/t", "--json")
+    assert json.loads(shown.out)["spearman_with_largest_fidelity"] == {"1": None}, shown.err
+
+
+def test_seeds_that_evaluated_nothing_with_a_loss_need_more_evaluations(
+    bring: Callable[..., str], harness: Run
+) -> None:
+    bring("x,v,s\n" + "\n".join(f"{x},{1 if x == 30 else ''},9" for x in range(40)), PARAMETERS + COST)
+    for given, hint in (
+        (("--evals", 2), "all that they evaluated had none"),
+        (("--budget", 5), "its budget is too small"),
+    ):
+        run = ("run", "--bench", "own/t", "--algo", "rs", *given, "--seeds", 8, "--processes", 1, "--out", given[0][2:])
+        assert harness(*run).status == 0
+        for command in (("compare", given[0][2:]), ("plot", given[0][2:])):
+            answer = harness(*command)
+            assert (answer.status, answer.err.count("has seeds without a result")) == (2, 1)
+            assert f"hint: {hint}" in answer.err
+
+
+def test_a_training_that_costs_nothing_begins_at_a_thousandth_of_the_end(
+    bring: Callable[..., str], harness: Run
+) -> None:
+    bring("x,v,s\n" + "\n".join(f"{x},{1 - x / 9},{5 * (x == 8)}" for x in range(9)), PARAMETERS + COST)
+    run = ("run", "--bench", "own/t", "--algo", "rs,re", "--seeds", 6, "--processes", 1, "--out")
+    assert harness(*run, "timed", "--budget", 50).status == 0
+    for words in (("compare", "timed"), ("report", "timed", "-o", "a.html")):
+        assert harness(*words).status == 0, words
+    outcome = read(find([Path("timed")])[0])
+    assert {*outcome.first_times()} <= {0.05, 5.0}
+    times, mean, _ = regret_curve(outcome, "val")
+    assert (times[0], mean[0]) == (outcome.first_times().max(), pytest.approx(outcome.regret("val", times[:1]).mean()))
+    assert harness("data", "remove", "own/t").status == 0
+    bring("x,v,s\n" + "\n".join(f"{x},{1 - x / 99},{5 * (x == 98)}" for x in range(99)), PARAMETERS + COST)
+    assert harness(*run, "free", "--evals", 1, "--seeds", 2).status == 0
+    for words in (("report", "free", "-o", "b.html"), ("plot", "free")):
+        answer = harness(*words)
+        assert (answer.status, answer.err.count("trained cost nothing: there is no time to draw")) == (2, 1)
+
+
+def test_a_parameter_with_the_name_of_a_column_stands_beside_it(bring: Callable[..., str], harness: Run) -> None:
+    bring(
+        "seed,loss,v\n3,8,.5\n4,9,.7\n", '[parameters]\nseed = "integer"\nloss = "float"\n[validation]\ncolumn = "v"\n'
+    )
+    assert harness("run", "--bench", "own/t", "--algo", "rs", "--evals", 9, "--seeds", 2, "--processes", 1).status == 0
+    assert harness("export", "incumbents", "results", "-o", "i.json").status == 0
+    rows = json.loads(Path("i.json").read_text())
+    assert [(row["seed"], row["parameter.seed"], row["loss"]) for row in rows] == [(0, 3, 8.0), (1, 3, 8.0)]
+    shown = harness("show", "own/t:1").out.split()
+    assert shown[shown.index("loss") + 1] == "0.7"
+    assert shown[shown.index("parameter.loss") + 1] == "9"
 
 
 def test_seeds_without_any_result_are_said(bring: Callable[..., str], harness: Run) -> None:

@@ -209,7 +209,7 @@ def assert_group_ends(group: int) -> None:
     pytest.fail("workers outlived the process that started them")
 
 
-COMMAND = ["--algo", "rs,re", "--bench", "nb201", "--seeds", "1100", "--budget", "3e6", "--processes"]
+COMMAND = ["--algo", "rs,re", "--bench", "nb201", "--seeds", "1100", "--budget", "1e6", "--processes"]
 
 
 @pytest.mark.parametrize("processes", [1, 2])

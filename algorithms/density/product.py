@@ -13,21 +13,22 @@ from numpy.typing import NDArray
 from algorithms.density.distinct import find, rehash, row_density
 from algorithms.density.history import BAD, BLOCK, GOOD, UNUSED, History, check, doubled
 from algorithms.density.marginals import (
-    NEAR,
     Counts,
-    blocks,
-    counted,
+    apart,
+    entries,
     expand,
     gather,
     infinite_density,
     marginal_sums,
+    place,
     strides,
+    widened,
 )
 from algorithms.density.normal import cdf, quantile
 from harness import Bools, Floats, HarnessError, Ints, SearchSpace
 from harness.compiled import compiled
 
-TABLE_LIMIT, TABLE_DIMENSIONS = 1 << 19, 10
+TABLE_LIMIT, TABLE_DIMENSIONS = 1 << 17, 10
 """Entries and parameters up to which a seed's observations are counted in a table of all marginals."""
 
 NARROW = 1 << 16
@@ -44,8 +45,8 @@ class Tally(NamedTuple):
 
     label   UInt8[S, T], the side of each observation
     level   Int32[S, d, K, 2], observations at each value
-    table   UInt16[S, entries, 2], UInt32 in the end, observations at each point of every marginal;
-            empty in the row representation
+    table   UInt32[S, entries], UInt64 in the end, observations at each point of every marginal, of
+            both sides in one number; empty in the row representation
     row     Int32[S, T], the distinct configuration of each observation; the rest as well is empty
             where there is a table
     distinct  Int[S], distinct configurations
@@ -65,14 +66,11 @@ class Tally(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """Constants: sizes and whether ordered [d]; stride in the table [d] and how many of its parameters are near; group
-    and stride in it [d]; its cells [G].
-    """
+    """Constants: sizes and whether ordered [d]; stride in the table [d]; group and stride in it [d]; its cells [G]."""
 
     sizes: Ints
     ordered: Bools
     stride: Ints
-    near: int
     group: Ints
     within: Ints
     cells: Ints
@@ -91,8 +89,7 @@ def _layout(space: SearchSpace) -> tuple[Layout, int]:
     """The layout, and the entries of a table of all marginals."""
     d = space.dimensions
     ordered = np.array([p.kind == "ordinal" for p in space.parameters])
-    near = min(NEAR, d)
-    stride, entries = strides(space.sizes, near)
+    stride, size = strides(space.sizes)
     group = np.zeros(d, np.int64)
     within = np.ones(d, np.int64)
     cells = [1]
@@ -101,7 +98,7 @@ def _layout(space: SearchSpace) -> tuple[Layout, int]:
             cells.append(1)
         group[j], within[j] = len(cells) - 1, cells[-1]
         cells[-1] *= k
-    return Layout(space.sizes, ordered, stride, near, group, within, np.array(cells, np.int64)), entries
+    return Layout(space.sizes, ordered, stride, group, within, np.array(cells, np.int64)), size
 
 
 @compiled
@@ -112,23 +109,24 @@ def _split(n: int, rules: Rules) -> tuple[int, int]:
 
 
 @compiled
-def _move(tally: Tally, layout: Layout, history: History, s: int, t: int, side: int, cells: Ints) -> None:
+def _move(tally: Tally, layout: Layout, history: History, s: int, t: int, side: int, at: NDArray[np.int32]) -> None:
     """Put observation `t` of seed `s` on another side."""
     codes, before = history.codes[s], tally.label[s, t]
     tally.label[s, t] = side
-    tabled = tally.table.shape[1] > 0
-    if tabled:
-        counted(layout.stride, layout.sizes, layout.near, codes, t, cells)
     for by in (-1, 1):
         to = before if by < 0 else side
         if to == UNUSED:
             continue
         for j in range(codes.shape[1]):
             tally.level[s, j, codes[t, j], to] += by
-        if not tabled:
+        if not len(at):
             tally.weight[s, tally.row[s, t], to] += by
-        for i in range(len(cells)):
-            tally.table[s, cells[i], to] += by
+    if len(at):
+        table = tally.table[s]
+        entries(layout.stride, layout.sizes, codes[t : t + 1], at)
+        by = place(table, side) - place(table, before)
+        for i in range(len(at)):
+            table[at[i, 0]] += by
 
 
 @compiled
@@ -143,8 +141,7 @@ def _observe(
 ) -> None:
     """Count the newest observation of each seed, which has this rank, and move those whose side changes."""
     tabled = tally.table.shape[1] > 0
-    near, far = layout.sizes[: layout.near], layout.sizes[layout.near :]
-    cells = np.empty(np.prod(near + 1) << len(far) if tabled else 0, np.int64)
+    at = np.empty((1 << len(layout.sizes) if tabled else 0, 1), np.int32)
     for b in range(len(seeds)):
         s, rank = seeds[b], ranks[b]
         t = history.seen[s] - 1
@@ -166,7 +163,7 @@ def _observe(
                 item = history.order[s, position]
                 side = GOOD if position < good else BAD if position < end else UNUSED
                 if side != tally.label[s, item]:
-                    _move(tally, layout, history, s, item, side, cells)
+                    _move(tally, layout, history, s, item, side, at)
 
 
 @compiled
@@ -314,11 +311,13 @@ def _lonely(miss: Floats) -> bool:
 @compiled
 def _unseen(counts: Counts, match: Floats, miss: Floats, out: Floats) -> None:
     """Set both densities of points where a side has a single value of a parameter, and the point another."""
+    count = np.empty(len(counts), np.int64)
     for c in range(len(out)):
         for side in range(2):
+            apart(counts[:, c], side, count)
             for j in range(match.shape[1]):
-                if np.isinf(miss[side, j]) and counts[1 << j, side, c] == 0:
-                    out[c, side] = infinite_density(counts[:, side, c], match[side], miss[side])
+                if np.isinf(miss[side, j]) and count[1 << j] == 0:
+                    out[c, side] = infinite_density(count, match[side], miss[side])
 
 
 @compiled
@@ -363,13 +362,13 @@ def _densities(
     With `uniform` [B, C, 1 + d], not empty, the points are first drawn from the good density. With `prune` a bad
     density may be left at a lower bound where the candidate has already lost.
     """
-    d, stride, sizes, near = len(layout.sizes), layout.stride, layout.sizes, layout.near
+    d = len(layout.sizes)
     tabled = tally.table.shape[1] > 0
     shape, candidates = (2, d), points.shape[1]
-    corners, runs = (1 << d, 1 << (d - near)) if tabled else (0, 0)
+    corners = 1 << d if tabled else 0
     model = _Model(np.empty(2, np.int64), np.empty(shape), np.empty(shape), np.empty(shape), np.empty((corners, 2)))
-    start = np.empty((runs, candidates), np.int64)
-    counts = np.empty((corners, 2, candidates), tally.table.dtype)
+    at = np.empty((corners, candidates), np.int32)
+    counts = np.empty((corners, candidates), tally.table.dtype)
     key = np.empty(candidates)
     kernels = np.empty((len(layout.cells), np.max(layout.cells)))
     for b in range(len(seeds)):
@@ -381,8 +380,8 @@ def _densities(
             leaders = history.order[s, : model.n[GOOD]]
             _draw(history.codes[s], leaders, layout, rules.factor, model.bandwidth[GOOD], uniform[b], x)
         if tabled:
-            blocks(stride, sizes, near, x, start)
-            gather(tally.table[s], start, counts)
+            entries(layout.stride, layout.sizes, x, at)
+            gather(tally.table[s], at, counts)
             marginal_sums(counts, model.weight, model.n, density)
             if _lonely(model.miss):
                 _unseen(counts, model.match, model.miss, density)
@@ -430,16 +429,16 @@ class ProductKDE:
         check(space)
         if not (0 < percent < 100 and min_bandwidth > 0 and bandwidth_factor > 0):
             raise HarnessError("percent must be from 1 to 99, min_bandwidth and bandwidth_factor positive.")
-        self._layout, entries = _layout(space)
+        self._layout, size = _layout(space)
         self._d = d = space.dimensions
         self.rules = Rules(max(minimum, d + 1), percent, min_bandwidth, bandwidth_factor)
-        tabled = not self._layout.ordered.any() and entries <= TABLE_LIMIT and d <= TABLE_DIMENSIONS
-        entries, room = (entries, 0) if tabled else (0, BLOCK)
+        tabled = not self._layout.ordered.any() and size <= TABLE_LIMIT and d <= TABLE_DIMENSIONS
+        size, room = (size, 0) if tabled else (0, BLOCK)
         self._history = History.empty(seeds, d)
         self._tally = Tally(
             label=np.zeros((seeds, BLOCK), np.uint8),
             level=np.zeros((seeds, d, int(space.sizes.max()), 2), np.int32),
-            table=np.zeros((seeds, entries, 2), np.uint16),
+            table=np.zeros((seeds, size), np.uint32),
             row=np.zeros((seeds, room), np.int32),
             distinct=np.zeros(seeds, np.int64),
             weight=np.zeros((seeds, room, 2), np.int32),
@@ -466,7 +465,7 @@ class ProductKDE:
         if h.full(seeds):
             self._history, y = h.doubled(), y._replace(label=doubled(y.label), row=doubled(y.row))
             if self._history.codes.shape[1] == NARROW:
-                y = y._replace(table=y.table.astype(np.uint32))
+                y = y._replace(table=widened(y.table))
         if y.slot.shape[1] and len(seeds) and y.distinct[seeds].max() == y.joint.shape[1]:
             slot = np.full((len(y.slot), 2 * y.slot.shape[1]), -1, np.int32)
             rehash(slot, y.distinct, y.joint)

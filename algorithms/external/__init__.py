@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import inspect
 import logging
-import math
 import random
 import sys
 import warnings
@@ -22,7 +21,8 @@ from typing import Annotated, Any, NamedTuple, get_origin, get_type_hints
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from harness import Factory, HarnessError, Ints, OneSeed, Param, Problem, SearchSpace, per_seed
+from harness import Factory, Floats, HarnessError, Ints, OneSeed, Param, Problem, SearchSpace, per_seed
+from harness.algorithm import OneSeedOfSeveral
 from harness.errors import reason, unknown
 
 
@@ -69,13 +69,23 @@ def codes(configuration: Any, dimensions: int) -> Any:
     return np.array([int(configuration[f"x{j:04d}"]) for j in range(dimensions)])
 
 
+def single(problem: Problem, name: str) -> None:
+    """Raise HarnessError if the problem has several objectives, of which the optimizer `name` would see none."""
+    if len(problem.objectives) > 1:
+        raise HarnessError(
+            f"{name} searches for one objective, and there are {len(problem.objectives)}.",
+            'optuna:NSGAIISampler and nsga2 search for several, and the page "Several objectives" has more.',
+        )
+
+
 class Library(NamedTuple):
     """A package's optimizers; the entry points of `nas_harness.libraries` name such objects.
 
     `find` gives the package's own classes or functions by name, and `make(found, problem, generator, **settings)` an
     optimizer out of one. Its settings are those keyword arguments of what was found that are numbers, words or yes and
     no, but for those in `kept`, and those of `make` itself. `multifidelity` says whether one trains at
-    several fidelities, `signature` gives the class or function whose arguments and words are meant.
+    several fidelities, `several` whether it searches for several objectives, `signature` gives the class or function
+    whose arguments and words are meant.
     """
 
     package: str
@@ -84,6 +94,7 @@ class Library(NamedTuple):
     make: Callable[..., OneSeed]
     kept: Collection[str] = ()
     multifidelity: Callable[[Any], bool] = lambda _: False
+    several: Callable[[Any], bool] = lambda _: False
     signature: Callable[[Any], Any] = lambda found: found
 
     @property
@@ -114,6 +125,8 @@ class Library(NamedTuple):
                     f"{self.extra}:{name} trains at several fidelities, and there is one only.",
                     "run it on a table with more, or another optimizer: `harness list benchmarks`.",
                 )
+            if not self.several(made):
+                single(problem, f"{self.extra}:{name}")
             try:
                 return _Enclosed(lambda: self.make(made, problem, generator, **settings), seed(generator))
             except ImportError as error:
@@ -157,11 +170,11 @@ Planned = Annotated[int, Param("evaluations that the package plans for", low=1)]
 class _Enclosed:
     """An optimizer with global random states of its own, one thread, and nothing to say.
 
-    A loss that is not finite, of an invalid configuration, is told as the worst that was seen.
+    A loss that is not finite, of an invalid configuration, is told as the worst that was seen; so is each objective.
     """
 
     def __init__(self, make: Callable[[], OneSeed], seed: int) -> None:
-        self.world, self.worst = Globals(seed), -math.inf
+        self.world, self.worst = Globals(seed), np.array([-np.inf])
         with self.world():
             self.optimizer = make()
 
@@ -170,11 +183,21 @@ class _Enclosed:
             return self.optimizer.ask()
 
     def tell(self, handle: Any, loss: float, cost: float) -> None:
-        if math.isfinite(loss):
-            self.worst = max(self.worst, loss)
+        (finite,) = self._finite(np.array([loss])).tolist()
         with self.world():
-            worst = self.worst if math.isfinite(self.worst) else 0.0
-            self.optimizer.tell(handle, loss if math.isfinite(loss) else worst, cost)
+            self.optimizer.tell(handle, finite, cost)
+
+    def tell_several(self, handle: Any, loss: float, objectives: Floats, cost: float) -> None:
+        assert isinstance(self.optimizer, OneSeedOfSeveral)
+        finite = self._finite(np.array([loss, *objectives]))
+        with self.world():
+            self.optimizer.tell_several(handle, float(finite[0]), finite[1:], cost)
+
+    def _finite(self, numbers: Floats) -> Floats:
+        if np.isfinite(numbers).all():
+            self.worst = np.maximum(self.worst, numbers)
+            return numbers
+        return np.where(np.isfinite(self.worst), self.worst, np.zeros_like(numbers))
 
 
 class Globals:

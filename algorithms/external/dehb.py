@@ -13,7 +13,7 @@ import numpy as np
 
 from algorithms import external
 from algorithms.brackets import rungs
-from algorithms.external import Globals, Library, library, seed
+from algorithms.external import Globals, Library, library, seed, single
 from algorithms.hyperband import Eta
 from harness import Floats, HarnessError, Ints, OneSeed, Param, Problem, per_seed
 
@@ -72,11 +72,15 @@ class _DEHB:
     """The package's rungs are powers of eta; the k-th stands for the k-th of the fidelities that Hyperband uses."""
 
     def __init__(self, problem: Problem, seed: int, eta: int, configspace: bool) -> None:
+        single(problem, "dehb:DEHB")
         library("dehb", "dehb")
         optimizers = library("dehb.optimizers.dehb", "dehb")
         used = rungs(problem.fidelities, eta, 0, 0)
         if len(used) == 1:
-            raise HarnessError("dehb needs at least two fidelities to halve between.", "use dehb-de-lib, its DE.")
+            raise HarnessError(
+                "dehb needs at least two fidelities to halve between.",
+                "use dehb:DE, or a table with more: `harness list benchmarks`.",
+            )
         self.problem = problem
         self.world = Globals(seed)
         with self.world(), tempfile.TemporaryDirectory() as folder, patch.object(optimizers, "logger", _Silent()):
@@ -110,6 +114,7 @@ class _DE:
     """
 
     def __init__(self, problem: Problem, seed: int, population: int, configspace: bool, **settings: float) -> None:
+        single(problem, "dehb:DE")
         library("dehb", "dehb")
         optimizers = library("dehb.optimizers.de", "dehb")
         self.problem = problem

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import numpy as np
 
 from algorithms.brackets import rungs
-from algorithms.external import Globals, Library, codes, configspace, library, seed
+from algorithms.external import Globals, Library, codes, configspace, library, seed, single
 from algorithms.hyperband import Eta
 from harness import Ints, OneSeed, Param, Problem, per_seed
 
@@ -54,6 +54,7 @@ class _Brackets:
     """
 
     def __init__(self, problem: Problem, seed: int, eta: int, module: str, name: str, **settings: float) -> None:
+        single(problem, "hpbandster")
         self.job = library("hpbandster.core.dispatcher", "hpbandster").Job
         hyperband = library("hpbandster.optimizers.hyperband", "hpbandster").HyperBand
         make = getattr(library(f"{_GENERATORS}.{module}", "hpbandster"), name)

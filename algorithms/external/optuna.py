@@ -34,6 +34,7 @@ def random(problem: Problem, generator: np.random.Generator) -> OneSeed:
 
 _UNUSABLE = ("BruteForceSampler", "GridSampler", "PartialFixedSampler")
 _NUMBERS_ONLY = ("CmaEsSampler", "QMCSampler")
+_ONE_OBJECTIVE = ("CmaEsSampler",)
 _PRUNERS: Mapping[str, Mapping[str, Any]] = {
     "HyperbandPruner": {"min_resource": 1, "reduction_factor": 3},
     "MedianPruner": {},
@@ -78,16 +79,14 @@ LIBRARY = Library(
     _make,
     kept=("seed", "warn_independent_sampling"),
     multifidelity=lambda found: bool(found.pruner),
+    several=lambda found: not found.pruner and found.sampler.__name__ not in _ONE_OBJECTIVE,
     signature=lambda found: found.sampler,
 )
 
 
-_ONE_OBJECTIVE = ("CmaEsSampler",)
-
-
 class _Study:
-    """An Optuna study, of all objectives of the problem unless the sampler or a pruner takes one only. Categorical
-    parameters are suggested as categories, ordinal ones as integers.
+    """An Optuna study, of all objectives of the problem. Categorical parameters are suggested as categories, ordinal
+    ones as integers.
 
     With a pruner, a trial goes on from fidelity to fidelity of Hyperband's, rung k as step 3^k, until it is pruned;
     one that goes on comes before a new one.
@@ -102,15 +101,13 @@ class _Study:
         top = {"max_resource": 3 ** (len(self.used) - 1)} if pruner == "HyperbandPruner" else {}
         made = getattr(optuna.pruners, pruner)(**_PRUNERS[pruner], **top) if pruner else None
         self.waiting: list[tuple[Ints, Any, int]] = []
-        self.several = len(problem.objectives) > 1 and not pruner and sampler not in _ONE_OBJECTIVE
-        directions = ["minimize"] * (len(problem.objectives) if self.several else 1)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             self.study = optuna.create_study(
                 study_name="harness",
                 sampler=getattr(optuna.samplers, sampler)(**settings),
                 pruner=made,
-                directions=directions,
+                directions=["minimize"] * max(1, len(problem.objectives)),
             )
 
     def ask(self) -> tuple[Ints, int, Any]:
@@ -130,10 +127,7 @@ class _Study:
         return np.array(codes), trial
 
     def tell_several(self, handle: Any, loss: float, objectives: Floats, cost: float) -> None:
-        if self.several:
-            self.study.tell(handle[1], objectives.tolist())
-        else:
-            self.tell(handle, loss, cost)
+        self.study.tell(handle[1], objectives.tolist())
 
     def tell(self, handle: Any, loss: float, cost: float) -> None:
         codes, trial, rung = handle

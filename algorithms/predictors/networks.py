@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -81,6 +81,23 @@ def mapped(hidden: Tensor, weight: Tensor) -> Tensor:
     return torch.bmm(hidden.reshape(len(weight), -1, weight.shape[1]), weight).view(*hidden.shape[:-1], -1)
 
 
+class Largest(torch.autograd.Function):
+    """The largest over the vertices of ReLU(x), Float[M, B, v, w] to Float[M, B, w]; equal ones share the gradient."""
+
+    @staticmethod
+    def forward(context: Any, x: Tensor) -> Tensor:
+        largest = x.amax(dim=2).relu_()
+        context.save_for_backward(x, largest)
+        return largest
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> Tensor:
+        x, largest = context.saved_tensors
+        equal = torch.eq(x, largest[:, :, None], out=torch.empty_like(x))
+        share = torch.where(largest > 0, gradient / equal.sum(dim=2), 0.0)
+        return equal.mul_(share[:, :, None])
+
+
 def normalised(x: Tensor, weights: Weights, name: str, training: bool) -> Tensor:
     """Batch normalisation of Float[M, B, w] over B (Ioffe and Szegedy 2015), momentum 0.1."""
     if training:
@@ -134,7 +151,7 @@ class GraphNetwork:
     one-hot labels, so it is done once for each graph, before any embedding.
     """
 
-    draws, block, chunk = 0, 16, 1024
+    draws, block, chunk = 0, 32, 1024
 
     def __init__(self, space: SearchSpace, fidelities: int, width: int = 64, layers: int = 2) -> None:
         self.graphs = GraphInputs(space, "undirected")
@@ -162,10 +179,10 @@ class GraphNetwork:
 
     def forward(self, weights: Weights, inputs: tuple[Tensor, ...], noise: Tensor | None) -> Tensor:
         matrices, first, epoch = inputs
-        hidden = functional.relu(mapped(first, torch.bmm(weights["embedding"], weights["layer1"])))
+        hidden = mapped(first, torch.bmm(weights["embedding"], weights["layer1"]))
         for k in range(2, self.layers + 1):
-            hidden = functional.relu(propagate(matrices, mapped(hidden, weights[f"layer{k}"])))
-        pooled = hidden.amax(dim=2)
+            hidden = propagate(matrices, mapped(functional.relu(hidden), weights[f"layer{k}"]))
+        pooled = Largest.apply(hidden)
         if self.fidelities > 1:
             pooled = torch.cat([pooled, torch.bmm(epoch, weights["epoch"])], dim=2)
         return self.head(pooled, weights, training=noise is not None)

@@ -111,8 +111,8 @@ def _cost(cost: Floats, share: Floats, overhead: float) -> tuple[float, float]:
     seconds = np.where(there, cost, 0.0) + overhead
     invalid = 1.0 - weight.sum()
     mean = float((weight * seconds).sum() + invalid * overhead)
-    square = float((weight * seconds**2).sum() + invalid * overhead**2)
-    return mean, square / mean**2 - 1.0
+    square = float((weight * (seconds / mean) ** 2).sum() + invalid * (overhead / mean) ** 2)
+    return mean, square - 1.0
 
 
 def expected_best(loss: Floats, share: Floats, value: Floats, draws: Ints) -> Floats:

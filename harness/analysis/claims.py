@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import numpy as np
 
 from harness.analysis.comparison import common_end, require_paired, rows, selected
-from harness.analysis.measures import Axis, log_areas, regret_after, time_spent, time_to
+from harness.analysis.measures import Axis, everywhere, log_areas, regret_after, time_spent, time_to
 from harness.arrays import Floats
 from harness.errors import HarnessError, unknown
 from harness.statistics import Estimate, bootstrap_weights, mean_interval, speed_up
@@ -111,7 +111,7 @@ def anytime(outcomes: Sequence[Outcome], claim: Mapping[str, Any]) -> list[Findi
 
 def _anytime(benchmark: str, same: Mapping[str, Outcome], kind: Kind, name: str, confidence: float) -> list[Finding]:
     own = _of(same, name, benchmark)
-    start, end = max(_begun(o) for o in same.values()), common_end([*same.values()])
+    start, end = max(everywhere(o) for o in same.values()), common_end([*same.values()])
     if not start < end:
         raise HarnessError(f"there is no time on {benchmark} to compare.", "run with a larger budget.")
     rivals = [label for label in same if label != name]
@@ -304,15 +304,6 @@ def _of(by_label: Mapping[str, T], label: str, benchmark: str) -> T:
     if label not in by_label:
         raise unknown(f"algorithm of the claim on {benchmark}", label, by_label)
     return by_label[label]
-
-
-def _begun(outcome: Outcome) -> float:
-    """The time from which on every seed has a result. Raises HarnessError if there is none."""
-    first = float(outcome.first_times().max())
-    if math.isinf(first):
-        study = outcome.study
-        raise HarnessError(f"study {study.id} ({study.label} on {study.benchmark}) has a seed without any result.")
-    return first
 
 
 def _interval(value: float, replicates: Floats, confidence: float = 1 - ALPHA) -> Estimate:

@@ -11,7 +11,7 @@ from typing import Literal, TypeVar
 import numpy as np
 
 from harness import registry
-from harness.analysis.measures import log_areas, regret_name, time_spent, time_to
+from harness.analysis.measures import lacking, log_areas, regret_name, time_spent, time_to
 from harness.arrays import Floats
 from harness.errors import HarnessError, unknown
 from harness.rules import Rules
@@ -336,11 +336,7 @@ def regret_at(outcome: Outcome, kind: Kind, times: Sequence[float]) -> Floats:
     absent = np.isnan(regret).any(axis=0)
     if absent.any():
         time = times[int(absent.argmax())]
-        raise HarnessError(
-            f"study {outcome.study.id} ({outcome.label} on {outcome.study.benchmark}) has seeds without a "
-            f"result at {time:g} {outcome.unit}.",
-            "compare at later times with --at, or run with a larger --budget.",
-        )
+        raise lacking(outcome, time)
     return regret
 
 

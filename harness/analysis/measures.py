@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import numpy as np
 
 from harness.arrays import Floats, Ints
+from harness.errors import HarnessError
 from harness.statistics import mean_log_area
 from harness.studies.outcome import Kind, Outcome
 
@@ -94,3 +96,27 @@ def time_spent(outcome: Outcome) -> Floats:
     went_on = run.ended[~run.finished]
     whole = went_on.mean() if len(went_on) else outcome.end
     return np.where(run.finished, np.maximum(run.ended, whole), run.ended)
+
+
+def everywhere(outcome: Outcome) -> float:
+    """The time above 0 from which on every seed has an incumbent. Raises HarnessError if there is none."""
+    first = float(outcome.first_times().max(initial=-math.inf))
+    if not math.isfinite(first):
+        raise lacking(outcome, math.inf)
+    if not first:
+        said = f"all that study {outcome.study.id} ({outcome.label} on {outcome.benchmark}) trained cost nothing"
+        raise HarnessError(f"{said}: there is no time to draw.", "run it with a cost for each: --overhead 1.")
+    return first
+
+
+def lacking(outcome: Outcome, time: float) -> HarnessError:
+    """What is to be said of a study that has seeds without an incumbent at `time`."""
+    first = outcome.first_times()
+    said = f"study {outcome.study.id} ({outcome.label} on {outcome.benchmark}) has seeds without a result"
+    when = f" at {time:g} {outcome.unit}" if math.isfinite(time) else ""
+    if (outcome.trajectory.evaluations[np.isinf(first)] > 0).any():
+        return HarnessError(f"{said} with a loss{when}.", "all that they evaluated had none; run it for longer.")
+    if math.isfinite(first.max(initial=-math.inf)):
+        return HarnessError(f"{said}{when}.", "compare at later times with --at, or run them for longer.")
+    hint = "its budget is too small to finish one evaluation; run it with a larger --budget."
+    return HarnessError(f"{said}{when}.", hint)

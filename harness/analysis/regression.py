@@ -78,7 +78,7 @@ def _checks(old: Outcome, new: Outcome, seeds: int, at: Sequence[float], margin:
     if first > times[0] or first == end:
         raise HarnessError(
             f"the baseline study {old.study.id} ({old.study.label} on {old.study.benchmark}) has seeds without a "
-            f"result before {times[0]:g} s.",
+            f"result before {times[0]:g} {old.unit}.",
             "choose later times with --at, or save a study with a larger budget.",
         )
     both = max(first, float(new.first_times().max()))
@@ -86,8 +86,11 @@ def _checks(old: Outcome, new: Outcome, seeds: int, at: Sequence[float], margin:
     before = old.regret("val", np.array(times))[:seeds]
     after = new.regret("val", np.array(times))
     past, now = log_areas([old, new], "val", start, end)
-    checks = [_geometric(f"geometric mean, {start:.2g} to {end:.4g} s", past[:seeds], now, margin, alpha)]
-    checks += [_arithmetic(f"mean at {t:.4g} s", before[:, i], after[:, i], margin, alpha) for i, t in enumerate(times)]
+    checks = [_geometric(f"geometric mean, {start:.2g} to {end:.4g} {old.unit}", past[:seeds], now, margin, alpha)]
+    checks += [
+        _arithmetic(f"mean at {t:.4g} {old.unit}", before[:, i], after[:, i], margin, alpha)
+        for i, t in enumerate(times)
+    ]
     return checks
 
 

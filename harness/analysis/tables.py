@@ -108,7 +108,7 @@ def uniform_rows(table: Table, drawn: int) -> Iterator[Ints]:
 def spearman_with_largest(table: Table) -> dict[str, float | None]:
     """Spearman's rank correlation of the mean validation losses at each fidelity with those at the largest.
 
-    None where the losses of a fidelity are all equal.
+    None where the losses of a fidelity are all equal, or none is there at both.
     """
     last = table.loss_at(len(table.fidelities) - 1)
     found: dict[str, float | None] = {}
@@ -121,5 +121,6 @@ def spearman_with_largest(table: Table) -> dict[str, float | None]:
 
 
 def spearman(a: Floats, b: Floats) -> float:
-    """Spearman's rank correlation of Float[n] and Float[n], ties at their mean rank; NaN where one is constant."""
-    return float(scipy.stats.spearmanr(a, b).statistic) if np.ptp(a) > 0 and np.ptp(b) > 0 else math.nan
+    """Spearman's correlation of Float[n] and Float[n], ties at their mean rank; NaN where one is constant or empty."""
+    varies = len(a) > 0 and np.ptp(a) > 0 and np.ptp(b) > 0
+    return float(scipy.stats.spearmanr(a, b).statistic) if varies else math.nan

@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 
 from harness.arrays import Floats, Ints, of_column
 from harness.errors import HarnessError, unknown
+from harness.escapes import obeyed
 
 _ABSENT = ("", *pa.csv.ConvertOptions().null_values)
 """What stands in a column of numbers for one that is absent."""
@@ -68,13 +69,13 @@ class Columns:
             )
         return values
 
-    def distinct(self, column: str, kind: str) -> tuple[list[Any], Ints]:
+    def distinct(self, column: str, kind: str, empty: str = "is no value of a parameter") -> tuple[list[Any], Ints]:
         """The values of a parameter in ascending order, and the place among them of each row, Int[rows].
 
         Those of a categorical one are the texts that are written, numbers before other texts.
         """
         if kind == "categorical":
-            texts, code = self._encoded(column, "is no value of a parameter")
+            texts, code = self._encoded(column, empty)
             self._refuse_alike(column, texts)
             order: list[Any] = sorted(texts, key=_natural)
             return order, _places(order, texts)[code]
@@ -139,6 +140,10 @@ class Columns:
 
     def _column(self, column: str) -> pa.ChunkedArray:
         if column not in self.names:
+            if len(self.names) == 1 and (other := re.search(r"[;\t|]", self.names[0])):
+                raise HarnessError(
+                    f"{self.path} has a single column.", f"separate cells by commas, not by {other[0]!r}."
+                )
             raise unknown(f"column of {self.path}", column, self.names)
         if self.names.count(column) > 1:
             raise HarnessError(f"{self.path} has the column '{column}' twice.")
@@ -167,8 +172,9 @@ class Columns:
         texts = list(dict.fromkeys(written))
         codes = _places(texts, written)[codes]
         for i, text in enumerate(texts):
-            if not text.strip() and (codes == i).any():
-                raise self.error(column, int((codes == i).argmax()), what)
+            wrong = what if not text.strip() else "has control characters, or commands to a log" * obeyed(text)
+            if wrong and (codes == i).any():
+                raise self.error(column, int((codes == i).argmax()), wrong)
         return texts, codes
 
     def _numbers(self, column: str) -> Floats:
@@ -194,7 +200,7 @@ class Columns:
         values = []
         for row, text in enumerate(texts):
             try:
-                values.append(math.nan if text is None else float(text))
+                values.append(math.nan if text is None else float(_written(text)))
             except ValueError:
                 raise self.error(column, row, "is not a number") from None
         return np.array(values)
@@ -252,17 +258,24 @@ def _natural(text: str) -> tuple[float, str]:
     return (math.inf if number is None else number, text)
 
 
+def _written(text: str) -> str:
+    """The text of a number. Raises ValueError for digits and signs that Python reads, and no other program writes."""
+    if "_" in text or not text.strip().isascii():
+        raise ValueError
+    return text.strip()
+
+
 def _decimal(text: str) -> Decimal | None:
     try:
-        number = Decimal(text.strip())
-    except InvalidOperation:
+        number = Decimal(_written(text))
+    except (InvalidOperation, ValueError):
         return None
     return number if number.is_finite() else None
 
 
 def _float(text: str) -> float | None:
     try:
-        number = float(text)
+        number = float(_written(text))
     except ValueError:
         return None
     return number if math.isfinite(number) else None

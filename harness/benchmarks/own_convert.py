@@ -104,6 +104,9 @@ class Description:
             found._check_space()
         for section in _COLUMNS:
             found._check_section(section)
+        for section in ("validation", "test", "fidelity", "repeat"):
+            if (column := found.column(section)) in values.get("parameters", {}):
+                raise found.error(f"names the column '{column}' as a parameter and in [{section}]")
         for section in ("validation", "test", "cost"):
             if found.column("fidelity") is not None and "{" in (found.column(section) or ""):
                 raise found.error(f"has both a fidelity column and the curve columns of [{section}]")
@@ -321,7 +324,7 @@ def _placed(
     steps = len(fidelities) if column is not None else 1
     slot = config * steps + fidelity
     if "column" in repeats:
-        written = columns.distinct(repeats["column"], "categorical")[1]
+        written = columns.distinct(repeats["column"], "categorical", "names no repeat")[1]
         first, row, again = _twice(slot * (1 + int(written.max())) + written)
         if again:
             raise HarnessError(

@@ -118,6 +118,7 @@ def main() -> NoReturn:
     if isinstance(getattr(sys.stdout, "buffer", None), io.RawIOBase):
         # unbuffered, a disk that fills up cuts what is printed without a word: a raw file writes what it can
         sys.stdout = open(sys.stdout.fileno(), "w", encoding=sys.stdout.encoding, closefd=False)  # noqa: SIM115
+    os.environ["MPLBACKEND"] = "agg"  # figures become files, whatever the notebook or shell around draws with
     if "_HARNESS_COMPLETE" in os.environ:  # the shell asks, by click's own protocol
         with suppress(HarnessError):
             group.main(obj=[])
@@ -187,7 +188,8 @@ def _complain_of_usage(error: click.ClickException) -> int:
     if isinstance(error, click.NoSuchOption):
         close = " or ".join(error.possibilities or ())
         return _complain(f"unknown option '{error.option_name}'.", f"did you mean {close}?" if close else hint)
-    return _complain(error.format_message(), hint)
+    said = (getattr(getattr(error, "param", None), "help", None) or "").partition(" [")[0].rstrip(".")
+    return _complain(error.format_message(), f"{said[:1].lower()}{said[1:]}; {hint}" if said else hint)
 
 
 def _complain(message: str, hint: str) -> int:

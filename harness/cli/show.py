@@ -70,6 +70,9 @@ def command(
         _benchmark(console, name, as_json)
     elif (row := re.fullmatch(r"([\w./+-]+):(\d+)", name)) is not None:
         _row(console, row[1], int(row[2]), as_json)
+    elif ":" in name or name in registry.library_names():
+        (name,) = registry.known([name])
+        _algorithm(console, name, as_json)
     else:
         known = [*registry.algorithm_names(), *registry.benchmark_facts(), *registry.families()]
         raise unknown("benchmark, algorithm or path of results", name, known, see="harness list")
@@ -200,11 +203,12 @@ def _row(console: Console, name: str, row: int, as_json: bool) -> None:
 
     found = benchmark(name)
     measured = found.query(row)
-    configuration = configurations(found.table, [row]).iloc[0].to_dict()
     if as_json:
+        configuration = configurations(found.table, [row]).iloc[0].to_dict()
         click.echo(json_text({"benchmark": found.facts.name, **measured, "configuration": configuration}, indent=1))
         return
-    console.print(tables.facts([(key, _text(value)) for key, value in (measured | configuration).items()]))
+    facts = measured | configurations(found.table, [row], measured).iloc[0].to_dict()
+    console.print(tables.facts([(key, _text(value)) for key, value in facts.items()]))
 
 
 def _thinned(values: list[Any]) -> list[Any]:

@@ -11,9 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from harness.analysis.comparison import common_end, complete, regret_at, require_paired, selected
-from harness.analysis.measures import floor, regret_name, time_to
+from harness.analysis.measures import everywhere, floor, regret_name, time_to
 from harness.arrays import Floats
-from harness.plots.regret import everywhere, log_time, time_label
+from harness.plots.regret import log_time, time_label
 from harness.plots.style import STYLE, Width, legend, log_ticks, looks, outer_labels, panels, tell, titled
 from harness.statistics import bootstrap_weights, percentiles, ranks
 from harness.studies.outcome import Kind, Outcome, unit_of

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from harness.analysis.bounds import Bound, floor, oracle, random_search
 from harness.analysis.comparison import Statistic, selected
-from harness.analysis.measures import Axis, regret_after, regret_name, steps
+from harness.analysis.measures import Axis, everywhere, regret_after, regret_name, steps
 from harness.arrays import Floats
 from harness.errors import HarnessError
 from harness.plots.style import COLOURS, STYLE, Width, legend, log_ticks, looks, outer_labels, panels, tell, titled
@@ -47,7 +47,7 @@ def curve(outcome: Outcome, kind: Kind, by: Axis = "time") -> tuple[Floats, Floa
         _, first = np.unique(seed, return_index=True)
         start, going = stamps[first].max(), run.evaluations[~run.finished]
         end = float(going.min() if going.size else run.evaluations.max())
-    stamps = np.unique(stamps[(stamps >= start) & ((stamps <= end) | (by == "time"))])
+    stamps = np.unique(np.append(stamps[(stamps >= start) & ((stamps <= end) | (by == "time"))], start))
     if len(stamps) > _MAX_STAMPS:
         targets = np.geomspace(stamps[0], stamps[-1], _MAX_STAMPS)
         stamps = np.unique(stamps[np.minimum(np.searchsorted(stamps, targets), len(stamps) - 1)])
@@ -58,17 +58,6 @@ def curve(outcome: Outcome, kind: Kind, by: Axis = "time") -> tuple[Floats, Floa
 def _regret(outcome: Outcome, kind: Kind, times: Floats, by: Axis) -> Floats:
     """Regret of each seed at `times` Float[G], in seconds or in evaluations, Float[S, G]."""
     return outcome.regret(kind, times) if by == "time" else regret_after(outcome, kind, times.astype(np.int64))
-
-
-def everywhere(outcome: Outcome) -> float:
-    """The time from which on every seed has a result. Raises HarnessError if there is none."""
-    first = float(outcome.first_times().max(initial=-math.inf))
-    if not math.isfinite(first):
-        raise HarnessError(
-            f"study {outcome.study.id} ({outcome.label} on {outcome.study.benchmark}) has a seed without any result.",
-            "its budget is too small to finish one evaluation; run it with a larger --budget.",
-        )
-    return first
 
 
 def regret_figure(
@@ -218,7 +207,8 @@ def _panel(
 def log_time(axis: Axes, start: float, end: float, unit: str = "s") -> None:
     """Make the x axis simulated time on a log scale."""
     axis.set_xscale("log")
-    axis.set_xlim(start, end)
+    if start < end:
+        axis.set_xlim(start, end)
     log_ticks(axis.xaxis)
     axis.set_xlabel(time_label(unit))
 

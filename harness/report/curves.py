@@ -9,11 +9,10 @@ import numpy as np
 
 from harness.analysis.comparable import completed
 from harness.analysis.comparison import measured
-from harness.analysis.measures import regret_name
+from harness.analysis.measures import everywhere, regret_name
 from harness.arrays import Floats
 from harness.errors import HarnessError
 from harness.plots.profiles import average_ranks
-from harness.plots.regret import everywhere
 from harness.plots.style import COLOURS, DASHES, styles
 from harness.report.section import against
 from harness.statistics import bootstrap_weights, sup_t

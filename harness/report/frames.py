@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -99,8 +99,7 @@ def trials(outcomes: Sequence[Outcome]) -> pd.DataFrame:
 
 
 def _logged(outcome: Outcome) -> pd.DataFrame:
-    run, reference = outcome.trajectory, outcome.reference
-    test = np.nan if reference.test_optimum is None else reference.test_optimum
+    run = outcome.trajectory
     return _named(
         outcome,
         {
@@ -108,14 +107,14 @@ def _logged(outcome: Outcome) -> pd.DataFrame:
             "time": run.time,
             "evaluation": run.evaluation,
             "row": run.row,
-            "fidelity": np.array(reference.fidelities)[run.fidelity],
+            "fidelity": np.array(outcome.reference.fidelities)[run.fidelity],
             "repeat": run.repeat,
             "loss": run.loss,
             "incumbent": run.incumbent,
             "val_loss": outcome.val_loss,
             "test_loss": outcome.test_loss,
-            "val_regret": outcome.val_loss - reference.optimum,
-            "test_regret": outcome.test_loss - test,
+            "val_regret": outcome.regrets("val"),
+            "test_regret": outcome.regrets("test"),
         },
     )
 
@@ -135,7 +134,7 @@ def incumbents(outcomes: Sequence[Outcome], at: Sequence[float] | None = None) -
         else:
             rows = [row for time in (at or (None,)) for row in per_seed_rows(outcome, time)]
             frame = pd.DataFrame([{**row, "algorithm": outcome.label} for row in rows])
-        frames.append(pd.concat([frame, configurations(table, frame["row"].to_numpy())], axis=1))
+        frames.append(pd.concat([frame, configurations(table, frame["row"].to_numpy(), frame.columns)], axis=1))
     return _joined(frames)
 
 
@@ -209,13 +208,17 @@ def write(frame: pd.DataFrame, path: Path) -> None:
             temporary.write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
 
 
-def configurations(table: Table, rows: Iterable[float | None]) -> pd.DataFrame:
-    """Configurations at `rows` (None or NaN for none) by parameter, and the text of those that are architectures."""
+def configurations(table: Table, rows: Iterable[float | None], taken: Collection[str] = ()) -> pd.DataFrame:
+    """Configurations at `rows` (None or NaN for none) by parameter, and the text of those that are architectures.
+
+    A parameter whose name is `taken` by a column beside them is called `parameter.<name>`.
+    """
     found = [None if row is None or np.isnan(row) or row < 0 else int(row) for row in rows]
     texts = _architectures(table, {row for row in found if row is not None})
     known = {row: {**table.space.to_dict(table.codes[row]), **texts.get(row, {})} for row in found if row is not None}
     columns = [*(p.name for p in table.space.parameters), *(["architecture"] if texts else [])]
-    return pd.DataFrame([{} if row is None else known[row] for row in found], columns=columns)
+    frame = pd.DataFrame([{} if row is None else known[row] for row in found], columns=columns)
+    return frame.rename(columns={name: f"parameter.{name}" for name in columns if name in taken})
 
 
 def _architectures(table: Table, rows: set[int]) -> dict[int, dict[str, str]]:

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from harness.analysis.comparison import common_end
+from harness.analysis.measures import everywhere
 from harness.arrays import Floats, Ints
 from harness.errors import HarnessError
 from harness.plots.drawing import Look, cell, keys
-from harness.plots.regret import everywhere
 from harness.report.cells import key_list, svg
 from harness.report.curves import digits_of
 from harness.report.frames import configurations

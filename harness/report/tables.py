@@ -131,7 +131,7 @@ class _Telling(Progress):
     def stop(self) -> None:
         if not self.disable:
             self._over.set()
-        super().stop()
+            super().stop()
 
     def _tell(self) -> None:
         while not self._over.wait(SECONDS_BETWEEN_LINES):

@@ -7,6 +7,8 @@ output are not computed; convolutions of one kernel that leave the same node are
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -22,6 +24,9 @@ from harness.train.networks import Reduction
 from harness.train.skeleton import Shape, Skeleton
 
 _NODES = 4
+Weights = Sequence[Sequence[Tensor]]
+"""Of the operators of each edge, one number each."""
+
 _LEAVING = [[(edge, j) for edge, (i, j) in enumerate(EDGES) if i == node] for node in range(_NODES)]
 
 
@@ -57,6 +62,7 @@ class MixedCell(nn.Module):
             return self.many(x, self.now.codes)
         choice = self.now.choice.of(self.number)
         active = self.live(choice.active)
+        weights = None if choice.weights is None else [row.unbind() for row in choice.weights.unbind()]
         nodes: list[Tensor | None] = [x, None, None, None]
         for i, leaving in enumerate(_LEAVING[:-1]):
             h = nodes[i]
@@ -64,7 +70,7 @@ class MixedCell(nn.Module):
             if h is None or not used:
                 continue
             seen = h[:, : self.width] if self.partial > 1 else h
-            mixed = self._mixed(seen, [edge for edge, _ in used], active, choice.weights)
+            mixed = self._mixed(seen, [edge for edge, _ in used], active, weights)
             for edge, j in used:
                 out = mixed[edge]
                 if self.partial > 1:
@@ -92,7 +98,7 @@ class MixedCell(nn.Module):
                 reached.add(i)
         return active & np.array([j in reached for _, j in EDGES])[:, None]
 
-    def _mixed(self, x: Tensor, edges: list[int], active: Bools, weights: Tensor | None) -> dict[int, Tensor]:
+    def _mixed(self, x: Tensor, edges: list[int], active: Bools, weights: Weights | None) -> dict[int, Tensor]:
         """What comes of `x` on each of the edges that leave its node."""
         found: dict[int, Tensor] = {}
 
@@ -112,11 +118,11 @@ class MixedCell(nn.Module):
                 if name == "skip_connect" and self.training and self.now.skip_dropout:
                     out = F.dropout(out, self.now.skip_dropout)
                 for edge, _ in wanted:
-                    add(edge, out if weights is None else out * weights[edge, o])
+                    add(edge, out if weights is None else out * weights[edge][o])
         return found
 
     def _convolved(
-        self, x: Tensor, wanted: list[tuple[int, int]], kernel: int, weights: Tensor | None
+        self, x: Tensor, wanted: list[tuple[int, int]], kernel: int, weights: Weights | None
     ) -> tuple[Tensor, ...]:
         """Convolutions of one kernel on the same node as one, normalised and weighted."""
         names = [f"{edge}_{o}" for edge, o in wanted]
@@ -126,21 +132,16 @@ class MixedCell(nn.Module):
             x, torch.cat([next(self.convolutions[name].parameters()) for name in names]), None, 1, kernel // 2
         )
         norms = [self.norm(name) for name in names]
-        mean, variance = (torch.cat([getattr(n, f"running_{w}") for n in norms]) for w in ("mean", "var"))
+        running = [[norm.get_buffer(f"running_{name}") for norm in norms] for name in ("mean", "var")]
+        mean, variance = map(torch.cat, running)
         scale = None
         if weights is not None:
-            scale = torch.cat([weights[edge, o].expand(self.width) for edge, o in wanted])
+            scale = torch.cat([weights[edge][o].expand(self.width) for edge, o in wanted])
         by_batch = self.training or self.now.statistics != "running"
         out = F.batch_norm(out, mean, variance, scale, None, by_batch, 0.1, norms[0].eps)
         if self.training:
-            with torch.no_grad():
-                for norm, m, v in zip(
-                    norms, torch.split(mean, self.width), torch.split(variance, self.width), strict=True
-                ):
-                    assert norm.running_mean is not None
-                    assert norm.running_var is not None
-                    norm.running_mean.copy_(m)
-                    norm.running_var.copy_(v)
+            for kept, new in zip(running, (mean, variance), strict=True):
+                torch._foreach_copy_(kept, new.split(self.width))
         return torch.split(out, self.width, 1)
 
     def many(self, x: Tensor, codes: Ints) -> Tensor:

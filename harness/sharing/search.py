@@ -224,9 +224,7 @@ class SharedRun(Run):
         last = epoch == self.job.recipe.epochs
         began = self.clock()
         if not self.diverged and (last or epoch % self.method.every == 0):
-            derived = without = self._derived(epoch, none=True)
-            if published(self.search.space).may_choose_none:
-                without = self._derived(epoch, none=False)
+            derived, without = self._derived(epoch)
         scoring = self.clock() - began
         self.spent += trained + scoring
         distribution = tuple(map(tuple, self.method.distribution().tolist()))
@@ -240,12 +238,17 @@ class SharedRun(Run):
         if self.diverged:
             self.watch.note(f"the loss or the distribution is not finite in epoch {epoch}: this search ends here.")
 
-    def _derived(self, epoch: int, *, none: bool) -> Derived:
-        self.setting.streams = self._streams(f"{epoch}/derive")
-        codes = self.method.derive(self.scorer, none=none)
-        loss, accuracy = self.scorer.both(codes[None])
-        text = Architecture.at(self.search.space, codes).text
-        return Derived(tuple(codes.tolist()), text, float(loss[0]), float(accuracy[0]))
+    def _derived(self, epoch: int) -> tuple[Derived, Derived]:
+        """What the search would end with now, with the operator none and without."""
+        codes = []
+        for none in (True, False) if published(self.search.space).may_choose_none else (True,):
+            self.setting.streams = self._streams(f"{epoch}/derive")
+            codes.append(self.method.derive(self.scorer, none=none))
+        found = [
+            Derived(tuple(row.tolist()), Architecture.at(self.search.space, row).text, float(loss), float(accuracy))
+            for row, loss, accuracy in zip(codes, *self.scorer.both(np.stack(codes)), strict=True)
+        ]
+        return found[0], found[-1]
 
     def state(self) -> dict[str, Any]:
         log = json.dumps([row.to_json() for row in self.log])

@@ -32,7 +32,7 @@ def evaluate(
     """The outcome of a study, or of the seeds `shard` of it, simulated now; `progress` hears of shares in [0, 1].
 
     `table` and `factory` stand for those that the study names, where those are not installed. Raises PluginError, which
-    names the algorithm, for what it raises or answers wrongly.
+    names the algorithm, for what it raises or answers wrongly, and HarnessError where its file changed meanwhile.
     """
     where = registry.benchmark(study.benchmark) if table is None else table
     factory = registry.algorithm(study.algorithm) if factory is None else factory
@@ -50,6 +50,8 @@ def evaluate(
         if isinstance(error, PluginError):
             raise error.of(subject) from error
         raise PluginError(f"gave up: {error.message}", error.hint, subject) from error
+    if isinstance(factory, Local):
+        factory.check_unchanged()
     wall, cpu = time.perf_counter() - began, time.process_time() - worked
     if progress is not None:
         progress(Share(1.0, int(trajectory.evaluations.sum())))

@@ -269,11 +269,14 @@ class Outcome:
             )
 
     def first_times(self) -> Floats:
-        """When each seed had its first incumbent, Float[S]; inf for a seed that never had one."""
+        """When each seed had its first incumbent, Float[S]; inf for a seed that never had one.
+
+        Time is drawn and measured on log axes, so 0, after a training that cost nothing, is a thousandth of the end.
+        """
         run = self.trajectory
         first = np.full(len(run.seeds), np.inf)
         np.minimum.at(first, run.seed[run.incumbent], run.time[run.incumbent])
-        return first
+        return np.where(first == 0, self.end / 1000, first)
 
     def losses(self, kind: Kind) -> Floats:
         """`val_loss` or `test_loss` Float[E] as they count: the worst of the table where the training has no loss."""

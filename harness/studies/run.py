@@ -42,8 +42,9 @@ def run(
     left, failures = {job.id: job for job in jobs}, dict[str, Exception]()
     while left:
         round_ = _Round([*left.values()], store, tell)
-        names = tuple({str(getattr(job, "algorithm", "")) for job in jobs})
-        call = _Call(work, store if store.reached and executor.local else None, names, _preload(jobs))
+        open_ = [job for job in left.values() if not store.complete(job)]
+        names = tuple({str(getattr(job, "algorithm", "")) for job in open_})
+        call = _Call(work, store if store.reached and executor.local else None, names, _preload(open_))
         with round_.locks:
             for task, found in executor.map(call, round_.tasks(failures), round_.hear):
                 if isinstance(found, Failed):

@@ -60,7 +60,7 @@ class Selection:
             found = [o for o in found if o.study.rules.budget == self.budget]
             if not found:
                 raise HarnessError(
-                    f"no study has a budget of {self.budget:g} s.",
+                    f"no study has a budget of {self.budget:g}.",
                     f"there are {', '.join(f'{budget:g}' for budget in budgets)}.",
                 )
         if self.seeds is not None:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.distributed as dist
@@ -90,8 +90,13 @@ def processes(device: torch.device) -> Iterator[tuple[int, int]]:
 
 @contextmanager
 def settings(place: Place) -> Iterator[None]:
-    """Deterministic algorithms where asked for; global random states and threads are as before in the end."""
+    """Deterministic algorithms where asked for; global random states and threads are as before in the end.
+
+    Memory that is about to be written is not filled first, which torch does for whoever reads what was never written.
+    """
     before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
+    memory: Any = torch.utils.deterministic
+    filled = memory.fill_uninitialized_memory
     threads = torch.get_num_threads()
     if place.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -99,11 +104,13 @@ def settings(place: Place) -> Iterator[None]:
     try:
         torch.use_deterministic_algorithms(place.deterministic)
         torch.backends.cudnn.benchmark = not place.deterministic
+        memory.fill_uninitialized_memory = False
         with torch.random.fork_rng(devices=devices):
             yield
     finally:
         torch.use_deterministic_algorithms(before[0])
         torch.backends.cudnn.benchmark = before[1]
+        memory.fill_uninitialized_memory = filled
         torch.set_num_threads(threads)
 
 
