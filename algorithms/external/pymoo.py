@@ -72,4 +72,4 @@ class _Optimizer:
         raise NotImplementedError
 
 
-LIBRARY = Library("pymoo", "pymoo", _find, _Optimizer)
+LIBRARY = Library("pymoo", "pymoo", _find, _Optimizer, several=lambda _: True)
