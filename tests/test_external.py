@@ -180,7 +180,7 @@ def test_a_mistyped_optimizer_is_answered_with_the_librarys_own(
     harness: Any, library: str, mistyped: str, meant: str
 ) -> None:
     for command in (["run", "--bench", "nb201", "--evals", 3, "--algo"], ["show"]):
-        harness(*command, f"{library}:{mistyped}").refuses(f"unknown optimizer of {library}", meant)
+        harness(*command, f"{library}:{mistyped}").refuses("unknown optimizer of", meant)
 
 
 @pytest.mark.parametrize(
