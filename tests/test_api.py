@@ -287,7 +287,7 @@ def test_an_objective_for_scipy_and_optuna() -> None:
     from scipy.optimize import differential_evolution
 
     objective = h.objective("nb201", seed=3, evals=30)
-    differential_evolution(objective, objective.bounds, integrality=[True] * 6, maxiter=3, popsize=3, rng=1)
+    differential_evolution(objective, objective.bounds, integrality=[True] * 6, maxiter=3, popsize=3)
     assert objective.over
     assert objective([0] * 6) == math.inf
     assert objective.results("de").outcomes[0].trajectory.evaluations.tolist() == [30]

@@ -406,6 +406,12 @@ def test_texts_by_a_latex_that_is_not_there_get_a_sentence(kept: Path, tmp_path:
 
 
 @pytest.mark.skipif(not BASH, reason="there is no bash")
+def test_the_backend_of_who_calls_is_none_of_a_command(kept: Path) -> None:
+    answer = run(f"harness plot {kept} -o a.svg", MPLBACKEND="of no one")
+    assert (answer.returncode, Path("a.svg").exists()) == (0, True), answer.stderr
+
+
+@pytest.mark.skipif(not BASH, reason="there is no bash")
 @pytest.mark.parametrize("command", ["plot {} -o out/a.pdf", "plot {} -o out/a.svg", "report {} -o out/a.html"])
 def test_a_full_disk_leaves_no_half_of_a_file(command: str, kept: Path) -> None:
     answer = run(f"ulimit -f 4; harness {command.format(kept)}")

@@ -62,8 +62,9 @@ def test_it_is_the_same_table_and_the_same_search(both: tuple[Table, Table]) -> 
     for name in ("rs", "re", "ls", "de", "tpe", "reinforce", "hb", "asha", "bohb", "dehb", "gpnas"):
         factory = registry.algorithm(name)
         seeds, rules = np.arange(2), Rules(evals=30 if name == "gpnas" else 80, log="all", workers=2)
+        given: dict[str, Any] = {"growth": 2.0} if name == "gpnas" else {}
         found = [
-            simulate(table, partial(factory, **resolve(name, factory, {}, table.space)), seeds=seeds, rules=rules)
+            simulate(table, partial(factory, **resolve(name, factory, given, table.space)), seeds=seeds, rules=rules)
             for table in (own, ordered)
         ]
         for column in ("seed", "time", "row", "fidelity", "repeat", "loss", "incumbent"):

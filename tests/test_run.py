@@ -22,8 +22,8 @@ from harness.report import tables
 from harness.simulation import Share
 from harness.studies.evaluate import evaluate
 from harness.studies.executors import Heard, Processes, local
+from harness.studies.keeping import Memory
 from harness.studies.outcome import Outcome
-from harness.studies.records import Memory
 from harness.studies.run import run
 from harness.studies.store import STUDIES, ResultStore, read
 from harness.studies.study import Study

@@ -130,10 +130,13 @@ class Made:
         return pool.Ended(slot, asked, curve)
 
 
+FEWER_FITS = {"gpnas": {"growth": 2.0}}
+
+
 def plan(algorithm: str = "gpnas", workers: int = 1, given: dict[str, Any] | None = None, **changed: Any) -> Search:
     options: dict[str, Any] = {"epochs": 3, "seed": 0, "workers": workers, **changed}
     space = options.pop("space", "gpnas-cell")
-    return Search.plan(space, algorithm, given or {}, image_set(), TINY, "fp32", **options)
+    return Search.plan(space, algorithm, given or FEWER_FITS.get(algorithm, {}), image_set(), TINY, "fp32", **options)
 
 
 def run(search: Search, folder: Path, evals: int, made: Made | None = None) -> searching.Progress:

@@ -39,12 +39,12 @@ class _Process:
         self.initial, self.candidates = initial, candidates
         self.codes: list[Ints] = []
         self.losses: list[float] = []
-        self.asked = 0
+        self.asked: list[Ints] = []
 
     def ask(self) -> tuple[Ints, int, Ints]:
-        self.asked += 1
-        modelled = self.asked > self.initial and len(self.losses) > 1
+        modelled = len(self.asked) >= self.initial and len(self.losses) > 1
         codes = self._best_candidate() if modelled else self._random(1)[0]
+        self.asked.append(codes)
         return codes, self.problem.full, codes
 
     def tell(self, handle: Ints, loss: float, cost: float) -> None:
@@ -62,7 +62,7 @@ class _Process:
         best = np.repeat(seen[[losses.argmin()]], len(space.moves), axis=0)
         pool = np.concatenate([space.step(best, *space.moves.T), self._random(self.candidates)])
         pool = np.unique(pool, axis=0)
-        new = pool[~(pool[:, None] == seen).all(axis=2).any(axis=1)]
+        new = pool[~(pool[:, None] == np.array(self.asked)).all(axis=2).any(axis=1)]
         pool = new if len(new) else pool
         scaled = -(losses - losses.mean()) / (losses.std() or 1.0)
         x, y = torch.tensor(space.features(seen)), torch.tensor(scaled)[:, None]

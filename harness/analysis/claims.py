@@ -128,7 +128,8 @@ def _anytime(benchmark: str, same: Mapping[str, Outcome], kind: Kind, name: str,
         best = min(rivals, key=lambda label: row.cells[label].mean)
         estimate = _ratio(regrets[best], regrets[name], weights)
         top = ", ".join(label for label, cell in row.cells.items() if cell.top)
-        what = f"{kind} regret of {best} over that of {name} at {row.time:.4g} s; lowest or not told apart: {top}"
+        when = f"at {row.time:.4g} {row.unit}"
+        what = f"{kind} regret of {best} over that of {name} {when}; lowest or not told apart: {top}"
         found.append(Finding(benchmark, what, estimate, None, None if row.cells[name].top else "does not hold"))
     share = _share_lowest([own, *(same[rival] for rival in rivals)], kind, np.geomspace(start, end, _STAMPS), weights)
     return [*found, Finding(benchmark, f"share of log time with {name}'s mean {kind} regret the lowest", share)]

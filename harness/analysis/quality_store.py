@@ -14,8 +14,9 @@ from harness.analysis.quality import MEASURES, SECONDS, Quality, QualityStudy
 from harness.arrays import Ints
 from harness.errors import HarnessError
 from harness.studies import records
+from harness.studies.keeping import Folder
 from harness.studies.outcome import Reference
-from harness.studies.records import Columns, Folder, Footer, Sharded, file_name
+from harness.studies.records import Columns, Footer, Sharded, file_name
 from harness.studies.store import QUALITIES
 
 

@@ -18,9 +18,10 @@ from harness.errors import HarnessError, PluginError
 from harness.report.running import run as run_studies
 from harness.studies.evaluate import evaluate
 from harness.studies.executors import local
+from harness.studies.keeping import Memory
 from harness.studies.outcome import Outcome
 from harness.studies.plan import plan
-from harness.studies.records import Memory, Store
+from harness.studies.records import Store
 from harness.studies.selection import seed_range
 from harness.studies.store import STUDIES, ResultStore, find, read, unfinished
 from harness.studies.study import Study

@@ -24,7 +24,8 @@ COMMAND = (
 @cache
 def _measured() -> tuple[Converted, str]:
     from harness.benchmarks.columns import Columns  # noqa: PLC0415
-    from harness.benchmarks.own_convert import Description, converted  # noqa: PLC0415
+    from harness.benchmarks.own_convert import converted  # noqa: PLC0415
+    from harness.benchmarks.own_description import Description  # noqa: PLC0415
 
     description = Description.read(PATH)
     columns = Columns(PATH.parent / description.values["file"])

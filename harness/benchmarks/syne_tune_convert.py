@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from harness.arrays import Floats, Ints
 from harness.benchmarks import Converted, Progress, check
 from harness.benchmarks.columns import Columns
-from harness.benchmarks.own_convert import Description, clock, converted, cost_words, grouped, ordered, scaled
+from harness.benchmarks.own_convert import clock, converted, cost_words, grouped, ordered, scaled
+from harness.benchmarks.own_description import Description
 from harness.benchmarks.own_table import table
 from harness.errors import HarnessError
 from harness.files import reading

@@ -118,6 +118,7 @@ def main() -> NoReturn:
     if isinstance(getattr(sys.stdout, "buffer", None), io.RawIOBase):
         # unbuffered, a disk that fills up cuts what is printed without a word: a raw file writes what it can
         sys.stdout = open(sys.stdout.fileno(), "w", encoding=sys.stdout.encoding, closefd=False)  # noqa: SIM115
+    os.environ["MPLBACKEND"] = "agg"  # figures become files, whatever the notebook or shell around draws with
     if "_HARNESS_COMPLETE" in os.environ:  # the shell asks, by click's own protocol
         with suppress(HarnessError):
             group.main(obj=[])

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from harness.cli.options import Where
     from harness.studies.cluster import Cluster
     from harness.studies.executors import Executor
-    from harness.studies.records import Folder, J, R
+    from harness.studies.keeping import Folder
+    from harness.studies.records import J, R
     from harness.studies.run import Work
     from harness.train.pool import Devices
 

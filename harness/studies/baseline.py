@@ -15,8 +15,8 @@ from harness.errors import HarnessError
 from harness.files import inside
 from harness.studies.evaluate import evaluate
 from harness.studies.executors import Executor
+from harness.studies.keeping import Memory
 from harness.studies.outcome import Outcome
-from harness.studies.records import Memory
 from harness.studies.run import run
 from harness.studies.store import STUDIES, ResultStore, find, read, write
 from harness.studies.study import Study

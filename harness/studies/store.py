@@ -19,8 +19,9 @@ import pyarrow as pa
 from harness.arrays import Ints
 from harness.errors import HarnessError
 from harness.files import inside
+from harness.studies.keeping import Folder
 from harness.studies.outcome import Outcome, Reference, within
-from harness.studies.records import UNFINISHED, Columns, Folder, Footer, Sharded, file_name
+from harness.studies.records import UNFINISHED, Columns, Footer, Sharded, file_name
 from harness.studies.study import Study
 from harness.trajectory import Trajectory
 

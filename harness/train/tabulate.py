@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from harness.arrays import Floats, Ints
-from harness.benchmarks.own_convert import NAME
+from harness.benchmarks.own_description import NAME
 from harness.errors import HarnessError, unknown
 from harness.files import whole
 from harness.rng import Streams
