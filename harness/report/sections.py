@@ -62,7 +62,7 @@ def time_of(outcomes: Sequence[Outcome]) -> str:
     told = ": the seconds that the trainings took" if unit == "s" else f", in {unit}: the costs of the trainings"
     found = [f"simulated{told}, out of the table"] if simulated else []
     if len(simulated) < len(outcomes):
-        found.append("measured seconds of the machine that searched by weight sharing, training and derivation together")
+        found.append("measured seconds of the machine that searched by weight sharing, derivations among them")
     return "; ".join(found)
 
 
