@@ -5,9 +5,33 @@ from __future__ import annotations
 from typing import Annotated
 
 import numpy as np
+from numpy.typing import NDArray
 
-from harness import HarnessError, Ints, Jobs, Param, Problem, Results, Streams
-from harness.pareto import winners
+from harness import Floats, HarnessError, Ints, Jobs, Param, Problem, Results, Streams
+from harness.compiled import compiled, uniform
+from harness.dominance import undominated
+
+
+@compiled
+def _parents(points: Floats, seeds: Ints, states: NDArray[np.uint64], sample: int, found: Ints) -> None:
+    """Places in points Float[S, p, k] of a parent of each seed, into `found` Int[n].
+
+    It is one of those in a `sample` that no other of it dominates, by the numbers of `states` UInt[n]: sample + 1.
+    """
+    drawn, order, free = np.empty(sample, np.int64), np.empty(sample, np.int64), np.empty(sample, np.bool_)
+    rivals = np.empty((sample, points.shape[2]))
+    for i in range(len(seeds)):
+        for a in range(sample):
+            drawn[a] = int(uniform(states[i], a) * points.shape[1])
+            for j in range(points.shape[2]):
+                rivals[a, j] = points[seeds[i], drawn[a], j]
+        left = int(uniform(states[i], sample) * undominated(rivals, order, free))
+        for a in range(sample):
+            if free[a]:
+                if left == 0:
+                    found[i] = drawn[a]
+                    break
+                left -= 1
 
 
 class MultiObjectiveEvolution:
@@ -38,20 +62,20 @@ class MultiObjectiveEvolution:
         self.told = np.zeros(len(problem.seeds), dtype=np.int64)
 
     def ask(self, seeds: Ints, worker: Ints) -> Jobs:
+        first = self.told[seeds] < self.codes.shape[1]
+        if not first.any():
+            return Jobs(self.children(seeds), self.problem.full)
         space = self.problem.space
         codes = np.empty((len(seeds), space.dimensions), dtype=np.int64)
-        full = self.told[seeds] >= self.codes.shape[1]
-        codes[~full] = space.sample(self.initial.uniform(space.dimensions, seeds[~full]))
-        if full.any():
-            codes[full] = self.children(seeds[full])
+        codes[first] = space.sample(self.initial.uniform(space.dimensions, seeds[first]))
+        codes[~first] = self.children(seeds[~first])
         return Jobs(codes, self.problem.full)
 
     def children(self, seeds: Ints) -> Ints:
         """One mutated configuration for each seed, Int[n, d]."""
-        draws = self.evolution.uniform(self.sample + 3, seeds)
-        rivals = (draws[:, : self.sample] * self.codes.shape[1]).astype(np.int64)
-        parents = self.codes[seeds, winners(self.points, seeds, rivals, draws[:, self.sample])]
-        return self.problem.space.mutate(parents, draws[:, self.sample + 1 :])
+        parents = np.empty(len(seeds), dtype=np.int64)
+        _parents(self.points, seeds, self.evolution.states(self.sample + 1, seeds), self.sample, parents)
+        return self.problem.space.mutate(self.codes[seeds, parents], self.evolution.uniform(2, seeds))
 
     def tell(self, results: Results) -> None:
         assert results.objectives is not None

@@ -7,10 +7,11 @@ from __future__ import annotations
 from typing import Annotated
 
 import numpy as np
+from numpy.typing import NDArray
 
 from harness import Floats, HarnessError, Ints, Jobs, Param, Problem, Results, Streams
-from harness.compiled import compiled
-from harness.pareto import crowding, ranks
+from harness.compiled import compiled, uniform
+from harness.pareto import fittest
 
 
 @compiled
@@ -20,24 +21,26 @@ def _breed(
     crowding: Floats,
     sizes: Ints,
     seeds: Ints,
-    draws: Floats,
+    states: NDArray[np.uint64],
     crossover: float,
     rate: float,
     found: Ints,
 ) -> None:
-    """A child of each seed into `found` Int[n, d], by `draws` Float[n, 5 + 3 d]."""
+    """A child of each seed into `found` Int[n, d], by the numbers of `states` UInt[n]: 5 + 3 d."""
     d, parents = len(sizes), np.empty(2, np.int64)
     for i in range(len(seeds)):
-        s = seeds[i]
+        s, state = seeds[i], states[i]
         for p in range(2):
-            a, b = int(draws[i, 2 * p] * rank.shape[1]), int(draws[i, 2 * p + 1] * rank.shape[1])
+            a = int(uniform(state, 2 * p) * rank.shape[1])
+            b = int(uniform(state, 2 * p + 1) * rank.shape[1])
             second = rank[s, b] < rank[s, a] or (rank[s, b] == rank[s, a] and crowding[s, b] > crowding[s, a])
             parents[p] = b if second else a
+        crossed = uniform(state, 4) < crossover
         for j in range(d):
-            other = draws[i, 5 + j] < 0.5 and draws[i, 4] < crossover
+            other = crossed and uniform(state, 5 + j) < 0.5
             code = codes[s, parents[int(other)], j]
-            if draws[i, 5 + d + j] < rate and sizes[j] > 1:
-                code = (code + 1 + int(draws[i, 5 + 2 * d + j] * (sizes[j] - 1))) % sizes[j]
+            if sizes[j] > 1 and uniform(state, 5 + d + j) < rate:
+                code = (code + 1 + int(uniform(state, 5 + 2 * d + j) * (sizes[j] - 1))) % sizes[j]
             found[i, j] = code
 
 
@@ -75,20 +78,21 @@ class NSGA2:
         self.told = np.zeros(len(problem.seeds), dtype=np.int64)
 
     def ask(self, seeds: Ints, worker: Ints) -> Jobs:
+        first = self.told[seeds] < self.size
+        if not first.any():
+            return Jobs(self.children(seeds), self.problem.full)
         space = self.problem.space
         codes = np.empty((len(seeds), space.dimensions), dtype=np.int64)
-        first = self.told[seeds] < self.size
         codes[first] = space.sample(self.initial.uniform(space.dimensions, seeds[first]))
-        if not first.all():
-            codes[~first] = self.children(seeds[~first])
+        codes[~first] = self.children(seeds[~first])
         return Jobs(codes, self.problem.full)
 
     def children(self, seeds: Ints) -> Ints:
         """One child for each seed, Int[n, d]."""
         sizes = self.problem.space.sizes
-        draws = self.evolution.uniform(5 + 3 * len(sizes), seeds)
+        states = self.evolution.states(5 + 3 * len(sizes), seeds)
         found = np.empty((len(seeds), len(sizes)), dtype=np.int64)
-        _breed(self.codes, self.rank, self.crowding, sizes, seeds, draws, self.crossover, self.rate, found)
+        _breed(self.codes, self.rank, self.crowding, sizes, seeds, states, self.crossover, self.rate, found)
         return found
 
     def tell(self, results: Results) -> None:
@@ -104,11 +108,6 @@ class NSGA2:
 
     def survive(self, seeds: Ints) -> None:
         """Keep the best half of parents and children of these seeds."""
-        rank = ranks(self.points[seeds])
-        distance = crowding(self.points[seeds], rank)
-        best = np.lexsort((-distance, rank), axis=1)[:, : self.size]
-        at = seeds[:, None]
-        self.codes[at, np.arange(self.size)] = self.codes[at, best]
-        self.points[at, np.arange(self.size)] = self.points[at, best]
-        self.rank[seeds] = np.take_along_axis(rank, best, axis=1)
-        self.crowding[seeds] = np.take_along_axis(distance, best, axis=1)
+        best, self.rank[seeds], self.crowding[seeds] = fittest(self.points[seeds], self.size)
+        self.codes[seeds, : self.size] = self.codes[seeds[:, None], best]
+        self.points[seeds, : self.size] = self.points[seeds[:, None], best]

@@ -1,4 +1,4 @@
-"""How loops over numbers are compiled."""
+"""How loops over numbers are compiled, and random numbers in them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 import numba
+import numpy as np
+
+from harness.rng import DROPPED, GAMMA, LAST, MIX
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -21,3 +24,12 @@ def compiled(function: F) -> F:
         return cast(F, numba.njit(cache=True, nogil=True, error_model="numpy")(function))
     except RuntimeError:  # no folder to cache in
         return cast(F, numba.njit(nogil=True, error_model="numpy")(function))
+
+
+@compiled
+def uniform(state: np.uint64, i: int) -> float:
+    """Number `i`, from 0, of those that one of `Streams.states` stands for: that of `Streams.uniform`."""
+    z = state + np.uint64(i + 1) * GAMMA
+    z = (z ^ (z >> MIX[0][0])) * MIX[0][1]
+    z = (z ^ (z >> MIX[1][0])) * MIX[1][1]
+    return float(((z ^ (z >> LAST)) >> DROPPED) * 2.0**-53)

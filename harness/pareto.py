@@ -35,42 +35,19 @@ def front(points: Floats) -> Ints:
     return np.array(kept, dtype=np.int64)
 
 
-def ranks(points: Floats) -> Ints:
-    """Number of the front of each point, from 0, of Float[S, n, k], Int[S, n] (Deb et al. 2002, non-dominated sorting).
+def fittest(points: Floats, keep: int) -> tuple[Ints, Ints, Floats]:
+    """Places of the best `keep` of points Float[S, n, k], with their front and their crowding distance, each [S, keep].
 
-    Points with inf, which are no results, come in the last front of their set. Equal points share a front.
+    Best by the crowded comparison of Deb et al. 2002: by the number of the front, from 0, then by the distance, which
+    is inf for the ends of a front and for every point of an objective without a range. Points with inf, which are no
+    results, come in the last front of their set; equal points share a front, and of equals the earlier comes first.
     """
     from harness import dominance
 
-    points = np.ascontiguousarray(points)
-    found = np.empty(points.shape[:2], dtype=np.int64)
-    dominance.ranks(points, np.lexsort(np.moveaxis(points, 2, 0)[::-1], axis=1), found)
-    return found
-
-
-def winners(points: Floats, seeds: Ints, rivals: Ints, chance: Floats) -> Ints:
-    """Tournaments by dominance: of n seeds one of the `rivals` Int[n, m] that no other of them dominates, Int[n].
-
-    Rivals are places in `points` Float[S, p, k]; of several winners `chance` Float[n] in [0, 1) says which.
-    """
-    from harness import dominance
-
-    found = np.empty(len(seeds), dtype=np.int64)
-    dominance.winners(points, np.ascontiguousarray(seeds), rivals, np.ascontiguousarray(chance), found)
-    return found
-
-
-def crowding(points: Floats, rank: Ints) -> Floats:
-    """Crowding distance of each point within its front, of Float[S, n, k] and Int[S, n], Float[S, n] (Deb et al. 2002).
-
-    The ends of a front have inf, and so has every point of an objective without a range.
-    """
-    from harness import dominance
-
-    distance = np.zeros(rank.shape)
-    for values in np.moveaxis(points, 2, 0):
-        dominance.crowding(values, rank, np.lexsort((values, rank), axis=1), distance)
-    return distance
+    shape = (len(points), keep)
+    found, rank, distance = np.empty(shape, dtype=np.int64), np.empty(shape, dtype=np.int64), np.empty(shape)
+    dominance.fittest(np.ascontiguousarray(points), found, rank, distance)
+    return found, rank, distance
 
 
 def hypervolume(points: Floats, reference: Floats) -> Floats:

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 from harness.arrays import Floats, Ints
 
-_GAMMA = np.uint64(0x9E3779B97F4A7C15)
-_MIX = (
+GAMMA = np.uint64(0x9E3779B97F4A7C15)
+MIX = (
     (np.uint64(30), np.uint64(0xBF58476D1CE4E5B9)),
     (np.uint64(27), np.uint64(0x94D049BB133111EB)),
 )
-_LAST = np.uint64(31)
-_DROPPED = np.uint64(11)
+LAST = np.uint64(31)
+DROPPED = np.uint64(11)
 _CACHED = 1 << 13
 """Numbers that are made at a time, as long as they stay near the processor."""
 
@@ -28,10 +28,10 @@ _CACHED = 1 << 13
 def splitmix64(state: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """The output function of SplitMix64 on each element of `state`, in place."""
     shifted = np.empty_like(state)
-    for shift, factor in _MIX:
+    for shift, factor in MIX:
         state ^= np.right_shift(state, shift, out=shifted)
         state *= factor
-    state ^= np.right_shift(state, _LAST, out=shifted)
+    state ^= np.right_shift(state, LAST, out=shifted)
     return state
 
 
@@ -42,7 +42,7 @@ class Streams:
         self.seeds = np.asarray(seeds, dtype=np.int64)
         self.purpose = purpose
         salt = np.frombuffer(hashlib.blake2b(purpose.encode(), digest_size=8).digest(), dtype="<u8")
-        key = splitmix64((self.seeds.astype(np.uint64) + np.uint64(1)) * _GAMMA)
+        key = splitmix64((self.seeds.astype(np.uint64) + np.uint64(1)) * GAMMA)
         self._key = splitmix64(key ^ salt.astype(np.uint64))
         self._drawn = np.zeros(len(self.seeds), dtype=np.uint64)
 
@@ -55,14 +55,21 @@ class Streams:
 
         Only these seeds advance; `where` holds no position twice.
         """
-        drawn = self._drawn[where]
-        self._drawn[where] = drawn + np.uint64(n)
-        start, steps = self._key[where] + drawn * _GAMMA, np.arange(1, n + 1, dtype=np.uint64) * _GAMMA
+        start, steps = self.states(n, where), np.arange(1, n + 1, dtype=np.uint64) * GAMMA
         numbers, rows = np.empty((len(start), n)), max(1, _CACHED // max(1, n))
         for first in range(0, len(start), rows):
             part = slice(first, first + rows)
             _unit(start[part, None] + steps, numbers[part])
         return numbers
+
+    def states(self, n: int, where: Ints) -> NDArray[np.uint64]:
+        """What the next `n` numbers of the seeds at `where` Int[k] are made of by `compiled.uniform`, UInt[k].
+
+        These seeds advance as by `uniform`.
+        """
+        drawn = self._drawn[where]
+        self._drawn[where] = drawn + np.uint64(n)
+        return self._key[where] + drawn * GAMMA
 
     def integers(self, high: int | Ints, n: int, where: Ints) -> Ints:
         """The next `n` integers in [0, high) of the seeds at `where`, Int[k, n]; `high` broadcasts to it."""
@@ -71,7 +78,7 @@ class Streams:
     def at(self, counter: Ints, where: Ints) -> Floats:
         """Number `counter` Int[k] of the streams at `where` Int[k], Float[k]; nothing advances."""
         numbers = np.empty(len(counter))
-        _unit(self._key[where] + (counter.astype(np.uint64) + np.uint64(1)) * _GAMMA, numbers)
+        _unit(self._key[where] + (counter.astype(np.uint64) + np.uint64(1)) * GAMMA, numbers)
         return numbers
 
     def generator(self, position: int) -> np.random.Generator:
@@ -82,5 +89,5 @@ class Streams:
 def _unit(state: NDArray[np.uint64], numbers: Floats) -> None:
     """The numbers in [0, 1) that belong to `state`, which is overwritten."""
     splitmix64(state)
-    state >>= _DROPPED
+    state >>= DROPPED
     np.multiply(state, 2.0**-53, out=numbers, dtype=np.float64)

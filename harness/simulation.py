@@ -123,30 +123,31 @@ class _Fronts:
     """What each seed has observed that nothing later dominates, at the largest fidelity it has observed."""
 
     def __init__(self, table: Table, observations: Observations, rules: Rules) -> None:
-        self.any = rules.incumbent == "any"
+        self.any = rules.incumbent == "any" or observations.fidelities == 1
         self.error = [i for i, name in enumerate(rules.objectives) if name == table.primary]
         points = table.minimised(rules.objectives, np.zeros(len(table)))
         self.points = np.append(points, np.full((1, points.shape[1]), np.inf), axis=0)
-        self.observations = observations
+        self.incomplete = ~np.isfinite(self.points).all(axis=1)
+        self.entries = observations.fidelities * observations.repeats
         self.archive = Archive(len(observations.seeds), points.shape[1])
         self.fidelity = np.full(len(observations.seeds), -1, dtype=np.int64)
 
     def observed(self, entry: Ints, loss: Floats) -> Floats:
         """The objectives of results, Float[n, k]; inf in all for an invalid configuration."""
-        points = self.points[self.observations.split(entry)[0]]
+        row = entry // self.entries
+        points = self.points[row]
         points[:, self.error] = loss[:, None]
-        points[~np.isfinite(points).all(axis=1) | np.isinf(loss)] = np.inf
+        points[self.incomplete[row] | np.isinf(loss)] = np.inf
         return points
 
     def replaced(self, where: Ints, points: Floats, fidelity: Ints) -> Bools:
         """Take in one result per seed; Bool[n] says which joined the front of its seed."""
-        counts = np.ones(len(where), dtype=np.bool_)
-        if not self.any:
-            valid = np.isfinite(points).all(axis=1)
-            further = (fidelity > self.fidelity[where]) & valid
-            self.archive.clear(where[further])
-            self.fidelity[where[further]] = fidelity[further]
-            counts = fidelity == self.fidelity[where]
+        if self.any:
+            return self.archive.add(where, points, where)
+        further = (fidelity > self.fidelity[where]) & np.isfinite(points[:, 0])
+        self.archive.clear(where[further])
+        self.fidelity[where[further]] = fidelity[further]
+        counts = fidelity == self.fidelity[where]
         return counts & self.archive.add(where, np.where(counts[:, None], points, np.inf), where)
 
     @staticmethod

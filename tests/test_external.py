@@ -6,6 +6,8 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +112,27 @@ def test_samplers_of_optuna_are_told_every_objective(name: str, monkeypatch: pyt
     assert {trial.state.name for trial in told} == {"COMPLETE"}
     latency = table.minimised(OBJECTIVES, np.zeros(len(table)))[run.row, 1]
     np.testing.assert_array_equal([trial.values[1] for trial in told], latency)
+
+
+@pytest.mark.reference("pymoo")
+@pytest.mark.parametrize("name", ["AGEMOEA", "NSGA2", "SMSEMOA"])
+def test_those_of_pymoo_learn_from_every_objective(name: str) -> None:
+    table, rules = synthetic_table(1), Rules(evals=40, log="all", objectives=("loss", "size"))
+    size, factory = table.objective("size"), partial(registry.algorithm(f"pymoo:{name}"), pop_size=10)
+    other = replace(table, objectives={"size": replace(size, read=lambda: -size.values)})
+    runs = [
+        simulate(t, factory, seeds=np.array(s), rules=rules) for t, s in ((table, [3, 7]), (table, [7]), (other, [7]))
+    ]
+    both, alone, turned = (run.row[run.seed == len(run.seeds) - 1] for run in runs)
+    np.testing.assert_array_equal(both, alone)
+    np.testing.assert_array_equal(alone[:8], turned[:8])
+    assert (alone != turned).any()
+
+
+@pytest.mark.reference("pymoo")
+def test_pymoo_is_refused_one_objective(harness: Any) -> None:
+    answer = harness("run", "--algo", "pymoo:NSGA2", "--bench", "nb201", "--seeds", 1, "--evals", 3)
+    answer.refuses("NSGA2 searches for several objectives", "--objectives error,latency.raspi4")
 
 
 ONE_OBJECTIVE = {

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from harness.pareto import Archive, crowding, dominated, front, hypervolume, ranks
+from harness.dominance import undominated
+from harness.pareto import Archive, dominated, fittest, front, hypervolume
 
 RNG = np.random.default_rng(0)
 
@@ -17,6 +18,18 @@ def sets(k: int, n: int = 12, count: int = 40) -> np.ndarray:
     points[1::4, 0, 0] = np.nan
     points[:, -1] = points[:, 0]
     return points
+
+
+def ranks(points: np.ndarray) -> np.ndarray:
+    """The front of each point, in the place of the point."""
+    return by_place(points)[0]
+
+
+def by_place(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Front and crowding distance of each point, in the place of the point."""
+    place, rank, distance = fittest(points, points.shape[1])
+    back = np.argsort(place, axis=1)
+    return np.take_along_axis(rank, back, axis=1), np.take_along_axis(distance, back, axis=1)
 
 
 def strictly(a: np.ndarray, b: np.ndarray) -> bool:
@@ -55,8 +68,7 @@ def test_ranks_and_crowding_are_those_of_pymoo(k: int) -> None:
         for level, known in enumerate(NonDominatedSorting().do(p)):
             np.testing.assert_array_equal(np.flatnonzero(r == level), np.sort(known))
     distinct = RNG.random((20, 30, k))
-    rank = ranks(distinct)
-    distance = crowding(distinct, rank)
+    rank, distance = by_place(distinct)
     for p, r, d in zip(distinct, rank, distance, strict=True):
         for level in range(r.max() + 1):
             of = np.flatnonzero(r == level)
@@ -71,6 +83,44 @@ def test_a_set_alone_has_what_it_has_in_a_batch() -> None:
         np.testing.assert_array_equal(whole, [hypervolume(p, np.ones(k)) for p in points])
         filled = np.where(np.isnan(points), np.inf, points)
         np.testing.assert_array_equal(ranks(filled), np.concatenate([ranks(p[None]) for p in filled]))
+
+
+@pytest.mark.parametrize("k", [2, 3])
+@pytest.mark.parametrize("keep", [1, 13, 30])
+def test_the_fittest_are_first_by_front_then_by_crowding(k: int, keep: int) -> None:
+    """By definition, in numpy: the front after the last that has one that dominates; gaps of stable orders."""
+    points = RNG.integers(0, 7, (20, 30, k)) / 4.0
+    points[::3, 4] = np.inf
+    for p, place, rank, distance in zip(points, *fittest(points, keep), strict=True):
+        level = np.full(30, -1)
+        left = np.arange(30)
+        while left.size:
+            first = [i for i in left if not any(strictly(p[j], p[i]) for j in left)]
+            level[first] = level.max() + 1
+            left = np.setdiff1d(left, first)
+        gaps = np.zeros(30)
+        for front_ in range(level.max() + 1):
+            of = np.flatnonzero(level == front_)
+            for values in p[of].T:
+                order = of[np.argsort(values, kind="stable")]
+                along = np.sort(values)
+                gap = np.full(len(of), np.inf)
+                if along[-1] > along[0]:
+                    gap[1:-1] = (along[2:] - along[:-2]) / (along[-1] - along[0])
+                gaps[order] += gap
+        best = np.lexsort((-gaps, level))[:keep]
+        np.testing.assert_array_equal(place, best)
+        np.testing.assert_array_equal(rank, level[best])
+        np.testing.assert_array_equal(distance, gaps[best])
+
+
+@pytest.mark.parametrize("k", [1, 2, 3])
+def test_the_undominated_of_a_sample(k: int) -> None:
+    for points in RNG.integers(0, 5, (200, 8, k)) / 4.0:
+        free = np.zeros(8, np.bool_)
+        count = undominated(points, np.empty(8, np.int64), free)
+        assert free.tolist() == [not any(strictly(q, p) for q in points) for p in points]
+        assert count == free.sum()
 
 
 def test_no_points_have_no_volume() -> None:
