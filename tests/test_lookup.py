@@ -27,9 +27,23 @@ def test_what_is_taken_meets_its_constraint(tmp_path: Path) -> None:
     assert first["costs"]["params"] <= 5000
     assert other["costs"]["params"] <= 9000
     assert all(not one.wrong for one in checked([tmp_path]))
-    none = CliRunner().invoke(group, [*asked, "--constraint", "params<=10"], obj=[])
-    assert isinstance(none.exception, HarnessError)
-    assert "no architecture in the lookup table has params<=10" in none.exception.message
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (("--constraint", "params<=10"), "no architecture of digits201 has params<=10."),
+        (("--constraint", "macs<=1e5"), "macs of digits201 are not a sum over its parameters."),
+        (("--method", "gdas", "--constraint", "params<=1e5"), "gdas has no lookup table"),
+    ],
+)
+def test_constraints_that_cannot_be_met_are_refused_before_the_search(
+    given: tuple[str, ...], said: str, tmp_path: Path
+) -> None:
+    found = CliRunner().invoke(group, [*SEARCH, "--out", str(tmp_path), *given], obj=[])
+    assert isinstance(found.exception, HarnessError)
+    assert said in found.exception.message
+    assert not [*tmp_path.iterdir()]
 
 
 @pytest.mark.parametrize(

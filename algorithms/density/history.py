@@ -32,7 +32,7 @@ class History(NamedTuple):
 
     codes  UInt16[S, T, d]
     loss   Float[S, T]
-    order  Int32[S, T], times by ascending loss, older first among equals
+    order  Int32[S, T], times by ascending loss, older first among equals; of those that are kept, the best
     seen   Int[S], their number
     """
 
@@ -76,15 +76,17 @@ def _insert(history: History, seeds: Ints, codes: Ints, losses: Floats, rank: In
             history.codes[s, t, j] = codes[b, j]
         history.loss[s, t] = losses[b]
         order = history.order[s]
-        low, high = 0, t
+        kept = min(t, len(order))
+        low, high = 0, kept
         while low < high:
             middle = (low + high) // 2
             if history.loss[s, order[middle]] <= losses[b]:
                 low = middle + 1
             else:
                 high = middle
-        for i in range(t, low, -1):
+        for i in range(min(kept, len(order) - 1), low, -1):
             order[i] = order[i - 1]
-        order[low] = t
+        if low < len(order):
+            order[low] = t
         history.seen[s] = t + 1
         rank[b] = low

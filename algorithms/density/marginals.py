@@ -116,4 +116,5 @@ def infinite_density(count: Ints, match: Floats, miss: Floats) -> float:
 
 def widened(table: Counts) -> Counts:
     """The entries with twice the bits."""
-    return (table.astype(np.uint64) >> 16 << 32) | (table & 0xFFFF)
+    good, bad = table & np.uint32(0xFFFF), table >> np.uint32(16)
+    return bad.astype(np.uint64) << np.uint64(32) | good

@@ -393,8 +393,8 @@ class Parzen:
     first model is the caller's.
 
     Cost per proposal: O(V) for V values of all parameters, O(V k) kernel terms where ordinal, and the last
-    `forgetting` observations, whatever the number of observations, of which counts and sums of times are kept. Ranking
-    an observation moves O(n) integers.
+    `forgetting` observations, whatever the number of observations, of which counts and sums of times are kept. An
+    observation is ranked among the `cap` + 1 best.
     """
 
     def __init__(
@@ -417,7 +417,8 @@ class Parzen:
         self.offset: Ints = np.concatenate([[0], np.cumsum(space.sizes)[:-1]]).astype(np.int64)
         self._values = int(space.sizes.sum())
         shape = (seeds, self._values)
-        self._history = History.empty(seeds, space.dimensions)
+        best = np.zeros((seeds, cap + 1), np.int32)
+        self._history = History.empty(seeds, space.dimensions)._replace(order=best)
         self._split = Split(
             below=np.zeros((seeds, cap + 1), np.int32),
             size=np.zeros(seeds, np.int64),
@@ -438,7 +439,7 @@ class Parzen:
     def add(self, seeds: Ints, codes: Ints, loss: Floats) -> None:
         """Add one observation, codes Int[B, d] and loss Float[B] (inf for invalid), to each of `seeds` Int[B]."""
         if self._history.full(seeds):
-            y, self._history = self._split, self._history.doubled()
+            y, self._history = self._split, self._history.doubled()._replace(order=self._history.order)
             self._split = y._replace(is_below=doubled(y.is_below), mark=doubled(y.mark))
         self._observe(seeds, np.ascontiguousarray(codes), np.ascontiguousarray(loss))
 

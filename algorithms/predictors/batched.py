@@ -185,7 +185,7 @@ class Batched:
         order = _paired(torch.from_numpy(drawn).to(self.device))
         at = torch.from_numpy(where)
         parameters, statistics = _paired(self.weights[at]), _paired(self.statistics[at])
-        gradient, moment, square = (torch.zeros_like(parameters) for _ in range(3))
+        gradient, moment, square, scale = (torch.zeros_like(parameters) for _ in range(4))
         leaves = {name: view.detach().requires_grad_() for name, view in self.trained.views(parameters).items()}
         free, slots = tuple(leaves.values()), tuple(self.trained.views(gradient).values())
         leaves |= self.running.views(statistics)
@@ -208,7 +208,7 @@ class Batched:
             square.mul_(0.999).addcmul_(gradient, gradient, value=0.001)
             if training.decay:
                 parameters.mul_(1.0 - rate * training.decay)
-            scale = (square / (1.0 - 0.999 ** (step + 1))).sqrt_().add_(1e-8)
+            torch.div(square, 1.0 - 0.999 ** (step + 1), out=scale).sqrt_().add_(1e-8)
             parameters.addcdiv_(moment, scale, value=-rate / (1.0 - 0.9 ** (step + 1)))
         self.weights[at], self.statistics[at] = parameters[: len(at)], statistics[: len(at)]
         for i in range(len(where) if self.loss != "mse" else 0):

@@ -182,7 +182,7 @@ class GraphNetwork:
         hidden = mapped(first, torch.bmm(weights["embedding"], weights["layer1"]))
         for k in range(2, self.layers + 1):
             hidden = propagate(matrices, mapped(functional.relu(hidden), weights[f"layer{k}"]))
-        pooled = Largest.apply(hidden)
+        pooled: Tensor = Largest.apply(hidden)  # type: ignore[no-untyped-call]
         if self.fidelities > 1:
             pooled = torch.cat([pooled, torch.bmm(epoch, weights["epoch"])], dim=2)
         return self.head(pooled, weights, training=noise is not None)

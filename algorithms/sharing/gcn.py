@@ -24,6 +24,8 @@ _BASE = ("mb_k3_e6", "nor_conv_3x3")
 class GraphSegments(Fair):
     """Fair single paths, a graph network over each segment in the end."""
 
+    tabulates = True
+
     def __init__(
         self,
         setting: Setting,

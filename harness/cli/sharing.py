@@ -62,8 +62,6 @@ def searches(
 
     for method in methods:
         registry.method(method)
-    for text in constraints:
-        lookup.bounds(text)
     given = parameters(param, [*methods, *then], example="darts.order=second")
     kind = published(space).kind
     final = recipes.chosen(recipe, kind, images, None) if train else None
@@ -75,6 +73,8 @@ def searches(
     loaded = load(images, data_root, used, place.device)
     about = (loaded, used, place.precision, statistics)
     plans = {m: [SharedSearch.plan(space, m, given[m], *about, seed) for seed in seeds] for m in methods}
+    for first, *_ in plans.values() if constraints else ():
+        lookup.possible(first, constraints, loaded)
     sequels = {m: _sequels(planned, then, given, evals) for m, planned in plans.items()}
     store = ResultStore(out)
     click.echo(f"{loaded.name}: {loaded.words}; recipe: {used.title}, {used.epochs} epochs.", err=True)

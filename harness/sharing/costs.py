@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from harness.arrays import Ints
 from harness.errors import HarnessError
@@ -29,6 +30,11 @@ class Costs:
     base: int
     added: Sequence[Ints]
 
+    @property
+    def least(self) -> int:
+        """The cost of the cheapest architecture."""
+        return self.base + sum(int(a.min()) for a in self.added)
+
     def of(self, codes: Ints) -> Ints:
         """Costs Int[n] of architectures Int[n, p]."""
         return self.base + np.sum([a[c] for a, c in zip(self.added, codes.T, strict=True)], axis=0)
@@ -45,7 +51,8 @@ def costs(
     sizes = published(space).space.sizes
 
     def measured(codes: Ints) -> dict[str, int]:
-        network = build(Architecture.at(space, codes), shape, colours=image[0], classes=classes)
+        with torch.device("meta"):
+            network = build(Architecture.at(space, codes), shape, colours=image[0], classes=classes)
         whole = {"params": lambda: parameters(network), "macs": lambda: multiply_adds(network, image)}
         return {name: whole[name]() for name in measures}
 

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 
+from harness import registry
 from harness.arrays import Floats, Ints
 from harness.errors import HarnessError, unknown
 from harness.sharing.costs import MEASURES, costs
@@ -74,10 +75,7 @@ def write(target: Path, search: SharedSearch, found: Lookup) -> None:
 def read(source: Path, search: SharedSearch) -> Lookup:
     """The lookup table of a search. Raises HarnessError if its method makes none."""
     if not source.exists():
-        raise HarnessError(
-            f"{search.method} has no lookup table from which architectures are taken under constraints.",
-            "--method gcn makes one.",
-        )
+        raise _none(search.method)
     kept = FORM.read(source)
     space = published(search.space).space
     codes = kept.numbers[:, None] // space.strides % space.sizes
@@ -108,6 +106,29 @@ def bounds(constraint: str) -> dict[str, float]:
             raise unknown("measure of a constraint", match[1], MEASURES)
         found[match[1]] = bound
     return found
+
+
+def possible(search: SharedSearch, constraints: list[str], images: ImageSet) -> None:
+    """Raises HarnessError if the method takes nothing under constraints, or no architecture of the space meets one.
+
+    Also if a measure is no sum over the parameters of the space.
+    """
+    if not registry.method(search.method).tabulates:
+        raise _none(search.method)
+    wanted = [one for text in constraints for one in bounds(text).items()]
+    known = costs(search.space, search.recipe, images.image, images.classes, [*{name for name, _ in wanted}])
+    for name, bound in wanted:
+        if known[name].least > bound:
+            raise HarnessError(
+                f"no architecture of {search.space} has {name}<={bound:g}.", f"the least has {known[name].least:,}."
+            )
+
+
+def _none(method: str) -> HarnessError:
+    return HarnessError(
+        f"{method} has no lookup table from which architectures are taken under constraints.",
+        "--method gcn makes one.",
+    )
 
 
 def taken(

@@ -186,6 +186,9 @@ class Method:
     single = False
     """Whether the weights learn single paths, so that they can score any architecture."""
 
+    tabulates = False
+    """Whether it keeps what it predicts, a `lookup` from which architectures are taken under constraints."""
+
     lookup: Lookup | None = None
     """What is predicted of all architectures among which the last derivation chose, where that is known."""
 
