@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from harness import HarnessError, registry
+from harness.report.sections import time_of
 from harness.sharing import log
 from harness.sharing.search import SharedRun, SharedSearch, share
 from harness.train import recipes
@@ -66,6 +67,7 @@ def test_a_search_is_a_study_of_the_table(tmp_path: Path) -> None:
     regret = outcome.regret("val", outcome.trajectory.ended)[0, 0]
     assert regret == pytest.approx(table.mean_loss[row, -1] - table.optimum.value, rel=1e-7)
     assert outcome.study.label == "rsps(samples=3, none=False)"
+    assert time_of([outcome]).startswith("measured seconds of the machine")
 
 
 def test_the_checkpoint_of_another_search_is_refused(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from xml.etree.ElementTree import Element
 
+from harness import registry
 from harness.analysis.comparable import completed
 from harness.analysis.comparison import Cell, Comparison, Duel, peculiarities, remarks
 from harness.numbers import number
@@ -28,13 +29,13 @@ def what_was_measured(report: Report) -> Section:
     groups = report.groups
     said: dict[str, dict[str, list[str]]] = {}
     for name, same in groups.items():
-        for what, text in _rules(same[0]):
+        for what, text in _rules(same):
             said.setdefault(what, {}).setdefault(text, []).append(name)
     facts = [
         ("algorithms", ", ".join(dict.fromkeys(o.label for o in report.outcomes))),
         ("benchmarks", ", ".join(groups)),
         *_regret(report.outcomes),
-        ("time", _time(report.outcomes)),
+        ("time", time_of(report.outcomes)),
     ]
     for what, texts in said.items():
         for text, names in texts.items():
@@ -55,17 +56,29 @@ def _regret(outcomes: Sequence[Outcome]) -> Iterator[tuple[str, str]]:
         )
 
 
-def _time(outcomes: Sequence[Outcome]) -> str:
-    unit = unit_of(outcomes)
-    if unit == "s":
-        return "simulated: the seconds that the trainings took, out of the table"
-    return f"simulated, in {unit}: the costs of the trainings, out of the table"
+def time_of(outcomes: Sequence[Outcome]) -> str:
+    """Whose time that of these studies is; that of weight sharing is measured."""
+    unit, simulated = unit_of(outcomes), _simulated(outcomes)
+    told = ": the seconds that the trainings took" if unit == "s" else f", in {unit}: the costs of the trainings"
+    found = [f"simulated{told}, out of the table"] if simulated else []
+    if len(simulated) < len(outcomes):
+        found.append("measured seconds of the machine that searched by weight sharing, derivations among them")
+    return "; ".join(found)
 
 
-def _rules(outcome: Outcome) -> Iterator[tuple[str, str]]:
-    seeds = f"{len(outcome.trajectory.seeds)} seeds of each algorithm"
-    for heading, text in outcome.study.rules.lines(outcome.reference.fidelity, outcome.unit).items():
-        yield heading, f"{seeds}, to {text}" if heading == "runs" else text
+def _simulated(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    return [outcome for outcome in outcomes if not registry.shares_weights(outcome.study.algorithm)]
+
+
+def _rules(same: Sequence[Outcome]) -> Iterator[tuple[str, str]]:
+    seeds, simulated = f"{len(same[0].trajectory.seeds)} seeds of each algorithm", _simulated(same)
+    if not simulated:
+        yield "runs", seeds
+    for outcome in simulated[:1]:
+        for heading, text in outcome.study.rules.lines(outcome.reference.fidelity, outcome.unit).items():
+            yield heading, f"{seeds}, to {text}" if heading == "runs" else text
+    if len(simulated) < len(same):
+        yield "incumbent by weight sharing", "what was derived last, better or worse than what was before"
 
 
 def regret_over_time(report: Report) -> Section:
