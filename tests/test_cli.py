@@ -156,7 +156,7 @@ ERRORS = [
         "'10h' is not a valid float",
         "simulated seconds per run; see",
     ),
-    (("show", ".", "--budget", "10h"), "'10h' is not a valid float", "in simulated seconds; see harness show --help"),
+    (("show", ".", "--budget", "10h"), "'10h' is not a valid float", "in simulated seconds; see "),
     (("run", "--algo", "rs", *QUICK, "--budget", "inf"), "a run needs an end", "number of evaluations"),
     (("run", "--algo", "rs", *QUICK, "--budget", "long"), "'long' is not a valid float", "--help"),
     (("run", "--algo", "rs", *QUICK, "--evals", "0"), "evals is a whole number of at least 1, not 0", ""),

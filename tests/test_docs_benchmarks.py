@@ -38,3 +38,17 @@ def test_the_numbers_are_those_of_the_table(row: list[str]) -> None:
 def test_every_embedded_benchmark_has_a_row() -> None:
     embedded = {n for n in registry.benchmark_facts() if registry.family(n.split("/", maxsplit=1)[0]).source is None}
     assert {row[0].strip("`") for row in ROWS} == embedded
+
+
+@pytest.mark.parametrize("name", [row[0].strip("`") for row in ROWS])
+def test_an_embedded_table_states_where_it_is_from_and_what_its_numbers_are(name: str) -> None:
+    table = registry.benchmark(name)
+    stated = ("title", "citation", "url", "licence", "loss", "cost", "fidelity", "splits", "unit")
+    assert [field for field in stated if not getattr(table.facts, field).strip()] == []
+    assert re.search(r"\b(19|20)\d\d\b", table.facts.citation), "a citation has a year"
+    assert re.match(r"MIT|Apache-2\.0|BSD-3-Clause|CC BY 4\.0", table.facts.licence)
+    assert table.facts.url.startswith("https://")
+    assert table.facts.budget > 0
+    assert np.isfinite(table.optimum.value)
+    assert table.mean_loss[table.optimum.row, -1] == table.optimum.value == np.nanmin(table.mean_loss[:, -1])
+    assert bool(table.facts.test) == (table.test is not None)

@@ -74,7 +74,7 @@ def single(problem: Problem, name: str) -> None:
     if len(problem.objectives) > 1:
         raise HarnessError(
             f"{name} searches for one objective, and there are {len(problem.objectives)}.",
-            'optuna:NSGAIISampler and nsga2 search for several, and the page "Several objectives" has more.',
+            'optuna:NSGAIISampler and nsga2 search for several, and the page "Search for several objectives" has more.',
         )
 
 
