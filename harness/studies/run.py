@@ -63,7 +63,7 @@ def run(
         raise _all(list(failures.values()))
 
 
-def _preload(jobs: Sequence[Any]) -> tuple[str, ...]:
+def _preload(jobs: Sequence[object]) -> tuple[str, ...]:
     """The modules that the algorithms and the predictors of these jobs name as their `preload`."""
     found = list[str]()
     for job in jobs:
@@ -72,7 +72,7 @@ def _preload(jobs: Sequence[Any]) -> tuple[str, ...]:
                 continue
             with suppress(HarnessError):
                 factory: Any = find(name)
-                for part in (factory, *getattr(factory, "parts", lambda **_: ())(**job.params)):
+                for part in (factory, *getattr(factory, "parts", lambda **_: ())(**getattr(job, "params", {}))):
                     found += getattr(part, "preload", ())
     return tuple(dict.fromkeys(found))
 
