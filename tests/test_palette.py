@@ -85,3 +85,11 @@ def test_the_headline_pair_is_far_apart(vision: str) -> None:
 def test_colours_stand_out_from_paper() -> None:
     white = lab("#FFFFFF")
     assert min(difference(lab(colour), white) for colour in COLOURS) > 24.0
+
+
+def test_searches_for_several_objectives_look_the_same_in_any_company() -> None:
+    names = ["rs", "nsga2", "mo-re", "motpe", "moasha"]
+    together = styles(names)
+    assert len({look["color"] for look in together.values()}) == len(names)
+    for name in names:
+        assert styles([name])[name] == together[name] == styles([name, "re", "tpe", "bohb"])[name]

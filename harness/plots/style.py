@@ -72,7 +72,10 @@ _AXIS_INCHES, _EM = 0.55, 0.58
 _INSIDE = 5
 """Entries of a legend that have room inside a panel."""
 
-_OWN = ("rs", "re", "ls", "de", "tpe", "hb", "bohb", "gpnas", "dehb", "reinforce", "npred", "gpnas+")
+_OWN = (
+    *("rs", "re", "ls", "de", "tpe", "hb", "bohb", "gpnas", "dehb", "reinforce", "npred", "gpnas+"),
+    *("nsga2", "mo-re", "motpe", "moasha"),
+)
 """Names that come with fixed styles, in the order of `_pair`; others get theirs from a hash of the name."""
 
 
