@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -46,6 +47,12 @@ def _cache(tmp_path_factory: pytest.TempPathFactory) -> object:
         yield
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _interruptible() -> None:
+    """Ctrl-C reaches tests and their children also where a shell in the background started them without it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @pytest.fixture(autouse=True)
 def _elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Tests work in an empty folder, where no package of the checkout can be imported by chance, and in 140 columns."""
@@ -60,6 +67,7 @@ def harness(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
     def call(*arguments: object) -> Answer:
         capsys.readouterr()
         monkeypatch.setattr(sys, "argv", ["harness", *map(str, arguments)])
+        monkeypatch.setenv("MPLBACKEND", "agg")  # the command sets it for itself
         with pytest.raises(SystemExit) as left:
             cli.main()
         return Answer(int(left.value.code or 0), *capsys.readouterr())

@@ -44,7 +44,7 @@ def test_curves_are_the_packages(ours: str, theirs: str, table: str) -> None:
         pytest.skip(f"not installed: {', '.join(absent)}")
     if table == equivalence.MANY and not equivalence.CELLS.exists():
         pytest.skip(f"{equivalence.CELLS.name} is not beside the checkout")
-    found, *_ = equivalence.measure(pair, table, 100, TRAININGS.get(theirs, 60))
+    found, *_ = equivalence.measure(pair, table, 70, TRAININGS.get(theirs, 60))
     assert found.same, found
     assert min(found.p_mid, found.p_end) > 0.001, found
 

@@ -72,7 +72,7 @@ def test_a_selection_keeps_what_it_names() -> None:
     for wrong, message in (
         (Selection(algo=["r"]), "unknown algorithm among the results 'r'"),
         (Selection(bench=["synthetic/5"]), "unknown benchmark among the results"),
-        (Selection(budget=1e5), "no study has a budget of 100000 s"),
+        (Selection(budget=1e5), "no study has a budget of 100000. there are inf."),
         (Selection(seeds=range(40, 50)), "no study has seeds of 40:50. there are 0:6"),
     ):
         with pytest.raises(HarnessError, match=re.escape(message)):
