@@ -57,7 +57,7 @@ class NPred:
         return random + rounds * top
 
     def ask(self, seeds: Ints, worker: Ints) -> Jobs:
-        self._fit(seeds[self._may_fit(seeds)])
+        self.fit(seeds[self._may_fit(seeds)])
         wanted = self.trained[seeds] + self.running[seeds] < self.goals[self.fits[seeds]]
         codes = np.zeros((len(seeds), self.problem.space.dimensions), dtype=np.int64)
         first = self.fits[seeds] == 0
@@ -83,13 +83,13 @@ class NPred:
         over |= (self.fits[seeds] == 0) & ~self._fresh(seeds)
         return over & (self.running[seeds] == 0) & (self.fits[seeds] < len(self.goals) - 1)
 
-    def _fit(self, seeds: Ints) -> None:
+    def fit(self, seeds: Ints) -> None:
         """Fit the predictors to all results, and rank what was not trained yet."""
         if not seeds.size:
             return
         seen = self.history.of(seeds)
         self.model.fit(seen, seeds)
-        candidates = self._candidates(seeds)
+        candidates = self.candidates(seeds)
         alike = self._identities(candidates)
         known = self._identities(seen.codes)
         order = np.argsort(self.model.predict(candidates, seeds), axis=1, kind="stable")
@@ -101,7 +101,7 @@ class NPred:
         self.next[seeds] = 0
         self.fits[seeds] += 1
 
-    def _candidates(self, seeds: Ints) -> Ints:
+    def candidates(self, seeds: Ints) -> Ints:
         """What the predictor chooses from: all configurations Int[m, d], or a pool for each seed Int[k, m, d]."""
         space = self.problem.space
         if self.order is not None:

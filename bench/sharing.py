@@ -185,7 +185,7 @@ def steps(given: argparse.Namespace, device: torch.device) -> None:
     def epoch(run: Run) -> float:
         spent = seconds(lambda: run.train_epoch(stop), device)
         done = run.step
-        run._begin()
+        run.begin()
         return spent / done
 
     ways: dict[str, Callable[[], float]] = {}

@@ -72,7 +72,7 @@ def whole(
     try:
         if path.exists() and not path.is_file():
             raise OSError(errno.EINVAL, "it is a folder" if path.is_dir() else "it is a device, not a file")
-        handle, temporary = _claimed(path)
+        handle, temporary = claimed(path)
         yield temporary
         os.fsync(handle)
         temporary.replace(path)
@@ -89,7 +89,7 @@ def whole(
             _closed(handle)
 
 
-def _claimed(path: Path) -> tuple[int, Path]:
+def claimed(path: Path) -> tuple[int, Path]:
     """A new locked file beside `path`, of a name that nobody can guess."""
     while True:
         temporary = path.with_name(f".{path.name[:180]}.{os.urandom(8).hex()}{_TEMPORARY}")

@@ -22,7 +22,7 @@ from harness.scoring import Scoring
 from harness.table import Table
 from harness.trajectory import Recorder, Trajectory
 
-_STALL_STEPS = 1 << 16
+STALL_STEPS = 1 << 16
 
 
 class _Workers:
@@ -185,11 +185,11 @@ class _Progress:
             if self.rules.evals is not None:
                 done = np.maximum(done, started[alive] / self.rules.evals)
             self.report(Share(1.0 - (1.0 - done).sum() / len(now), int(started.sum())))
-        if self.steps % _STALL_STEPS == 0:
+        if self.steps % STALL_STEPS == 0:
             before = self.seen[alive] if self.seen.size else 0.0
             if self.rules.evals is None and (now[alive] == before).any():
                 raise PluginError(
-                    f"lets the simulated clock stand still: some seed got {_STALL_STEPS:,} results in a row at cost 0.",
+                    f"lets the simulated clock stand still: some seed got {STALL_STEPS:,} results in a row at cost 0.",
                     "it proposes only what is invalid or not in the table: give it --evals or --overhead, or import a "
                     "sample of a space with sampled = true.",
                 )

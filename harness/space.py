@@ -85,7 +85,8 @@ class SearchSpace:
         return fixed(np.array(steps, dtype=np.int64).reshape(-1, 2))
 
     @cached_property
-    def _mutable(self) -> Ints:
+    def mutable(self) -> Ints:
+        """Parameters of more than one value, Int[m], ascending."""
         return fixed(np.flatnonzero(self.sizes > 1))
 
     @cached_property
@@ -104,7 +105,7 @@ class SearchSpace:
     @cached_property
     def dimensional(self) -> Ints:
         """The positions of the parameters that `varying` keeps, ascending, Int[k]."""
-        return self._mutable if self._mutable.size else fixed(np.zeros(1, dtype=np.int64))
+        return self.mutable if self.mutable.size else fixed(np.zeros(1, dtype=np.int64))
 
     def whole(self, codes: Ints) -> Ints:
         """Codes Int[..., d] of this space out of those of the `varying` one, Int[..., k]."""
@@ -129,9 +130,9 @@ class SearchSpace:
         `draws` Float[n, 2] choose the parameter and the value. A space of a single configuration has nothing
         to change and gives the codes back.
         """
-        if not self._mutable.size:
+        if not self.mutable.size:
             return codes.copy()
-        parameter = self._mutable[(draws[:, 0] * len(self._mutable)).astype(np.int64)]
+        parameter = self.mutable[(draws[:, 0] * len(self.mutable)).astype(np.int64)]
         return self.step(codes, parameter, 1 + (draws[:, 1] * (self.sizes[parameter] - 1)).astype(np.int64))
 
     def features(self, codes: Ints) -> Floats:

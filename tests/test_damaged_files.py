@@ -229,7 +229,7 @@ def test_checkpoints(damage: Callable[[bytes], bytes], bare: bool, tmp_path: Pat
 
     path = tmp_path / "a.pt"
     job, whole = _checkpoint(path)
-    path.write_bytes(damage(whole[checkpoint._HEAD :] if bare else whole))
+    path.write_bytes(damage(whole[checkpoint.HEAD :] if bare else whole))
     seen = "9.0 of [[0.1]]"
 
     def read() -> str:
@@ -252,7 +252,7 @@ def test_stored_tables(damage: Callable[[bytes], bytes], which: str, data_folder
     imported.save("t", ARRAYS, {})
     (file,) = imported.path("t").glob(which if which.endswith("npy") else "*.json")
     file.write_bytes(damage(file.read_bytes()))
-    stamp = imported.path("t") / imported._VERIFIED
+    stamp = imported.path("t") / imported.VERIFIED
     stamp.unlink(missing_ok=True)
 
     def read() -> str:
@@ -267,10 +267,10 @@ def test_stored_tables(damage: Callable[[bytes], bytes], which: str, data_folder
 def test_caches_of_embedded_tables(damage: Callable[[bytes], bytes], tmp_path: Path) -> None:
     """A broken one is as none."""
     path = tmp_path / "a.npz"
-    embedded._save(path, {"a": np.arange(5), "b": np.linspace(0, 1, 7)})
+    embedded.save(path, {"a": np.arange(5), "b": np.linspace(0, 1, 7)})
     path.write_bytes(damage(path.read_bytes()))
     with nothing_runs():
-        found = embedded._load(path)
+        found = embedded.load(path)
     assert found is None or {name: array.tolist() for name, array in found.items()} == {
         "a": [*range(5)],
         "b": np.linspace(0, 1, 7).tolist(),
@@ -286,7 +286,7 @@ def test_archives_of_images(damage: Callable[[bytes], bytes], tmp_path: Path) ->
     np.savez(path, x_train=pixels, y_train=labels, x_test=pixels[:2], y_test=labels[:2])
     path.write_bytes(damage(path.read_bytes()))
     with answered(str(path)):
-        assert image_files._npz(path).train[0].shape[1:] == (2, 2, 3)
+        assert image_files.read_npz(path).train[0].shape[1:] == (2, 2, 3)
 
 
 @pytest.mark.parametrize(
@@ -304,7 +304,7 @@ def test_archives_of_other_images(arrays: dict[str, Any], tmp_path: Path) -> Non
     pixels, labels = np.zeros((4, 2, 2, 3), np.uint8), np.array([0, 1, 0, 1])
     np.savez(path, **{"x_train": pixels, "y_train": labels, "x_test": pixels[:2], "y_test": labels[:2], **arrays})
     with pytest.raises(HarnessError, match=r"a\.npz"):
-        image_files._npz(path)
+        image_files.read_npz(path)
 
 
 RECIPE = 'title = "a"\nsource = "b"\nseeds = 3\n[[studies]]\nalgo = ["rs"]\nbench = ["nb201"]\nevals = 3\n'

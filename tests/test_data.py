@@ -71,13 +71,13 @@ def test_a_table_is_verified_once_as_long_as_its_files_stay(data_folder: Path, m
     imported.save("t", ARRAYS, {})
     imported.load("t", "nb101")
     read: list[Any] = []
-    describe = imported._describe
+    describe = imported.describe
 
     def counted(array: Any) -> Any:
         read.append(array)
         return describe(array)
 
-    monkeypatch.setattr(imported, "_describe", counted)
+    monkeypatch.setattr(imported, "describe", counted)
     imported.load("t", "nb101")
     assert not read
     (imported.path("t") / "loss.npy").touch()
@@ -167,7 +167,7 @@ def test_a_table_is_replaced_whole(data_folder: Path, monkeypatch: pytest.Monkey
     def fail(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("harness.benchmarks.imported._checksum", fail)
+    monkeypatch.setattr("harness.benchmarks.imported.checksum_of", fail)
     with pytest.raises(KeyboardInterrupt):
         imported.save("t", {"loss": np.zeros(3)}, {"turn": 2})
     monkeypatch.undo()
@@ -332,7 +332,7 @@ def test_an_interrupted_import_leaves_nothing(
     def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(imported, "_checksum", interrupt)
+    monkeypatch.setattr(imported, "checksum_of", interrupt)
     answer = harness("data", "import", "nb101", small)
     assert answer.status == 130
     assert "Nothing half-done is left" in answer.err

@@ -281,7 +281,7 @@ def test_counts_that_outgrow_16_bits_change_nothing(monkeypatch: pytest.MonkeyPa
     narrow = fed(ProductKDE(space, 1), codes, loss)
     monkeypatch.setattr(product, "NARROW", 128)
     wide = fed(ProductKDE(space, 1), codes, loss)
-    assert [model._tally.table.dtype for model in (narrow, wide)] == [np.uint32, np.uint64]
+    assert [model.tally.table.dtype for model in (narrow, wide)] == [np.uint32, np.uint64]
     np.testing.assert_array_equal(
         narrow.densities(np.array([0]), points), wide.densities(np.array([0]), points), strict=True
     )
@@ -364,7 +364,7 @@ def test_incremental_split_equals_one_from_scratch(variant: Literal["hyperopt", 
         order = np.argsort(loss[:n], kind="stable")
         below = math.ceil(0.1 * n if variant == "optuna" else 0.25 * math.sqrt(n))
         above = np.sort(order[min(below, 25) :])
-        state = model._split
+        state = model.split
         assert sorted(order[: min(below, 25)]) == state.below[0, : state.size[0]].tolist()
         for j, offset in enumerate(model.offset):
             for v in range(space.sizes[j]):
@@ -429,11 +429,11 @@ def test_pruning_never_changes_the_choice() -> None:
     for seed in range(40):
         uniforms = np.random.default_rng(seed).random((1, 64, 10))
         points = np.empty((1, 64, 9))
-        density, best = model._run(one, uniforms, points, prune=False)
+        density, best = model.run(one, uniforms, points, prune=False)
         ratio = np.maximum(density[0, :, 1], 1e-32) / np.maximum(density[0, :, 0], 1e-32)
         assert best[0] == np.argmin(ratio)
         again = np.empty((1, 64, 9))
-        _, pruned = model._run(one, uniforms, again, prune=True)
+        _, pruned = model.run(one, uniforms, again, prune=True)
         assert pruned[0] == best[0]
         np.testing.assert_array_equal(again, points)
 

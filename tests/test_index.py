@@ -127,7 +127,7 @@ def test_a_folder_that_cannot_be_written_has_none(folder: Path, monkeypatch: pyt
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("harness.files._claimed", full)
+    monkeypatch.setattr("harness.files.claimed", full)
     same(folder)
     assert not (folder / INDEX).exists()
 
@@ -142,7 +142,7 @@ def test_commands_say_the_same_with_an_index(
     assert [harness(*command) for command in words] == before
     harness("plot", folder, "-o", "a.png")
     assert Path("a.png").exists()
-    monkeypatch.setattr("harness.plots.spec._MOST", 2)
+    monkeypatch.setattr("harness.plots.spec.MOST", 2)
     for i in range(3):
         study = replace(made[0].study, params={**made[0].study.params, "population": 10 + i})
         write(replace(made[0], study=study), folder / f"{i}.parquet")
@@ -151,7 +151,7 @@ def test_commands_say_the_same_with_an_index(
 
 def test_many_rows_are_laid_out_as_few_are(folder: Path, harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     few = harness("show", folder).out
-    monkeypatch.setattr("harness.report.tables._MANY", 2)
+    monkeypatch.setattr("harness.report.tables.MANY", 2)
     many = harness("show", folder).out
     assert [line.split() for line in many.splitlines() if "─" not in line] == [
         line.split() for line in few.splitlines() if "─" not in line

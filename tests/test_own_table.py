@@ -159,7 +159,7 @@ def test_a_large_space_is_found_by_search(harness: Run, example: Path, monkeypat
     harness("data", "import", "widgets.toml")
     codes = np.stack(np.unravel_index(np.arange(8), (2, 2, 2)), axis=1)
     expected = registry.benchmark("own/widgets").rows(codes)
-    monkeypatch.setattr("harness.benchmarks.own_table._GRID", 1)
+    monkeypatch.setattr("harness.benchmarks.own_table.GRID", 1)
     table = registry.benchmark("own/widgets")
     assert table.lookup is not None
     np.testing.assert_array_equal(table.rows(codes), expected)

@@ -123,7 +123,7 @@ def test_densities_of_one_order_are_those_of_one_objective() -> None:
 
 
 def good(model: FrontParzen, n: int) -> Ints:
-    return np.flatnonzero(model._split.is_below[0, :n])
+    return np.flatnonzero(model.split.is_below[0, :n])
 
 
 @pytest.mark.parametrize("k", [2, 3])

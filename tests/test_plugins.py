@@ -91,7 +91,7 @@ class Writes:
     def __init__(self, problem: Problem, streams: Streams) -> None:
         self.problem, self.streams, self.refused = problem, streams, 0
         space = problem.space
-        for array in (problem.fidelities, problem.seeds, space.sizes, space.strides, space.moves, space._mutable):
+        for array in (problem.fidelities, problem.seeds, space.sizes, space.strides, space.moves, space.mutable):
             self.write(array)
             with pytest.raises(ValueError, match="WRITEABLE"):
                 array.flags.writeable = True

@@ -80,8 +80,8 @@ def test_the_cells_of_nb101_are_pruned_as_by_an_oracle() -> None:
 def test_propagation_matrices_are_what_the_papers_say(space: str) -> None:
     codes = codes_of(space, 50)
     adjacency, labels = SPACES[space].graphs.of(codes)  # type: ignore[union-attr]
-    symmetric, one_hot = GraphInputs(SPACES[space], "undirected")._compute(codes)
-    directed, _ = GraphInputs(SPACES[space], "directed")._compute(codes)
+    symmetric, one_hot = GraphInputs(SPACES[space], "undirected").compute(codes)
+    directed, _ = GraphInputs(SPACES[space], "directed").compute(codes)
     for k in range(len(codes)):
         here = np.flatnonzero(labels[k] != ABSENT)
         a = adjacency[k][np.ix_(here, here)].astype(float)

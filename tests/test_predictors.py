@@ -257,7 +257,7 @@ def test_convolutions_of_pytorch_geometric_by_name(conv: str) -> None:
 def test_a_union_of_graphs_is_its_graphs() -> None:
     model = made("pyg", nb201(), [0], edges="pair")
     graphs = model.graphs.view.of(nb201().codes[[7, 900, 4000]])
-    operators, graph, edges = (part.numpy() for part in model._union(graphs))
+    operators, graph, edges = (part.numpy() for part in model.union(graphs))
     for i in range(3):
         own, (vertices,) = graph == i, np.nonzero(graphs.operators[i])
         assert operators[own].tolist() == graphs.operators[i, vertices].tolist()
@@ -359,7 +359,7 @@ def test_npred_of_a_large_space_predicts_a_pool() -> None:
     search = npred(problem, Streams(np.arange(2), "x"), random=3, top=2, pool=50, predictor="ridge")
     assert search.order is None
     assert len(table) == 12
-    assert search._candidates(np.arange(2)).shape == (2, 50, 18)
+    assert search.candidates(np.arange(2)).shape == (2, 50, 18)
 
 
 def test_npred_picks_no_graph_twice() -> None:
@@ -371,7 +371,7 @@ def test_npred_picks_no_graph_twice() -> None:
         for one in codes.reshape(2, 30, -1).transpose(1, 0, 2):
             zeros = np.zeros(2, dtype=np.int64)
             search.tell(Results(np.arange(2), zeros, one, zeros, one.mean(axis=1), np.ones(2)))
-        search._fit(np.arange(2))
+        search.fit(np.arange(2))
         for ranked, known in zip(search.ranked, codes.reshape(2, 30, -1), strict=True):
             numbers = identities(space, ranked)
             assert len(np.unique(numbers)) == len(numbers) > 1000

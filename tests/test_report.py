@@ -353,7 +353,7 @@ def test_dots_lie_where_the_accuracies_are() -> None:
 def test_a_page_with_trainings_needs_no_torch(tmp_path: Path, harness: Harness) -> None:
     harness("run", "--algo", "rs,re", "--bench", "nb201", "--seeds", "4", "--budget", "1e5", "--processes", "1")
     write_training(TRAININGS[0], Path("results/trained/a.parquet"))
-    code = "import sys; from harness.cli import _status; sys.exit(_status() or 'torch' in sys.modules)"
+    code = "import sys; from harness.cli import exit_status; sys.exit(exit_status() or 'torch' in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", code, "report", "results"], capture_output=True, text=True, check=False
     )
@@ -406,7 +406,7 @@ def test_colours_are_those_of_the_figures_and_readable_in_the_dark(text: str) ->
         linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
         return float(np.dot([0.2126, 0.7152, 0.0722], linear))
 
-    paper = re.findall(r"--paper: (#\w{6})", page_module._file("page.css"))[1]
+    paper = re.findall(r"--paper: (#\w{6})", page_module.asset("page.css"))[1]
     assert luminance(paper) < 0.02
     assert len(set(page_module.ON_DARK)) == len(COLOURS)
     for colour in page_module.ON_DARK:

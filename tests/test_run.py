@@ -109,7 +109,7 @@ def test_a_bar_counts_the_time_of_its_own_study() -> None:
     with tables.bars(quiet=True) as shown:
         waiting = shown.add_task("later", start=False, total=1.0, note="")
         assert shown.tasks[waiting].elapsed is None
-    assert not tables._Bar().render(shown.tasks[waiting]).pulse
+    assert not tables.Bar().render(shown.tasks[waiting]).pulse
     bars = Progress(disable=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tables, "bars", lambda quiet=False: bars)

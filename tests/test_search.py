@@ -84,7 +84,7 @@ def test_a_pool_trains_as_the_loop_does(tmp_path: Path) -> None:
         trains.submit(0, job(), until=1)
         same(trains.next().outcome, whole.first(1))
         trains.submit(1, long)
-        pid = trains._processes[1][0].pid
+        pid = trains.processes[1][0].pid
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
         lost = trains.next().outcome
@@ -92,7 +92,7 @@ def test_a_pool_trains_as_the_loop_does(tmp_path: Path) -> None:
         assert "seed 9, on cpu was killed by SIGKILL" in lost.message
         trains.submit(0, long)
         while not results.checkpoint_path(tmp_path, long).exists():
-            assert trains._processes[0][0].is_alive()
+            assert trains.processes[0][0].is_alive()
     state = checkpoint.load(results.checkpoint_path(tmp_path, long), long, torch.device("cpu"))
     assert 0 < len(state["rows"]) < 5000
     assert state["step"] > 0 or len(state["rows"]) > 0

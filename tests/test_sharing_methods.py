@@ -75,7 +75,7 @@ def test_latency_is_paid_for() -> None:
         for _ in range(3):
             of.train_epoch(threading.Event())
             of.rows.append([0.0])
-            of._begin()
+            of.begin()
         paid.append((of.method.distribution() * of.method.costs.numpy()).sum())
     assert paid[1] < 0.95 * paid[0]
 
@@ -126,7 +126,7 @@ def test_enas_learns_what_is_rewarded() -> None:
 
     step = Step(0, lambda choice, validation: torch.zeros(()), accuracy, of.optimizer, ())
     for i in range(150):
-        of.setting.streams = of._streams(f"test/{i}")
+        of.setting.streams = of.streams(f"test/{i}")
         method.update(step)
     for _ in range(20):
         method.choices()

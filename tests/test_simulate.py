@@ -202,7 +202,7 @@ def test_jobs_outside_of_the_problem_are_refused(kind: str) -> None:
 
 
 def test_a_clock_that_stands_still_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.simulation._STALL_STEPS", 256)
+    monkeypatch.setattr("harness.simulation.STALL_STEPS", 256)
     table = synthetic_table(0, sizes=(2, 2), fidelities=(1,), missing=0.0)
     table.loss[:-1] = table.cost[:-1] = np.nan
 

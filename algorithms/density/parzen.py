@@ -419,7 +419,7 @@ class Parzen:
         shape = (seeds, self._values)
         best = np.zeros((seeds, cap + 1), np.int32)
         self._history = History.empty(seeds, space.dimensions)._replace(order=best)
-        self._split = Split(
+        self.split = Split(
             below=np.zeros((seeds, cap + 1), np.int32),
             size=np.zeros(seeds, np.int64),
             is_below=np.zeros((seeds, BLOCK), np.bool_),
@@ -439,27 +439,28 @@ class Parzen:
     def add(self, seeds: Ints, codes: Ints, loss: Floats) -> None:
         """Add one observation, codes Int[B, d] and loss Float[B] (inf for invalid), to each of `seeds` Int[B]."""
         if self._history.full(seeds):
-            y, self._history = self._split, self._history.doubled()._replace(order=self._history.order)
-            self._split = y._replace(is_below=doubled(y.is_below), mark=doubled(y.mark))
+            y, self._history = self.split, self._history.doubled()._replace(order=self._history.order)
+            self.split = y._replace(is_below=doubled(y.is_below), mark=doubled(y.mark))
         self._observe(seeds, np.ascontiguousarray(codes), np.ascontiguousarray(loss))
 
     def _observe(self, seeds: Ints, codes: Ints, loss: Floats) -> None:
         self._history.insert(seeds, codes, loss)
-        _observe(self._history, self._split, self.rules, self.offset, seeds, codes)
+        _observe(self._history, self.split, self.rules, self.offset, seeds, codes)
 
     def masses(self, seeds: Ints) -> Floats:
         """Probabilities Float[B, 2, V], good then bad; those of parameter j start at `offset[j]`."""
-        return self._run(seeds, np.empty((len(seeds), 0, 0)))[0]
+        return self.run(seeds, np.empty((len(seeds), 0, 0)))[0]
 
     def propose(self, seeds: Ints, uniforms: Floats) -> Ints:
         """Codes Int[B, d]: for each parameter the candidate with the largest l / g, first of equals.
 
         `uniforms` Float[B, d, C] draw the candidates from the good density.
         """
-        return self._run(seeds, uniforms)[1]
+        return self.run(seeds, uniforms)[1]
 
-    def _run(self, seeds: Ints, uniforms: Floats) -> tuple[Floats, Ints]:
+    def run(self, seeds: Ints, uniforms: Floats) -> tuple[Floats, Ints]:
+        """Masses of the good and the rest, Float[k, 2, sum of sizes], and what each seed proposes, Int[k, d]."""
         out = np.zeros((len(seeds), 2, self._values))
         codes = np.empty((len(seeds), len(self.offset)), np.int64)
-        _masses(self._history, self._split, self.rules, self._ordered, self.offset, seeds, uniforms, out, codes)
+        _masses(self._history, self.split, self.rules, self._ordered, self.offset, seeds, uniforms, out, codes)
         return out, codes

@@ -305,7 +305,7 @@ class ProductKDE:
         tabled = not self._layout.ordered.any() and size <= TABLE_LIMIT and d <= TABLE_DIMENSIONS
         size, room = (size, 0) if tabled else (0, BLOCK)
         self._history = History.empty(seeds, d)
-        self._tally = Tally(
+        self.tally = Tally(
             label=np.zeros((seeds, BLOCK), np.uint8),
             level=np.zeros((seeds, d, int(space.sizes.max()), 2), np.int32),
             table=np.zeros((seeds, size), np.uint32),
@@ -331,7 +331,7 @@ class ProductKDE:
 
     def add(self, seeds: Ints, codes: Ints, loss: Floats) -> None:
         """Add one observation, codes Int[B, d] and loss Float[B] (inf for invalid), to each of `seeds` Int[B]."""
-        h, y = self._history, self._tally
+        h, y = self._history, self.tally
         if h.full(seeds):
             self._history, y = h.doubled(), y._replace(label=doubled(y.label), row=doubled(y.row))
             if self._history.codes.shape[1] == NARROW:
@@ -340,7 +340,7 @@ class ProductKDE:
             slot = np.full((len(y.slot), 2 * y.slot.shape[1]), -1, np.int32)
             rehash(slot, y.distinct, y.joint)
             y = y._replace(weight=doubled(y.weight), joint=doubled(y.joint), slot=slot)
-        self._tally = y
+        self.tally = y
         codes = np.ascontiguousarray(codes)
         ranks = self._history.insert(seeds, codes, np.ascontiguousarray(loss))
         observe(self._history, y, self._layout, self.rules, seeds, codes, ranks)
@@ -349,7 +349,7 @@ class ProductKDE:
         """Bandwidths Float[B, 2, d] of the good and the bad density."""
         out = np.empty((len(seeds), 2, self._d))
         for b, s in enumerate(seeds):
-            _fit(self._tally.level[s], self._layout, self.rules.min_bandwidth, out[b])
+            _fit(self.tally.level[s], self._layout, self.rules.min_bandwidth, out[b])
         return out
 
     def densities(self, seeds: Ints, points: Floats) -> Floats:
@@ -357,7 +357,7 @@ class ProductKDE:
 
         A point has the code of a categorical value and the coordinate in [0, 1] of an ordinal one.
         """
-        return self._run(seeds, np.empty((len(seeds), 0, 0)), points.copy(), prune=False)[0]
+        return self.run(seeds, np.empty((len(seeds), 0, 0)), points.copy(), prune=False)[0]
 
     def propose(self, seeds: Ints, uniforms: Floats) -> tuple[Ints, Bools]:
         """Codes Int[B, d] of the candidate with the largest l / g, and whether there is one, Bool[B].
@@ -367,7 +367,7 @@ class ProductKDE:
         datum can explain (infinite g, finite l) is taken at once.
         """
         points = np.empty((*uniforms.shape[:2], self._d))
-        _, best = self._run(seeds, uniforms, points, prune=True)
+        _, best = self.run(seeds, uniforms, points, prune=True)
         chosen = np.take_along_axis(points, np.maximum(best, 0)[:, None, None], axis=1)[:, 0]
         return self._codes(chosen), best >= 0
 
@@ -377,7 +377,7 @@ class ProductKDE:
         Densities count as between 1e-32 and 1e32.
         """
         points = np.empty((*uniforms.shape[:2], self._d))
-        density, _ = self._run(seeds, uniforms, points, prune=False)
+        density, _ = self.run(seeds, uniforms, points, prune=False)
         bounded = np.fmin(np.fmax(density, FLOOR), 1.0 / FLOOR)
         return self._codes(points), bounded[..., GOOD] / bounded[..., BAD]
 
@@ -385,10 +385,15 @@ class ProductKDE:
         scale = np.where(self._layout.ordered, self._layout.sizes - 1, 1)
         return np.rint(points * scale).astype(np.int64)
 
-    def _run(self, seeds: Ints, uniforms: Floats, points: Floats, *, prune: bool) -> tuple[Floats, Ints]:
+    def run(self, seeds: Ints, uniforms: Floats, points: Floats, *, prune: bool) -> tuple[Floats, Ints]:
+        """Densities Float[B, C, 2], good then bad, at points Float[B, C, d], and the index of the best ratio Int[B].
+
+        Points are drawn here where `uniforms` is not empty. With `prune` the densities of points that cannot be the
+        best are left out.
+        """
         if not self.ready[seeds].all():
             raise ValueError("a seed without enough observations has no density; see `ready`")
         out = np.empty((*points.shape[:2], 2))
         best = np.empty(len(seeds), np.int64)
-        _densities(self._history, self._tally, self._layout, self.rules, seeds, uniforms, points, out, best, prune)
+        _densities(self._history, self.tally, self._layout, self.rules, seeds, uniforms, points, out, best, prune)
         return out, best

@@ -131,7 +131,7 @@ class FrontParzen(Parzen):
     def _observe(self, seeds: Ints, codes: Ints, loss: Floats) -> None:
         self._history.insert(seeds, codes, np.zeros(len(seeds)))
         self._points[seeds, self.count[seeds] - 1] = loss
-        _count(self._history, self._split, self.offset, seeds, codes, self._points, self._rank)
+        _count(self._history, self.split, self.offset, seeds, codes, self._points, self._rank)
         good = np.zeros((len(seeds), self._rank.shape[1]), np.bool_)
         left = np.zeros(len(seeds), np.int64)
         _choose(self._history, self.rules, self._ratios, seeds, self._points, self._rank, good, left)
@@ -141,7 +141,7 @@ class FrontParzen(Parzen):
                 front = np.flatnonzero(self._rank[s, :n] == cut(self._rank[s], n, n_below(n, self.rules))[0])
                 framed, worst = _framed(self._points[s], front, self._ratios)
                 good[b, front[_covering(framed, worst, int(left[b]))]] = True
-        _resplit(self._history, self._split, self.offset, seeds, good)
+        _resplit(self._history, self.split, self.offset, seeds, good)
 
 
 def _covering(points: Floats, worst: Floats, wanted: int) -> Ints:

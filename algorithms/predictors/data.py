@@ -146,7 +146,7 @@ class GraphInputs:
         if self.space.cardinality <= ENUMERATED:
             number = codes @ self.space.strides
             return self._all[0][number], self._all[1][number]
-        return self._compute(codes)
+        return self.compute(codes)
 
     @property
     def _all(self) -> tuple[Float32s, Float32s]:
@@ -154,10 +154,11 @@ class GraphInputs:
         if self.kind not in known:
             sizes = self.space.sizes.tolist()
             every = np.stack(np.unravel_index(np.arange(self.space.cardinality), sizes), axis=1)
-            known[self.kind] = self._compute(every)
+            known[self.kind] = self.compute(every)
         return known[self.kind]
 
-    def _compute(self, codes: Ints) -> tuple[Float32s, Float32s]:
+    def compute(self, codes: Ints) -> tuple[Float32s, Float32s]:
+        """What `of` keeps, made from the graphs of Int[m, d] codes."""
         adjacency, labels = self.view.of(codes)
         one_hot = (labels[..., None] == np.arange(1, self.view.labels)).astype(np.float32)
         present = np.eye(self.view.vertices, dtype=np.float32) * (labels > 0)[:, None, :]

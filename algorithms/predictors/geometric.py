@@ -125,9 +125,9 @@ class GeometricPredictor:
             for first in range(0, out.shape[1], _CHUNK):
                 part = codes[..., first : first + _CHUNK, :]
                 fidelity = torch.full(part.shape[-2:-1], self.full, device=self.device)
-                union = self._union(self.graphs.view.of(part)) if shared else None
+                union = self.union(self.graphs.view.of(part)) if shared else None
                 for i, seed in enumerate(where.tolist()):
-                    own = self._union(self.graphs.view.of(part[i])) if union is None else union
+                    own = self.union(self.graphs.view.of(part[i])) if union is None else union
                     out[i, first : first + _CHUNK] = self.networks[seed](own, fidelity).cpu().numpy()
         mean, spread = self.levels[where].T[:, :, None]
         losses = self.targets.losses((out - mean) / spread, where)
@@ -143,7 +143,7 @@ class GeometricPredictor:
         order = shuffled(self.shuffles, np.array([len(codes)]), np.array([seed]), training.steps, training.batch)[0]
         for step, batch in enumerate(order):
             optimizer.param_groups[0]["lr"] = training.rate_at(step, training.steps)
-            predicted = network(self._union(Graphs(adjacency[batch], operators[batch])), at[batch])
+            predicted = network(self.union(Graphs(adjacency[batch], operators[batch])), at[batch])
             loss = LOSSES[self.loss](predicted[None], y[None, batch])[0]
             if not loss.isfinite():
                 self.skipped[seed] += 1
@@ -153,7 +153,7 @@ class GeometricPredictor:
             optimizer.step()
         network.eval()
         with torch.no_grad():
-            self.levels[seed] = level(self.loss, network(self._union(Graphs(adjacency, operators)), at))
+            self.levels[seed] = level(self.loss, network(self.union(Graphs(adjacency, operators)), at))
         return network
 
     def _network(self, last: Network | None) -> Network:
@@ -170,7 +170,7 @@ class GeometricPredictor:
                     statistic.copy_(kept)
         return network
 
-    def _union(self, graphs: Graphs) -> Union:
+    def union(self, graphs: Graphs) -> Union:
         """The graphs as one, without absent vertices."""
         adjacency, operators = graphs
         if self.edges == "both":

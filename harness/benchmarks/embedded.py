@@ -68,10 +68,10 @@ def arrays(source: str) -> tuple[Ints, dict[str, Floats]]:
     """
     data = _read(source)
     cached = cache_path(source)
-    found = _load(cached)
+    found = load(cached)
     if found is None:
         found = _convert(data, source)
-        _save(cached, found)
+        save(cached, found)
     codes = found.pop(_CODES)
     return codes.astype(np.int64), found
 
@@ -128,7 +128,7 @@ def _digest(found: Mapping[str, Any]) -> str:
     return digest.hexdigest()
 
 
-def _load(path: Path) -> dict[str, Any] | None:
+def load(path: Path) -> dict[str, Any] | None:
     """The cached arrays; None if there are none or they are not what was once stored."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
@@ -138,7 +138,7 @@ def _load(path: Path) -> dict[str, Any] | None:
         return None
 
 
-def _save(path: Path, found: dict[str, Any]) -> None:
+def save(path: Path, found: dict[str, Any]) -> None:
     """Store the arrays whole or not at all; without a writable cache they are converted again next time."""
     with suppress(HarnessError), whole(path) as temporary, temporary.open("wb") as file:
         np.savez(file, allow_pickle=False, **{**found, _DIGEST: np.array(_digest(found))})

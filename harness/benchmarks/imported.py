@@ -35,7 +35,7 @@ VARIABLE = "NAS_HARNESS_DATA"
 _PACKAGE = Path(__file__).parents[1]
 _CHECKOUT = _PACKAGE.parent / "benchmarks_data"
 _ABOUT = "table.json"
-_VERIFIED = "verified.json"
+VERIFIED = "verified.json"
 
 _BROKEN = "nas-harness is broken: install it again."
 _AT_FOLDER, _EXCHANGE = -100, 2
@@ -165,7 +165,7 @@ def save(name: str, arrays: Mapping[str, Array], about: Mapping[str, Any]) -> No
             require_space(temporary, sum(array.nbytes for array in arrays.values()))
             entries = {key: _write(temporary / f"{key}.npy", array) for key, array in arrays.items()}
             stored = {"schema": SCHEMA, "name": name, "about": about, "arrays": entries}
-            stored["checksum"] = _checksum(stored)
+            stored["checksum"] = checksum_of(stored)
             with (temporary / _ABOUT).open("w", encoding="utf-8") as out:
                 json.dump(stored, out, indent=1)
                 out.flush()
@@ -245,13 +245,13 @@ def verify(name: str) -> None:
     about = _about(name)
     with _said(name):
         for key, entry in about["arrays"].items():
-            if _describe(_mapped(path(name) / f"{key}.npy", entry)) != entry:
+            if describe(_mapped(path(name) / f"{key}.npy", entry)) != entry:
                 raise _damaged(name, f"the checksum of {key} differs")
 
 
 def _verify_once(name: str, about: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
     """Compare the arrays with their checksums, unless that was done with files of these sizes and times."""
-    stamp = path(name) / _VERIFIED
+    stamp = path(name) / VERIFIED
     with _said(name):
         seen = {"checksum": about["checksum"]}
         for key in arrays:
@@ -261,7 +261,7 @@ def _verify_once(name: str, about: Mapping[str, Any], arrays: Mapping[str, Array
         if json.loads(stamp.read_text()) == seen:
             return
     for key, array in arrays.items():
-        if _describe(array) != about["arrays"][key]:
+        if describe(array) != about["arrays"][key]:
             raise _damaged(name, f"the checksum of {key} differs")
     with suppress(HarnessError), whole(stamp) as temporary:
         temporary.write_text(json.dumps(seen))
@@ -324,7 +324,7 @@ def _about(name: str) -> dict[str, Any]:
         except (ValueError, LookupError, TypeError, RecursionError) as error:
             raise _damaged(name, f"its {_ABOUT} cannot be read ({error})") from None
         if schema == SCHEMA:
-            if about["checksum"] != _checksum(about):
+            if about["checksum"] != checksum_of(about):
                 raise _damaged(name, f"the checksum of {_ABOUT} differs")
             return about
     raise HarnessError(
@@ -345,15 +345,17 @@ def _write(file: Path, array: Array) -> dict[str, Any]:
         np.save(out, np.ascontiguousarray(array), allow_pickle=False)
         out.flush()
         os.fsync(out.fileno())
-    return _describe(array)
+    return describe(array)
 
 
-def _describe(array: Array) -> dict[str, Any]:
+def describe(array: Array) -> dict[str, Any]:
+    """What is written of a stored array, so that any other is told apart from it."""
     digest = hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
     return {"dtype": str(array.dtype), "shape": list(array.shape), "sha256": digest}
 
 
-def _checksum(stored: Mapping[str, Any]) -> str:
+def checksum_of(stored: Mapping[str, Any]) -> str:
+    """SHA-256 of a stored table: of its description, which holds those of its arrays."""
     content = json.dumps([stored[key] for key in ("schema", "name", "about", "arrays")], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()
 

@@ -14,7 +14,7 @@ from harness.space import Parameter, SearchSpace, subspace
 from harness.spaces import published
 from harness.table import Facts, Table
 
-_GRID = 1 << 24
+GRID = 1 << 24
 """The largest space that has an array over its whole grid for lookups."""
 
 
@@ -29,7 +29,7 @@ def table(about: Mapping[str, Any], arrays: Mapping[str, Any], source: str) -> T
         lookup = of.finder(codes)
     elif about.get("sampled"):
         lookup = nearest(space, codes)
-    elif space.cardinality > _GRID:
+    elif space.cardinality > GRID:
         lookup = partial(_rows, codes @ space.strides, space.strides)
     return Table(
         facts=Facts(**about["facts"]),

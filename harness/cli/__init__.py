@@ -126,10 +126,10 @@ def main() -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and not stream.encoding.lower().startswith("utf"):
             stream.reconfigure(errors=plain.HANDLER)
-    sys.exit(_status())
+    sys.exit(exit_status())
 
 
-def _status() -> int:
+def exit_status() -> int:
     """Run the command. An interrupt that became another error on its way, or none, is answered as one."""
     said: list[str] = []
     with answered() as interrupts:

@@ -37,7 +37,7 @@ FIGURES: dict[str, Callable[..., Figure]] = {
     "front": front_figure,
 }
 _ALL = {**FIGURES, "prediction": quality_figure}
-_MOST = 100
+MOST = 100
 """Studies of one benchmark in one figure."""
 
 
@@ -72,10 +72,10 @@ def draw(outcomes: Sequence[Any], settings: Mapping[str, Any]) -> Figure:
     arguments = {**{n: value for n, value in defaults.items() if n in TAKES[name]}, **given}
     if name != "prediction":
         for benchmark, count in Counter(outcome.benchmark for outcome in outcomes).items():
-            if count > _MOST:
+            if count > MOST:
                 raise HarnessError(
                     f"a figure cannot tell {count:,} studies on {benchmark} apart.",
-                    f"choose at most {_MOST} of a benchmark: --algo, --bench and --budget select, or name files.",
+                    f"choose at most {MOST} of a benchmark: --algo, --bench and --budget select, or name files.",
                 )
         outcomes = _shown(reported(outcomes, on), names, order)
         if "against" in arguments:

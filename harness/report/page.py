@@ -87,8 +87,8 @@ def _html(report: Report, data: Mapping[str, Any]) -> str:
     runs = " to ".join(map(str, dict.fromkeys((seeds[0], seeds[-1]))))
     about = f"{_count(studies, 'study')} of {runs} seeds each. Less regret is better."
     header = [element("h1", title), element("p", about)]
-    style, script = _palette() + _file("page.css"), "".join(map(_file, _SCRIPTS))
-    return Template(_file("page.html")).substitute(
+    style, script = _palette() + asset("page.css"), "".join(map(asset, _SCRIPTS))
+    return Template(asset("page.html")).substitute(
         title=html([element("title", f"nas-harness: {title}")]),
         style=style,
         style_hash=_hash(style),
@@ -107,7 +107,7 @@ def _count(number: int, what: str) -> str:
     return f"{number} {what if number == 1 else plural}"
 
 
-def _file(name: str) -> str:
+def asset(name: str) -> str:
     return files("harness.report").joinpath(name).read_text(encoding="utf-8")
 
 

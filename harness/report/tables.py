@@ -41,7 +41,7 @@ SECONDS_BETWEEN_LINES = 10.0
 """Without a terminal."""
 SECONDS_OF_SILENCE = 60.0
 """After which it is said that nothing is heard of a study."""
-_MANY = 200
+MANY = 200
 """Rows beyond which a table is laid out without folding."""
 _REGRETS = ("hypervolume regret", "hypervolume regret, test")
 """Columns where all studies are of several objectives."""
@@ -86,7 +86,7 @@ def bars(*, quiet: bool = False) -> Progress:
     kind = Progress if shown.is_terminal or shown.is_jupyter else _Telling
     return kind(
         TextColumn("{task.description}"),
-        _Bar(),
+        Bar(),
         TaskProgressColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
@@ -96,7 +96,7 @@ def bars(*, quiet: bool = False) -> Progress:
     )
 
 
-class _Bar(BarColumn):
+class Bar(BarColumn):
     """A bar that does not move before its work begins."""
 
     def render(self, task: Task) -> ProgressBar:
@@ -212,7 +212,7 @@ def summaries(
     }
     columns = {**dict([*columns.items()][:2]), **_unlike(labels, rows, unit), **dict([*columns.items()][2:])}
     kept = {name: cells for name, cells in columns.items() if name != test or set(cells) != {ABSENT}}
-    if len(rows) > _MANY:
+    if len(rows) > MANY:
         yield _Lines(kept)
     else:
         grid = Grid(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))

@@ -158,7 +158,7 @@ class SharedRun(Run):
         assert isinstance(net, SuperNetwork)
         net.statistics = search.statistics
         steps = math.ceil(len(images.train) / search.recipe.batch)
-        self.setting = Setting(net, search.recipe.epochs, steps, self._streams("begin"))
+        self.setting = Setting(net, search.recipe.epochs, steps, self.streams("begin"))
         self.method: Method = registry.method(search.method)(self.setting, **search.params)
         self.scorer = Scorer(net, images, search.statistics)
         self.log: list[Row] = []
@@ -171,16 +171,17 @@ class SharedRun(Run):
         net.statistics = "running"  # one image may have no variance
         return net, multiply_adds(_Whole(net), self.images.image)
 
-    def _streams(self, what: str) -> Streams:
+    def streams(self, what: str) -> Streams:
+        """Random numbers of this search for one purpose."""
         return Streams(np.array([self.job.seed]), f"sharing/{what}")
 
     def before(self, x: Tensor, labels: Tensor) -> None:
         epoch = len(self.rows)
         if self.begun < epoch:
-            self.setting.streams = self._streams(f"{epoch}/begin")
+            self.setting.streams = self.streams(f"{epoch}/begin")
             self.method.begin(epoch)
             self.begun = epoch
-        self.setting.streams = self._streams(f"{epoch}/{self.step}")
+        self.setting.streams = self.streams(f"{epoch}/{self.step}")
         held = _Batch(self)
 
         def loss(choice: Choice, validation: bool) -> Tensor:
@@ -232,7 +233,7 @@ class SharedRun(Run):
         row = Row(epoch, self.spent, scoring, mean_loss, mean_hits, derived, without, distribution)
         self.log.append(row)
         self.rows.append([row.seconds])
-        self._begin()
+        self.begin()
         accuracy = math.nan if row.derived is None else row.derived.accuracy
         self.watch.epoch(self.job, epoch, {"train_loss": row.train_loss, "val_accuracy": accuracy})
         if self.diverged:
@@ -242,7 +243,7 @@ class SharedRun(Run):
         """What the search would end with now, with the operator none and without."""
         codes = []
         for none in (True, False) if published(self.search.space).may_choose_none else (True,):
-            self.setting.streams = self._streams(f"{epoch}/derive")
+            self.setting.streams = self.streams(f"{epoch}/derive")
             codes.append(self.method.derive(self.scorer, none=none))
         found = [
             Derived(tuple(row.tolist()), Architecture.at(self.search.space, row).text, float(loss), float(accuracy))

@@ -17,7 +17,7 @@ from harness.errors import HarnessError
 from harness.files import FULL, reading, whole
 
 _LINE = b"nas-harness checkpoint 1 %s\n"
-_HEAD = len(_LINE % (b"0" * 64))
+HEAD = len(_LINE % (b"0" * 64))
 REMOVE = "remove it to train from the start."
 
 
@@ -59,7 +59,7 @@ def _content(path: Path) -> bytes:
     found = path.read_bytes()
     if found.startswith(b"PK"):
         return found
-    line, content = found[:_HEAD], found[_HEAD:]
+    line, content = found[:HEAD], found[HEAD:]
     if line != _LINE % hashlib.sha256(content).hexdigest().encode():
         raise ValueError("its content does not have the checksum that it was written with")
     return content

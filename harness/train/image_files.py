@@ -93,7 +93,7 @@ def read(name: str, root: Path | None) -> Arrays:
     if name == "digits":
         return _digits()
     if name.endswith(".npz"):
-        return _npz(Path(name))
+        return read_npz(Path(name))
     if root is None:
         raise HarnessError(
             f"{name} is not embedded.", "--data-root names the folder that has it; --data digits is here."
@@ -122,7 +122,8 @@ def _digits() -> Arrays:
     return Arrays("digits", (pixels[~test], labels[~test]), (pixels[test], labels[test]), 10)
 
 
-def _npz(path: Path) -> Arrays:
+def read_npz(path: Path) -> Arrays:
+    """Images of a user's own archive; raises HarnessError where it is none."""
     if not path.exists():
         raise HarnessError(f"there is nothing at {path}.", "--data takes a set's name or a file.npz.")
     with reading(path, "readable as npz", "it takes x_train, y_train, x_test and y_test."):

@@ -149,7 +149,7 @@ class Run:
         self.rows: list[list[float]] = []
         self.diverged = False
         self.micro = job.recipe.batch
-        self._begin()
+        self.begin()
 
     def make(self) -> tuple[nn.Module, int]:
         """The network, its weights out of torch's global random state, and the multiply-adds of one image."""
@@ -166,7 +166,8 @@ class Run:
         """What the network is called with besides images, once for each pass whose gradients a step adds up."""
         return [()]
 
-    def _begin(self) -> None:
+    def begin(self) -> None:
+        """Nothing of the epoch is done yet: its steps, seconds and sums of losses start at 0."""
         self.step = 0
         self.seconds = 0.0
         self.sums = torch.zeros(3, dtype=torch.float64, device=self.place.device)
@@ -287,7 +288,7 @@ class Run:
             valid = self.evaluate(self.images.valid)
         row = [recipe.learning_rate(epoch, 0.0), loss / count, hits / count, *valid, self.seconds]
         self.rows.append(row)
-        self._begin()
+        self.begin()
         self.watch.epoch(self.job, epoch + 1, dict(zip(Curve.COLUMNS, row, strict=True)))
         if self.diverged:
             self.watch.note(f"the loss is {loss} in epoch {epoch + 1}: this training ends here.")

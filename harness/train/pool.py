@@ -125,7 +125,7 @@ class Pool:
         self.devices = tuple(devices)
         self.note = note
         self.running: dict[int, Job] = {}
-        self._processes: dict[int, tuple[BaseProcess, Connection]] = {}
+        self.processes: dict[int, tuple[BaseProcess, Connection]] = {}
         self._ended: list[tuple[float, Ended]] = []
 
     def submit(self, slot: int, job: Job, until: int | None = None, origin: Origin | None = None) -> None:
@@ -135,11 +135,11 @@ class Pool:
         """
         if slot in self.running:
             raise ValueError(f"slot {slot} is at work")
-        if slot not in self._processes or not self._processes[slot][0].is_alive():
-            self._processes[slot] = self._start(slot)
+        if slot not in self.processes or not self.processes[slot][0].is_alive():
+            self.processes[slot] = self._start(slot)
         self.running[slot] = job
         with suppress(BrokenPipeError):  # it died meanwhile, which `next` tells
-            self._processes[slot][1].send((job, until, origin))
+            self.processes[slot][1].send((job, until, origin))
 
     def next(self) -> Ended:
         """Wait for a training to end; of several that have, the one that ended first."""
@@ -158,16 +158,16 @@ class Pool:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            for slot, (process, pipe) in self._processes.items():
+            for slot, (process, pipe) in self.processes.items():
                 if slot in self.running:
                     process.terminate()
                 pipe.close()
-            for process, _ in self._processes.values():
+            for process, _ in self.processes.values():
                 process.join()
         finally:
-            for process, _ in self._processes.values():
+            for process, _ in self.processes.values():
                 process.kill()
-            self._processes.clear()
+            self.processes.clear()
             self.running.clear()
 
     def _start(self, slot: int) -> tuple[BaseProcess, Connection]:
@@ -186,7 +186,7 @@ class Pool:
 
     def _receive(self, timeout: float | None) -> None:
         """Take in what the processes at work have said, waiting for at least one of them."""
-        pipes = {self._processes[slot][1]: slot for slot in self.running}
+        pipes = {self.processes[slot][1]: slot for slot in self.running}
         for pipe in connection.wait(list(pipes), timeout):
             assert isinstance(pipe, Connection)
             slot = pipes[pipe]
@@ -205,7 +205,7 @@ class Pool:
 
     def _lost(self, slot: int, job: Job) -> HarnessError:
         """Why the process of `slot` is gone; the next training in it gets a new one."""
-        process, pipe = self._processes.pop(slot)
+        process, pipe = self.processes.pop(slot)
         pipe.close()
         process.join()
         code, on = process.exitcode or 0, f"{job.architecture.text}, seed {job.seed}, on {self.devices[slot]}"
