@@ -111,4 +111,4 @@ def test_the_good_of_several_objectives_do_not_depend_on_units_and_zeros(k: int)
         codes = rng.integers(space.sizes)[None]
         for model, told in zip(made, (point, factor * point + shift), strict=True):
             model.add(np.array([0]), codes, told[None])
-        np.testing.assert_array_equal(made[0]._split.is_below, made[1]._split.is_below)
+        np.testing.assert_array_equal(made[0].split.is_below, made[1].split.is_below)
