@@ -20,16 +20,25 @@ def home(joint: NDArray[np.int32], slots: int) -> int:
 
 
 @compiled
+def _equal(a: NDArray[np.int32], b: NDArray[np.int32]) -> bool:
+    same = True
+    for i in range(len(a)):
+        same &= a[i] == b[i]
+    return same
+
+
+@compiled
 def find(slot: NDArray[np.int32], joint: NDArray[np.int32], rows: Ints, s: int, code: NDArray[np.int32]) -> int:
     """The row of a configuration with the joined codes `code` [G], made if it is new."""
     place = home(code, slot.shape[1])
     while slot[s, place] >= 0:
-        if np.array_equal(joint[s, slot[s, place]], code):
+        if _equal(joint[s, slot[s, place]], code):
             return int(slot[s, place])
         place = (place + 1) % slot.shape[1]
     u = rows[s]
     slot[s, place] = u
-    joint[s, u] = code
+    for i in range(len(code)):
+        joint[s, u, i] = code[i]
     rows[s] = u + 1
     return int(u)
 

@@ -120,7 +120,9 @@ def covering(points: Floats, front: Ints, wanted: int, worst: Floats, taken: Boo
     For two objectives. Of points that are equal the earliest counts; the others are taken when no more are left.
     """
     m, order, left = len(front), _by_first_objective(points, front), wanted
-    right, top = np.full(m, worst[0]), np.full(m, worst[1])
+    right, top = np.empty(m), np.empty(m)
+    for a in range(m):
+        right[a], top[a] = worst[0], worst[1]
     while left:
         best, most = -1, -np.inf
         for a in range(m):
@@ -133,8 +135,11 @@ def covering(points: Floats, front: Ints, wanted: int, worst: Floats, taken: Boo
             break
         taken[order[best]] = True
         left -= 1
-        right[:best] = np.minimum(right[:best], points[order[best], 0])
-        top[best:] = np.minimum(top[best:], points[order[best], 1])
+        for a in range(m):
+            if a < best:
+                right[a] = min(right[a], points[order[best], 0])
+            else:
+                top[a] = min(top[a], points[order[best], 1])
     for t in front:
         if left and not taken[t]:
             taken[t] = True

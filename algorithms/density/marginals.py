@@ -29,7 +29,11 @@ def strides(sizes: Ints) -> tuple[Ints, int]:
 @compiled
 def entries(stride: Ints, sizes: Ints, points: NDArray[Any], out: NDArray[np.int32]) -> None:
     """The entries that count points [C, d], [2^d, C]; bit j set: the value of parameter j is fixed, else any."""
-    out[0] = np.sum(stride * sizes)
+    free = 0
+    for j in range(len(sizes)):
+        free += stride[j] * sizes[j]
+    for c in range(len(points)):
+        out[0, c] = free
     width = 1
     for j in range(len(sizes)):
         for c in range(len(points)):

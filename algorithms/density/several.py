@@ -23,18 +23,30 @@ def _framed(points: Floats, front: Ints, ratios: bool) -> tuple[Floats, Floats]:
     With `ratios` the points as they are, and 1.1 times the worst; else their place in the range of the front, and a
     tenth of it beyond the worst.
     """
-    found = np.empty((len(front), points.shape[1]))
-    best, worst = np.full(points.shape[1], np.inf), np.full(points.shape[1], -np.inf)
-    for a in range(len(front)):
-        found[a] = points[front[a]]
-        best, worst = np.minimum(best, found[a]), np.maximum(worst, found[a])
-    if ratios or not np.isfinite(worst).all():
-        worst = np.maximum(1.1 * worst, 0.9 * worst)
-        return found, np.where(worst == 0, _EPS, worst)
-    width = np.where(worst > best, worst - best, 1.0)
-    for a in range(len(front)):
-        found[a] = np.rint((found[a] - best) / width * _STEPS)
-    return found, np.full(points.shape[1], 1.1 * _STEPS)
+    k = points.shape[1]
+    found, reach = np.empty((len(front), k)), np.empty(k)
+    finite = True
+    for j in range(k):
+        best, worst = np.inf, -np.inf
+        for a in range(len(front)):
+            found[a, j] = points[front[a], j]
+            best, worst = min(best, found[a, j]), max(worst, found[a, j])
+        reach[j] = worst
+        finite = finite and abs(worst) < np.inf
+    for j in range(k):
+        worst = reach[j]
+        if ratios or not finite:
+            reach[j] = max(1.1 * worst, 0.9 * worst)
+            reach[j] = reach[j] if reach[j] != 0 else _EPS
+            continue
+        best = np.inf
+        for a in range(len(front)):
+            best = min(best, found[a, j])
+        width = worst - best if worst > best else 1.0
+        for a in range(len(front)):
+            found[a, j] = np.rint((found[a, j] - best) / width * _STEPS)
+        reach[j] = 1.1 * _STEPS
+    return found, reach
 
 
 @compiled
@@ -82,7 +94,8 @@ def _choose(
             framed, worst = _framed(points[s], front, ratios)
             taken = np.zeros(len(front), np.bool_)
             covering(framed, np.arange(len(front)), wanted, worst, taken)
-            good[b, front] = taken
+            for i in range(len(front)):
+                good[b, front[i]] = taken[i]
         else:
             left[b] = wanted
 
