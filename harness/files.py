@@ -98,7 +98,7 @@ def claimed(path: Path) -> tuple[int, Path]:
             _flock(handle, fcntl.LOCK_EX)
             if os.fstat(handle).st_nlink:  # else it was swept before it was locked
                 return handle, temporary
-        except OSError:
+        except BaseException:  # an interrupt, too
             with suppress(OSError):
                 temporary.unlink()
             _closed(handle)

@@ -106,8 +106,8 @@ def test_a_late_interrupt_keeps_what_is_stored(command: str, harness: Harness) -
     assert interrupt(process) == "interrupted. Finished shards are stored: the same command goes on from them."
     kept = {path: STUDIES.read(path) for path in [*stored, *Path("results").rglob("*.parquet")] if path.exists()}
     assert kept
-    assert not [*Path("results").rglob("*.tmp")]
     assert harness(*COMMANDS[command]).status == 0
+    assert not [*Path("results").rglob("*.tmp")]
     whole = {STUDIES.read(path).study.id: STUDIES.read(path) for path in Path("results").glob("*.parquet")}
     assert len(whole) == 1
     for part in kept.values():
