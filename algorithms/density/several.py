@@ -24,28 +24,23 @@ def _framed(points: Floats, front: Ints, ratios: bool) -> tuple[Floats, Floats]:
     tenth of it beyond the worst.
     """
     k = points.shape[1]
-    found, reach = np.empty((len(front), k)), np.empty(k)
+    found, low, reach = np.empty((len(front), k)), np.empty(k), np.empty(k)
     finite = True
     for j in range(k):
-        best, worst = np.inf, -np.inf
+        low[j], reach[j] = np.inf, -np.inf
         for a in range(len(front)):
             found[a, j] = points[front[a], j]
-            best, worst = min(best, found[a, j]), max(worst, found[a, j])
-        reach[j] = worst
-        finite = finite and abs(worst) < np.inf
+            low[j], reach[j] = min(low[j], found[a, j]), max(reach[j], found[a, j])
+        finite = finite and abs(reach[j]) < np.inf
     for j in range(k):
-        worst = reach[j]
         if ratios or not finite:
-            reach[j] = max(1.1 * worst, 0.9 * worst)
+            reach[j] = max(1.1 * reach[j], 0.9 * reach[j])
             reach[j] = reach[j] if reach[j] != 0 else _EPS
-            continue
-        best = np.inf
-        for a in range(len(front)):
-            best = min(best, found[a, j])
-        width = worst - best if worst > best else 1.0
-        for a in range(len(front)):
-            found[a, j] = np.rint((found[a, j] - best) / width * _STEPS)
-        reach[j] = 1.1 * _STEPS
+        else:
+            width = reach[j] - low[j] if reach[j] > low[j] else 1.0
+            for a in range(len(front)):
+                found[a, j] = np.rint((found[a, j] - low[j]) / width * _STEPS)
+            reach[j] = 1.1 * _STEPS
     return found, reach
 
 
