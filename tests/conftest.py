@@ -16,6 +16,12 @@ from harness import cli
 ROOT = Path(__file__).parents[1]
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """With `-m cluster`, or another single marker, files in which it does not stand are not imported, by any worker."""
+    marker: str = config.option.markexpr
+    return (collection_path.is_file() and marker.isidentifier() and marker not in collection_path.read_text()) or None
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Tests marked `reference(package, ...)` are skipped where a package is not installed."""
     for mark in item.iter_markers("reference"):
