@@ -344,6 +344,16 @@ def unit_of(outcomes: Iterable[Outcome]) -> str:
     return " or ".join(dict.fromkeys(outcome.unit for outcome in outcomes)) or "s"
 
 
+def time_name(outcomes: Sequence[Outcome]) -> str:
+    """What an axis of the time of all the outcomes is called; that of weight sharing is measured, in seconds."""
+    unit, shared = unit_of(outcomes), {registry.shares_weights(outcome.study.algorithm) for outcome in outcomes}
+    if shared == {True}:
+        return "measured time, not scaled [s]"
+    if True in shared:
+        return f"time [{unit}]: simulated, or measured and not scaled"
+    return "estimated wall-clock time [s]" if unit == "s" else f"simulated time [{unit}]"
+
+
 def reported(outcomes: Sequence[Outcome], benchmark: str | None) -> list[Outcome]:
     """The outcomes as they are or, with a `benchmark`, their picks `on` its table. Raises HarnessError like `on`."""
     if benchmark is None:

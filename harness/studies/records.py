@@ -24,6 +24,7 @@ from harness.errors import HarnessError
 from harness.escapes import obeyed
 from harness.fields import fit
 from harness.files import FULL, reading, whole
+from harness.studies.executors import Named
 from harness.studies.ranges import joined, left_of, overlaps
 
 UNFINISHED = ".unfinished"
@@ -43,16 +44,8 @@ Columns = Mapping[str, Any]
 Footer = dict[str, Any]
 
 
-class Job(Protocol):
+class Job(Named, Protocol):
     """What is asked for: a study of an algorithm or of a predictor, seed by seed."""
-
-    @property
-    def benchmark(self) -> str: ...
-    @property
-    def label(self) -> str: ...
-    @property
-    def id(self) -> str:
-        """Twelve hexadecimal digits by which all that is stored of it is named."""
 
     @property
     def seeds(self) -> Ints: ...
