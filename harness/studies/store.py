@@ -130,7 +130,6 @@ class StudyForm(Sharded[Study, Outcome]):
         study = Study.from_json(footer["study"])
         per_seed = {name: np.array(values) for name, values in footer["per_seed"].items()}
         reference: Reference = footer["reference"]
-        steps, counts = footer["pace"]
         plain = ("time", "evaluation", "row", "repeat", "loss", "incumbent")
         steps, counts = footer["pace"]
         trajectory = Trajectory(
