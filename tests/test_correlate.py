@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 from harness import HarnessError, registry
 from harness.analysis.correlation import additive_ridge, again, operator_counts, over_seeds, perfect, taus
+from harness.sharing import correlate
 from harness.sharing.costs import costs
 from harness.spaces import published
 from harness.train import recipes
@@ -95,6 +96,11 @@ def test_the_command_tells_tau_of_a_search_and_keeps_the_scores(tmp_path: Path) 
     assert told["judged"] == 110
     tau = {row["predictor"]: row["tau"]["all"]["value"] for row in told["predictors"]}
     assert tau["none"] > 0.4
+    made = [correlate.FORM.read(path) for path in correlate.folder(Path(out)).iterdir()]
+    running = replace(made[0], setting=replace(made[0].setting, statistics="running"))
+    plain = "rsps on digits201, digits, 1 epochs"
+    assert correlate.headings(made) == [plain]
+    assert correlate.headings([*made, running]) == [f"{plain}, batch norm batch", f"{plain}, batch norm running"]
     assert figure.exists()
     again = run.invoke(group, asked, obj=[])
     assert json.loads(again.stdout) == [told]

@@ -12,10 +12,11 @@ import pytest
 import torch
 
 from harness import HarnessError, registry
+from harness.plots.regret import regret_figure
 from harness.report.sections import time_of
 from harness.sharing import log
 from harness.sharing.search import SharedRun, SharedSearch, share
-from harness.train import recipes
+from harness.train import checkpoint, recipes
 from harness.train.devices import Place
 from harness.train.images import load
 from harness.train.loop import Watch
@@ -68,13 +69,30 @@ def test_a_search_is_a_study_of_the_table(tmp_path: Path) -> None:
     assert regret == pytest.approx(table.mean_loss[row, -1] - table.optimum.value, rel=1e-7)
     assert outcome.study.label == "rsps(samples=3, none=False)"
     assert time_of([outcome]).startswith("measured seconds of the machine")
+    (axis,) = regret_figure([outcome], "val").axes
+    assert axis.get_xlabel() == "measured time, not scaled [s]"
 
 
-def test_the_checkpoint_of_another_search_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "one.pt"
-    share(search("rsps", samples=1), IMAGES, PLACE, checkpoint=path)
-    with pytest.raises(HarnessError, match="of another training: its method and params and source differ"):
-        share(search("gdas"), IMAGES, PLACE, checkpoint=path)
+@pytest.mark.parametrize(
+    ("other", "differ"),
+    [
+        (search("gdas"), "method and params and source differ"),
+        (search("rsps", samples=2), "params differs"),
+        (search("rsps", samples=1, space="nb201"), "space differs"),
+        (replace(search("rsps", samples=1), checksum="0" * 16), "checksum differs"),
+        (replace(search("rsps", samples=1), recipe=replace(RECIPE, lr=0.05)), "recipe differs"),
+        (replace(search("rsps", samples=1), statistics="running"), "statistics differs"),
+        (replace(search("rsps", samples=1), seed=1), "seed differs"),
+    ],
+    ids=["method", "parameters", "space", "images", "recipe", "statistics", "seed"],
+)
+def test_the_checkpoint_of_another_search_is_refused(other: SharedSearch, differ: str, tmp_path: Path) -> None:
+    path, of = tmp_path / "one.pt", search("rsps", samples=1)
+    checkpoint.save(path, of, SharedRun(of, IMAGES, PLACE, Watch()).state())
+    before = path.read_bytes()
+    with pytest.raises(HarnessError, match=rf"of another training: its {differ}\."):
+        share(other, IMAGES, PLACE, checkpoint=path)
+    assert path.read_bytes() == before
 
 
 def test_a_distribution_that_is_not_finite_ends_the_search() -> None:

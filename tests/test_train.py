@@ -203,11 +203,11 @@ def test_checkpoints_are_whole_and_of_their_job(tmp_path: Path) -> None:
     path, asked = tmp_path / "one.pt", job()
     loop.train(asked, image_set(), PLACE, checkpoint=path, until=1)
     for other, differs in (
-        (job(text=POOR), "architecture"),
-        (job(replace(TINY, lr=0.2)), "recipe"),
-        (job(seed=1, checksum="0"), "checksum and seed"),
+        (job(text=POOR), "architecture differs"),
+        (job(replace(TINY, lr=0.2)), "recipe differs"),
+        (job(seed=1, checksum="0"), "checksum and seed differ"),
     ):
-        with pytest.raises(HarnessError, match=f"is of another training: its {differs} differ"):
+        with pytest.raises(HarnessError, match=rf"is of another training: its {differs}\."):
             checkpoint.load(path, other, CPU)
     good = path.read_bytes()
     for broken in (good[:-100], b"", b"PK\x03\x04 nothing", b"x" * 100):

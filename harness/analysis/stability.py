@@ -158,7 +158,7 @@ class Fitting:
     def label(self) -> str:
         return self.predictor
 
-    def tasks(self, seeds: range) -> list[Task]:
+    def tasks(self, seeds: range) -> list[Task[Fitting]]:
         """The seeds, a block each."""
         return [Task(self, seeds[i : i + BLOCK]) for i in range(0, len(seeds), BLOCK)]
 

@@ -59,7 +59,7 @@ def command(
     """
     from harness.plots.correlation import correlation_figure
     from harness.plots.style import file_format, save
-    from harness.sharing.correlate import groups
+    from harness.sharing.correlate import groups, headings
 
     if output is not None:
         file_format(output)
@@ -71,7 +71,11 @@ def command(
     grouped = [*groups(found).values()]
     told = [_told(same, kind) for same in grouped]
     if output is not None:
-        drawn = [_drawn(same, told[i]["predictors"], kind) for i, same in enumerate(grouped)]
+        titles = headings([same[0] for same in grouped])
+        drawn = [
+            _drawn(title, same[0], one["predictors"], kind)
+            for title, same, one in zip(titles, grouped, told, strict=True)
+        ]
         save(correlation_figure(drawn), output, {"correlations": [one.id for one in found], "kind": kind})
     if as_json:
         click.echo(json_text(told, indent=1))
@@ -158,14 +162,12 @@ def _told(same: list[Correlation], kind: str) -> dict[str, Any]:
     }
 
 
-def _drawn(same: list[Correlation], rows: list[dict[str, Any]], kind: str) -> Any:
+def _drawn(title: str, one: Correlation, rows: list[dict[str, Any]], kind: str) -> Any:
     from harness.plots.correlation import Drawn
 
-    one = same[0]
-    rest, search = one.sampled == 0, one.search
+    rest = one.sampled == 0
     said = {"by the super-network": one.columns["accuracy"][rest], "by the graph network": one.columns["graph"][rest]}
-    title = f"{search.space}, {search.method}, {search.recipe.epochs} epochs, seed {search.seed}"
-    return Drawn(title, one.columns[kind][rest], said, rows)
+    return Drawn(f"{title}, seed {one.search.seed}", one.columns[kind][rest], said, rows)
 
 
 def _show(told: dict[str, Any]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.errors import HarnessError
+from harness.files import json_text
 
 if TYPE_CHECKING:
     import torch
@@ -53,7 +53,7 @@ def searches(
     from harness import registry
     from harness.cli.options import parameters
     from harness.sharing import lookup
-    from harness.sharing.log import read, study, table_of
+    from harness.sharing.log import study, table_of
     from harness.sharing.search import SharedSearch
     from harness.spaces import published
     from harness.studies.store import ResultStore, write
@@ -82,7 +82,7 @@ def searches(
     _say(table, bench, space, loaded, train=train)
     rows, paths, trained = [], [], []
     for m, planned in plans.items():
-        logs = [read(_searched(search, loaded, place, out)) for search in planned]
+        logs = [_log_of(search, loaded, place, out) for search in planned]
         outcomes = [] if table is None else [study(logs, table, none=none) for none in (True, False)]
         found = _rows(logs, outcomes)
         for same in sequels[m]:
@@ -97,7 +97,7 @@ def searches(
             trained.append(_trained(kind, found, images, data_root, final, place.device, out))
     taken = _taken(plans, constraints, loaded, place.device, out)
     if as_json:
-        click.echo(json.dumps([*rows, *taken, *(row for row, _ in trained)], indent=1))
+        click.echo(json_text([*rows, *taken, *(row for row, _ in trained)], indent=1))
         return
     _print(rows)
     for row in taken:
@@ -210,8 +210,28 @@ def _trained(
     return {**found, "val_accuracy": valid, "test_accuracy": test}, results.path(out / TRAINED, job)
 
 
+def _log_of(search: SharedSearch, images: ImageSet, place: Place, out: Path) -> Log:
+    """The log of a search, made unless it is there. Raises HarnessError where nothing was derived."""
+    from harness.sharing import log
+
+    target = _searched(search, images, place, out)
+    found = log.read(target)
+    ends = [row for row in found.rows if row.derived]
+    if not ends:
+        raise HarnessError(
+            f"{search.method} with seed {search.seed} diverged before it derived anything; its log is {target}.",
+            "use a smaller learning rate.",
+        )
+    for last in filter(None, dict.fromkeys((ends[-1].derived, ends[-1].without))):
+        if log.collapsed(search.space, last):
+            click.echo(
+                f"note: {search.method}, seed {search.seed}, collapsed to skip connections: {last.text}", err=True
+            )
+    return found
+
+
 def _searched(search: SharedSearch, images: ImageSet, place: Place, out: Path) -> Path:
-    """The log of a search, made unless it is there."""
+    """The path of the log of a search, made unless it is there."""
     from harness.report import tables
     from harness.sharing import log, lookup
     from harness.sharing.search import share
@@ -240,19 +260,8 @@ def _searched(search: SharedSearch, images: ImageSet, place: Place, out: Path) -
     checkpoints.save(log.weights_path(out, search), search, {"network": run.network.state_dict()})
     if run.method.lookup is not None:
         lookup.write(lookup.path(out, search), search, run.method.lookup)
-    found = log.Log(search, rows)
-    log.write(target, found)
+    log.write(target, log.Log(search, rows))
     checkpoint.unlink(missing_ok=True)
-    for last in filter(None, (rows[-1].derived, rows[-1].without)):
-        if log.collapsed(search.space, last):
-            click.echo(
-                f"note: {search.method}, seed {search.seed}, collapsed to skip connections: {last.text}", err=True
-            )
-    if not any(row.derived for row in rows):
-        raise HarnessError(
-            f"{search.method} with seed {search.seed} diverged before it derived anything; its log is {target}.",
-            "use a smaller learning rate.",
-        )
     return target
 
 
@@ -280,8 +289,8 @@ def _rows(logs: list[Log], outcomes: list[Any]) -> list[dict[str, Any]]:
                     "regret": float(regrets[0]) if regrets else None,
                     "seconds": log.rows[-1].seconds,
                     "scoring_seconds": sum(row.scoring for row in log.rows),
-                    "travelled": float(logging.travelled(log).mean()),
-                    "skips": logging.skips(log, log.rows[-1]),
+                    "travelled": float(logging.travelled(last).mean()),
+                    "skips": logging.skips(log, last),
                     "collapsed": logging.collapsed(log.search.space, derived),
                 }
             )

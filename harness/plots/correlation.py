@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from textwrap import fill
 from typing import Any, NamedTuple
 
 import matplotlib as mpl
@@ -30,7 +31,7 @@ def correlation_figure(found: Sequence[Drawn]) -> Figure:
         for i, drawn in enumerate(found):
             for axis, (name, values) in zip(axes[3 * i : 3 * i + 2], drawn.said.items(), strict=True):
                 axis.plot(100 * drawn.truth, 100 * values, ".", ms=2, alpha=0.5, color=COLOURS[0], mew=0)
-                axis.set(xlabel="accuracy in the table (%)", ylabel=f"{name} (%)", title=drawn.title)
+                axis.set(xlabel="accuracy in the table (%)", ylabel=f"{name} (%)", title=fill(drawn.title, 45))
                 worst = np.quantile(drawn.truth, 0.1)
                 axis.set_xlim(100 * worst - 1, 100 * drawn.truth.max() + 0.5)
                 shown = values[drawn.truth >= worst]

@@ -13,10 +13,10 @@ from matplotlib.figure import Figure
 from harness.analysis.comparison import common_end, complete, regret_at, require_paired, selected
 from harness.analysis.measures import everywhere, floor, regret_name, time_to
 from harness.arrays import Floats
-from harness.plots.regret import log_time, time_label
+from harness.plots.regret import log_time
 from harness.plots.style import STYLE, Width, legend, log_ticks, looks, outer_labels, panels, tell, titled
 from harness.statistics import bootstrap_weights, percentiles, ranks
-from harness.studies.outcome import Kind, Outcome, unit_of
+from harness.studies.outcome import Kind, Outcome, time_name, unit_of
 
 _STAMPS = 200
 _REPLICATES = 500
@@ -74,8 +74,7 @@ def rank_figure(outcomes: Sequence[Outcome], kind: Kind, width: Width | None) ->
             band, colour = (found.low[:, i], found.high[:, i]), own[label]["color"]
             tell(axis, "ranks", label, x=x, y=found.average[:, i], low=band[0], high=band[1])
             axis.fill_between(x, *band, step="post", color=colour, alpha=0.12, linewidth=0)
-        log_time(axis, x[0], x[-1])
-        axis.set_xlabel(time_label(unit_of(outcomes)) if found.seconds else "share of the budget")
+        log_time(axis, x[0], x[-1], time_name(outcomes) if found.seconds else "share of the budget")
         axis.set_ylabel(f"average rank, {regret_name(outcomes, kind)}")
         axis.set_ylim(0.8, len(labels) + 0.2)
         axis.set_yticks(range(1, len(labels) + 1))
@@ -147,7 +146,7 @@ def time_ecdf_figure(
             by, shares = [first, *reached, end], [0.0, *share[1:], share[-1]]
             axis.step(by, shares, where="post", label=o.label, **own[o.label])
             tell(axis, o.benchmark, o.label, x=by, y=shares)
-        log_time(axis, first, end, unit_of(same))
+        log_time(axis, first, end, time_name(same))
         axis.set_ylabel("share of runs and targets" if len(targets) > 1 else f"share of runs at {targets[0]:g}")
 
     what = ", ".join(f"{target:g}" for target in targets) if len(targets) < 5 else f"{len(targets)} targets"

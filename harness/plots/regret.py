@@ -19,7 +19,7 @@ from harness.arrays import Floats
 from harness.errors import HarnessError
 from harness.plots.style import COLOURS, STYLE, Width, legend, log_ticks, looks, outer_labels, panels, tell, titled
 from harness.statistics import simultaneous_band
-from harness.studies.outcome import Kind, Outcome, moments, unit_of
+from harness.studies.outcome import Kind, Outcome, moments, time_name
 
 Band = Literal["sem", "simultaneous"]
 _Shown = Literal["sem", "simultaneous", "quartiles"]
@@ -198,21 +198,15 @@ def _panel(
     if math.isfinite(lowest):
         axis.set_ylim(max(lowest / 2, 1e-300), max(highest * 1.5, 1e-299))
     log_ticks(axis.yaxis)
-    log_time(axis, start, end, unit_of(outcome for outcome, _ in drawn))
-    if by == "evaluations":
-        axis.set_xlabel("evaluations")
-    axis.set_ylabel(regret_name((outcome for outcome, _ in drawn), kind))
+    some = [outcome for outcome, _ in drawn]
+    log_time(axis, start, end, "evaluations" if by == "evaluations" else time_name(some))
+    axis.set_ylabel(regret_name(some, kind))
 
 
-def log_time(axis: Axes, start: float, end: float, unit: str = "s") -> None:
-    """Make the x axis simulated time on a log scale."""
+def log_time(axis: Axes, start: float, end: float, name: str) -> None:
+    """Make the x axis time on a log scale, and call it `name`."""
     axis.set_xscale("log")
     if start < end:
         axis.set_xlim(start, end)
     log_ticks(axis.xaxis)
-    axis.set_xlabel(time_label(unit))
-
-
-def time_label(unit: str) -> str:
-    """What an axis of simulated time in this unit is called."""
-    return "estimated wall-clock time [s]" if unit == "s" else f"simulated time [{unit}]"
+    axis.set_xlabel(name)

@@ -16,7 +16,7 @@ from harness.plots.profiles import average_ranks
 from harness.plots.style import COLOURS, DASHES, styles
 from harness.report.section import against
 from harness.statistics import bootstrap_weights, sup_t
-from harness.studies.outcome import Kind, Outcome, moments, unit_of
+from harness.studies.outcome import Kind, Outcome, moments, time_name, unit_of
 
 _LOG_STAMPS, _LINEAR_STAMPS = 300, 100
 
@@ -59,6 +59,7 @@ def _benchmark(name: str, same: Sequence[Outcome], kinds: Sequence[Kind]) -> dic
         "regret": {kind: regret_name(same, kind) for kind in kinds},
         "seeds": seeds,
         "unit": unit_of(same),
+        "time": time_name(same),
         "times": grid.tolist(),
         "curves": curves,
     }
@@ -94,6 +95,7 @@ def ranks(outcomes: Sequence[Outcome], kinds: Sequence[Kind]) -> dict[str, Any] 
             "x": x,
             "seconds": drawn.seconds,
             "unit": unit_of(some),
+            "time": time_name(some),
             **numbers,
         }
     return found

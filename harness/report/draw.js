@@ -49,8 +49,6 @@ const clock = (unit) => (time) => {
   return `${short(time)} ${unit}${told ? ` (${told})` : ""}`;
 };
 
-const clockLabel = (unit) => (unit === "s" ? "estimated wall-clock time [s]" : `simulated time [${unit}]`);
-
 function scale(kind, [low, high], [from, to]) {
   const f = kind === "log" ? Math.log10 : Number;
   const place = (value) => from + ((f(value) - f(low)) / (f(high) - f(low) || 1)) * (to - from);

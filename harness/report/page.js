@@ -37,7 +37,7 @@
   const kindOf = (curves) => (curves.some((curve) => curve[state.kind]) ? state.kind : "val");
 
   function regretModel(of = benchmark()) {
-    const { title, against, times, unit, curves, seeds, regret } = of;
+    const { title, against, times, unit, time, curves, seeds, regret } = of;
     const kind = kindOf(curves);
     const widths = [];
     const series = curves.filter((curve) => curve[kind]).map((curve) => {
@@ -66,7 +66,7 @@
       note: `Regret is against ${against[kind]}. Curves are exact at ${times.length} times, and each value is held ` +
         `until the next: nothing is interpolated. ${bands[band()]}` +
         (state.y === "log" && series.some((one) => one.y.includes(0)) ? ` A ${state.statistic} of 0 is drawn at the lower edge.` : ""),
-      x: times, xLabel: clockLabel(unit), yLabel: regret[kind], xScale: state.x, yScale: state.y, series,
+      x: times, xLabel: time, yLabel: regret[kind], xScale: state.x, yScale: state.y, series,
       band: band() !== "off", at: clock(unit),
       head: [`${state.statistic} ${regret[kind]}`, ...told],
       read: (one, i) => [number(one.y[i]), ...told.map(() => (one.half ? `± ${number(one.half[i], 2)}` : `${number(one.low[i])} to ${number(one.high[i])}`))],
@@ -75,7 +75,7 @@
   }
 
   function ranksModel() {
-    const { labels, x, seconds, unit, regret, average, low, high } = data.ranks[state.kind] ?? data.ranks.val;
+    const { labels, x, seconds, unit, time, regret, average, low, high } = data.ranks[state.kind] ?? data.ranks.val;
     const drawn = band() !== "off";
     return {
       title: data.benchmarks.length > 1 ? `Rank of the mean ${regret}, averaged over benchmarks`
@@ -83,7 +83,7 @@
       note: "1 is best. " + (drawn
         ? "Bands hold 95 % of the ranks that resampled seeds give at each time: they speak of other seeds on these benchmarks, not of other benchmarks."
         : "No band is drawn: the lines alone do not say how sure they are."),
-      x, xLabel: seconds ? clockLabel(unit) : "share of the budget", yLabel: "average rank",
+      x, xLabel: seconds ? time : "share of the budget", yLabel: "average rank",
       xScale: state.x, yScale: "linear", yDomain: [0.8, labels.length + 0.2], yTicks: labels.map((_, i) => i + 1),
       series: labels.map((label, i) => ({ label, y: average[i], low: low[i], high: high[i] })), band: drawn,
       at: seconds ? clock(unit) : (share) => `${(100 * share).toPrecision(3)} % of the budget`,

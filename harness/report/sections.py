@@ -62,7 +62,10 @@ def time_of(outcomes: Sequence[Outcome]) -> str:
     told = ": the seconds that the trainings took" if unit == "s" else f", in {unit}: the costs of the trainings"
     found = [f"simulated{told}, out of the table"] if simulated else []
     if len(simulated) < len(outcomes):
-        found.append("measured seconds of the machine that searched by weight sharing, derivations among them")
+        found.append(
+            "measured seconds of the machine that searched by weight sharing, derivations among them, not scaled to "
+            "the hardware of the table"
+        )
     return "; ".join(found)
 
 

@@ -104,16 +104,14 @@ def _derived(courses: Sequence[Course]) -> Element:
 
 
 def _orders(found: Sequence[Correlation]) -> list[Element]:
-    from harness.sharing.correlate import groups, summary  # noqa: PLC0415  imports torch
+    from harness.sharing.correlate import groups, headings, summary  # noqa: PLC0415  imports torch
 
     body: list[Element] = []
-    for same in groups([*found]).values():
+    grouped = [*groups([*found]).values()]
+    for same, title in zip(grouped, headings([one[0] for one in grouped]), strict=True):
         first = same[0]
         rest = first.sampled == 0
         truth, seen = first.columns["val"][rest], first.columns["accuracy"][rest]
-        title = (
-            f"{first.search.method} on {first.search.space}, {first.search.images}, {first.search.recipe.epochs} epochs"
-        )
         scatter = _scatter(f"{title}, seed {first.search.seed}", truth[:_SHOWN], seen[:_SHOWN])
         rows: list[list[Node]] = [
             [row["words"], *(_told(row["tau"][part]) for part in row["tau"])] for row in summary(same, "val")

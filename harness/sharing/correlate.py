@@ -7,7 +7,9 @@ Of a seed's random order of the architectures the first `samples` are scored and
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import compress
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -15,9 +17,11 @@ import numpy as np
 import pyarrow as pa
 import torch
 
+from harness import registry
 from harness.analysis import correlation
 from harness.arrays import Bools, Floats, Ints
 from harness.errors import HarnessError
+from harness.params import changed
 from harness.sharing.costs import costs
 from harness.sharing.log import scorer_of
 from harness.sharing.method import Statistics
@@ -226,6 +230,34 @@ def groups(found: list[Correlation]) -> dict[str, list[Correlation]]:
         data = {"search": {**one.search.to_json(), "seed": None}, "setting": asdict(one.setting)}
         same.setdefault(json.dumps(data, sort_keys=True), []).append(one)
     return same
+
+
+def headings(found: Sequence[Correlation]) -> list[str]:
+    """What each correlation is of, with that in which others of such a search differ."""
+    same: dict[str, list[list[str]]] = {}
+    for one in found:
+        same.setdefault(_plain(one.search), []).append(_aspects(one))
+    differing = {plain: [len({*values}) > 1 for values in zip(*every, strict=True)] for plain, every in same.items()}
+    told = [(_plain(one.search), _aspects(one)) for one in found]
+    return [", ".join([plain, *filter(None, compress(own, differing[plain]))]) for plain, own in told]
+
+
+def _plain(search: SharedSearch) -> str:
+    return f"{search.method} on {search.space}, {search.images}, {search.recipe.epochs} epochs"
+
+
+def _aspects(one: Correlation) -> list[str]:
+    search, setting = one.search, one.setting
+    params = changed(search.params, lambda: registry.method(search.method))
+    return [
+        ", ".join(f"{name}={value}" for name, value in params.items()),
+        f"against {setting.benchmark}",
+        f"batch norm {setting.statistics}",
+        f"{setting.samples} samples",
+        f"at most {setting.cells} judged",
+        f"width {setting.width}",
+        f"fitted for {setting.epochs} epochs",
+    ]
 
 
 def summary(same: list[Correlation], kind: str) -> list[dict[str, Any]]:

@@ -218,8 +218,8 @@ def collapsed(space: str, derived: Derived) -> bool:
     return bool(names) and {*names} <= {*SKIPS, "none"}
 
 
-def travelled(log: Log) -> Floats:
+def travelled(row: Row) -> Floats:
     """How far the distribution has come from the uniform one, total variation of each decision, Float[d]."""
-    p = np.array(log.rows[-1].distribution)
+    p = np.array(row.distribution)
     uniform = (p > 0) / (p > 0).sum(axis=1, keepdims=True)
     return np.asarray(np.abs(p - uniform).sum(axis=1) / 2)

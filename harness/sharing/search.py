@@ -296,9 +296,12 @@ def share(
     same on one device. Raises Interrupted on SIGINT or SIGTERM, HarnessError if the checkpoint is of another search.
     """
     with settings(place):
-        run = SharedRun(search, images, place, watch or Watch())
+        state = None
         if checkpoint is not None and checkpoint.exists():
-            run.restore(checkpoints.load(checkpoint, search, place.device))
+            state = checkpoints.load(checkpoint, search, place.device)
+        run = SharedRun(search, images, place, watch or Watch())
+        if state is not None:
+            run.restore(state)
         with stopping(place) as stop:
             while len(run.rows) < search.recipe.epochs and not run.diverged:
                 whole = run.train_epoch(stop)

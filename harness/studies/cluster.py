@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from harness.errors import HarnessError, reason
-from harness.studies.executors import Call, Failed, T, Task
+from harness.studies.executors import Call, Failed, K, T, Task
 from harness.studies.on_workers import Cancelled, Checked, about, planned
 from harness.studies.schedulers import scheduler
 
@@ -52,21 +52,21 @@ class Cluster:
         self.status = ""
 
     def map(
-        self, call: Call[T], tasks: Iterable[Task], heard: Callable[[Task, float], None]
-    ) -> Iterator[tuple[Task, T | Failed]]:
+        self, call: Call[K, T], tasks: Iterable[Task[K]], heard: Callable[[Task[K], float], None]
+    ) -> Iterator[tuple[Task[K], T | Failed]]:
         """Keyed by study and shard, so that a shard which two callers ask for is computed once."""
         left = iter(tasks)
         task = next(left, None)
         if task is None:
             return
         mine = f"-{uuid.uuid4().hex}" if self.local else ""  # what is stored is in a folder of this caller
-        flying: dict[str, Task] = {}
+        flying: dict[str, Task[K]] = {}
         began, ended = time.monotonic(), 0
         with Session(self) as session:
             while task is not None or flying:
                 room = max(_AHEAD * session.threads, int(_SECONDS_AHEAD * ended / (time.monotonic() - began)))
                 while task is not None and len(flying) - session.ready <= room // 2:
-                    job, together = task.job, dict[str, Task]()
+                    job, together = task.job, dict[str, Task[K]]()
                     while task is not None and task.job is job and len(together) < min(room - room // 2, _TOGETHER):
                         together[task.key + mine] = task
                         task = next(left, None)

@@ -18,22 +18,36 @@ from itertools import islice
 from multiprocessing import connection, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from harness.errors import HarnessError
 
+
+class Named(Protocol):
+    """What is known of a job by those who compute it."""
+
+    @property
+    def benchmark(self) -> str: ...
+    @property
+    def label(self) -> str: ...
+    @property
+    def id(self) -> str:
+        """Twelve hexadecimal digits by which all that is stored of it is named."""
+
+
+K = TypeVar("K", bound=Named)
 T = TypeVar("T")
 Heard = Callable[[float], None]
-Call = Callable[[Any, range, Heard], T]
+Call = Callable[[K, range, Heard], T]
 """What is made of a job and a shard of its seeds; the last argument is told the done share of them, in [0, 1]."""
 
 _SECONDS_BETWEEN_SHARES = 0.1
 
 
-class Task(NamedTuple):
+class Task(NamedTuple, Generic[K]):
     """A shard of a job."""
 
-    job: Any
+    job: K
     shard: range
 
     @property
@@ -81,8 +95,8 @@ class Executor(Protocol):
     """Who is at work, where that changes."""
 
     def map(
-        self, call: Call[T], tasks: Iterable[Task], heard: Callable[[Task, float], None]
-    ) -> Iterator[tuple[Task, T | Failed]]: ...
+        self, call: Call[K, T], tasks: Iterable[Task[K]], heard: Callable[[Task[K], float], None]
+    ) -> Iterator[tuple[Task[K], T | Failed]]: ...
 
 
 class Here:
@@ -92,8 +106,8 @@ class Here:
     status = ""
 
     def map(
-        self, call: Call[T], tasks: Iterable[Task], heard: Callable[[Task, float], None]
-    ) -> Iterator[tuple[Task, T | Failed]]:
+        self, call: Call[K, T], tasks: Iterable[Task[K]], heard: Callable[[Task[K], float], None]
+    ) -> Iterator[tuple[Task[K], T | Failed]]:
         for task in tasks:
             yield task, call(task.job, task.shard, partial(heard, task))
 
@@ -112,8 +126,8 @@ class Processes:
         self.count, self.tell = count, tell
 
     def map(
-        self, call: Call[T], tasks: Iterable[Task], heard: Callable[[Task, float], None]
-    ) -> Iterator[tuple[Task, T | Failed]]:
+        self, call: Call[K, T], tasks: Iterable[Task[K]], heard: Callable[[Task[K], float], None]
+    ) -> Iterator[tuple[Task[K], T | Failed]]:
         left = iter(tasks)
         again = list(islice(left, 2))[::-1]
         if len(again) == 1:
@@ -121,7 +135,7 @@ class Processes:
             return
         lost = set[str]()
         idle: list[_Worker] = []
-        busy: dict[Connection, tuple[_Worker, Task]] = {}
+        busy: dict[Connection, tuple[_Worker, Task[K]]] = {}
         try:
             while True:
                 while len(busy) < self.count and (task := again.pop() if again else next(left, None)) is not None:
@@ -161,7 +175,7 @@ def local(processes: int, tell: Callable[[str], None]) -> Executor:
     return Here() if processes == 1 else Processes(processes, tell)
 
 
-def _given_up(task: Task, reason: str) -> Failed:
+def _given_up(task: Task[Any], reason: str) -> Failed:
     return Failed(
         HarnessError(
             f"{task} could not be run: twice the process {reason}.",
@@ -178,7 +192,7 @@ class _Done:
 class _Worker:
     """A process that computes one task after another. Ctrl-C does not reach it: it inherits that SIGINT is blocked."""
 
-    def __init__(self, call: Call[Any]) -> None:
+    def __init__(self, call: Call[Any, Any]) -> None:
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload([__name__, *getattr(call, "preload", ())])
         self.pipe, theirs = context.Pipe()
@@ -192,7 +206,7 @@ class _Worker:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
 
-    def take(self, task: Task) -> None:
+    def take(self, task: Task[Any]) -> None:
         with suppress(BrokenPipeError):  # it died meanwhile, which reading from the pipe tells
             self.pipe.send(task)
 
@@ -223,7 +237,7 @@ def _no_main() -> Iterator[None]:
         main.update(hidden)
 
 
-def _serve(pipe: Connection, call: Call[Any], environment: dict[str, str]) -> None:
+def _serve(pipe: Connection, call: Call[Any, Any], environment: dict[str, str]) -> None:
     os.environ.clear()
     os.environ.update(environment)
     threading.Thread(target=leave_with_parent, daemon=True).start()

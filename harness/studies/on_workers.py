@@ -16,7 +16,7 @@ import numpy as np
 
 from harness import registry
 from harness.errors import HarnessError
-from harness.studies.executors import Call, Failed, T, Task
+from harness.studies.executors import Call, Failed, K, T, Task
 from harness.studies.study import folder_source, source_of
 
 _SECONDS_BETWEEN_QUESTIONS = 0.1
@@ -96,13 +96,13 @@ _found_here: dict[str, Made] = {}
 
 
 @dataclass(frozen=True)
-class Checked(Generic[T]):
+class Checked(Generic[K, T]):
     """Computes a task where the table and the code are those of the caller."""
 
-    call: Call[T]
+    call: Call[K, T]
     planned: Made
 
-    def __call__(self, task: Task) -> T | Failed:
+    def __call__(self, task: Task[K]) -> T | Failed:
         from distributed import get_worker  # noqa: PLC0415
 
         job, still, where = task.job, wanted(), f"the worker {get_worker().address}"

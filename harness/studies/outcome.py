@@ -253,6 +253,12 @@ class Outcome:
         """How many seeds ever had an incumbent without this loss: its training has none, or it was not tested."""
         return {"val": self._without("val"), "test": self._without("test")}
 
+    @cached_property
+    def seeds_empty(self) -> int:
+        """How many seeds never had an incumbent."""
+        run = self.trajectory
+        return len(run.seeds) - len(np.unique(run.seed[run.incumbent]))
+
     @property
     def end(self) -> float:
         """Simulated time at the end of the study: its budget or, without one, the last result of any seed."""
@@ -336,6 +342,16 @@ def of_seeds(study: Study, seeds: Ints) -> Study:
 def unit_of(outcomes: Iterable[Outcome]) -> str:
     """The unit of simulated time of all the outcomes, or their units."""
     return " or ".join(dict.fromkeys(outcome.unit for outcome in outcomes)) or "s"
+
+
+def time_name(outcomes: Sequence[Outcome]) -> str:
+    """What an axis of the time of all the outcomes is called; that of weight sharing is measured, in seconds."""
+    unit, shared = unit_of(outcomes), {registry.shares_weights(outcome.study.algorithm) for outcome in outcomes}
+    if shared == {True}:
+        return "measured time, not scaled [s]"
+    if True in shared:
+        return f"time [{unit}]: simulated, or measured and not scaled"
+    return "estimated wall-clock time [s]" if unit == "s" else f"simulated time [{unit}]"
 
 
 def reported(outcomes: Sequence[Outcome], benchmark: str | None) -> list[Outcome]:

@@ -128,7 +128,7 @@ class _Round(Generic[J, R]):
         self._evaluations: dict[tuple[str, range], int] = {}
         self._locks: dict[str, ExitStack] = {}
 
-    def tasks(self, failures: dict[str, Exception]) -> Iterator[Task]:
+    def tasks(self, failures: dict[str, Exception]) -> Iterator[Task[J]]:
         """The shards that are missing, in the order of the jobs, as long as their job has not failed."""
         for job in self.jobs:
             if self.store.complete(job):
@@ -153,12 +153,12 @@ class _Round(Generic[J, R]):
                     break
                 yield Task(job, shard)
 
-    def hear(self, task: Task, share: float) -> None:
+    def hear(self, task: Task[J], share: float) -> None:
         self._left[task.job.id][task.shard] = share
         self._evaluations[task.job.id, task.shard] = getattr(share, "evaluations", 0)
         self._report(task.job)
 
-    def end(self, task: Task) -> None:
+    def end(self, task: Task[J]) -> None:
         left = self._left[task.job.id]
         del left[task.shard]
         if left:

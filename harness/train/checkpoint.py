@@ -43,8 +43,9 @@ def load(path: Path, job: Recorded, device: torch.device) -> dict[str, Any]:
         state: dict[str, Any] = torch.load(io.BytesIO(_content(path)), map_location=device, weights_only=True)
         theirs, ours = json.loads(state["job"]), json.loads(json.dumps(job.to_json()))
     if theirs != ours:
-        differs = " and ".join(key for key in ours if theirs.get(key) != ours[key])
-        raise HarnessError(f"the checkpoint {path} is of another training: its {differs} differ.", REMOVE)
+        names = [key for key in ours if theirs.get(key) != ours[key]]
+        told = f"{' and '.join(names)} {'differs' if len(names) == 1 else 'differ'}"
+        raise HarnessError(f"the checkpoint {path} is of another training: its {told}.", REMOVE)
     return state
 
 
