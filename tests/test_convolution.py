@@ -128,8 +128,6 @@ def test_steps_whose_loss_is_not_finite_are_left_out() -> None:
 
 def test_gpnas_does_without_torch() -> None:
     run = "import harness; harness.run('gpnas', 'nb201/cifar10', seeds=1, evals=18, quiet=True)"
-    code = (
-        f"import sys; {run}; assert 'algorithms.predictors.convolution' in sys.modules; print('torch' in sys.modules)"
-    )
+    code = f"{run}; import sys; print('algorithms.predictors.convolution' in sys.modules, 'torch' in sys.modules)"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout == "True False\n"
