@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, TypeVar, cast
 
 import numba
@@ -16,14 +17,37 @@ F = TypeVar("F", bound=Callable[..., Any])
 def compiled(function: F) -> F:
     """Compile with numba: IEEE semantics, no reassociation, without the GIL.
 
-    The machine code is cached beside the source or in the user's cache folder; where neither can be written, every
-    process compiles anew. A cached kernel does not notice edits of kernels in other modules: those it calls from
-    there are not meant to change.
+    The machine code is cached beside the source or in the user's cache folder; where neither can be written, or the
+    disk is full, every process compiles anew, and a cache that is broken is made anew. A cached kernel does not notice
+    edits of kernels in other modules: those it calls from there are not meant to change.
     """
     try:
-        return cast(F, numba.njit(cache=True, nogil=True, error_model="numpy")(function))
+        kernel = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
     except RuntimeError:  # no folder to cache in
         return cast(F, numba.njit(nogil=True, error_model="numpy")(function))
+    _forgive(getattr(kernel, "_cache", None))
+    return cast(F, kernel)
+
+
+def _forgive(cache: Any) -> None:
+    """Let a cache of numba cost time where it fails, which raises what pickle and the disk do."""
+    if not hasattr(cache, "load_overload"):  # numba is told not to compile
+        return
+    load, save = cache.load_overload, cache.save_overload
+
+    def loaded(*of: Any) -> Any:
+        try:
+            return load(*of)
+        except Exception:
+            with suppress(OSError):
+                cache.flush()
+            return None
+
+    def saved(*what: Any) -> None:
+        with suppress(OSError):
+            save(*what)
+
+    cache.load_overload, cache.save_overload = loaded, saved
 
 
 @compiled

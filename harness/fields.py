@@ -20,17 +20,32 @@ def fit(value: object, kind: Any, where: str, hint: str = "") -> Any:
     a `Param` of inclusive bounds. Raises HarnessError for what does not fit, which begins with `where`, such as
     `the study` or `a.toml:`, and ends with the `hint` or, without one, with what the `Param` says.
     """
+    if type(value) is kind and kind in _WORDS:
+        return value
+    return _take(kind)(value, kind, where, hint)
+
+
+_Take = Callable[[object, Any, str, str], Any]
+
+
+def _take(kind: Any) -> _Take:
+    """What fits values to this type."""
     if dataclasses.is_dataclass(kind) or is_typeddict(kind):
-        return _record(value, kind, where, hint)
-    take = _TAKES.get(get_origin(kind), _plain)
-    return take(value, kind, where, hint)
+        return _record
+    return _TAKES.get(get_origin(kind), _plain)
+
+
+@cache
+def _takes(kind: Any) -> dict[str, _Take]:
+    """What fits the fields of a dataclass or TypedDict, by name."""
+    return {name: _take(declared) for name, declared in hints(kind).items()}
 
 
 def words(kind: Any) -> str:
     """What a field of this type takes."""
     origin, arguments = get_origin(kind), get_args(kind)
     if origin is Annotated:
-        bounds = _bounds(arguments)
+        bounds = _bounds(kind)
         least = f"of at least {bounds.low:g}" if math.isfinite(bounds.low) else ""
         most = f"at most {bounds.high:g}" if bounds.high < FINITE else ""
         least = "above 0" if bounds.low == ABOVE_0 else least
@@ -72,20 +87,32 @@ def table(
 
     Fields that are `needed` must be there, and no other field than the declared ones may be.
     """
+    takes = {name: _take(kind) for name, kind in declared.items()}
+    return _table(value, declared, takes, needed, where, hint)
+
+
+def _table(
+    value: Mapping[str, object],
+    declared: Mapping[str, Any],
+    takes: Mapping[str, _Take],
+    needed: Collection[str],
+    where: str,
+    hint: str,
+) -> dict[str, Any]:
     for name in value:
         if name not in declared:
             raise unknown(f"field of {where.rstrip(':')}", str(name), declared)
     for name in declared:
         if name in needed and name not in value:
             raise HarnessError(f"{where.rstrip(':')} has no '{name}', which is {words(declared[name])}.", hint)
-    dot = " " if where.endswith(":") else "."
-    return {name: fit(given, declared[name], f"{where}{dot}{name}", hint) for name, given in value.items()}
+    start = f"{where}{' ' if where.endswith(':') else '.'}"
+    return {name: takes[name](given, declared[name], f"{start}{name}", hint) for name, given in value.items()}
 
 
 def _record(value: object, kind: Any, where: str, hint: str) -> Any:
     if not isinstance(value, Mapping):
         raise _wrong(value, kind, where, hint)
-    return kind(**table(value, hints(kind), required(kind), where, hint))
+    return kind(**_table(value, hints(kind), _takes(kind), required(kind), where, hint))
 
 
 def _plain(value: object, kind: Any, where: str, hint: str) -> Any:
@@ -99,7 +126,7 @@ def _plain(value: object, kind: Any, where: str, hint: str) -> Any:
 
 
 def _bounded(value: object, kind: Any, where: str, hint: str) -> Any:
-    bounds = _bounds(get_args(kind))
+    bounds = _bounds(kind)
     hint = hint or bounds.doc[:1].lower() + bounds.doc[1:]
     found = fit(value, get_args(kind)[0], where, hint)
     if isinstance(found, int | float) and not bounds.low <= found <= bounds.high:
@@ -153,11 +180,11 @@ def _mapping(value: object, kind: Any, where: str, hint: str) -> Any:
     return {fit(k, key, where, hint): fit(v, entry, f"{where}.{k}", hint) for k, v in value.items()}
 
 
-def _bounds(arguments: tuple[Any, ...]) -> Param:
-    return next((note for note in arguments[1:] if isinstance(note, Param)), Param(""))
+def _bounds(kind: Any) -> Param:
+    return next((note for note in get_args(kind)[1:] if isinstance(note, Param)), Param(""))
 
 
-_TAKES: dict[Any, Callable[[object, Any, str, str], Any]] = {
+_TAKES: dict[Any, _Take] = {
     Annotated: _bounded,
     Literal: _word,
     Union: _one_of,

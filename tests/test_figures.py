@@ -417,10 +417,23 @@ def test_a_full_disk_leaves_no_half_of_a_file(command: str, kept: Path) -> None:
     # modules that Python compiles where files cannot grow would stay cut, for every later process
     answer = run(f"ulimit -f 4; harness {command.format(kept)}", PYTHONDONTWRITEBYTECODE="1")
     assert (answer.returncode, answer.stdout) == (2, "")
-    error, hint = answer.stderr.splitlines()
+    *more, error, hint = answer.stderr.splitlines()
+    assert all(
+        "cache" in line for line in more
+    )  # of fonts, which matplotlib makes where it is not there, or is being made
     assert re.fullmatch(r"error: cannot write out/a\.\w+: File too large\.", error)
     assert hint == "hint: free some space, or choose another -o."
     assert [*Path("out").iterdir()] == []
+
+
+@pytest.mark.parametrize("date", ["abc", "1" * 30, "-1e9"])
+def test_a_date_that_is_none_gets_a_sentence(
+    date: str, kept: Path, harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", date)
+    for name in ("a.pdf", "a.svg"):
+        harness("plot", kept, "-o", name).refuses(f"SOURCE_DATE_EPOCH is '{date}'", "unset it: figures have no date.")
+    assert not Path("a.pdf").exists()
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists() or BASH is None, reason="there is no /dev/full")

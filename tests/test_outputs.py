@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import stat
 import subprocess
 import sys
@@ -86,3 +87,44 @@ def test_a_full_device_is_an_error(unbuffered: str, words: tuple[str, ...]) -> N
     assert done.returncode == 2
     assert done.stderr.endswith("hint: free some space, or choose another place.\n")
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.usefixtures("there")
+@pytest.mark.parametrize(
+    "words", [("list",), ("show", "there"), ("show", "there", "--per-seed", "--json"), ("--help",)]
+)
+def test_a_reader_that_goes_ends_a_command_without_a_word(words: tuple[str, ...]) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "harness", *words]
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+KERNEL = """
+import numpy as np
+from harness.compiled import compiled
+
+@compiled
+def twice(x: float) -> float:
+    return 2 * x
+
+print(twice(4.0), sum(twice.stats.cache_hits.values()))
+"""
+
+
+def test_a_cache_of_kernels_that_is_full_or_broken_costs_time_only(tmp_path: Path) -> None:
+    (tmp_path / "kernel.py").write_text(KERNEL)
+    env = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+
+    def printed(before: str = "") -> str:
+        command = ["sh", "-c", f"{before} exec {shlex.quote(sys.executable)} kernel.py"]
+        return subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, check=True).stdout.strip()
+
+    assert printed("ulimit -f 1;") == "8.0 0"
+    assert printed() == "8.0 0"
+    for file in (tmp_path / "cache").rglob("*.nb[ic]"):
+        file.write_bytes(file.read_bytes()[:-40])
+    assert printed() == "8.0 0"
+    assert printed() == "8.0 1"

@@ -76,7 +76,7 @@ def remarks(outcomes: Iterable[Outcome]) -> list[str]:
     """A sentence for each study of which seeds have no result, or incumbents no loss where regret is reported."""
     said = []
     for outcome in outcomes:
-        if count := int(np.isinf(outcome.first_times()).sum()):
+        if count := outcome.seeds_empty:
             said.append(
                 f"{count} of {len(outcome.seeds)} seeds of {outcome.label} on {outcome.benchmark} had no result with "
                 "a loss by the end: there is no mean over seeds."

@@ -132,12 +132,15 @@ def main() -> NoReturn:
 def exit_status() -> int:
     """Run the command. An interrupt that became another error on its way, or none, is answered as one."""
     said: list[str] = []
+    stdout = sys.stdout
     with answered() as interrupts:
         try:
             status = group.main(standalone_mode=False, obj=said) or 0
         except (KeyboardInterrupt, click.Abort) as interrupt:
             return _interrupted(str(interrupt))
         except BaseException as error:
+            if isinstance(error, SystemExit) and (sys.stdout is not stdout or isinstance(error.__context__, OSError)):
+                error = BrokenPipeError()  # click, which replaces stdout, and rich leave so where the reader has gone
             return _interrupted() if interrupts.heard else _failed(error, "debug" in said)
         return _interrupted() if interrupts.heard else status
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import json
 import math
+import os
 import shutil
 import textwrap
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -309,6 +311,7 @@ def _made(path: Path, source: Mapping[str, Any]) -> bool:
 
 def _drawn(figure: Figure, kind: str, described: Mapping[str, Any]) -> bytes:
     """The figure as a file. Raises HarnessError if it takes LaTeX, and that is not there or fails."""
+    _check_date()
     system = _tex() if kind == "pgf" else None
     file = io.BytesIO()
     tex = kind == "pgf" or mpl.rcParams["text.usetex"]
@@ -321,6 +324,18 @@ def _drawn(figure: Figure, kind: str, described: Mapping[str, Any]) -> bytes:
                 raise
             raise _tex_failed(error, system) from None
     return file.getvalue()
+
+
+def _check_date() -> None:
+    """Raise HarnessError if SOURCE_DATE_EPOCH, which matplotlib reads though these figures have no date, is none."""
+    given = os.environ.get("SOURCE_DATE_EPOCH") or "0"
+    try:
+        datetime.fromtimestamp(int(given), UTC)
+    except (ValueError, OverflowError, OSError):
+        raise HarnessError(
+            f"SOURCE_DATE_EPOCH is '{given}', which is no time in seconds since 1970.",
+            "unset it: figures have no date.",
+        ) from None
 
 
 def _short(line: str) -> str:

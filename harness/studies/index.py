@@ -11,7 +11,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from harness.errors import HarnessError
 from harness.fields import fit
 from harness.files import whole
 from harness.studies.outcome import Outcome, Reference, summary
-from harness.studies.records import identity
+from harness.studies.records import identity, kin
 from harness.studies.store import read
 from harness.studies.study import Study, folder_source
 from harness.trajectory import Trajectory
@@ -43,12 +43,13 @@ class Stored(Outcome):
         """The one at `path`, of which the index knows `entry`."""
         found = object.__new__(cls)
         vars(found).update(
-            study=Study.from_json(entry["study"]),
+            study=_study(entry["study"]),
             reference=_reference(json.dumps(entry["reference"])),
             seeds=np.concatenate([np.arange(first, stop) for first, stop in entry["seeds"]]),
             summary_at_end=entry["summary"],
             cpu_seconds=math.nan if (spent := entry["summary"]["cpu_seconds"]) is None else spent,
             seeds_without=entry["without"],
+            seeds_empty=entry["empty"],
             _path=path,
         )
         return found
@@ -100,6 +101,7 @@ def _entry(outcome: Outcome) -> _Entry:
         "seeds": [[int(part[0]), int(part[-1]) + 1] for part in parts],
         "summary": outcome.summary_at_end,
         "without": outcome.seeds_without,
+        "empty": outcome.seeds_empty,
     }
 
 
@@ -115,6 +117,16 @@ def _state(path: Path) -> list[int]:
 def _code() -> str:
     """Hash of the files that make what is in an index."""
     return identity({"version": __version__, "studies": folder_source(summary), "harness": folder_source(Trajectory)})
+
+
+def _study(data: Mapping[str, Any]) -> Study:
+    return replace(_of_kind(json.dumps(kin(data))), first=data["first"], stop=data["stop"])
+
+
+@cache
+def _of_kind(text: str) -> Study:
+    """The study of the first seed of those that differ in seeds only, whose JSON is `text`."""
+    return Study.from_json({**json.loads(text), "first": 0, "stop": 1})
 
 
 @cache

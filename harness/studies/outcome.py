@@ -253,6 +253,12 @@ class Outcome:
         """How many seeds ever had an incumbent without this loss: its training has none, or it was not tested."""
         return {"val": self._without("val"), "test": self._without("test")}
 
+    @cached_property
+    def seeds_empty(self) -> int:
+        """How many seeds never had an incumbent."""
+        run = self.trajectory
+        return len(run.seeds) - len(np.unique(run.seed[run.incumbent]))
+
     @property
     def end(self) -> float:
         """Simulated time at the end of the study: its budget or, without one, the last result of any seed."""
