@@ -51,7 +51,7 @@ def made(folder: Path, count: int) -> dict[str, Path]:
     return found
 
 
-def outcomes(benchmark: str, name: str, params: dict[str, object], count: int, form: str) -> Iterator[Outcome]:
+def outcomes(benchmark: str, name: str, params: Mapping[str, object], count: int, form: str) -> Iterator[Outcome]:
     """Of one simulation: the seeds in `count` portions, or the first ones as if for `count` budgets."""
     table = registry.benchmark(benchmark)
     budget = table.facts.budget / 20
