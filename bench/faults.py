@@ -201,7 +201,16 @@ def _start(
     how = ["-c", entry] if entry else ["-m", "harness"]
     command = [sys.executable, *how, "run", *QUICK, "--processes", processes, "--out", str(folder / "out")]
     pipe = subprocess.PIPE
-    return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, start_new_session=True, preexec_fn=before)  # noqa: PLW1509
+    whole = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}  # Python leaves that cut where files cannot grow
+    return subprocess.Popen(
+        command,
+        stdout=pipe,
+        stderr=pipe,
+        text=True,
+        start_new_session=True,
+        preexec_fn=before,  # noqa: PLW1509
+        env=whole,
+    )
 
 
 def _children(parent: int) -> list[int]:

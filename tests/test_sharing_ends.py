@@ -101,6 +101,12 @@ def test_another_search_leaves_an_unfinished_one_as_it_is(harness: Callable[...,
     assert len([*Path("r/searches").glob("*.parquet")]) == 3
 
 
+def test_searches_without_a_table_say_what_can_be_drawn(harness: Callable[..., Any]) -> None:
+    assert harness(*SEARCH, "--space", "nb201", "--epochs", 2, "--out", "r").status == 0
+    harness("plot", "r").refuses("no finished study in r.", "harness plot r --figure operators")
+    assert harness("plot", "r", "--figure", "operators", "-o", "learned.pdf").out == "learned.pdf\n"
+
+
 def test_a_search_that_diverged_keeps_its_log_and_says_so_each_time(harness: Callable[..., Any]) -> None:
     Path("wild.toml").write_text(TINY.format(epochs=3, lr=1e9))
     for _ in range(2):

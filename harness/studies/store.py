@@ -186,9 +186,13 @@ def find(paths: Iterable[Path]) -> list[Path]:
         else:
             raise HarnessError(f"there is nothing at {path}.", "`harness run` makes results; --out says where.")
     if not found:
+        shared = next((path for path in paths if (path / SEARCHES / "weights").is_dir()), None)
         raise HarnessError(
             " ".join([f"no finished study in {', '.join(map(str, paths))}.", *unfinished(paths)]),
-            "make one: harness run --algo rs,re --bench nb201 --seeds 500",
+            "make one: harness run --algo rs,re --bench nb201 --seeds 500"
+            if shared is None
+            else f"no table has the truth of these searches: harness plot {shared} --figure operators draws what was "
+            "learned; with a table, such as that of --space digits201 --data digits, searches are studies.",
         )
     return list(found)
 
