@@ -32,7 +32,7 @@ SETTINGS: list[tuple[str, Mapping[str, object]]] = [
     ("hb", {}),
     ("re", {}),
     ("de", {}),
-    *(("re", {"population": population}) for population in range(10, 40, 2)),
+    *(("re", dict[str, object](population=population)) for population in range(10, 40, 2)),
 ]
 
 
