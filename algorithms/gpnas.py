@@ -28,6 +28,8 @@ class GPNAS(Filtered):
     then warm, in a fixed number of steps. A space that is not split has one model, over all parameters.
     """
 
+    preload = ("algorithms.density",)
+
     def __init__(
         self,
         problem: Problem,

@@ -13,7 +13,8 @@ from algorithms.batches import Batches
 from algorithms.predictors.data import Targets, form
 from algorithms.predictors.losses import softmax
 from algorithms.predictors.memory import Known
-from algorithms.predictors.networks import Shape, Weights
+from algorithms.predictors.networks import Weights
+from algorithms.predictors.parameters import Shape
 from algorithms.predictors.recurrent import Models, dense, lstm, recurrent, tokens
 from harness import Ints, Param, Problem, Streams
 

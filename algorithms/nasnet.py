@@ -14,7 +14,8 @@ from torch import Tensor
 
 from algorithms.batches import Batches
 from algorithms.predictors.losses import softmax
-from algorithms.predictors.networks import Shape, Weights
+from algorithms.predictors.networks import Weights
+from algorithms.predictors.parameters import Shape
 from algorithms.predictors.recurrent import Models, dense, lstm, recurrent, tokens
 from algorithms.reinforce import Rewards
 from harness import Ints, Param, Problem, Streams

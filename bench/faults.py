@@ -1,6 +1,7 @@
 """A campaign of accidents: `python -m bench.faults [--tries 100] [--seed 0] [--only studies,kills]`.
 
-It prints how many of each kind were tried and ended as promised in docs/reliability.md, and the others one by one.
+It prints how many of each kind were tried and ended as promised in docs/reliability.md, and the others one by one; what
+was tried until then, too, where Ctrl-C ends it.
 """
 
 from __future__ import annotations
@@ -200,7 +201,16 @@ def _start(
     how = ["-c", entry] if entry else ["-m", "harness"]
     command = [sys.executable, *how, "run", *QUICK, "--processes", processes, "--out", str(folder / "out")]
     pipe = subprocess.PIPE
-    return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, start_new_session=True, preexec_fn=before)  # noqa: PLW1509
+    whole = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}  # Python leaves that cut where files cannot grow
+    return subprocess.Popen(
+        command,
+        stdout=pipe,
+        stderr=pipe,
+        text=True,
+        start_new_session=True,
+        preexec_fn=before,  # noqa: PLW1509
+        env=whole,
+    )
 
 
 def _children(parent: int) -> list[int]:
@@ -251,17 +261,21 @@ def campaign(only: list[str], tries: int, seed: int) -> Iterator[tuple[str, int,
     for name in only:
         title, attempt = KINDS[name]
         count = max(1, tries // 10) if name in ("kills", "interrupts", "disks", "words") else tries
-        held = 0
-        for i in range(count):
-            with tempfile.TemporaryDirectory() as folder:
-                try:
-                    wrong = attempt(random.Random(f"{seed} {name} {i}"), Path(folder))
-                except Exception as error:
-                    wrong = f"{type(error).__name__}: {error}"
-            held += not wrong
-            if wrong:
-                print(f"{name} {i}: {wrong}", file=sys.stderr)
-        yield title, count, held
+        tried = held = 0
+        with suppress(KeyboardInterrupt):
+            for i in range(count):
+                with tempfile.TemporaryDirectory() as folder:
+                    try:
+                        wrong = attempt(random.Random(f"{seed} {name} {i}"), Path(folder))
+                    except Exception as error:
+                        wrong = f"{type(error).__name__}: {error}"
+                tried += 1
+                held += not wrong
+                if wrong:
+                    print(f"{name} {i}: {wrong}", file=sys.stderr)
+        yield title, tried, held
+        if tried < count:
+            return
 
 
 def main() -> None:
@@ -270,6 +284,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", default=",".join(KINDS), help="kinds: " + ", ".join(KINDS))
     given = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell takes from what runs in the background
     print("| accident | tried | as promised |\n|---|---|---|")
     for title, count, held in campaign(given.only.split(","), given.tries, given.seed):
         print(f"| {title} | {count} | {held} |", flush=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import json
 import math
 import os
 import shutil
@@ -26,6 +25,8 @@ _OTHERS = 100_000
 
 def json_text(data: Any, **layout: Any) -> str:
     """JSON of `data`, with null for numbers that are not finite, which JSON does not have."""
+    import json  # noqa: PLC0415 - what only shows its help needs none
+
     return json.dumps(_finite(data), allow_nan=False, **layout)
 
 

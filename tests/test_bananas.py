@@ -10,9 +10,9 @@ import pytest
 
 from algorithms.bananas import BANANAS
 from algorithms.predictors import features
-from algorithms.predictors.batched import Training
 from algorithms.predictors.memory import identities
 from algorithms.predictors.paths import Paths, routes
+from algorithms.predictors.training import Training
 from harness import Floats, Ints, Problem, Results, Rules, Streams, registry, simulate
 from harness.spaces import nasbench101
 from harness.spaces.nasbench201 import SPACE

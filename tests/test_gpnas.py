@@ -201,16 +201,14 @@ def test_without_a_gpu_cuda_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_gpu_is_asked_for_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """The devices of the networks' tensors, recorded instead of used."""
-    import torch
-
     asked = []
-    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
-    real = torch.zeros
 
-    def zeros(*args: Any, device: Any = None, **rest: Any) -> Any:
+    def to(tensor: Any, device: Any) -> Any:
         asked.append(str(device))
-        return real(*args, **rest)
+        return tensor
 
-    monkeypatch.setattr("torch.zeros", zeros)
-    GPNAS(problem(), Streams(np.arange(3), "t"), device="cuda")
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.Tensor.to", to)
+    predictor: Any = GPNAS(problem(), Streams(np.arange(3), "t"), device="cuda").predictor
+    assert predictor.predict(problem().space.sample(np.zeros((2, 6))), np.arange(3)).shape == (3, 2)
     assert set(asked) == {"cuda"}

@@ -80,8 +80,8 @@ def test_the_cells_of_nb101_are_pruned_as_by_an_oracle() -> None:
 def test_propagation_matrices_are_what_the_papers_say(space: str) -> None:
     codes = codes_of(space, 50)
     adjacency, labels = SPACES[space].graphs.of(codes)  # type: ignore[union-attr]
-    symmetric, one_hot = GraphInputs(SPACES[space], "undirected").compute(codes)
-    directed, _ = GraphInputs(SPACES[space], "directed").compute(codes)
+    symmetric, one_hot, _ = GraphInputs(SPACES[space], "undirected").compute(codes)
+    directed = GraphInputs(SPACES[space], "directed").compute(codes)[0]
     for k in range(len(codes)):
         here = np.flatnonzero(labels[k] != ABSENT)
         a = adjacency[k][np.ix_(here, here)].astype(float)
@@ -202,8 +202,8 @@ def test_the_undirected_network_is_its_formula() -> None:
     found = network.forward(weights, inputs, None)
     matrices, labels = map(torch.from_numpy, network.graphs.of(codes))
     h = labels @ weights["embedding"][0]
-    for layer in (1, 2):
-        h = (matrices[:, 0] @ h @ weights[f"layer{layer}"][0]).relu()
+    for layer in (0, 1):
+        h = (matrices[:, 0] @ h @ weights["layers"][0, layer]).relu()
     x = h.amax(1)
     for layer in (1, 2):
         name = f"norm{layer}"

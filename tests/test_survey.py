@@ -13,7 +13,7 @@ from algorithms.hierarchical import HierarchicalEvolution
 from algorithms.nao import NAO
 from algorithms.nasnet import NASNet
 from algorithms.predictors.losses import exp, softmax
-from algorithms.predictors.networks import Shape
+from algorithms.predictors.parameters import Shape
 from algorithms.predictors.recurrent import Models, lstm, tokens
 from harness import Parameter, Problem, Results, Rules, SearchSpace, Streams, registry, simulate
 from harness.testing import synthetic_table

@@ -74,7 +74,7 @@ def test_output_onto_a_full_disk_is_an_error_however_it_is_buffered(harness: Har
         Path("out.json").unlink(missing_ok=True)
         answer = subprocess.run(
             ["bash", "-c", command],
-            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered, "PYTHONDONTWRITEBYTECODE": "1"},
             capture_output=True,
             text=True,
             check=False,

@@ -24,13 +24,20 @@ Layers = Annotated[int, Param("graph convolutions", low=1)]
 F = TypeVar("F", bound=Callable[..., Predictor])
 
 
-def with_torch(made: F) -> F:
-    """`made` with a note that the processes of a pool share the import of torch."""
-    vars(made)["preload"] = ("algorithms.predictors.early",)
-    return made
+def sharing(module: str) -> Callable[[F], F]:
+    """What is decorated gets a note that the processes of a pool share the import of `module`."""
+
+    def noted(made: F) -> F:
+        vars(made)["preload"] = (module,)
+        return made
+
+    return noted
 
 
-@with_torch
+with_torch = sharing("algorithms.predictors.early")
+
+
+@sharing("algorithms.predictors.graph")
 def gcn(
     problem: Problem,
     streams: Streams,

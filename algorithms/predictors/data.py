@@ -15,11 +15,12 @@ from harness.graphs import GraphView
 Target = Literal["log", "raw", "capped"]
 Form = Literal["log", "raw", "capped", "ranks", "capped ranks"]
 Float32s = NDArray[np.float32]
+Labels = NDArray[np.int8]
 
 ENUMERATED = 1 << 17
 """Configurations up to which a space's graphs are computed once and looked up."""
 
-_KNOWN: WeakKeyDictionary[GraphView, dict[str, tuple[Float32s, Float32s]]] = WeakKeyDictionary()
+_KNOWN: WeakKeyDictionary[GraphView, dict[str, tuple[Float32s, Float32s, Labels, Ints]]] = WeakKeyDictionary()
 
 
 def form(problem: Problem, target: Target) -> Form:
@@ -144,21 +145,35 @@ class GraphInputs:
         An absent vertex has zeros only.
         """
         if self.space.cardinality <= ENUMERATED:
-            number = codes @ self.space.strides
-            return self._all[0][number], self._all[1][number]
-        return self.compute(codes)
+            matrices, labels, _, number = self._all
+            which = number[codes @ self.space.strides]
+            return matrices[which], labels[which]
+        return self.compute(codes)[:2]
+
+    def numbered(self, codes: Ints) -> tuple[Float32s, Labels, Ints]:
+        """Graphs, Float[G, p, v, v] and labels Int[G, v], and which of them codes Int[n, d] are, Int[n].
+
+        They are different graphs where the space can be enumerated.
+        """
+        if self.space.cardinality <= ENUMERATED:
+            matrices, _, labels, number = self._all
+            return matrices, labels, number[codes @ self.space.strides]
+        matrices, _, labels = self.compute(codes)
+        return matrices, labels, np.arange(len(codes))
 
     @property
-    def _all(self) -> tuple[Float32s, Float32s]:
+    def _all(self) -> tuple[Float32s, Float32s, Labels, Ints]:
+        """What `compute` says of all graphs that differ, and which of them a configuration has, by its number."""
         known = _KNOWN.setdefault(self.view, {})
         if self.kind not in known:
             sizes = self.space.sizes.tolist()
             every = np.stack(np.unravel_index(np.arange(self.space.cardinality), sizes), axis=1)
-            known[self.kind] = self.compute(every)
+            few, back = self.distinct(every)
+            known[self.kind] = (*self.compute(few), back)
         return known[self.kind]
 
-    def compute(self, codes: Ints) -> tuple[Float32s, Float32s]:
-        """What `of` keeps, made from the graphs of Int[m, d] codes."""
+    def compute(self, codes: Ints) -> tuple[Float32s, Float32s, Labels]:
+        """What `of` says of codes Int[n, d], made from their graphs, and the labels Int[n, v], 0 where absent."""
         adjacency, labels = self.view.of(codes)
         one_hot = (labels[..., None] == np.arange(1, self.view.labels)).astype(np.float32)
         present = np.eye(self.view.vertices, dtype=np.float32) * (labels > 0)[:, None, :]
@@ -166,7 +181,7 @@ class GraphInputs:
             loops = (adjacency | adjacency.transpose(0, 2, 1)) + present
             degree = np.maximum(loops.sum(axis=2), 1e-9)
             root = np.where(degree > 0.5, degree**-0.5, 0).astype(np.float32)
-            return (loops * root[:, :, None] * root[:, None, :])[:, None], one_hot
+            return (loops * root[:, :, None] * root[:, None, :])[:, None], one_hot, labels
         both = np.stack([adjacency, adjacency.transpose(0, 2, 1)], axis=1) + present[:, None]
         degree = np.maximum(both.sum(axis=3, keepdims=True), 1)
-        return (both / degree).astype(np.float32), one_hot
+        return (both / degree).astype(np.float32), one_hot, labels

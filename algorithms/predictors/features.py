@@ -7,12 +7,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
-from algorithms.predictors.batched import Batched, Training
+from algorithms.predictors.batched import Batched
 from algorithms.predictors.by_seed import BySeed, Process
 from algorithms.predictors.data import Encoding, Target, form
 from algorithms.predictors.losses import Loss
 from algorithms.predictors.networks import FeatureNetwork
 from algorithms.predictors.paths import Paths
+from algorithms.predictors.training import Training
 from harness import Floats, Ints, Problem, SearchSpace, Seen, Streams
 
 TRAINING = Training(steps=150)

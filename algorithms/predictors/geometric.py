@@ -15,11 +15,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from algorithms.predictors.batched import Training, one_thread, shuffled
 from algorithms.predictors.batched import device as device_of
+from algorithms.predictors.batched import one_thread
 from algorithms.predictors.data import GraphInputs, Target, Targets
 from algorithms.predictors.graph import COLD, WARM, WARMTH
 from algorithms.predictors.losses import LOSSES, Loss, level
+from algorithms.predictors.training import Training, shuffled
 from harness import Floats, HarnessError, Ints, Problem, Seen, Streams
 from harness.errors import unknown
 from harness.graphs import ABSENT, Graphs

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -12,21 +12,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from algorithms.predictors.data import Encoding, GraphInputs, features
+from algorithms.predictors.parameters import Shape, convolutions, glorot, perceptron
 from harness import Ints, SearchSpace
 
 Weights = Mapping[str, Tensor]
-
-
-class Shape(NamedTuple):
-    """A parameter's shape without the seed axis, and how it starts: uniform within +-bound around `start`.
-
-    A `running` one is a statistic that is updated in training but has no gradient.
-    """
-
-    size: tuple[int, ...]
-    bound: float = 0.0
-    start: float = 0.0
-    running: bool = False
 
 
 class Network(Protocol):
@@ -60,14 +49,6 @@ class Network(Protocol):
     def chunk(self) -> int:
         """Configurations that are predicted at a time."""
         ...
-
-
-def glorot(rows: int, columns: int, scale: float = 0.5) -> Shape:
-    """A weight matrix at a multiple of the scale of Glorot and Bengio (2010).
-
-    In GPNAS's network, at half of it: small starts rank better from few observations.
-    """
-    return Shape((rows, columns), scale * math.sqrt(6.0 / (rows + columns)))
 
 
 def propagate(matrices: Tensor, hidden: Tensor) -> Tensor:
@@ -111,44 +92,19 @@ def normalised(x: Tensor, weights: Weights, name: str, training: bool) -> Tensor
     return (x - mean) * (variance + 1e-5).rsqrt() * weights[f"{name}.scale"] + weights[f"{name}.shift"]
 
 
-def normalisation(name: str, width: int) -> dict[str, Shape]:
-    """The parameters of `normalised`."""
-    return {
-        f"{name}.scale": Shape((1, width), start=1.0),
-        f"{name}.shift": Shape((1, width)),
-        f"{name}.mean": Shape((1, width), running=True),
-        f"{name}.variance": Shape((1, width), start=1.0, running=True),
-    }
-
-
-class Head:
+def perceived(x: Tensor, weights: Weights, training: bool) -> Tensor:
     """The perceptron that GPNAS's predictor ends with: three layers, batch normalisation and ReLU between them."""
-
-    def __init__(self, inputs: int, width: int) -> None:
-        self.sizes = (inputs, width, width, 1)
-
-    def shapes(self) -> dict[str, Shape]:
-        found: dict[str, Shape] = {}
-        for i in (1, 2, 3):
-            found[f"head{i}"] = glorot(self.sizes[i - 1], self.sizes[i])
-        return (
-            found
-            | normalisation("norm1", self.sizes[1])
-            | normalisation("norm2", self.sizes[2])
-            | {"bias": Shape((1, 1))}
-        )
-
-    def __call__(self, x: Tensor, weights: Weights, training: bool) -> Tensor:
-        for i in (1, 2):
-            x = functional.relu(normalised(torch.bmm(x, weights[f"head{i}"]), weights, f"norm{i}", training))
-        return (torch.bmm(x, weights["head3"]) + weights["bias"]).squeeze(2)
+    for i in (1, 2):
+        x = functional.relu(normalised(torch.bmm(x, weights[f"head{i}"]), weights, f"norm{i}", training))
+    return (torch.bmm(x, weights["head3"]) + weights["bias"]).squeeze(2)
 
 
 class GraphNetwork:
     """GPNAS's predictor: graph convolutions, the largest value over the vertices, the epoch's embedding, a perceptron.
 
     H_k = ReLU(D^-1/2 (A + I) D^-1/2 H_(k-1) W_k), H_0 the embeddings of the operators. The first propagation meets
-    one-hot labels, so it is done once for each graph, before any embedding.
+    one-hot labels, so it is done once for each graph, before any embedding. For a device; on the CPU the same network
+    is `algorithms.predictors.convolution`.
     """
 
     draws, block, chunk = 0, 32, 1024
@@ -156,15 +112,9 @@ class GraphNetwork:
     def __init__(self, space: SearchSpace, fidelities: int, width: int = 64, layers: int = 2) -> None:
         self.graphs = GraphInputs(space, "undirected")
         self.width, self.layers, self.fidelities = width, layers, fidelities
-        self.head = Head(width + (_EPOCH if fidelities > 1 else 0), width)
 
     def shapes(self) -> dict[str, Shape]:
-        labels, width = self.graphs.view.labels - 1, self.width
-        found = {"embedding": Shape((labels, width), 1.0)}
-        found |= {f"layer{k}": glorot(width, width) for k in range(1, self.layers + 1)}
-        if self.fidelities > 1:
-            found["epoch"] = Shape((self.fidelities, _EPOCH), 1.0)
-        return found | self.head.shapes()
+        return convolutions(self.graphs.view.labels - 1, self.fidelities, self.width, self.layers)
 
     def distinct(self, codes: Ints) -> tuple[Ints, Ints]:
         return self.graphs.distinct(codes)
@@ -179,13 +129,13 @@ class GraphNetwork:
 
     def forward(self, weights: Weights, inputs: tuple[Tensor, ...], noise: Tensor | None) -> Tensor:
         matrices, first, epoch = inputs
-        hidden = mapped(first, torch.bmm(weights["embedding"], weights["layer1"]))
-        for k in range(2, self.layers + 1):
-            hidden = propagate(matrices, mapped(functional.relu(hidden), weights[f"layer{k}"]))
+        hidden = mapped(first, torch.bmm(weights["embedding"], weights["layers"][:, 0]))
+        for k in range(1, self.layers):
+            hidden = propagate(matrices, mapped(functional.relu(hidden), weights["layers"][:, k]))
         pooled: Tensor = Largest.apply(hidden)  # type: ignore[no-untyped-call]
         if self.fidelities > 1:
             pooled = torch.cat([pooled, torch.bmm(epoch, weights["epoch"])], dim=2)
-        return self.head(pooled, weights, training=noise is not None)
+        return perceived(pooled, weights, training=noise is not None)
 
 
 class DirectedNetwork:
@@ -252,12 +202,11 @@ class FeatureNetwork:
     draws, block, chunk = 0, 16, 1024
 
     def __init__(self, space: Encoding, fidelities: int, width: int = 64) -> None:
-        self.space, self.fidelities = space, fidelities
-        columns = space.features(np.zeros((1, space.dimensions), dtype=np.int64)).shape[1]
-        self.head = Head(columns + (fidelities if fidelities > 1 else 0), width)
+        self.space, self.fidelities, self.width = space, fidelities, width
 
     def shapes(self) -> dict[str, Shape]:
-        return self.head.shapes()
+        columns = self.space.features(np.zeros((1, self.space.dimensions), dtype=np.int64)).shape[1]
+        return perceptron(columns + (self.fidelities if self.fidelities > 1 else 0), self.width)
 
     def distinct(self, codes: Ints) -> tuple[Ints, Ints]:
         return codes, np.arange(len(codes))
@@ -266,7 +215,4 @@ class FeatureNetwork:
         return (features(self.space, self.fidelities, codes, fidelity).astype(np.float32),)
 
     def forward(self, weights: Weights, inputs: tuple[Tensor, ...], noise: Tensor | None) -> Tensor:
-        return self.head(inputs[0], weights, training=noise is not None)
-
-
-_EPOCH = 16
+        return perceived(inputs[0], weights, training=noise is not None)

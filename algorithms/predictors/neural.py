@@ -8,10 +8,11 @@ from typing import Literal
 
 import numpy as np
 
-from algorithms.predictors.batched import Batched, Training
+from algorithms.predictors.batched import Batched
 from algorithms.predictors.data import Target, form
 from algorithms.predictors.losses import Loss
 from algorithms.predictors.networks import DirectedNetwork
+from algorithms.predictors.training import Training
 from harness import Floats, Ints, Problem, Seen, Streams
 
 Schedule = Literal["fast", "paper"]

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from algorithms.predictors.batched import Layout, _paired, one_thread
-from algorithms.predictors.networks import Shape
+from algorithms.predictors.batched import _paired, one_thread
+from algorithms.predictors.parameters import Layout, Shape
 from harness import Ints, SearchSpace, Streams
 
 State = tuple[Tensor, Tensor]
@@ -55,7 +55,7 @@ class Models:
     def start(self, seeds: Ints) -> None:
         """Fresh weights for the seeds at these positions."""
         at = torch.tensor(seeds)
-        self.weights[at] = self.layout.initial(self.streams.uniform(self.layout.size, seeds))
+        self.weights[at] = torch.from_numpy(self.layout.initial(self.streams.uniform(self.layout.size, seeds)))
         for kept in (self.moment, self.square, self.steps):
             kept[at] = 0.0
 

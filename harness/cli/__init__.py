@@ -9,7 +9,6 @@ import errno
 import io
 import os
 import sys
-import traceback
 from contextlib import suppress
 from importlib import import_module
 from typing import NoReturn
@@ -154,12 +153,18 @@ def _interrupted(told: str = "") -> int:
 def _failed(error: BaseException, debug: bool) -> int:
     if isinstance(error, HarnessError):
         if debug:
-            traceback.print_exception(error)
+            _print_traceback(error)
         _complain(error.message, error.hint)
         return error.status
     if isinstance(error, click.ClickException):
         return _complain_of_usage(error)
     return _complain_of_system(error) if isinstance(error, OSError) else _crashed(error)
+
+
+def _print_traceback(error: BaseException) -> None:
+    import traceback
+
+    traceback.print_exception(error)
 
 
 def _complain_of_system(error: OSError) -> int:
@@ -176,7 +181,7 @@ def _complain_of_system(error: OSError) -> int:
 
 def _crashed(error: BaseException) -> int:
     """Show a bug with its traceback. Not with status 1: that is an answer of `harness regress`."""
-    traceback.print_exception(error)
+    _print_traceback(error)
     reason = f"{type(error).__name__}: {error}".strip().removesuffix(":")
     _complain(f"harness crashed: {reason}", "this is a bug of harness or of a plugin named in the traceback.")
     return CRASH
