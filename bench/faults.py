@@ -1,6 +1,7 @@
 """A campaign of accidents: `python -m bench.faults [--tries 100] [--seed 0] [--only studies,kills]`.
 
-It prints how many of each kind were tried and ended as promised in docs/reliability.md, and the others one by one.
+It prints how many of each kind were tried and ended as promised in docs/reliability.md, and the others one by one; what
+was tried until then, too, where Ctrl-C ends it.
 """
 
 from __future__ import annotations
@@ -36,6 +37,9 @@ from harness.train import checkpoint, recipes
 from harness.train.results import Job
 
 QUICK = ["--algo", "rs,re,tpe", "--bench", "nb201", "--seeds", "1100", "--budget", "1e6"]
+_PATIENCE = 1200
+"""Seconds after which a command never ends; on a machine that is busy a start takes minutes."""
+
 Try = Callable[[random.Random, Path], str]
 """One accident in a folder; what went wrong, or nothing."""
 
@@ -107,7 +111,7 @@ def interrupted(rng: random.Random, folder: Path) -> str:
     ended = started.poll() is not None
     if not ended:
         os.killpg(started.pid, signal.SIGINT)
-    told = started.communicate(timeout=120)[1]
+    told = started.communicate(timeout=_PATIENCE)[1]
     if not ended and (started.returncode not in (0, 130, -signal.SIGINT) or "Traceback" in told):
         return f"exit {started.returncode}: {told[-300:]}"
     if started.returncode == 130 and not told.splitlines()[-1].startswith("interrupted."):
@@ -139,7 +143,7 @@ def malformed(rng: random.Random, folder: Path) -> str:
     limit = lambda: resource.setrlimit(resource.RLIMIT_CPU, (60, 60))  # noqa: E731
     try:
         answer = subprocess.run(
-            command, cwd=folder, capture_output=True, text=True, timeout=120, check=False, preexec_fn=limit
+            command, cwd=folder, capture_output=True, text=True, timeout=_PATIENCE, check=False, preexec_fn=limit
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         return f"{words} does not end"
@@ -260,17 +264,21 @@ def campaign(only: list[str], tries: int, seed: int) -> Iterator[tuple[str, int,
     for name in only:
         title, attempt = KINDS[name]
         count = max(1, tries // 10) if name in ("kills", "interrupts", "disks", "words") else tries
-        held = 0
-        for i in range(count):
-            with tempfile.TemporaryDirectory() as folder:
-                try:
-                    wrong = attempt(random.Random(f"{seed} {name} {i}"), Path(folder))
-                except Exception as error:
-                    wrong = f"{type(error).__name__}: {error}"
-            held += not wrong
-            if wrong:
-                print(f"{name} {i}: {wrong}", file=sys.stderr)
-        yield title, count, held
+        tried = held = 0
+        with suppress(KeyboardInterrupt):
+            for i in range(count):
+                with tempfile.TemporaryDirectory() as folder:
+                    try:
+                        wrong = attempt(random.Random(f"{seed} {name} {i}"), Path(folder))
+                    except Exception as error:
+                        wrong = f"{type(error).__name__}: {error}"
+                tried += 1
+                held += not wrong
+                if wrong:
+                    print(f"{name} {i}: {wrong}", file=sys.stderr)
+        yield title, tried, held
+        if tried < count:
+            return
 
 
 def main() -> None:
@@ -279,6 +287,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", default=",".join(KINDS), help="kinds: " + ", ".join(KINDS))
     given = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell takes from what runs in the background
     print("| accident | tried | as promised |\n|---|---|---|")
     for title, count, held in campaign(given.only.split(","), given.tries, given.seed):
         print(f"| {title} | {count} | {held} |", flush=True)

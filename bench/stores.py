@@ -13,7 +13,7 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,13 +26,13 @@ from harness.studies.study import Study
 
 BENCHMARKS = ("nb201/cifar10", "nb201/cifar100", "nb201/imagenet16-120", "fcnet/protein", "fcnet/naval")
 SEEDS = 4
-SETTINGS: list[tuple[str, dict[str, object]]] = [
+SETTINGS: list[tuple[str, Mapping[str, object]]] = [
     ("rs", {}),
     ("ls", {}),
     ("hb", {}),
     ("re", {}),
     ("de", {}),
-    *(("re", {"population": population}) for population in range(10, 40, 2)),
+    *(("re", dict[str, object](population=population)) for population in range(10, 40, 2)),
 ]
 
 
@@ -51,7 +51,7 @@ def made(folder: Path, count: int) -> dict[str, Path]:
     return found
 
 
-def outcomes(benchmark: str, name: str, params: dict[str, object], count: int, form: str) -> Iterator[Outcome]:
+def outcomes(benchmark: str, name: str, params: Mapping[str, object], count: int, form: str) -> Iterator[Outcome]:
     """Of one simulation: the seeds in `count` portions, or the first ones as if for `count` budgets."""
     table = registry.benchmark(benchmark)
     budget = table.facts.budget / 20

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from functools import cache, partial
 from typing import Annotated, Any, Concatenate, Protocol, TypeAlias, get_args, get_origin, get_type_hints
@@ -12,7 +13,7 @@ import numpy as np
 
 from harness.algorithm import Algorithm, Factory, Problem
 from harness.arrays import Bools, Floats, Ints, shown
-from harness.errors import PluginError, unknown
+from harness.errors import Blaming, PluginError, unknown
 from harness.params import Declared, Param, declared, resolve
 from harness.rng import Streams
 from harness.space import SearchSpace
@@ -65,15 +66,48 @@ class Predictor(Protocol):
 
 
 def predicted(model: Predictor, codes: Ints, where: Ints) -> Floats:
-    """What `model` predicts of codes Int[m, d], Float[k, m]. Raises PluginError unless they are finite."""
-    answer: object = model.predict(codes, where)
-    shape = (len(where), len(codes))
+    """What `model` predicts of codes Int[m, d] or Int[k, m, d], Float[k, m]. Raises PluginError unless they are finite.
+
+    It gets a copy, so that what is chosen among cannot be changed.
+    """
+    answer: object = model.predict(codes.copy(), where.copy())
+    shape = (len(where), codes.shape[-2])
     if not (isinstance(answer, np.ndarray) and answer.dtype.kind == "f" and answer.shape == shape):
         form = f"{answer.dtype} of shape {answer.shape}" if isinstance(answer, np.ndarray) else type(answer).__name__
         raise PluginError(f"predicted {form} instead of floats of shape {shape}.", subject="the predictor")
     if not np.isfinite(answer).all():
         raise PluginError("predicted losses that are not finite.", subject="the predictor")
     return answer
+
+
+class Watched:
+    """A predictor that an algorithm is handed: what it raises and answers wrongly is said with its `name`."""
+
+    def __init__(self, make: MakePredictor, name: str, problem: Problem, streams: Streams) -> None:
+        self._name = name
+        with self._blaming("as it was made"):
+            self._model = make(problem, streams)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self._model, name)
+
+    def fit(self, seen: Seen, where: Ints) -> None:
+        with self._blaming("in fit"):
+            self._model.fit(seen, where.copy())
+
+    def predict(self, codes: Ints, where: Ints) -> Floats:
+        with self._blaming("in predict"):
+            return predicted(self._model, codes, where)
+
+    @contextmanager
+    def _blaming(self, what: str) -> Iterator[None]:
+        try:
+            with Blaming(lambda: what):
+                yield
+        except PluginError as error:
+            raise PluginError(f"uses the predictor '{self._name}', which {error.args[0]}", error.hint) from error
 
 
 PredictorFactory: TypeAlias = Callable[Concatenate[Problem, Streams, ...], Predictor]
@@ -134,7 +168,7 @@ class Using:
         own = {name: known.pop(name) for name in self.own}
         make = None
         for name in self.uses.names(known.pop(self.argument), problem.space):
-            make = partial(self.find(name), **known)
+            make = partial(Watched, partial(self.find(name), **known), name)
         return self.__wrapped__(problem, streams, make, **own)
 
     def parameters(self, given: Mapping[str, object], space: SearchSpace | None) -> dict[str, Declared]:

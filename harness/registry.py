@@ -145,11 +145,18 @@ def adopt_all(packed: bytes) -> None:
 
 def origin(group: str, name: str) -> str:
     """A plugin of a group with its package and version, in words."""
-    distributions = {point.dist.name: point.dist.version for point in _found(group).get(name, ()) if point.dist}
     if group == ALGORITHMS and _of_a_library(name):
-        distributions = {name.partition(":")[0]: library(name.partition(":")[0]).version}
-    package = ", ".join(f"{name} {version}" for name, version in distributions.items())
+        package = f"{name.partition(':')[0]} {library(name.partition(':')[0]).version}"
+    else:
+        package = _packages(_found(group).get(name, ()))
     return f"{_KINDS[group]} '{name}'{f' ({package})' if package else ''}"
+
+
+@cache
+def _packages(points: _Points) -> str:
+    """The packages of entry points, each with its version, for which Python parses its metadata."""
+    versions = {point.dist.name: point.dist.version for point in points if point.dist}
+    return ", ".join(f"{name} {version}" for name, version in versions.items())
 
 
 def predictor_names() -> list[str]:
@@ -285,8 +292,8 @@ def _family(name: str) -> Family:
 
 def forget() -> None:
     """Look for plugins anew, after packages have come or gone."""
-    _found.cache_clear()
-    _loaded.cache_clear()
+    for cached in (_found, _loaded, _packages):
+        cached.cache_clear()
 
 
 @cache

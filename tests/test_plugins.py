@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from harness import Jobs, Problem, Results, Rules, SearchSpace, Streams, registry, simulate
+from harness import HarnessError, Jobs, Problem, Results, Rules, SearchSpace, Streams, registry, simulate
 from harness.predictor import Seen
 from harness.testing import assert_same, synthetic_table
 
@@ -418,3 +419,107 @@ def test_tables_of_another_package_are_listed_imported_and_hinted_at(
     assert row["bytes"] > 0
     assert harness("data", "verify", "theirs/a").out == "theirs/a: whole\n"
     assert harness("data", "remove", "theirs").out == "theirs/a: removed\n"
+
+
+PREDICTORS = """
+import numpy as np
+from harness.registry import predictor
+
+class Base:
+    def __init__(self, problem, streams):
+        self.ridge = predictor("ridge")(problem, streams)
+    def fit(self, seen, where):
+        self.ridge.fit(seen, where)
+    def predict(self, codes, where):
+        return self.change(self.ridge.predict(codes, where))
+    def change(self, losses):
+        return losses
+
+def bad(f):
+    return type("It", (Base,), {"change": lambda self, losses: f(losses), "__module__": __name__})
+
+def leave(*_):
+    raise SystemExit(0)
+
+predict_leaves = bad(leave)
+one_seed, one_less = bad(lambda losses: losses[0]), bad(lambda losses: losses[:, 1:])
+a_list, nothing = bad(lambda losses: losses.tolist()), bad(lambda losses: None)
+integers = bad(lambda losses: losses.astype(int))
+some_nan = bad(lambda losses: np.where(np.arange(losses.shape[-1]) == 1, np.nan, losses))
+
+class fit_fails(Base):
+    def fit(self, seen, where):
+        return {}[5]
+
+class fit_writes(Base):
+    def fit(self, seen, where):
+        seen.loss[...] = 0
+
+class made_fails(Base):
+    def __init__(self, problem, streams):
+        raise OSError("no such thing")
+
+class honest(Base):
+    pass
+
+class predict_writes(Base):
+    def predict(self, codes, where):
+        losses = super().predict(codes, where)
+        codes[...] = 0
+        where[...] = 0
+        return losses
+"""
+WRONG = {
+    "predict_leaves": "failed in predict: SystemExit: 0.",
+    "one_seed": "predicted float64 of shape (",
+    "one_less": "predicted float64 of shape (2, ",
+    "a_list": "predicted list instead of floats",
+    "nothing": "predicted NoneType instead of floats",
+    "integers": "predicted int64 of shape (2, ",
+    "some_nan": "predicted losses that are not finite.",
+    "fit_fails": "failed in fit: KeyError: 5.",
+    "fit_writes": "failed in fit: ValueError: assignment destination is read-only.",
+    "made_fails": "failed as it was made: OSError: no such thing.",
+}
+USERS: dict[str, dict[str, object]] = {
+    "gpnas": {"growth": 3.0},
+    "gpnas+": {"growth": 3.0},
+    "npred": {"random": 20, "top": 10},
+    "pnas": {"ensemble": 2},
+    "bananas": {"ensemble": 2, "random": 10},
+}
+
+
+def test_a_predictor_that_misbehaves_is_named_by_whatever_uses_it(install: Install, harness: Harness) -> None:
+    install("wrong", PREDICTORS, predictors="\n".join(f"w-{kind} = wrong:{kind}" for kind in [*WRONG, "honest"]))
+    table, rules = synthetic_table(1, missing=0.0, fidelities=(1,)), Rules(evals=40)
+    for name, params in USERS.items():
+        for kind, reason in WRONG.items():
+            made = partial(registry.algorithm(name), predictor=f"w-{kind}", **params)
+            with pytest.raises(HarnessError) as caught:
+                simulate(table, made, seeds=np.arange(2), rules=rules)
+            assert f"uses the predictor 'w-{kind}', which {reason}" in caught.value.message, (name, kind)
+    asked = ("predict", "nb201", "--seeds", 2, "--train", 20, "--processes", 1, "--predictor")
+    planned = harness(*asked, "w-made_fails")
+    assert "predictor 'w-made_fails' (wrong 1.2) failed as it was " in planned.err
+    later = [kind for kind in WRONG if kind != "made_fails"]
+    answer = harness(*asked, ",".join(f"w-{kind}" for kind in [*later, "honest"]))
+    assert (answer.status, len([*Path("results/predictions").glob("*.parquet")])) == (1, 1)
+    said = [line for line in answer.err.splitlines() if line.startswith("error: ")]
+    for line, kind in zip(said, later, strict=True):
+        assert line.startswith(f"error: predictor 'w-{kind}' (wrong 1.2) ")
+        assert WRONG[kind].split("2, ")[0].split("failed in ")[-1].split(": ")[-1] in line
+    assert "Traceback" not in answer.err
+
+
+def test_a_predictor_that_writes_into_what_it_is_asked_changes_no_search(install: Install) -> None:
+    install("wrong", PREDICTORS, predictors="w-writes = wrong:predict_writes\nw-honest = wrong:honest")
+    table, rules = synthetic_table(1, missing=0.0, fidelities=(1,)), Rules(evals=40, log="all")
+    for name, params in USERS.items():
+        runs = [
+            simulate(
+                table, partial(registry.algorithm(name), predictor=which, **params), seeds=np.arange(2), rules=rules
+            )
+            for which in ("w-honest", "w-writes")
+        ]
+        assert_same(*runs)

@@ -71,6 +71,8 @@ def test_a_search_is_a_study_of_the_table(tmp_path: Path) -> None:
     assert time_of([outcome]).startswith("measured seconds of the machine")
     (axis,) = regret_figure([outcome], "val").axes
     assert axis.get_xlabel() == "measured time, not scaled [s]"
+    assert len(outcome.trajectory.time) == 1
+    assert axis.lines[0].get_marker() == "o"
 
 
 @pytest.mark.parametrize(

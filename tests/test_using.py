@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Annotated, Any
 
 import numpy as np
@@ -71,7 +72,7 @@ def test_settings_that_the_predictor_does_not_have_are_refused(
 
 def test_an_algorithm_of_ones_own_is_handed_a_predictor_with_its_settings() -> None:
     def predictor(problem: Problem, streams: Streams, *, depth: int = 3) -> Any:
-        return depth
+        return SimpleNamespace(depth=depth)
 
     class Mine:
         def __init__(
@@ -82,7 +83,7 @@ def test_an_algorithm_of_ones_own_is_handed_a_predictor_with_its_settings() -> N
             *,
             n: int = 1,
         ) -> None:
-            self.made = n, model(problem, streams)
+            self.made = n, model(problem, streams).depth  # type: ignore[attr-defined]
 
         def ask(self, seeds: Any, worker: Any) -> Jobs:
             raise NotImplementedError

@@ -54,13 +54,13 @@ def command(
     from harness.analysis.comparable import comparable, told_by
     from harness.files import whole
     from harness.report.page import page
-    from harness.studies.store import read
+    from harness.studies.index import stored
     from harness.train import results as trained
 
     folders = [path for path in results if path.is_dir()]
     trainings = {path: trained.read(path) for folder in folders for path in trained.within(folder)}
     qualities = {path: quality_store.read(path) for folder in folders for path in quality_store.within(folder)}
-    studies = selection.of([read(path) for path in _studies(results, {*trainings})])
+    studies = selection.of(stored(_studies(results, {*trainings})))
     outcomes = told_by(comparable(studies, paired=True), partial(click.echo, err=True))
     text = page(
         {Path(outcome.study.id): outcome for outcome in outcomes},

@@ -182,7 +182,8 @@ def _panel(
         low, high = mean - 2 * sem, mean + 2 * sem
         if band == "quartiles":
             low, mean, high = np.quantile(_regret(outcome, kind, times, by), [0.25, 0.5, 0.75], axis=0)
-        axis.step(times, mean, where="post", **look)
+        point: dict[str, Any] = {"marker": "o", "markersize": 3} if times[0] == times[-1] else {}
+        axis.step(times, mean, where="post", **look, **point)
         if np.isfinite(low).all():
             if band == "simultaneous":
                 low, high = simultaneous_band(_regret(outcome, kind, times, by), np.random.default_rng(0))
