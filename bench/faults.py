@@ -37,6 +37,9 @@ from harness.train import checkpoint, recipes
 from harness.train.results import Job
 
 QUICK = ["--algo", "rs,re,tpe", "--bench", "nb201", "--seeds", "1100", "--budget", "1e6"]
+_PATIENCE = 1200
+"""Seconds after which a command never ends; on a machine that is busy a start takes minutes."""
+
 Try = Callable[[random.Random, Path], str]
 """One accident in a folder; what went wrong, or nothing."""
 
@@ -108,7 +111,7 @@ def interrupted(rng: random.Random, folder: Path) -> str:
     ended = started.poll() is not None
     if not ended:
         os.killpg(started.pid, signal.SIGINT)
-    told = started.communicate(timeout=120)[1]
+    told = started.communicate(timeout=_PATIENCE)[1]
     if not ended and (started.returncode not in (0, 130, -signal.SIGINT) or "Traceback" in told):
         return f"exit {started.returncode}: {told[-300:]}"
     if started.returncode == 130 and not told.splitlines()[-1].startswith("interrupted."):
@@ -140,7 +143,7 @@ def malformed(rng: random.Random, folder: Path) -> str:
     limit = lambda: resource.setrlimit(resource.RLIMIT_CPU, (60, 60))  # noqa: E731
     try:
         answer = subprocess.run(
-            command, cwd=folder, capture_output=True, text=True, timeout=120, check=False, preexec_fn=limit
+            command, cwd=folder, capture_output=True, text=True, timeout=_PATIENCE, check=False, preexec_fn=limit
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         return f"{words} does not end"

