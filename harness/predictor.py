@@ -184,10 +184,11 @@ class Using:
                 raise unknown(f"parameter of '{self.name}' with {self.argument}={value}", name, known)
         return known
 
-    def parts(self, **params: Any) -> tuple[PredictorFactory, ...]:
-        """The factory of the predictor, and of what it uses."""
-        found = [self.find(name) for name in self.uses.names(params[self.argument], None)[:1]]
-        return tuple(part for one in found for part in (one, *(one.parts(**params) if isinstance(one, Using) else ())))
+    def parts(self, space: SearchSpace | None = None, /, **params: Any) -> tuple[PredictorFactory, ...]:
+        """The factory of the predictor, and of what it uses; of an automatic one the first where no space is known."""
+        found = [self.find(name) for name in self.uses.names(params[self.argument], space)[:1]]
+        inner = [one.parts(space, **params) if isinstance(one, Using) else () for one in found]
+        return tuple(part for one, others in zip(found, inner, strict=True) for part in (one, *others))
 
 
 @cache

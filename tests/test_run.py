@@ -24,7 +24,7 @@ from harness.studies.evaluate import evaluate
 from harness.studies.executors import Heard, Processes, local
 from harness.studies.keeping import Memory
 from harness.studies.outcome import Outcome
-from harness.studies.run import run
+from harness.studies.run import _preload, run
 from harness.studies.store import STUDIES, ResultStore, read
 from harness.studies.study import Study
 from harness.testing import assert_same
@@ -330,3 +330,9 @@ def test_it_is_said_that_nothing_is_heard(monkeypatch: pytest.MonkeyPatch, capsy
     err = capsys.readouterr().err
     assert "nb201/cifar10 rs: 50 % (nothing heard for 0:00:0" in err
     assert "nothing heard" not in err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(("benchmark", "module"), [("nb201/cifar10", "graph"), ("fcnet/protein", "early")])
+def test_processes_share_the_imports_of_the_predictor_that_the_space_gets(benchmark: str, module: str) -> None:
+    study = Study.plan(registry.benchmark(benchmark), "gpnas", {}, 0, 60, Rules(evals=20))
+    assert _preload([study]) == ("algorithms.density", f"algorithms.predictors.{module}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from harness.errors import HarnessError
 from harness.spaces import published
 from harness.spaces.architecture import Architecture
 from harness.train.networks import build, multiply_adds, parameters
-from harness.train.skeleton import Shape
+from harness.train.recipes import Recipe
 
 MEASURES = ("params", "macs")
 _CHECKED = 8
@@ -41,18 +42,26 @@ class Costs:
 
 
 def costs(
-    space: str, shape: Shape, image: tuple[int, int, int], classes: int, measures: Sequence[str] = MEASURES
+    space: str, recipe: Recipe, image: tuple[int, int, int], classes: int, measures: Sequence[str] = MEASURES
 ) -> dict[str, Costs]:
     """The parameters and multiply-adds of a space's networks for images (colours, height, width).
 
     Multiply-adds of edges that do not reach the output are not counted, so that they are no sums in the space of
     NAS-Bench-201. Raises HarnessError where a measure is no sum over parameters.
     """
+    found = _costs(space, recipe, image, classes, tuple(sorted({*measures})))
+    return {name: found[name] for name in measures}
+
+
+@cache
+def _costs(
+    space: str, recipe: Recipe, image: tuple[int, int, int], classes: int, measures: tuple[str, ...]
+) -> dict[str, Costs]:
     sizes = published(space).space.sizes
 
     def measured(codes: Ints) -> dict[str, int]:
         with torch.device("meta"):
-            network = build(Architecture.at(space, codes), shape, colours=image[0], classes=classes)
+            network = build(Architecture.at(space, codes), recipe, colours=image[0], classes=classes)
         whole = {"params": lambda: parameters(network), "macs": lambda: multiply_adds(network, image)}
         return {name: whole[name]() for name in measures}
 

@@ -72,7 +72,11 @@ def _preload(jobs: Sequence[object]) -> tuple[str, ...]:
                 continue
             with suppress(HarnessError):
                 factory: Any = find(name)
-                for part in (factory, *getattr(factory, "parts", lambda **_: ())(**getattr(job, "params", {}))):
+                parts: tuple[object, ...] = ()
+                if hasattr(factory, "parts"):
+                    space = registry.benchmark(job.benchmark).space if hasattr(job, "benchmark") else None
+                    parts = factory.parts(space, **getattr(job, "params", {}))
+                for part in (factory, *parts):
                     found += getattr(part, "preload", ())
     return tuple(dict.fromkeys(found))
 
