@@ -106,6 +106,8 @@ def test_a_recipe_runs_what_is_not_there_and_judges(harness: Harness) -> None:
     assert again.out.splitlines()[::2] == ["b.svg", "docs/claims.md"]
     assert {p: p.stat().st_mtime_ns for p in stored} == stored
     assert "](../b.svg)" in Path("docs/claims.md").read_text()
+    assert "numbers" in source
+    assert source == json.loads(Path("b.json").read_text()) | {"numbers": source["numbers"]}
 
 
 def test_tables_that_are_absent_are_told_before_anything_runs(harness: Harness, data_folder: Path) -> None:

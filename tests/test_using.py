@@ -47,7 +47,7 @@ def test_an_ensemble_is_handed_its_members_with_their_settings() -> None:
     ]  # fmt: skip
     problem = Problem(TABLE.space, TABLE.fidelities, np.arange(2), 1, np.inf)
     model: Any = registry.predictor("ensemble")(problem, Streams(np.arange(2), "t"), member="mlp", members=2, width=8)
-    assert [one.models.network.head.sizes[1] for one in model.models] == [8, 8]
+    assert [one.models.network.width for one in model.models] == [8, 8]
 
 
 @pytest.mark.parametrize(

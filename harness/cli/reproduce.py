@@ -89,7 +89,7 @@ def command(
     for recipe, studies, predictions, places in zip(recipes, planned, predicted, files, strict=True):
         found = [store.get(study).renewed() for study in studies], [qualities[study.id] for study in predictions]
         drawn = []
-        for path in recipe_figures.write(recipe, *found, places):
+        for path in recipe_figures.write(recipe, *found, places, numbers=page is None):
             click.echo(path)
             drawn.append(path)
         if recipe.published:

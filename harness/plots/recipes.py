@@ -40,13 +40,18 @@ def places(recipe: Recipe, output: Sequence[Path], out: Path, page: Path | None 
 
 
 def write(
-    recipe: Recipe, outcomes: Sequence[Outcome], qualities: Sequence[Quality], files: Sequence[Sequence[Path]]
+    recipe: Recipe,
+    outcomes: Sequence[Outcome],
+    qualities: Sequence[Quality],
+    files: Sequence[Sequence[Path]],
+    *,
+    numbers: bool = True,
 ) -> Iterator[Path]:
-    """Draw each figure into its `files`, and yield their paths as they are written."""
+    """Draw each figure into its `files`, with its `numbers` beside it, and yield their paths as they are written."""
     for settings, paths in zip(recipe.figures, files, strict=True):
         used = qualities if settings.get("figure") == "prediction" else outcomes
         figure = draw(used, settings)
         source = {name: value for name, value in settings.items() if name != "output"}
         for path in paths:
-            save(figure, path, provenance(used, {"reproduces": recipe.name, **source}))
+            save(figure, path, provenance(used, {"reproduces": recipe.name, **source}), numbers=numbers)
             yield path

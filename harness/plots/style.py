@@ -269,10 +269,10 @@ def file_format(path: Path) -> str:
     return kind
 
 
-def save(figure: Figure, path: Path, source: Mapping[str, Any] | None = None) -> None:
+def save(figure: Figure, path: Path, source: Mapping[str, Any] | None = None, *, numbers: bool = True) -> None:
     """Write the figure in the format of the file's ending, and its `source` as JSON beside it and in its metadata.
 
-    That beside it has the numbers of a `Chart` too. PGF has no metadata, and takes the fonts of the document. Raises
+    That beside it has the `numbers` of a `Chart` too. PGF has no metadata, and takes the fonts of the document. Raises
     HarnessError if the figure cannot be written.
     """
     kind = file_format(path)
@@ -290,7 +290,9 @@ def save(figure: Figure, path: Path, source: Mapping[str, Any] | None = None) ->
         temporary.write_bytes(drawn)
     if source is not None:
         with whole(beside) as temporary:
-            temporary.write_text(_with_numbers(source, getattr(figure, "numbers", [])), encoding="utf-8")
+            temporary.write_text(
+                _with_numbers(source, getattr(figure, "numbers", []) if numbers else []), encoding="utf-8"
+            )
 
 
 def _with_numbers(source: Mapping[str, Any], numbers: Sequence[Mapping[str, Any]]) -> str:
