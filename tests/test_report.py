@@ -95,7 +95,7 @@ def quality(predictor: str, level: float) -> Quality:
     table = registry.benchmark("nb201")
     study = QualityStudy("nb201/cifar10", table.checksum, predictor, {}, "", 0, 3, (20, 100), "sampled")
     values = level + np.array([[0.0, 0.1], [0.02, 0.13], [0.04, 0.12]])
-    measures = dict.fromkeys(MEASURES, values)
+    measures = dict.fromkeys(MEASURES, values) | {"fit_seconds": np.full((3, 2), 0.0243412)}
     skipped = np.zeros((3, 2), dtype=np.int64)
     return Quality(study, Reference.of(table), "percentage points²", np.arange(3), measures, skipped, 1.0, {})
 
@@ -375,6 +375,7 @@ def test_predictors_have_a_section() -> None:
     inside = parsed.inside["predictors"]
     for one in found:
         for record in summary(one):
+            assert record["fit_seconds_sem"] == 0
             assert mean_sem(record["spearman_mean"], record["spearman_sem"]) in inside
     assert "harness plot results --figure prediction --measure spearman -o prediction.pdf" in inside
     (drawn,) = [a for tag, a in parsed.tags if tag == "svg" and a.get("class") == "still"]

@@ -227,7 +227,8 @@ def _record(quality: Quality, k: int) -> Iterator[tuple[str, Any]]:
         values = quality.measures[name][:, k]
         values = values[np.isfinite(values)]
         yield f"{name}_mean", float(values.mean()) if len(values) else None
-        yield f"{name}_sem", float(values.std(ddof=1) / len(values) ** 0.5) if len(values) > 1 else None
+        apart = values - values[:1]  # seeds that are computed together share their seconds alike: exactly 0
+        yield f"{name}_sem", float(apart.std(ddof=1) / len(values) ** 0.5) if len(values) > 1 else None
     yield "skipped_steps", int(quality.skipped[:, k].sum())
 
 
