@@ -20,6 +20,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import numpy as np
 import pytest
 from conftest import ROOT
+from matplotlib.text import Text
 from PIL import Image
 
 from harness import HarnessError, Rules, registry
@@ -442,6 +443,15 @@ def test_output_that_cannot_be_printed_gets_a_sentence(kept: Path) -> None:
     assert answer.returncode == 2
     assert answer.stderr.splitlines()[0] == "error: cannot write: No space left on device."
     assert len(answer.stderr.splitlines()) == 2
+
+
+def test_notes_stand_clear_of_the_legend(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.plots.spec.peculiarities", lambda _: ["a note of one line", "and another"])
+    figure = draw(studied(), {"figure": "regret", "width": "page"})
+    figure.canvas.draw()
+    (legend,) = figure.legends
+    (note,) = [text for text in figure.findobj(Text) if text.get_text().startswith("a note")]
+    assert not legend.get_window_extent().overlaps(note.get_window_extent())
 
 
 def test_an_algorithm_looks_the_same_in_every_company() -> None:

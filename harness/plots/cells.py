@@ -85,7 +85,7 @@ def cell_figure(outcomes: Sequence[Outcome], kind: Kind, width: Width | None, *,
             tell(axis, study.benchmark, found.outcome.label, runs=found.runs, **found.measured, **configuration)
         entries = handles({name: look for found in drawn for name, look in keys(found.space).items()})
         columns = 2 if len(drawn) == 1 else 4
-        figure.legend([*entries.values()], [*entries], loc="outside lower center", ncols=columns, frameon=False)
+        figure.legend([*entries.values()], [*entries], loc="outside upper center", ncols=columns, frameon=False)
     return figure
 
 

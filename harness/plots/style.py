@@ -226,7 +226,8 @@ def log_ticks(axis: Axis, *, powers: bool = True) -> None:
 def legend(figure: Figure, title: str = "", *, above: bool = False) -> None:
     """One entry for each label of the figure: inside a single panel, beside several.
 
-    In figures of a given width, with many entries, or `above`, it has a place of its own, for which the figure grows.
+    In figures of a given width, with many entries, or `above`, it has a place of its own above the panels, for which
+    the figure grows; below them are notes.
     """
     entries = {
         label: handle for axis in figure.axes for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)
@@ -240,7 +241,7 @@ def legend(figure: Figure, title: str = "", *, above: bool = False) -> None:
     else:
         columns = max(1, int(inches / (0.45 + 0.055 * max(map(len, entries), default=0))))
         figure.set_figheight(figure.get_figheight() + 0.14 * -(-len(entries) // columns) + 0.1)
-        settings |= {"loc": "outside upper center" if above else "outside lower center", "ncols": columns}
+        settings |= {"loc": "outside upper center", "ncols": columns}
         figure.legend([*entries.values()], [*entries], **settings)
 
 
