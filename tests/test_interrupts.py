@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,6 +17,7 @@ import click
 import pytest
 from conftest import Answer
 
+from harness.studies.executors import uninterrupted
 from harness.studies.store import STUDIES
 from harness.testing import assert_same
 
@@ -125,6 +127,22 @@ def test_a_late_interrupt_of_a_search_says_what_is_kept() -> None:
     told = interrupt(process)
     assert told.endswith("the same command goes on from there.")
     assert told.startswith("stopped after ")
+
+
+def test_an_interrupt_that_another_thread_is_given_waits_for_the_start_of_a_process() -> None:
+    done, steps = threading.Event(), []
+    threading.Thread(target=done.wait).start()
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt), uninterrupted():  # noqa: PT012
+            os.kill(os.getpid(), signal.SIGINT)
+            steps.extend(range(100))
+        assert steps == list(range(100))
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    finally:
+        signal.signal(signal.SIGINT, before)
+        done.set()
 
 
 @pytest.mark.parametrize("command", ["plot", "report"])

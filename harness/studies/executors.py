@@ -198,12 +198,8 @@ class _Worker:
         self.pipe, theirs = context.Pipe()
         self.process: BaseProcess = context.Process(target=_serve, args=(theirs, call, dict(os.environ)))
         resource_tracker.ensure_running()
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-        try:
-            with _no_main():
-                self.process.start()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        with uninterrupted(), _no_main():
+            self.process.start()
         theirs.close()
 
     def take(self, task: Task[Any]) -> None:
@@ -223,6 +219,27 @@ class _Worker:
         self.process.terminate()
         self.process.join()
         self.pipe.close()
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """SIGINT waits for the end, and does not reach the processes started meanwhile: they inherit that it is blocked.
+
+    The mask holds for this thread alone. Another, such as one of a matrix library, may be given the signal, for which
+    the main thread then calls the handler: so the handler waits as well, else a process is left half started.
+    """
+    came: list[int] = []
+    ours = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is not None
+    handler = signal.signal(signal.SIGINT, lambda number, _: came.append(number)) if ours else None
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        if ours:
+            signal.signal(signal.SIGINT, handler)
+        if came:
+            signal.raise_signal(signal.SIGINT)
 
 
 @contextmanager

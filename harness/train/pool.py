@@ -23,7 +23,7 @@ from typing import NamedTuple, NoReturn, Protocol, Self
 import torch
 
 from harness.errors import HarnessError
-from harness.studies.executors import leave_with_parent
+from harness.studies.executors import leave_with_parent, uninterrupted
 from harness.train import images, results
 from harness.train.devices import Place, Precision, device_of, precision_of
 from harness.train.loop import Interrupted, Watch, train
@@ -171,16 +171,13 @@ class Pool:
             self.running.clear()
 
     def _start(self, slot: int) -> tuple[BaseProcess, Connection]:
-        """A process that Ctrl-C does not reach: it inherits that SIGINT is blocked."""
+        """A process that Ctrl-C does not reach."""
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(target=_serve, args=(theirs, self.work, self.devices[slot]))
         resource_tracker.ensure_running()
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-        try:
+        with uninterrupted():
             process.start()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
         return process, ours
 
