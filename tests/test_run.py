@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from rich.progress import Progress
-from workers import dying, refusing
+from workers import alive, dying, refusing
 
 from harness import HarnessError, Rules, registry
 from harness.report import tables
@@ -278,6 +278,35 @@ def test_a_worker_that_dies_costs_its_shard_only(tmp_path: Path, monkeypatch: py
     assert len(told) == 1
     assert "seeds 5 to 44 of re on nb201/cifar10 was killed, likely as memory ran out" in told[0]
     assert [store.complete(study) for study in plan] == [True, often == "once", True]
+
+
+ORPHANED = """
+import sys, test_run, workers
+from pathlib import Path
+from harness.studies.executors import local
+from harness.studies.run import run
+from harness.studies.store import ResultStore
+run(test_run.studies(), ResultStore(Path(sys.argv[1])), workers.greedy, executor=local(2, print))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a worker ends once it lets the interpreter go")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_workers_end_with_what_started_them_whatever_they_are_in(tmp_path: Path, number: signal.Signals) -> None:
+    calls = tmp_path / "calls"
+    calls.mkdir()
+    there = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    words = [sys.executable, "-c", ORPHANED, str(tmp_path / "results")]
+    environment = {**os.environ, "CALLS": str(calls), "PYTHONPATH": there}
+    with subprocess.Popen(words, start_new_session=True, env=environment) as process:
+        while len([*calls.iterdir()]) < 2:
+            assert process.poll() is None
+            time.sleep(0.02)
+        process.send_signal(number)
+    began = time.monotonic()
+    while left := alive(process.pid):
+        assert time.monotonic() - began < 60, left
+        time.sleep(0.05)
 
 
 @pytest.mark.parametrize("processes", [1, 2])
