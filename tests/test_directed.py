@@ -15,7 +15,7 @@ from algorithms.predictors.batched import Batched, one_thread
 from algorithms.predictors.losses import LOSSES
 from algorithms.predictors.networks import DirectedNetwork
 from algorithms.predictors.neural import Directions
-from algorithms.predictors.products import Sparse, floats
+from algorithms.predictors.products import floats
 from algorithms.predictors.training import Training
 from algorithms.predictors.unfolded import Unfoldings, unfold
 from harness import SearchSpace, Seen, Streams
@@ -149,12 +149,12 @@ def test_vertices_are_one_that_know_the_same(space: SearchSpace, layers: int) ->
     def of(node: int, left: int) -> Any:
         if not left:
             return node + 1
-        return tuple(tuple(sorted(repr(of(at, left - 1)) for at in below(rows, node))) for rows in found[1:])
+        return tuple(tuple(sorted(repr(of(at, left - 1)) for at in below(way, node))) for way in (0, 1))
 
-    def below(rows: Sparse, node: int) -> list[int]:
-        n = int(rows.length[node])
-        np.testing.assert_allclose(rows.value[node], [1 / n] * n + [0] * (rows.value.shape[1] - n), rtol=1e-6)
-        return [int(at) for at in rows.at[node, :n]]
+    def below(way: int, node: int) -> list[int]:
+        n, value = int(found.edges.length[way, node]), found.edges.value[way, node]
+        np.testing.assert_allclose(value, [1 / n] * n + [0] * (len(value) - n), rtol=1e-6)
+        return [int(at) for at in found.edges.at[way, node, :n]]
 
     for g, nodes in enumerate(found.last):
         known = [unfolding(graphs, g, int(v), layers) for v in np.flatnonzero(graphs.operators[g])]
@@ -165,7 +165,7 @@ def test_vertices_are_one_that_know_the_same(space: SearchSpace, layers: int) ->
 
 
 def test_the_vertices_of_nasbench201_behind_each_layer_are_as_many_as_told() -> None:
-    nodes = [len(Unfoldings(NB201, layers).of(np.zeros((1, 6), np.int64))[0].along.length) for layers in (1, 2, 3)]
+    nodes = [len(Unfoldings(NB201, layers).of(np.zeros((1, 6), np.int64))[0].edges.length[0]) for layers in (1, 2, 3)]
     assert np.diff([0, *nodes]).tolist() == [244, 22590, 64046]
 
 

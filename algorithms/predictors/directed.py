@@ -4,7 +4,8 @@
 order. Vertices that no layer up to one can tell apart are computed once there, and their graphs are `unfolded`.
 
 Axes: B configurations of a minibatch, U different graphs among them, R nodes of a layer, at most one for each vertex, v
-vertices, w the width, K layers, l the width of the last layer.
+vertices, w the width, K layers, l the width of the last layer. Of two, the first is along the edges, the second is
+against them.
 """
 
 from __future__ import annotations
@@ -37,9 +38,8 @@ from harness.compiled import compiled
 class Weights(NamedTuple):
     """The parameters of a network, or the slopes of a loss by them."""
 
-    along: tuple[Float32s, ...]
-    """Of each layer: Float[operators, w] of the first, Float[w, w] of others."""
-    against: tuple[Float32s, ...]
+    layers: tuple[tuple[Float32s, Float32s], ...]
+    """For what comes either way: Float[operators, w] of the first layer, Float[w, w] of others."""
     hidden: Float32s
     """Float[w, l]."""
     hidden_bias: Float32s
@@ -62,18 +62,15 @@ class Room(NamedTuple):
     nodes: Ints
     """Int[layers, R]."""
     size: Ints
-    """Int[layers], of nodes."""
-    along: Sparse
-    """[layers, R, v], propagation from the nodes of a layer to those of the next, of the first from operators."""
-    against: Sparse
+    """Int[layers], of the nodes."""
+    edges: Sparse
+    """[layers, 2, R, v], propagation from the nodes of one layer to those of the next, from operators to the first."""
     pool: Sparse
     """From the last layer's nodes to graphs."""
     mapped: Float32s
-    """Float[2, R, w]: nodes of a layer, times the next one's matrices."""
-    one: Float32s
-    """Float[K, R, w], what came along the edges, before ReLU."""
-    other: Float32s
-    """Float[K, R, w], what came against them."""
+    """Float[R, w]: nodes of a layer, times a matrix of the next one."""
+    came: Float32s
+    """Float[K, 2, R, w], what came along the edges, and against them, before ReLU."""
     hidden: Float32s
     """Float[K, R, w], the sum of both behind ReLU."""
     pooled: Float32s
@@ -102,7 +99,7 @@ class Back(NamedTuple):
     hidden: Float32s
     """Float[R, w]."""
     half: Float32s
-    """Float[R, w], by what came along the edges, then against them."""
+    """Float[R, w], by what came one way."""
     mapped: Float32s
     """Float[2, R, w]."""
     layer: Float32s
@@ -113,25 +110,19 @@ class Back(NamedTuple):
 
 def room(weights: Weights, graphs: Unfolded, batch: int, kept: int) -> Room:
     """Room for minibatches out of graphs; numbers of `kept` layers stay."""
-    (width, last), vertices, layers = weights.hidden.shape, graphs.last.shape[1], len(weights.along)
-    rows, columns = batch * vertices, graphs.along.at.shape[1]
-
-    def propagation() -> Sparse:
-        shape = layers, rows, columns
-        return Sparse(np.zeros(shape[:2], np.int64), np.zeros(shape, np.int64), floats(*shape))
+    (width, last), vertices, layers = weights.hidden.shape, graphs.last.shape[1], len(weights.layers)
+    rows = batch * vertices
 
     return Room(
-        known=np.full(max(len(graphs.along.length), len(graphs.last)), -1),
+        known=np.full(max(graphs.edges.length.shape[1], len(graphs.last)), -1),
         graphs=np.zeros(batch, np.int64),
         slot=np.zeros(batch, np.int64),
         nodes=np.zeros((layers, rows), np.int64),
         size=np.zeros(layers, np.int64),
-        along=propagation(),
-        against=propagation(),
+        edges=sparse(layers, 2, rows, vertices),
         pool=sparse(batch, vertices),
-        mapped=floats(2, rows, width),
-        one=floats(kept, rows, width),
-        other=floats(kept, rows, width),
+        mapped=floats(rows, width),
+        came=floats(kept, 2, rows, width),
         hidden=floats(kept, rows, width),
         pooled=floats(batch, width),
         last=floats(batch, last),
@@ -159,93 +150,70 @@ def back(weights: Weights, room: Room) -> Back:
 
 
 @compiled
-def propagation(matrices: Sparse, layer: int) -> Sparse:
-    """The propagation into a layer."""
-    return Sparse(matrices.length[layer], matrices.at[layer], matrices.value[layer])
+def into(edges: Sparse, layer: int, way: int) -> Sparse:
+    """The propagation into a layer, one way."""
+    return Sparse(edges.length[layer, way], edges.at[layer, way], edges.value[layer, way])
 
 
 @compiled
-def descend(whole: Sparse, nodes: Ints, count: int, known: Ints, below: Ints, found: int, rows: Sparse) -> int:
-    """The first `count` rows of the propagation into a layer, from nodes `below`, of which it returns the number."""
-    for r in range(count):
-        rows.length[r] = 0
-        for k in range(whole.length[nodes[r]]):
-            node = whole.at[nodes[r], k]
-            if known[node] < 0:
-                known[node] = found
-                below[found] = node
-                found += 1
-            enter(rows, r, known[node], whole.value[nodes[r], k])
-    pad(rows, count)
-    return found
-
-
-@compiled
-def first(whole: Sparse, nodes: Ints, count: int, rows: Sparse) -> None:
-    """The first `count` rows of the propagation into the first layer, from operators."""
-    for r in range(count):
-        rows.length[r] = 0
-        for k in range(whole.length[nodes[r]]):
-            enter(rows, r, whole.at[nodes[r], k], whole.value[nodes[r], k])
-    pad(rows, count)
+def look_up(room: Room, layer: int, node: int) -> int:
+    """The place of a node among those of a layer of the minibatch, to which it is added if it is new."""
+    if room.known[node] < 0:
+        room.known[node] = room.size[layer]
+        room.nodes[layer, room.size[layer]] = node
+        room.size[layer] += 1
+    return room.known[node]
 
 
 @compiled
 def lay(graphs: Unfolded, room: Room, count: int) -> None:
     """The nodes of the first `count` graphs of a minibatch, and how they are propagated and pooled."""
-    layers, found = len(room.size), 0
+    layers, vertices = len(room.size), graphs.last.shape[1]
+    for k in range(layers):
+        room.size[k] = 0
     for g in range(count):
-        vertices = 0
-        for v in range(graphs.last.shape[1]):
-            vertices += graphs.last[room.graphs[g], v] >= 0
-        share = np.float32(0.5**layers / vertices)
+        absent = 0
+        for v in range(vertices):
+            absent += graphs.last[room.graphs[g], v] < 0
         room.pool.length[g] = 0
-        for v in range(graphs.last.shape[1]):
-            node = graphs.last[room.graphs[g], v]
-            if node >= 0:
-                if room.known[node] < 0:
-                    room.known[node] = found
-                    room.nodes[layers - 1, found] = node
-                    found += 1
-                enter(room.pool, g, room.known[node], share)
+        for v in range(absent, vertices):
+            node = look_up(room, layers - 1, graphs.last[room.graphs[g], v])
+            enter(room.pool, g, node, np.float32(0.5**layers / (vertices - absent)))
     pad(room.pool, count)
     for k in range(layers - 1, -1, -1):
-        nodes = room.nodes[k]
-        room.size[k] = found
-        for r in range(found):
-            room.known[nodes[r]] = -1
-        along, against = propagation(room.along, k), propagation(room.against, k)
-        if k > 0:
-            below = room.nodes[k - 1]
-            found = descend(graphs.along, nodes, room.size[k], room.known, below, 0, along)
-            found = descend(graphs.against, nodes, room.size[k], room.known, below, found, against)
-        else:
-            first(graphs.along, nodes, found, along)
-            first(graphs.against, nodes, found, against)
+        for r in range(room.size[k]):
+            room.known[room.nodes[k, r]] = -1
+        for way in range(2):
+            edges = into(room.edges, k, way)
+            for r in range(room.size[k]):
+                node = room.nodes[k, r]
+                edges.length[r] = 0
+                for e in range(graphs.edges.length[way, node]):
+                    below = graphs.edges.at[way, node, e]
+                    if k > 0:
+                        below = look_up(room, k - 1, below)
+                    enter(edges, r, below, graphs.edges.value[way, node, e])
+            pad(edges, room.size[k])
 
 
 @compiled
 def forward(weights: Weights, room: Room, count: int, n: int) -> None:
     """`predicted` of n configurations, of `count` different graphs."""
     width, last = weights.hidden.shape
-    for k in range(len(room.size)):
-        rows, at = room.size[k], k % len(room.hidden)
-        one, other, hidden = room.one[at], room.other[at], room.hidden[at]
-        along, against = propagation(room.along, k), propagation(room.against, k)
-        if k == 0:
-            gather(along, weights.along[0], one, rows)
-            gather(against, weights.against[0], other, rows)
-        else:
-            below = room.hidden[(k - 1) % len(room.hidden)]
-            product(below, weights.along[k], room.mapped[0], room.size[k - 1], width)
-            product(below, weights.against[k], room.mapped[1], room.size[k - 1], width)
-            gather(along, room.mapped[0], one, rows)
-            gather(against, room.mapped[1], other, rows)
+    layers, kept = len(room.size), len(room.hidden)
+    for k in range(layers):
+        rows, came, hidden = room.size[k], room.came[k % kept], room.hidden[k % kept]
+        for way in range(2):
+            matrix = weights.layers[k][way]
+            if k > 0:
+                product(room.hidden[(k - 1) % kept], matrix, room.mapped, room.size[k - 1], width)
+                matrix = room.mapped
+            gather(into(room.edges, k, way), matrix, came[way], rows)
         for r in range(rows):
             for j in range(width):
-                x, y = one[r, j], other[r, j]
-                hidden[r, j] = (ZERO if x < ZERO else x) + (ZERO if y < ZERO else y)
-    gather(room.pool, room.hidden[(len(room.size) - 1) % len(room.hidden)], room.pooled, count)
+                one, other = came[0, r, j], came[1, r, j]
+                hidden[r, j] = (ZERO if one < ZERO else one) + (ZERO if other < ZERO else other)
+    gather(room.pool, room.hidden[(layers - 1) % kept], room.pooled, count)
     product(room.pooled, weights.hidden, room.last, count, width)
     for g in range(count):
         for j in range(last):
@@ -260,7 +228,9 @@ def forward(weights: Weights, room: Room, count: int, n: int) -> None:
 def head_back(weights: Weights, slope: Weights, room: Room, back: Back, count: int) -> None:
     """Slopes of the loss by the two last layers' weights and by what was pooled, from those by the predictions."""
     width, last = weights.hidden.shape
-    slope.hidden_bias[:] = slope.output[:] = slope.bias[:] = ZERO
+    slope.bias[0, 0] = ZERO
+    for j in range(last):
+        slope.hidden_bias[0, j] = slope.output[j, 0] = ZERO
     for g in range(count):
         back.answer[g] = ZERO
     for b in range(len(room.slot)):
@@ -279,16 +249,16 @@ def head_back(weights: Weights, slope: Weights, room: Room, back: Back, count: i
 
 @compiled
 def half_back(
-    matrices: Sparse, came: Float32s, hidden: Float32s, half: Float32s, rows: int, out: Float32s, below: int
+    edges: Sparse, came: Float32s, hidden: Float32s, half: Float32s, rows: int, out: Float32s, below: int
 ) -> None:
-    """Slopes `out` by what was propagated, of so many rows as are `below`, from those by the `hidden` sum."""
+    """Slopes `out` by what was propagated one way, of so many rows as are `below`, from those by the `hidden` sum."""
     for r in range(rows):
         for j in range(hidden.shape[1]):
             half[r, j] = hidden[r, j] if came[r, j] > ZERO else ZERO
     for r in range(below):
         for j in range(hidden.shape[1]):
             out[r, j] = ZERO
-    scatter(matrices, half, out, rows)
+    scatter(edges, half, out, rows)
 
 
 @compiled
@@ -300,22 +270,18 @@ def backward(weights: Weights, slope: Weights, room: Room, back: Back, count: in
         for j in range(width):
             back.hidden[r, j] = ZERO
     scatter(room.pool, back.pooled, back.hidden, count)
-    for k in range(layers - 1, 0, -1):
-        rows, below, hidden = room.size[k], room.size[k - 1], room.hidden[k - 1].T
-        half_back(propagation(room.along, k), room.one[k], back.hidden, back.half, rows, back.mapped[0], below)
-        half_back(propagation(room.against, k), room.other[k], back.hidden, back.half, rows, back.mapped[1], below)
-        product(hidden, back.mapped[0], slope.along[k], width, below)
-        product(hidden, back.mapped[1], slope.against[k], width, below)
-        turn(weights.along[k], back.layer, width)
-        product(back.mapped[0], back.layer, back.hidden, below, width)
-        turn(weights.against[k], back.layer, width)
-        product(back.mapped[1], back.layer, back.half, below, width)
-        for r in range(below):
-            for j in range(width):
-                back.hidden[r, j] += back.half[r, j]
-    rows, operators = room.size[0], len(weights.along[0])
-    half_back(propagation(room.along, 0), room.one[0], back.hidden, back.half, rows, slope.along[0], operators)
-    half_back(propagation(room.against, 0), room.other[0], back.hidden, back.half, rows, slope.against[0], operators)
+    for k in range(layers - 1, -1, -1):
+        below = room.size[k - 1] if k > 0 else len(weights.layers[0][0])
+        for way in range(2):
+            out = back.mapped[way] if k > 0 else slope.layers[0][way]
+            half_back(into(room.edges, k, way), room.came[k, way], back.hidden, back.half, room.size[k], out, below)
+        for way in range(2 if k > 0 else 0):
+            product(room.hidden[k - 1].T, back.mapped[way], slope.layers[k][way], width, below)
+            turn(weights.layers[k][way], back.layer, width)
+            product(back.mapped[way], back.layer, back.half, below, width)
+            for r in range(below):
+                for j in range(width):
+                    back.hidden[r, j] = back.half[r, j] + (back.hidden[r, j] if way > 0 else ZERO)
 
 
 @compiled

@@ -96,9 +96,8 @@ class Directions(Networks):
     def _named(self, row: Float32s) -> Weights:
         """What is in Float[1, size] of weights, to be written to."""
         views = {name: view[0] for name, view in self.trained.views(row).items()}
-        layers = range(1, self.graphs.layers + 1)
-        along, against = (tuple(views[f"{name}{k}"] for k in layers) for name in ("along", "against"))
-        return Weights(along, against, views["hidden"], views["hidden.bias"], views["output"], views["bias"])
+        layers = tuple((views[f"along{k}"], views[f"against{k}"]) for k in range(1, self.graphs.layers + 1))
+        return Weights(layers, views["hidden"], views["hidden.bias"], views["output"], views["bias"])
 
 
 class NeuralPredictor:

@@ -35,10 +35,10 @@ def floats(*shape: int) -> Float32s:
     return room[start : start + size].reshape(shape)
 
 
-def sparse(rows: int, columns: int) -> Sparse:
-    """Room for a sparse matrix."""
-    shape = rows, -(-columns // 4) * 4
-    return Sparse(np.zeros(rows, np.int64), np.zeros(shape, np.int64), floats(*shape))
+def sparse(*shape: int) -> Sparse:
+    """Room for a sparse matrix, or for many: the last two of a shape are rows and columns."""
+    wide = *shape[:-1], -(-shape[-1] // 4) * 4
+    return Sparse(np.zeros(shape[:-1], np.int64), np.zeros(wide, np.int64), floats(*wide))
 
 
 @compiled

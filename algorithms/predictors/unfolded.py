@@ -29,46 +29,47 @@ class Unfolded(NamedTuple):
 
     last: Ints
     """Int[G, v], ascending: the nodes behind the last layer; -1 where there is no vertex."""
-    along: Sparse
-    """The propagation into each node, Float[N, v], along the edges: from nodes one layer before, or from operators."""
-    against: Sparse
-    """And against them."""
+    edges: Sparse
+    """[2, N, v], the propagation into each node: along the edges, and against them.
+
+    It comes from nodes one layer before or, behind the first layer, from operators.
+    """
 
 
 def unfold(graphs: Graphs, layers: int) -> Unfolded:
-    """Graphs for a network of so many layers: one is A + I, and A^T + I, with rows that sum to one."""
+    """Graphs for a network of so many layers, which propagates by A + I and A^T + I with rows that sum to one."""
     present = graphs.operators != ABSENT
     loops = np.eye(graphs.operators.shape[1], dtype=np.bool_) & present[:, :, None]
-    directions = [np.ascontiguousarray(a) | loops for a in (graphs.adjacency, graphs.adjacency.transpose(0, 2, 1))]
+    edges = np.stack([graphs.adjacency, graphs.adjacency.transpose(0, 2, 1)]) | loops
     number = graphs.operators.astype(np.int64) - 1
     word, nodes = graphs.operators.astype(np.uint64), 0
-    found: list[tuple[Sparse, ...]] = []
+    found: list[Sparse] = []
     for _ in range(layers):
-        one, other = (_summed(edges, word) for edges in directions)
+        one, other = _summed(edges, word)
         word = splitmix64(one + splitmix64(splitmix64(other + np.uint64(1))))
         _, first, same = np.unique(word[present], return_index=True, return_inverse=True)
         graph, vertex = (at[first] for at in np.nonzero(present))
-        found.append(tuple(_propagation(edges[graph, vertex], number[graph]) for edges in directions))
+        found.append(_propagation(edges[:, graph, vertex], number[graph]))
         number[present] = nodes + same
         nodes += len(first)
-    along, against = (Sparse(*map(np.concatenate, zip(*parts, strict=True))) for parts in zip(*found, strict=True))
-    return Unfolded(np.sort(number, axis=1), along, against)
+    parts = (np.concatenate(part, axis=1) for part in zip(*found, strict=True))
+    return Unfolded(np.sort(number, axis=1), Sparse(*parts))
 
 
 def _summed(edges: Bools, word: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """The sums of the mixed words UInt64[n, v] of what Bool[n, v, v] leads to."""
-    return np.matmul(edges.astype(np.uint64), splitmix64(word + np.uint64(1))[:, :, None])[:, :, 0]
+    """The sums of the mixed words UInt64[n, v] of what Bool[2, n, v, v] leads to."""
+    return np.matmul(edges.astype(np.uint64), splitmix64(word + np.uint64(1))[:, :, None])[..., 0]
 
 
 def _propagation(edges: Bools, number: Ints) -> Sparse:
-    """Means over those of the numbers Int[n, v] that `edges` Bool[n, v] say, in ascending order."""
-    n, vertices = edges.shape
-    rows = sparse(n, vertices)
-    rows.length[:] = edges.sum(axis=1)
-    ordered = np.sort(np.where(edges, number, np.iinfo(np.int64).max), axis=1)
-    there = np.arange(vertices) < rows.length[:, None]
-    rows.at[:, :vertices] = np.where(there, ordered, 0)
-    rows.value[:, :vertices] = there / rows.length[:, None]
+    """Means over those of the numbers Int[n, v] that `edges` Bool[2, n, v] say, in ascending order."""
+    vertices = edges.shape[2]
+    rows = sparse(*edges.shape)
+    rows.length[:] = edges.sum(axis=2)
+    ordered = np.sort(np.where(edges, number, np.iinfo(np.int64).max), axis=2)
+    there = np.arange(vertices) < rows.length[..., None]
+    rows.at[..., :vertices] = np.where(there, ordered, 0)
+    rows.value[..., :vertices] = there / rows.length[..., None]
     return rows
 
 
