@@ -362,6 +362,13 @@ def test_it_is_said_that_nothing_is_heard(monkeypatch: pytest.MonkeyPatch, capsy
 
 
 @pytest.mark.parametrize(("benchmark", "module"), [("nb201/cifar10", "graph"), ("fcnet/protein", "early")])
-def test_processes_share_the_imports_of_the_predictor_that_the_space_gets(benchmark: str, module: str) -> None:
+def test_processes_share_the_imports_of_the_predictor_that_the_space_gets(
+    benchmark: str, module: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     study = Study.plan(registry.benchmark(benchmark), "gpnas", {}, 0, 60, Rules(evals=20))
-    assert _preload([study]) == ("algorithms.density", f"algorithms.predictors.{module}")
+    shared = ("algorithms.density", f"algorithms.predictors.{module}")
+    loaded = list[str]()
+    load = registry.benchmark
+    monkeypatch.setattr(registry, "benchmark", lambda name: loaded.append(name) or load(name))  # type: ignore[func-returns-value]
+    assert _preload([study, replace(study, stop=61), study]) == shared
+    assert loaded == [benchmark]
