@@ -120,7 +120,7 @@ def main() -> NoReturn:
     os.environ["MPLBACKEND"] = "agg"  # figures become files, whatever the notebook or shell around draws with
     if "_HARNESS_COMPLETE" in os.environ:  # the shell asks, by click's own protocol
         with suppress(HarnessError):
-            group.main(obj=[])
+            group.main(prog_name="harness", obj=[])
         sys.exit(1)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and not stream.encoding.lower().startswith("utf"):
@@ -134,7 +134,7 @@ def exit_status() -> int:
     stdout = sys.stdout
     with answered() as interrupts:
         try:
-            status = group.main(standalone_mode=False, obj=said) or 0
+            status = group.main(prog_name="harness", standalone_mode=False, obj=said) or 0
         except (KeyboardInterrupt, click.Abort) as interrupt:
             return _interrupted(str(interrupt))
         except BaseException as error:

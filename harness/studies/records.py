@@ -28,6 +28,8 @@ from harness.studies.executors import Named
 from harness.studies.ranges import joined, left_of, overlaps
 
 UNFINISHED = ".unfinished"
+JOINED = ".joined"
+"""Subfolders of results: shards of what is not finished, and studies whose seeds are in many files, each in one."""
 _DIGEST = "digest"
 _PLAIN = {pa.int64(): np.dtype(np.int64), pa.float64(): np.dtype(np.float64)}
 _TEXT = re.compile(rb'"(?:[^"\\]|\\.)*"')
