@@ -36,7 +36,7 @@ def _one_thread() -> Any:
 def both(space: SearchSpace, width: int, layers: int, last: int, loss: Any) -> tuple[Directions, Batched]:
     streams = Streams(SEEDS, "test")
     network = DirectedNetwork(space, width, layers, last)
-    return Directions(space, streams, "raw", loss, width, layers, last), Batched(
+    return Directions(space, streams, "raw", loss, 0.0, width, layers, last), Batched(
         network, streams, target="raw", loss=loss
     )
 
@@ -92,7 +92,7 @@ def test_slopes_are_those_of_autograd(
         flat[0], flat[1:] = ours.weights[i], np.nan
         directed.fit(
             weights, slopes, room, directed.back(weights, room), flat, graphs, which[i], y[i], np.arange(count)[None],
-            np.zeros((1, 3), np.float32), np.float32(0), descent.LOSSES[loss],
+            np.zeros((1, 3), np.float32), np.float32(0), descent.LOSSES[loss], np.float32(0), np.uint64(0),
         )  # fmt: skip
         found[i] = flat[1]
     for name, view in ours.trained.views(found).items():
@@ -116,6 +116,73 @@ def test_a_short_fit_is_that_of_torch(space: SearchSpace, width: int, layers: in
         np.testing.assert_allclose(shared[0], predicted[-1][0], rtol=1e-5, atol=1e-5)
     spread = predicted[1].std()
     np.testing.assert_allclose(predicted[0] / spread, predicted[1] / spread, atol=3e-4)
+
+
+@pytest.mark.parametrize("space", [NB201, NB101])
+def test_slopes_behind_dropout_are_those_of_autograd(space: SearchSpace) -> None:
+    """Of the same rows, propagation and masks; each vertex of each observation has a row and a mask of its own."""
+    width, layers, last, count, dropout = 24, 3, 10, 40, 0.25
+    models = Directions(space, Streams(SEEDS, "test"), "raw", "mse", dropout, width, layers, last)
+    seen = observed(space, count)
+    y = seen.loss[0].astype(np.float32)
+    models.start(np.arange(2), 0.0)
+    graphs = models.graphs.apart(seen.codes[0])
+    flat = floats(4, models.trained.size)
+    weights, slopes = models._named(flat[:1]), models._named(flat[1:2])
+    flat[0] = models.weights[0]
+    room = directed.room(weights, graphs, count, layers, dropout=True)
+    (state,) = models.noise.states(directed.draws(room), np.array([0]))
+    directed.fit(
+        weights, slopes, room, directed.back(weights, room), flat, graphs, np.arange(count), y,
+        np.arange(count)[None], np.zeros((1, 3), np.float32), np.float32(0), descent.MSE, np.float32(dropout), state,
+    )  # fmt: skip
+    assert space.graphs is not None
+    n = int((space.graphs.of(seen.codes[0]).operators > 0).sum())
+    assert room.size.tolist() == [n] * layers
+    masks = np.concatenate([room.mask[:, :n].ravel(), room.last_mask.ravel()])
+    assert set(masks.tolist()) == {0.0, np.float32(1) / np.float32(1 - dropout)}
+    assert abs((masks == 0).mean() - dropout) < 5 * (dropout * (1 - dropout) / masks.size) ** 0.5
+
+    def dense(rows: Any, n: int, columns: int) -> torch.Tensor:
+        out = torch.zeros(n, columns)
+        for r in range(n):
+            for k in range(int(rows.length[r])):
+                out[r, rows.at[r, k]] += float(rows.value[r, k])
+        return out
+
+    leaves = {
+        name: view[0].detach().requires_grad_()
+        for name, view in models.trained.views(torch.from_numpy(models.weights[:1].copy())).items()
+    }
+    hidden = torch.eye(len(leaves["along1"]))
+    for k in range(layers):
+        came = [
+            dense(directed.into(room.edges, k, way), n, len(hidden)) @ hidden @ leaves[f"{name}{k + 1}"]
+            for way, name in enumerate(("along", "against"))
+        ]
+        hidden = (came[0].relu() + came[1].relu()) * torch.from_numpy(room.mask[k, :n])
+    pooled = dense(room.pool, count, n) @ hidden
+    head = (pooled @ leaves["hidden"] + leaves["hidden.bias"]).relu() * torch.from_numpy(room.last_mask)
+    predicted = (head @ leaves["output"] + leaves["bias"])[:, 0]
+    np.testing.assert_allclose(predicted.detach(), room.predicted[room.slot, 0], atol=1e-5)
+    expected = torch.autograd.grad((predicted - torch.from_numpy(y)).square().mean(), tuple(leaves.values()))
+    for (name, view), slope in zip(models.trained.views(flat[1:2]).items(), expected, strict=True):
+        scale = float(slope.abs().max())
+        np.testing.assert_allclose(view[0] / scale, slope / scale, atol=1e-4, err_msg=name)
+
+
+def test_dropout_is_of_training_only_and_of_the_seed_alone() -> None:
+    seen, training = observed(NB201, 40), Training(steps=12, batch=8, rate=2e-3)
+    queries = drawn(NB201, np.random.default_rng(1), 50)
+    together, alone = (Directions(NB201, Streams(seeds, "test"), "raw", "mse", 0.1, 16) for seeds in (SEEDS, SEEDS[1:]))
+    together.fit(seen, np.arange(2), training)
+    alone.fit(seen.of(np.array([1])), np.array([0]), training)
+    found = together.predict(queries, np.arange(2), 0)
+    np.testing.assert_array_equal(alone.predict(queries, np.array([0]), 0)[0], found[1])
+    np.testing.assert_array_equal(together.predict(queries, np.arange(2), 0), found)
+    without = Directions(NB201, Streams(SEEDS, "test"), "raw", "mse", 0.0, 16)
+    without.fit(seen, np.arange(2), training)
+    assert (without.predict(queries, np.arange(2), 0) != found).any()
 
 
 @pytest.mark.parametrize("space", [NB201, NB101])

@@ -1,7 +1,8 @@
-"""The neural predictor's network as loops over one seed at a time, without dropout.
+"""The neural predictor's network as loops over one seed at a time.
 
 `networks.DirectedNetwork` is the same network for torch. All is single precision, and what is added is added in a fixed
-order. Vertices that no layer up to one can tell apart are computed once there, and their graphs are `unfolded`.
+order. Vertices that no layer up to one can tell apart are computed once there, and their graphs are `unfolded`; with
+dropout all are told apart, but of an observation that a minibatch has twice, as two passes meet.
 
 Axes: B configurations of a minibatch, U different graphs among them, R nodes of a layer, at most one for each vertex, v
 vertices, w the width, K layers, l the width of the last layer. Of two, the first is along the edges, the second is
@@ -15,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from algorithms.predictors.data import Float32s
-from algorithms.predictors.descent import adam, compare
+from algorithms.predictors.descent import ONE, adam, compare
 from algorithms.predictors.products import (
     ZERO,
     Single,
@@ -32,7 +33,7 @@ from algorithms.predictors.products import (
 )
 from algorithms.predictors.unfolded import Unfolded
 from harness import Ints
-from harness.compiled import compiled
+from harness.compiled import compiled, uniform
 
 
 class Weights(NamedTuple):
@@ -81,6 +82,10 @@ class Room(NamedTuple):
     """Float[B, 1], of each graph."""
     predicted: Float32s
     """Float[B, 1], of each configuration."""
+    mask: Float32s
+    """Float[K, R, w], what is left of a 1 by dropout; Float[0, R, w] without."""
+    last_mask: Float32s
+    """Float[B, l]."""
 
 
 class Back(NamedTuple):
@@ -108,7 +113,7 @@ class Back(NamedTuple):
     """Float[l, w]."""
 
 
-def room(weights: Weights, graphs: Unfolded, batch: int, kept: int) -> Room:
+def room(weights: Weights, graphs: Unfolded, batch: int, kept: int, dropout: bool = False) -> Room:
     """Room for minibatches out of graphs; numbers of `kept` layers stay."""
     (width, last), vertices, layers = weights.hidden.shape, graphs.last.shape[1], len(weights.layers)
     rows = batch * vertices
@@ -128,6 +133,8 @@ def room(weights: Weights, graphs: Unfolded, batch: int, kept: int) -> Room:
         last=floats(batch, last),
         answer=floats(batch, 1),
         predicted=floats(batch, 1),
+        mask=floats(kept if dropout else 0, rows, width),
+        last_mask=floats(batch, last),
     )
 
 
@@ -197,6 +204,35 @@ def lay(graphs: Unfolded, room: Room, count: int) -> None:
 
 
 @compiled
+def veil(rows: Float32s, mask: Float32s, n: int) -> None:
+    """The first n rows, times a mask."""
+    for i in range(n):
+        for j in range(rows.shape[1]):
+            rows[i, j] *= mask[i, j]
+
+
+@compiled
+def drawn(dropout: Single, state: np.uint64, i: int) -> Single:
+    """What is left of a 1 by number `i` of those that `state` stands for."""
+    return ZERO if uniform(state, i) < dropout else ONE / (ONE - dropout)
+
+
+@compiled
+def shake(room: Room, count: int, dropout: Single, state: np.uint64, step: int) -> None:
+    """The masks of `count` graphs, out of the numbers of a stream that belong to a step."""
+    layers, rows, width = room.mask.shape
+    start = step * (room.mask.size + room.last_mask.size)
+    for k in range(layers):
+        for r in range(room.size[k]):
+            for j in range(width):
+                room.mask[k, r, j] = drawn(dropout, state, start + (k * rows + r) * width + j)
+    start += room.mask.size
+    for g in range(count):
+        for j in range(room.last_mask.shape[1]):
+            room.last_mask[g, j] = drawn(dropout, state, start + g * room.last_mask.shape[1] + j)
+
+
+@compiled
 def forward(weights: Weights, room: Room, count: int, n: int) -> None:
     """`predicted` of n configurations, of `count` different graphs."""
     width, last = weights.hidden.shape
@@ -213,12 +249,16 @@ def forward(weights: Weights, room: Room, count: int, n: int) -> None:
             for j in range(width):
                 one, other = came[0, r, j], came[1, r, j]
                 hidden[r, j] = (ZERO if one < ZERO else one) + (ZERO if other < ZERO else other)
+        if len(room.mask) > 0:
+            veil(hidden, room.mask[k], rows)
     gather(room.pool, room.hidden[(layers - 1) % kept], room.pooled, count)
     product(room.pooled, weights.hidden, room.last, count, width)
     for g in range(count):
         for j in range(last):
             x = room.last[g, j] + weights.hidden_bias[0, j]
             room.last[g, j] = ZERO if x < ZERO else x
+    if len(room.mask) > 0:
+        veil(room.last, room.last_mask, count)
     product(room.last, weights.output, room.answer, count, last)
     for b in range(n):
         room.predicted[b, 0] = room.answer[room.slot[b], 0] + weights.bias[0, 0]
@@ -240,8 +280,8 @@ def head_back(weights: Weights, slope: Weights, room: Room, back: Back, count: i
         for j in range(last):
             slope.output[j, 0] += back.answer[g] * room.last[g, j]
             d = back.answer[g] * weights.output[j, 0] if room.last[g, j] > ZERO else ZERO
-            back.last[g, j] = d
-            slope.hidden_bias[0, j] += d
+            back.last[g, j] = d * room.last_mask[g, j] if len(room.mask) > 0 else d
+            slope.hidden_bias[0, j] += back.last[g, j]
     product(room.pooled.T, back.last, slope.hidden, width, count)
     turn(weights.hidden, back.head, width)
     product(back.last, back.head, back.pooled, count, last)
@@ -272,6 +312,8 @@ def backward(weights: Weights, slope: Weights, room: Room, back: Back, count: in
     scatter(room.pool, back.pooled, back.hidden, count)
     for k in range(layers - 1, -1, -1):
         below = room.size[k - 1] if k > 0 else len(weights.layers[0][0])
+        if len(room.mask) > 0:
+            veil(back.hidden, room.mask[k], room.size[k])
         for way in range(2):
             out = back.mapped[way] if k > 0 else slope.layers[0][way]
             half_back(into(room.edges, k, way), room.came[k, way], back.hidden, back.half, room.size[k], out, below)
@@ -282,6 +324,11 @@ def backward(weights: Weights, slope: Weights, room: Room, back: Back, count: in
             for r in range(below):
                 for j in range(width):
                     back.hidden[r, j] = back.half[r, j] + (back.hidden[r, j] if way > 0 else ZERO)
+
+
+def draws(room: Room) -> int:
+    """Numbers that a minibatch takes for dropout."""
+    return room.mask.size + room.last_mask.size
 
 
 @compiled
@@ -298,12 +345,14 @@ def fit(
     schedule: Float32s,
     l2: Single,
     loss: int,
+    dropout: Single,
+    state: np.uint64,
 ) -> int:
     """Train a network; returns the number of steps that were left out because the loss was not finite.
 
     Observations are the `graphs` `which` Int[n], with targets `y` Float[n]; a step takes those of `order`
     Int[steps, B]. `flat` Float[4, size] are the weights, their slopes and Adam's moments, `schedule` Float[steps, 3] is
-    what `adam` is told.
+    what `adam` is told. With `dropout` the masks are of the numbers that `state` stands for.
     """
     skipped = 0
     chosen = np.empty(order.shape[1], np.int64)
@@ -313,6 +362,8 @@ def fit(
             back.wanted[b] = y[order[step, b]]
         count = enlist(chosen, room.known, room.graphs, room.slot)
         lay(graphs, room, count)
+        if dropout > ZERO:
+            shake(room, count, dropout, state, step)
         forward(weights, room, count, len(chosen))
         if np.isfinite(compare(loss, room.predicted, back.wanted, back.predicted)):
             backward(weights, slope, room, back, count)

@@ -143,8 +143,8 @@ class DirectedNetwork:
 
     H_k = (ReLU(P H_(k-1) V_k) + ReLU(Q H_(k-1) W_k)) / 2, with H_0 the one-hot operators, and P and Q = A + I and
     A^T + I with rows that sum to one. The mean is over the vertices that are present, and a perceptron with one hidden
-    layer follows. The first propagation is done once for each graph, all the halves of the layers at their end. On the
-    CPU and without dropout the same network is `algorithms.predictors.directed`.
+    layer follows. The first propagation is done once for each graph, all the halves of the layers at their end. For a
+    device; on the CPU the same network is `algorithms.predictors.directed`.
     """
 
     block, chunk = 4, 64

@@ -52,11 +52,13 @@ class Directions(Networks):
         streams: Streams,
         target: Form,
         loss: Loss,
+        dropout: float = 0.0,
         width: int = 144,
         layers: int = 3,
         last: int = 128,
     ) -> None:
         self.graphs = Unfoldings(space, layers)
+        self.dropout, self.noise = np.float32(dropout), streams.child("dropout")
         super().__init__(directions(self.graphs.view.labels - 1, width, layers, last), streams, target, loss)
 
     def distinct(self, codes: Ints) -> tuple[Ints, Ints]:
@@ -67,19 +69,22 @@ class Directions(Networks):
         order = shuffled(self.shuffles, seen.count, where, steps, training.batch)
         flat = floats(4, self.trained.size)
         weights, slopes = self._named(flat[:1]), self._named(flat[1:2])
-        room = directed.room(weights, graphs, training.batch, self.graphs.layers)
-        back = directed.back(weights, room)
         schedule, loss, l2 = training.schedule(steps), LOSSES[self.loss], np.float32(training.l2)
         for i, s in enumerate(where.tolist()):
+            codes, of = seen.codes[i, : seen.count[i]], which[i, : seen.count[i]]
             flat[0], flat[1:] = self.weights[s], 0.0
+            learnt, at = (self.graphs.apart(codes), np.arange(len(codes))) if self.dropout else (graphs, of)
+            room = directed.room(weights, learnt, training.batch, self.graphs.layers, bool(self.dropout > 0))
+            (state,) = self.noise.states(steps * directed.draws(room) if self.dropout else 0, where[i : i + 1])
             self.skipped[s] += directed.fit(
-                weights, slopes, room, back, flat, graphs, which[i], targets[i], order[i], schedule, l2, loss
-            )
+                weights, slopes, room, directed.back(weights, room), flat, learnt, at, targets[i], order[i], schedule,
+                l2, loss, self.dropout, state,
+            )  # fmt: skip
             self.weights[s] = flat[0]
             if self.loss != "mse":
-                learnt = np.empty(seen.count[i], dtype=np.float32)
-                directed.predict(weights, room, graphs, which[i, : len(learnt)], learnt)
-                self.levels[s] = learnt.mean(dtype=np.float64), max(learnt.std(dtype=np.float64), 1e-9)
+                answer = np.empty(len(codes), dtype=np.float32)
+                directed.predict(weights, directed.room(weights, graphs, _CHUNK, 1), graphs, of, answer)
+                self.levels[s] = answer.mean(dtype=np.float64), max(answer.std(dtype=np.float64), 1e-9)
 
     def apply(self, codes: Ints, where: Ints, fidelity: int) -> Float32s:
         out = np.empty((len(where), codes.shape[-2]), dtype=np.float32)
@@ -164,9 +169,9 @@ class NeuralPredictor:
 
 
 def networks(space: SearchSpace, streams: Streams, target: Form, loss: Loss, device: str, dropout: float) -> Networks:
-    """The network for each of the seeds of `streams`: loops, or torch for other devices and dropout."""
-    if device == "cpu" and not dropout:
-        return Directions(space, streams, target, loss)
+    """The network for each of the seeds of `streams`: loops, or torch for another device."""
+    if device == "cpu":
+        return Directions(space, streams, target, loss, dropout)
     from algorithms.predictors.batched import Batched
     from algorithms.predictors.networks import DirectedNetwork
 

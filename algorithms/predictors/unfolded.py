@@ -36,13 +36,18 @@ class Unfolded(NamedTuple):
     """
 
 
-def unfold(graphs: Graphs, layers: int) -> Unfolded:
-    """Graphs for a network of so many layers, which propagates by A + I and A^T + I with rows that sum to one."""
+def unfold(graphs: Graphs, layers: int, apart: bool = False) -> Unfolded:
+    """Graphs for a network of so many layers, which propagates by A + I and A^T + I with rows that sum to one.
+
+    `apart`: no two vertices are one, as if each had an operator of its own.
+    """
     present = graphs.operators != ABSENT
     loops = np.eye(graphs.operators.shape[1], dtype=np.bool_) & present[:, :, None]
     edges = np.stack([graphs.adjacency, graphs.adjacency.transpose(0, 2, 1)]) | loops
     number = graphs.operators.astype(np.int64) - 1
     word, nodes = graphs.operators.astype(np.uint64), 0
+    if apart:
+        word = np.where(present, np.arange(word.size, dtype=np.uint64).reshape(word.shape), np.uint64(0))
     found: list[Sparse] = []
     for _ in range(layers):
         one, other = _summed(edges, word)
@@ -87,6 +92,10 @@ class Unfoldings:
             return unfolded, number[codes @ self.space.strides]
         few, same = distinct(self.view, codes.reshape(-1, codes.shape[-1]))
         return unfold(self.view.of(few), self.layers), same.reshape(codes.shape[:-1])
+
+    def apart(self, codes: Ints) -> Unfolded:
+        """A graph for each of codes Int[n, d], whose vertices have nothing in common with others."""
+        return unfold(self.view.of(codes), self.layers, apart=True)
 
     @property
     def _all(self) -> tuple[Unfolded, Ints]:
