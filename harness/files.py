@@ -222,6 +222,11 @@ def _flock(handle: int, how: int) -> bool:
     return True
 
 
+def content(path: Path) -> bytes:
+    """The bytes of the file at `path`. Raises OSError like `arrow_file`."""
+    return _file(path).read_bytes()
+
+
 def arrow_file(path: Path) -> Any:
     """The file at `path` for readers of Arrow, which themselves take no name that is not UTF-8.
 
@@ -229,9 +234,13 @@ def arrow_file(path: Path) -> Any:
     """
     import pyarrow  # noqa: PLC0415
 
+    return pyarrow.OSFile(os.fsencode(_file(path)))
+
+
+def _file(path: Path) -> Path:
     if not stat.S_ISREG(path.stat().st_mode):
         raise OSError(errno.EINVAL, "it is no file, but a folder, a pipe or a device")
-    return pyarrow.OSFile(os.fsencode(path))
+    return path
 
 
 @contextmanager
