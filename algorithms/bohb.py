@@ -42,7 +42,7 @@ class BOHB:
         self.random = streams.child("random")
         self.draws = streams.child("candidates")
         self.random_fraction = random_fraction
-        self.shape = (candidates, 1 + problem.space.dimensions)
+        self.candidates = candidates
         used = rungs(problem.fidelities, eta, min_fidelity, max_fidelity)
         self.halving = Halving(problem, used, sizes(len(used), eta), self.propose, lanes=brackets)
         self.models = {
@@ -72,8 +72,8 @@ class BOHB:
             ready = left & model.ready[seeds]
             if ready.any():
                 at = seeds[ready]
-                uniforms = self.draws.uniform(self.shape[0] * self.shape[1], at).reshape(-1, *self.shape)
-                proposal, found = model.propose(at, uniforms)
+                states = self.draws.states(self.candidates * (1 + space.dimensions), at)
+                proposal, found = model.propose_by(at, states, self.candidates)
                 codes[ready] = np.where(found[:, None], proposal, codes[ready])
                 left &= ~ready
         return codes

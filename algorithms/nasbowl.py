@@ -10,9 +10,8 @@ import numpy as np
 from scipy.special import ndtr
 
 from algorithms.chosen import Chosen
-from algorithms.predictors.by_seed import Sure
 from harness import Floats, HarnessError, Ints, Param, Problem, Streams
-from harness.predictor import MakePredictor, Uses
+from harness.predictor import MakePredictor, Sure, Uses
 
 PROCESS = Uses("one that says how sure it is; or auto: gpwl on graphs, else gp", "auto", ("gpwl", "gp"))
 

@@ -23,7 +23,7 @@ class NPred:
     more are trained. All is trained at the largest fidelity; a run that has trained its last ends.
     """
 
-    shard = 20
+    shard = 25
 
     def __init__(
         self,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import resource
+import shutil
 import subprocess
 import sys
 import time
@@ -21,6 +22,7 @@ from harness import Rules, registry
 from harness.studies.evaluate import evaluate
 from harness.studies.index import INDEX
 from harness.studies.outcome import Outcome, within
+from harness.studies.records import JOINED
 from harness.studies.store import STUDIES, write
 from harness.studies.study import Study
 
@@ -94,6 +96,7 @@ def main() -> None:
     one = ["--bench", BENCHMARKS[0], "--budget", f"{table.facts.budget / 20:.17g}"]
     for form, where in folders.items():
         (where / INDEX).unlink(missing_ok=True)
+        shutil.rmtree(where / JOINED, ignore_errors=True)
         picked = [str(where), *one]
         print(f"{form}: show, without an index: {spent(['show', str(where)], 1)}", flush=True)
         for words in (

@@ -8,6 +8,10 @@ from typing import Any, TypeVar, cast
 
 import numba
 import numpy as np
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic, overload
+from numpy.typing import NDArray
 
 from harness.rng import DROPPED, GAMMA, LAST, MIX
 
@@ -21,12 +25,33 @@ def compiled(function: F) -> F:
     disk is full, every process compiles anew, and a cache that is broken is made anew. A cached kernel does not notice
     edits of kernels in other modules: those it calls from there are not meant to change.
     """
-    try:
-        kernel = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
-    except RuntimeError:  # no folder to cache in
-        return cast(F, numba.njit(nogil=True, error_model="numpy")(function))
-    _forgive(getattr(kernel, "_cache", None))
+    return cast(F, _kernel(function))
+
+
+def inner(function: F) -> F:
+    """`compiled` for a function that only compiled ones call: what Python would call it by is not compiled."""
+    kernel = _kernel(function, no_cpython_wrapper=True)
+    if hasattr(kernel, "_compile_for_args"):  # else numba is told not to compile
+
+        def refuse(*_: Any, **__: Any) -> Any:
+            raise TypeError(f"{function.__name__} is for compiled functions to call.")
+
+        def add(made: Any) -> None:  # without a place for Python to jump to
+            kernel.overloads[made.signature.args] = made
+
+        kernel._compile_for_args, kernel.add_overload = refuse, add
     return cast(F, kernel)
+
+
+def _kernel(function: Callable[..., Any], **options: bool) -> Any:
+    njit: Any = numba.njit
+    options |= {"nogil": True, "no_cfunc_wrapper": True}
+    try:
+        kernel = njit(cache=True, error_model="numpy", **options)(function)
+    except RuntimeError:  # no folder to cache in
+        return njit(error_model="numpy", **options)(function)
+    _forgive(getattr(kernel, "_cache", None))
+    return kernel
 
 
 def _forgive(cache: Any) -> None:
@@ -50,10 +75,41 @@ def _forgive(cache: Any) -> None:
     cache.load_overload, cache.save_overload = loaded, saved
 
 
-@compiled
+@inner
 def uniform(state: np.uint64, i: int) -> float:
     """Number `i`, from 0, of those that one of `Streams.states` stands for: that of `Streams.uniform`."""
     z = state + np.uint64(i + 1) * GAMMA
     z = (z ^ (z >> MIX[0][0])) * MIX[0][1]
     z = (z ^ (z >> MIX[1][0])) * MIX[1][1]
     return float(((z ^ (z >> LAST)) >> DROPPED) * 2.0**-53)
+
+
+def prefetch(array: NDArray[Any], index: int) -> None:
+    """Ask for an element of a contiguous array to be brought near the processor; nothing waits for it."""
+
+
+def _fetching(_: Any, array: Any, index: Any) -> Any:
+    """The type of a call of `prefetch`, and what writes its code."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, args[0]).data
+        byte, flag = cgutils.voidptr_t, ir.IntType(32)
+        asked = builder.module.declare_intrinsic(
+            "llvm.prefetch", [byte], ir.FunctionType(ir.VoidType(), [byte, flag, flag, flag])
+        )
+        place = builder.bitcast(builder.gep(data, [args[1]]), byte)
+        builder.call(asked, [place, flag(0), flag(3), flag(1)])  # to read, into all caches, data
+        return context.get_dummy_value()
+
+    return types.none(array, index), generate
+
+
+_fetch: Any = intrinsic(_fetching)
+
+
+@overload(prefetch)
+def _compiled_prefetch(array: Any, index: Any) -> Any:
+    def implementation(array: Any, index: Any) -> Any:
+        return _fetch(array, index)
+
+    return implementation

@@ -7,7 +7,17 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from functools import cache, partial
-from typing import Annotated, Any, Concatenate, Protocol, TypeAlias, get_args, get_origin, get_type_hints
+from typing import (
+    Annotated,
+    Any,
+    Concatenate,
+    Protocol,
+    TypeAlias,
+    get_args,
+    get_origin,
+    get_type_hints,
+    runtime_checkable,
+)
 
 import numpy as np
 
@@ -65,18 +75,45 @@ class Predictor(Protocol):
         ...
 
 
+@runtime_checkable
+class Sure(Protocol):
+    """A predictor that says how sure it is."""
+
+    def posterior(self, codes: Ints, where: Ints) -> tuple[Floats, Floats, Floats]:
+        """What is believed of the targets of codes Int[k, m, d], which are low where losses are.
+
+        Means and standard deviations, Float[k, m] each, and the lowest mean at anything that each seed has seen,
+        Float[k].
+        """
+        ...
+
+
 def predicted(model: Predictor, codes: Ints, where: Ints) -> Floats:
     """What `model` predicts of codes Int[m, d] or Int[k, m, d], Float[k, m]. Raises PluginError unless they are finite.
 
     It gets a copy, so that what is chosen among cannot be changed.
     """
-    answer: object = model.predict(codes.copy(), where.copy())
-    shape = (len(where), codes.shape[-2])
+    return _floats(model.predict(codes.copy(), where.copy()), (len(where), codes.shape[-2]), "losses")
+
+
+def believed(model: Any, codes: Ints, where: Ints) -> tuple[Floats, Floats, Floats]:
+    """The posterior of a `Sure` model, as `predicted`. Raises PluginError unless it is finite, deviations 0 or more."""
+    answer: object = model.posterior(codes.copy(), where.copy())
+    if not (isinstance(answer, tuple) and len(answer) == 3):
+        raise PluginError("believed something else than means, deviations and lowest means.", subject="the predictor")
+    shape = len(where), codes.shape[-2]
+    mean, deviation = _floats(answer[0], shape, "means"), _floats(answer[1], shape, "deviations")
+    if (deviation < 0).any():
+        raise PluginError("predicted deviations below 0.", subject="the predictor")
+    return mean, deviation, _floats(answer[2], shape[:1], "lowest means")
+
+
+def _floats(answer: object, shape: tuple[int, ...], what: str) -> Floats:
     if not (isinstance(answer, np.ndarray) and answer.dtype.kind == "f" and answer.shape == shape):
         form = f"{answer.dtype} of shape {answer.shape}" if isinstance(answer, np.ndarray) else type(answer).__name__
         raise PluginError(f"predicted {form} instead of floats of shape {shape}.", subject="the predictor")
     if not np.isfinite(answer).all():
-        raise PluginError("predicted losses that are not finite.", subject="the predictor")
+        raise PluginError(f"predicted {what} that are not finite.", subject="the predictor")
     return answer
 
 
@@ -91,7 +128,8 @@ class Watched:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
-        return getattr(self._model, name)
+        own = getattr(self._model, name)
+        return self._posterior if name == "posterior" else own
 
     def fit(self, seen: Seen, where: Ints) -> None:
         with self._blaming("in fit"):
@@ -100,6 +138,10 @@ class Watched:
     def predict(self, codes: Ints, where: Ints) -> Floats:
         with self._blaming("in predict"):
             return predicted(self._model, codes, where)
+
+    def _posterior(self, codes: Ints, where: Ints) -> tuple[Floats, Floats, Floats]:
+        with self._blaming("in posterior"):
+            return believed(self._model, codes, where)
 
     @contextmanager
     def _blaming(self, what: str) -> Iterator[None]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import sys
+import os
+import signal
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -20,7 +21,6 @@ from harness import HarnessError
 from harness.studies.cluster import Cluster
 from harness.studies.evaluate import evaluate
 from harness.studies.run import run
-from harness.studies.schedulers import slurm
 from harness.studies.store import ResultStore
 from harness.testing import assert_same
 
@@ -136,23 +136,60 @@ def test_trainings_on_a_cluster_are_those_of_one_process(scheduler: Any, tmp_pat
     assert not results.checkpoint_path(tmp_path / "out", job).exists()
 
 
-def test_slurm_gets_what_the_file_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[Any] = []
+SBATCH = """#!/bin/bash
+if [ "$1" = --test-only ]; then
+  if grep -q nosuch; then echo 'allocation failure: Invalid partition name specified' >&2; exit 1; fi
+  exit 0
+fi
+setsid bash "$1" > /dev/null 2>&1 < /dev/null &
+echo "Submitted batch job $!"
+"""
+SCANCEL = """#!/bin/bash
+kill -- -"$1"
+"""
 
-    class SLURMCluster:
-        def __init__(self, *, cores: int, memory: str, queue: str = "") -> None:
-            asked.append((cores, memory, queue))
 
-        def scale(self, *, jobs: int) -> None:
-            asked.append(jobs)
-
-    fake = type(sys)("dask_jobqueue")
-    fake.SLURMCluster = SLURMCluster  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "dask_jobqueue", fake)
+@pytest.fixture
+def slurm_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Settings of a Slurm whose jobs are processes of this machine."""
+    pytest.importorskip("dask_jobqueue", reason="slurm: needs the package dask-jobqueue")
+    (tmp_path / "bin").mkdir()
+    for name, script in (("sbatch", SBATCH), ("scancel", SCANCEL)):
+        (tmp_path / "bin" / name).write_text(script)
+        (tmp_path / "bin" / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
     path = tmp_path / "slurm.yaml"
-    path.write_text("cores: 4\nmemory: 8GB\nqueue: gpu\njobs: 3\n")
-    assert isinstance(slurm(path), SLURMCluster)
-    assert asked == [(4, "8GB", "gpu"), 3]
-    path.write_text("cores: 4\nmemroy: 8GB\n")
-    with pytest.raises(HarnessError, match=r"SLURMCluster does not take what is in .*memroy"):
-        slurm(path)
+    path.write_text("cores: 1\nprocesses: 1\nmemory: 1GB\nqueue: main\njobs: 2\n")
+    return path
+
+
+def test_slurm_gives_the_bits_of_one_process(slurm_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here, there, told = ResultStore(tmp_path / "here"), ResultStore(tmp_path / "there"), list[str]()
+    run(studies(), here, evaluate)
+    monkeypatch.setattr("harness.studies.study.SHARD", 20)
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    run(studies(), there, evaluate, executor=Cluster(f"slurm:{slurm_file}", told.append))
+    for study in studies():
+        assert_same(here.get(study).trajectory, there.get(study).trajectory)
+    assert f"no job of slurm:{slurm_file} runs yet; waiting for the first: squeue tells why." in told
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_jobs_that_slurm_does_not_take_are_one_sentence(
+    slurm_file: Path, tmp_path: Path, harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("run", "--algo", "rs", "--bench", "nb201", "--seeds", "3", "--cluster", f"slurm:{slurm_file}")
+    slurm_file.write_text(slurm_file.read_text().replace("main", "nosuch"))
+    answer = harness(*words)
+    assert answer.status == 2
+    assert f"Slurm does not take the jobs of {slurm_file}: Invalid partition name specified." in answer.err
+    slurm_file.write_text("cores: 4\nmemroy: 8GB\n")
+    answer = harness(*words)
+    assert answer.status == 2
+    assert "SLURMCluster does not take what is in" in answer.err
+    slurm_file.write_text("cores: 1\nmemory: 1GB\n")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    answer = harness(*words)
+    assert answer.status == 2
+    assert "sbatch cannot be run: " in answer.err
+    assert not [*tmp_path.rglob("*.parquet")]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from algorithms.predictors import convolution
+from algorithms.predictors import convolution, descent
 from algorithms.predictors.batched import Batched, one_thread
 from algorithms.predictors.graph import Convolutions
 from algorithms.predictors.losses import LOSSES
@@ -81,7 +81,7 @@ def test_slopes_are_those_of_autograd(
         convolution.fit(
             weights, slopes, running, room, convolution.back(weights, room), flat, matrices, labels, which[i],
             seen.fidelity[i], y[i], np.arange(count)[None], np.zeros((1, 3), np.float32), np.float32(0),
-            convolution.LOSSES[loss],
+            descent.LOSSES[loss],
         )  # fmt: skip
         found[i] = flat[1]
         np.testing.assert_allclose(rows[0], statistics[i], rtol=1e-5, atol=1e-6)

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from algorithms.density import Parzen, ProductKDE, product
-from harness import Bools, Floats, HarnessError, Ints, Parameter, SearchSpace
-from harness.compiled import compiled
+from harness import Bools, Floats, HarnessError, Ints, Parameter, SearchSpace, Streams
+from harness.compiled import compiled, inner
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # the libraries' own
 
@@ -425,17 +425,33 @@ def test_a_seed_alone_equals_the_seed_in_a_batch(space: SearchSpace, kind: type[
 
 def test_pruning_never_changes_the_choice() -> None:
     model = fed(ProductKDE(FCNET, 1), *observations(FCNET, 400, 6, narrow=0.5))
-    one = np.array([0])
+    one, none = np.array([0]), np.empty(0, np.uint64)
     for seed in range(40):
         uniforms = np.random.default_rng(seed).random((1, 64, 10))
-        points = np.empty((1, 64, 9))
-        density, best = model.run(one, uniforms, points, prune=False)
+        points, density = np.empty((1, 64, 9)), np.empty((1, 64, 2))
+        best, chosen = model.run(one, none, uniforms, points, density, False)
         ratio = np.maximum(density[0, :, 1], 1e-32) / np.maximum(density[0, :, 0], 1e-32)
         assert best[0] == np.argmin(ratio)
+        np.testing.assert_array_equal(chosen[0], points[0, best[0]])
         again = np.empty((1, 64, 9))
-        _, pruned = model.run(one, uniforms, again, prune=True)
+        pruned, _ = model.run(one, none, uniforms, again, density, True)
         assert pruned[0] == best[0]
         np.testing.assert_array_equal(again, points)
+
+
+@pytest.mark.parametrize("space", [NB201, FCNET])
+def test_numbers_made_where_they_are_used_are_those_of_the_stream(space: SearchSpace) -> None:
+    d, seeds = space.dimensions, np.arange(5)
+    model = ProductKDE(space, 5)
+    for s in range(5):
+        fed(model, *observations(space, 40 + s, s, narrow=0.5), seed=s)
+    handed, made = Streams(seeds, "draws"), Streams(seeds, "draws")
+    for where in (seeds[::-1].copy(), seeds[1:3], seeds[:1], seeds[:0]):
+        n = 24 * (1 + d)
+        by_array = model.propose(where, handed.uniform(n, where).reshape(-1, 24, 1 + d))
+        by_states = model.propose_by(where, made.states(n, where), 24)
+        for ours, theirs in zip(by_states, by_array, strict=True):
+            np.testing.assert_array_equal(ours, theirs, strict=True)
 
 
 @pytest.mark.parametrize("options", [{"percent": 0}, {"min_bandwidth": 0.0}, {"bandwidth_factor": -1.0}])
@@ -465,3 +481,18 @@ def test_kernels_compile_where_nothing_can_be_cached(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr("harness.compiled.numba.njit", njit)
     assert compiled(len) is len
+
+
+def test_what_only_kernels_call_is_refused_to_python() -> None:
+    @inner
+    def doubled(x: float) -> float:
+        return 2.0 * x
+
+    @compiled
+    def quadrupled(x: float) -> float:
+        return doubled(doubled(x))
+
+    for _ in range(2):
+        with pytest.raises(TypeError, match="doubled is for compiled functions"):
+            doubled(1.0)
+        assert quadrupled(1.0) == 4.0

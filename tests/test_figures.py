@@ -467,6 +467,15 @@ def test_an_algorithm_looks_the_same_in_every_company() -> None:
     assert clash["mine"] != clash[twin]
 
 
+def test_who_is_compared_in_one_figure_differs_in_colour() -> None:
+    for names in (
+        ("gpnas+", "bananas", "nasbowl", "re"),
+        ("hier-ea", "nasnet", "rs", "re"),
+        ("pnas", "nao", "rs", "re"),
+    ):
+        assert len({look["color"] for look in styles(names).values()}) == len(names)
+
+
 def test_settings_of_one_algorithm_have_colours_of_their_own() -> None:
     looks = styles(["rs", "re", *(f"re(population={n})" for n in range(6))])
     assert len({look["color"] for look in looks.values()}) == 8

@@ -13,13 +13,16 @@ import numpy as np
 import pytest
 from conftest import Answer
 
+import harness as h
 from harness import HarnessError, Rules, registry
 from harness.analysis.comparable import comparable
 from harness.studies import index
 from harness.studies.evaluate import evaluate
 from harness.studies.index import INDEX, Stored, stored
-from harness.studies.outcome import Outcome, summary
-from harness.studies.store import STUDIES, find, read, write
+from harness.studies.outcome import Outcome, summary, within
+from harness.studies.records import JOINED
+from harness.studies.selection import Selection, pooled
+from harness.studies.store import STUDIES, ResultStore, find, read, write
 from harness.studies.study import Study
 from harness.testing import assert_same
 
@@ -60,7 +63,7 @@ def same(folder: Path) -> list[Outcome]:
 def test_files_are_read_once_and_then_when_more_is_wanted(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not any(isinstance(outcome, Stored) for outcome in same(folder))
     assert all(isinstance(outcome, Stored) for outcome in same(folder))
-    monkeypatch.setattr(index, "read", lambda path: pytest.fail(f"{path} was read"))
+    monkeypatch.setattr(STUDIES, "read", lambda path: pytest.fail(f"{path} was read"))
     found = stored(find([folder]))
     assert [summary(outcome)["val_regret_mean"] for outcome in found]
     ((kept,), told) = comparable(found, paired=False)
@@ -162,3 +165,129 @@ def test_many_rows_are_laid_out_as_few_are(folder: Path, harness: Harness, monke
     assert [line.split() for line in many.splitlines() if "─" not in line] == [
         line.split() for line in few.splitlines() if "─" not in line
     ]
+
+
+@pytest.fixture
+def pieces(made: list[Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A study of four seeds in four files, and another in one."""
+    monkeypatch.setattr(index, "_FEW", 3)
+    parts = [part for seed in (2, 0, 3, 1) if (part := within(made[0], range(seed, seed + 1))) is not None]
+    for part in [*parts, made[1]]:
+        write(part, tmp_path / "pieces" / STUDIES.name(part.study))
+    return tmp_path / "pieces"
+
+
+def joined(folder: Path) -> Outcome:
+    """The study of many files, once it is compared with what these hold."""
+    found, other = Selection().of(stored(find([folder])))
+    plain, _ = pooled([read(path) for path in find([folder])])
+    assert [len(found.seeds), len(other.seeds)] == [4, 4]
+    assert (found.study, found.reference, found.versions) == (plain.study, plain.reference, plain.versions)
+    assert found.cpu_seconds == plain.cpu_seconds > 0
+    assert_same(found.trajectory, plain.trajectory)
+    np.testing.assert_array_equal(found.seeds, plain.seeds)
+    np.testing.assert_array_equal(found.val_loss, plain.val_loss)
+    np.testing.assert_array_equal(found.test_loss, plain.test_loss)
+    assert summary(found) == summary(plain)
+    return found
+
+
+def kept(folder: Path) -> list[Path]:
+    return sorted((folder / JOINED).glob("*"))
+
+
+def test_a_study_of_many_files_is_kept_as_one(pieces: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    joined(pieces)
+    (one,) = kept(pieces)
+    read_from = list[Path]()
+
+    def noted(path: Path) -> Outcome:
+        read_from.append(path)
+        return read(path)
+
+    monkeypatch.setattr(index, "read", noted)
+    found = joined(pieces)
+    assert read_from == [one]
+    assert_same(pickle.loads(pickle.dumps(found)).trajectory, found.trajectory)
+    read_from.clear()
+    assert Selection(budget=50001).of(stored(find([pieces])))[0].trajectory.time.size
+    assert read_from == [next(path for path in find([pieces]) if read(path).study.rules.budget == 50001)]
+
+
+@pytest.mark.parametrize("damage", ["bit", "cut", "other", "folder", "gone"])
+def test_what_is_kept_of_it_is_made_anew(pieces: Path, damage: str) -> None:
+    joined(pieces)
+    (one,) = kept(pieces)
+    content = bytearray(one.read_bytes())
+    other = next(path for path in find([pieces]) if read(path).study.rules.budget == 50001)
+    if damage in ("gone", "folder"):
+        one.unlink()
+    if damage == "folder":
+        one.mkdir()
+    elif damage != "gone":
+        content[300] ^= 4
+        one.write_bytes({"bit": bytes(content), "cut": b"PAR1", "other": other.read_bytes()}[damage])
+    joined(pieces)
+    assert kept(pieces) == [one]
+    assert damage == "folder" or read(one).seeds.tolist() == [0, 1, 2, 3]
+
+
+def test_a_study_one_file_of_which_changed_is_joined_anew(pieces: Path, made: list[Outcome]) -> None:
+    joined(pieces)
+    before = kept(pieces)
+    path = next(path for path in find([pieces]) if read(path).study.first == 2)
+    part = within(made[0], range(2, 3))
+    assert part is not None
+    write(replace(part, val_loss=part.val_loss + 1), path)
+    found = joined(pieces)
+    assert found.val_loss[found.trajectory.seed == 2].min() > 1
+    assert len(kept(pieces)) == 1
+    assert kept(pieces) != before
+
+
+def test_files_that_share_seeds_or_are_apart_are_not_kept_as_one(pieces: Path, made: list[Outcome]) -> None:
+    beside = pieces.with_name("beside")
+    beside.mkdir()
+    moved = next(path for path in find([pieces]) if read(path).study.first == 2)
+    moved.rename(beside / moved.name)
+    found, _ = Selection().of(stored(find([pieces, beside])))
+    plain, _ = pooled([read(path) for path in find([pieces, beside])])
+    assert_same(found.trajectory, plain.trajectory)
+    assert kept(pieces) == kept(beside) == []
+    (beside / moved.name).rename(moved)
+    several = within(made[0], range(2))
+    assert several is not None
+    write(several, pieces / "several.parquet")
+    joined(pieces)
+    assert kept(pieces) == []
+
+
+def test_a_folder_that_cannot_be_written_keeps_none(pieces: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("harness.files.claimed", full)
+    joined(pieces)
+    assert kept(pieces) == []
+
+
+def test_what_is_kept_is_no_result(pieces: Path, harness: Harness) -> None:
+    before = [harness(*words) for words in (("show", pieces, "--json"), ("verify", pieces))]
+    assert len(kept(pieces)) == 1
+    assert [harness(*words) for words in (("show", pieces, "--json"), ("verify", pieces))] == before
+    assert len(find([pieces])) == 5
+
+
+def test_what_a_killed_command_left_of_it_is_swept_by_the_next(pieces: Path) -> None:
+    joined(pieces)
+    (one,) = kept(pieces)
+    (pieces / JOINED / f".{one.name}.0123456789abcdef.tmp").touch()
+    ResultStore(pieces)
+    assert [*(pieces / JOINED).iterdir()] == [one]
+
+
+def test_load_reads_what_is_wanted(pieces: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = h.load(pieces).summary()
+    monkeypatch.setattr(index, "read", lambda path: pytest.fail(f"{path} was read"))
+    found = h.load(pieces, budget=50001)
+    assert found.summary().equals(plain[plain["study"].isin([found.outcomes[0].study.id])].reset_index(drop=True))

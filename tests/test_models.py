@@ -40,16 +40,16 @@ def test_bohb_draws_from_the_largest_fidelity_that_has_a_model(monkeypatch: pyte
     bohb = BOHB(*problem(table, seeds=4))
     models = list(bohb.models.values())
     used: list[int] = []
-    original = ProductKDE.propose
+    original = ProductKDE.propose_by
 
-    def propose(self: Any, seeds: Any, uniforms: Any) -> Any:
+    def propose(self: Any, seeds: Any, states: Any, candidates: int) -> Any:
         level = next(k for k, model in enumerate(models) if model is self)
         assert self.ready[seeds].all()
         assert not any(larger.ready[seeds].any() for larger in models[level + 1 :])
         used.append(level)
-        return original(self, seeds, uniforms)
+        return original(self, seeds, states, candidates)
 
-    monkeypatch.setattr(ProductKDE, "propose", propose)
+    monkeypatch.setattr(ProductKDE, "propose_by", propose)
     simulate(table, lambda *_: bohb, seeds=np.arange(4), rules=Rules(evals=250, log="all"))
     assert set(used) >= {0, 3}
     assert used[-1] == 3

@@ -512,6 +512,66 @@ def test_a_predictor_that_misbehaves_is_named_by_whatever_uses_it(install: Insta
     assert "Traceback" not in answer.err
 
 
+PROCESSES = """
+import numpy as np
+from harness.registry import predictor
+
+class honest:
+    def __init__(self, problem, streams):
+        self.gp = predictor("gp")(problem, streams)
+    def fit(self, seen, where):
+        self.gp.fit(seen, where)
+    def predict(self, codes, where):
+        return self.gp.predict(codes, where)
+    def posterior(self, codes, where):
+        return self.change(*self.gp.posterior(codes, where))
+    def change(self, mean, deviation, lowest):
+        return mean, deviation, lowest
+
+def bad(f):
+    return type("It", (honest,), {"change": lambda self, *given: f(*given), "__module__": __name__})
+
+mean_only = bad(lambda mean, deviation, lowest: mean)
+one_less = bad(lambda mean, deviation, lowest: (mean, deviation[:, 1:], lowest))
+below = bad(lambda mean, deviation, lowest: (mean, -1.0 - deviation, lowest))
+some_nan = bad(lambda mean, deviation, lowest: (mean, deviation, lowest * np.nan))
+fails = bad(lambda mean, deviation, lowest: {}[5])
+
+class writes(honest):
+    def posterior(self, codes, where):
+        answer = super().posterior(codes, where)
+        codes[...] = 0
+        where[...] = 0
+        return answer
+"""
+UNSURE = {
+    "mean_only": "believed something else than means, deviations and lowest means.",
+    "one_less": "predicted float64 of shape (2, ",
+    "below": "predicted deviations below 0.",
+    "some_nan": "predicted lowest means that are not finite.",
+    "fails": "failed in posterior: KeyError: 5.",
+}
+
+
+def test_what_a_process_believes_is_watched_too(install: Install) -> None:
+    install(
+        "sure", PROCESSES, predictors="\n".join(f"s-{kind} = sure:{kind}" for kind in [*UNSURE, "honest", "writes"])
+    )
+    table = synthetic_table(1, missing=0.0, fidelities=(1,))
+    rules, seeds = Rules(evals=20, log="all"), np.arange(2)
+    for kind, reason in UNSURE.items():
+        made = partial(registry.algorithm("nasbowl"), predictor=f"s-{kind}")
+        with pytest.raises(HarnessError) as caught:
+            simulate(table, made, seeds=seeds, rules=rules)
+        assert f"uses the predictor 's-{kind}', which {reason}" in caught.value.message
+    runs = [
+        simulate(table, partial(registry.algorithm("nasbowl"), predictor=which), seeds=seeds, rules=rules)
+        for which in ("gp", "s-honest", "s-writes")
+    ]
+    for run in runs[1:]:
+        assert_same(runs[0], run)
+
+
 def test_a_predictor_that_writes_into_what_it_is_asked_changes_no_search(install: Install) -> None:
     install("wrong", PREDICTORS, predictors="w-writes = wrong:predict_writes\nw-honest = wrong:honest")
     table, rules = synthetic_table(1, missing=0.0, fidelities=(1,)), Rules(evals=40, log="all")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shlex
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,7 +20,7 @@ from harness.analysis import claims, reproduction
 from harness.analysis.claims import Finding
 from harness.analysis.measures import regret_after, time_spent
 from harness.report import claims as claims_page
-from harness.statistics import Estimate
+from harness.statistics import Estimate, mean_interval
 from harness.studies.evaluate import evaluate
 from harness.studies.outcome import Outcome
 from harness.studies.study import Study
@@ -173,6 +174,38 @@ def test_formats_and_labels_are_refused(harness: Harness) -> None:
 )
 def test_an_interval_decides(estimate: tuple[float, float, float], verdict: str) -> None:
     assert claims.judge(Estimate(*estimate), 1.0) == verdict
+
+
+@pytest.mark.parametrize(
+    ("estimate", "claimed", "told"),
+    [
+        ((2.0, 0.5, 8.0), 1.0, "undecided: about 160 seeds would tell"),  # a factor of 4 that must become one of 2
+        ((2.0, 1.0, 5.0), 3.0, "undecided: about 210 seeds would tell"),  # (log 2.5 / log 1.5)^2 = 5.107
+        ((0.02, -0.01, 0.05), 0.0, "undecided: about 90 seeds would tell"),  # differences: 0.03 / 0.02
+        ((1.001, 0.9, 1.1), 1.0, "undecided: about equal"),
+        ((1.0, 0.9, 1.1), 1.0, "undecided: about equal"),
+        ((math.inf, 0.9, math.inf), 1.0, "undecided: too few runs arrive"),
+        ((2.0, 0.0, 8.0), 1.0, "undecided: too few runs arrive"),
+        ((2.0, 1.1, 8.0), 1.0, "holds"),
+    ],
+)
+def test_an_undecided_part_says_what_would_decide_it(
+    estimate: tuple[float, float, float], claimed: float, told: str
+) -> None:
+    found = Finding("b", "w", Estimate(*estimate), claimed, claims.judge(Estimate(*estimate), claimed))
+    assert claims_page.grid([found], 40)[0][-1] == told
+
+
+def test_seeds_that_would_decide_do() -> None:
+    rng, seeds = np.random.default_rng(1), 50
+    differences = rng.normal(0.2, 1.0, 100_000)
+
+    def finding(n: int) -> Finding:
+        estimate = mean_interval(differences[:n])
+        return Finding("b", "w", Estimate(0.2, estimate.low - estimate.value + 0.2, math.inf), 0.0, "undecided")
+
+    needed = math.ceil(claims.seeds_to_decide(finding(seeds), seeds))
+    assert finding(needed * 2).estimate.low > 0 > finding(needed // 2).estimate.low
 
 
 def test_a_claim_is_as_good_as_its_parts() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import pytest
 from rich.progress import Progress
-from workers import dying, refusing
+from workers import alive, dying, refusing
 
 from harness import HarnessError, Rules, registry
 from harness.report import tables
@@ -280,6 +281,51 @@ def test_a_worker_that_dies_costs_its_shard_only(tmp_path: Path, monkeypatch: py
     assert [store.complete(study) for study in plan] == [True, often == "once", True]
 
 
+ORPHANED = """
+import sys, test_run, workers
+from pathlib import Path
+from harness.studies.executors import local
+from harness.studies.run import run
+from harness.studies.store import ResultStore
+run(test_run.studies(), ResultStore(Path(sys.argv[1])), workers.greedy, executor=local(2, print))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a worker ends once it lets the interpreter go")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_workers_end_with_what_started_them_whatever_they_are_in(tmp_path: Path, number: signal.Signals) -> None:
+    calls = tmp_path / "calls"
+    calls.mkdir()
+    there = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    words = [sys.executable, "-c", ORPHANED, str(tmp_path / "results")]
+    environment = {**os.environ, "CALLS": str(calls), "PYTHONPATH": there}
+    with subprocess.Popen(words, start_new_session=True, env=environment) as process:
+        while len([*calls.iterdir()]) < 2:
+            assert process.poll() is None
+            time.sleep(0.02)
+        process.send_signal(number)
+    began = time.monotonic()
+    while left := alive(process.pid):
+        assert time.monotonic() - began < 60, left
+        time.sleep(0.05)
+
+
+def test_a_system_that_has_no_more_files_or_processes_is_one_sentence(tmp_path: Path) -> None:
+    few = ["--algo", "rs,re", "--bench", "nb201", "--seeds", "4", "--evals", "9", "--processes", "2", "--out"]
+    done = subprocess.run(
+        [sys.executable, "-m", "harness", "run", *few, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (10, 10)),
+    )
+    said, hint = done.stderr.splitlines()[-2:]
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    assert said == "error: the system refuses more open files, processes or memory: Too many open files."
+    assert "--processes" in hint
+
+
 @pytest.mark.parametrize("processes", [1, 2])
 def test_a_study_that_cannot_be_made_does_not_keep_others_from_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, processes: int
@@ -333,6 +379,13 @@ def test_it_is_said_that_nothing_is_heard(monkeypatch: pytest.MonkeyPatch, capsy
 
 
 @pytest.mark.parametrize(("benchmark", "module"), [("nb201/cifar10", "graph"), ("fcnet/protein", "early")])
-def test_processes_share_the_imports_of_the_predictor_that_the_space_gets(benchmark: str, module: str) -> None:
+def test_processes_share_the_imports_of_the_predictor_that_the_space_gets(
+    benchmark: str, module: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     study = Study.plan(registry.benchmark(benchmark), "gpnas", {}, 0, 60, Rules(evals=20))
-    assert _preload([study]) == ("algorithms.density", f"algorithms.predictors.{module}")
+    shared = ("algorithms.density", f"algorithms.predictors.{module}")
+    loaded = list[str]()
+    load = registry.benchmark
+    monkeypatch.setattr(registry, "benchmark", lambda name: loaded.append(name) or load(name))  # type: ignore[func-returns-value]
+    assert _preload([study, replace(study, stop=61), study]) == shared
+    assert loaded == [benchmark]

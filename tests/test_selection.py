@@ -60,6 +60,10 @@ def test_ranges_of_seeds_are_pooled() -> None:
     (gap,) = pooled([outcome(seeds="0:3"), outcome(seeds="7:9")])
     assert spans(gap.trajectory.seeds) == "0:3,7:9"
     assert np.isnan(within(whole, range(3)).trajectory.evaluations_by(5.0))  # type: ignore[union-attr]
+    spent = replace(whole, wall_seconds=6.0, cpu_seconds=12.0)
+    third = within(spent, range(4))
+    assert third is not None
+    assert (third.wall_seconds, third.cpu_seconds) == (2.0, 4.0)
     disjoint = pooled([outcome(seeds="0:3"), outcome(seeds="3:12")])[0]
     assert disjoint.trajectory.evaluations_by(9.0) == whole.trajectory.evaluations_by(9.0)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from harness import HarnessError
@@ -41,6 +43,24 @@ def slow(study: Study, shard: range, heard: Heard) -> Outcome:
         time.sleep(0.05)
         heard(share / 4)
     return evaluate(study, shard, heard)
+
+
+def greedy(study: Study, shard: range, heard: Heard) -> Outcome:
+    """Keeps the interpreter to itself for two minutes, as a long compiled loop may, and says that it does."""
+    Path(os.environ["CALLS"], str(os.getpid())).touch()
+    ctypes.PyDLL(None).sleep(120)
+    return evaluate(study, shard, heard)
+
+
+def alive(group: int) -> list[int]:
+    """The processes of a group that have not ended, whether or not anybody has asked how."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            state, _, its, *_ = stat.read_text().rsplit(")", 1)[1].split()
+            if int(its) == group and state not in "ZX":
+                found.append(int(stat.parent.name))
+    return found
 
 
 class Killing:

@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 
 from algorithms.density.history import BLOCK
 from harness import Floats, Ints
-from harness.compiled import compiled
+from harness.compiled import compiled, inner
 
 
-@compiled
+@inner
 def home(joint: NDArray[np.int32], slots: int) -> int:
     """The slot in which the search for a configuration begins."""
     mixed = np.uint64(0)
@@ -19,7 +19,7 @@ def home(joint: NDArray[np.int32], slots: int) -> int:
     return np.int64((mixed >> np.uint64(32)) % np.uint64(slots))  # type: ignore[return-value]
 
 
-@compiled
+@inner
 def _equal(a: NDArray[np.int32], b: NDArray[np.int32]) -> bool:
     same = True
     for i in range(len(a)):
@@ -27,7 +27,7 @@ def _equal(a: NDArray[np.int32], b: NDArray[np.int32]) -> bool:
     return same
 
 
-@compiled
+@inner
 def find(slot: NDArray[np.int32], joint: NDArray[np.int32], rows: Ints, s: int, code: NDArray[np.int32]) -> int:
     """The row of a configuration with the joined codes `code` [G], made if it is new."""
     place = home(code, slot.shape[1])
@@ -54,7 +54,7 @@ def rehash(slot: NDArray[np.int32], rows: Ints, joint: NDArray[np.int32]) -> Non
             slot[s, place] = u
 
 
-@compiled
+@inner
 def row_density(
     joint: NDArray[np.int32],
     weight: NDArray[np.int32],

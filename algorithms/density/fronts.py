@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness import Bools, Floats, Ints
-from harness.compiled import compiled
+from harness.compiled import compiled, inner
 from harness.dominance import dominates
 
 Ranks = NDArray[np.int32]
@@ -100,7 +100,7 @@ def spread_out(points: Floats, front: Ints) -> Ints:
     return order
 
 
-@compiled
+@inner
 def _by_first_objective(points: Floats, front: Ints) -> Ints:
     """The points of a front in ascending order of the first objective, earlier ones first."""
     order = np.empty(len(front), np.int64)

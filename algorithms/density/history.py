@@ -84,9 +84,8 @@ def _insert(history: History, seeds: Ints, codes: Ints, losses: Floats, rank: In
                 low = middle + 1
             else:
                 high = middle
-        for i in range(min(kept, len(order) - 1), low, -1):
-            order[i] = order[i - 1]
-        if low < len(order):
-            order[low] = t
+        moved = np.int32(t)
+        for i in range(low, min(kept + 1, len(order))):
+            order[i], moved = moved, order[i]
         history.seen[s] = t + 1
         rank[b] = low

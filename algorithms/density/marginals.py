@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from algorithms.density.history import BAD, GOOD
 from harness import Floats, Ints
-from harness.compiled import compiled
+from harness.compiled import inner, prefetch
 
 Counts = NDArray[np.unsignedinteger[Any]]
 
@@ -26,8 +26,8 @@ def strides(sizes: Ints) -> tuple[Ints, int]:
     return np.cumprod(places[:-1], dtype=np.int64), math.prod(places)
 
 
-@compiled
-def entries(stride: Ints, sizes: Ints, points: NDArray[Any], out: NDArray[np.int32]) -> None:
+@inner
+def entries(stride: Ints, sizes: Ints, points: Floats, out: NDArray[np.int32]) -> None:
     """The entries that count points [C, d], [2^d, C]; bit j set: the value of parameter j is fixed, else any."""
     free = 0
     for j in range(len(sizes)):
@@ -44,7 +44,7 @@ def entries(stride: Ints, sizes: Ints, points: NDArray[Any], out: NDArray[np.int
         width *= 2
 
 
-@compiled
+@inner
 def expand(match: Floats, miss: Floats, out: Floats) -> None:
     """Coefficients [2^d] of the marginal counts in the sum of product kernels; bit j set: j is fixed.
 
@@ -62,13 +62,13 @@ def expand(match: Floats, miss: Floats, out: Floats) -> None:
         width *= 2
 
 
-@compiled
+@inner
 def place(counts: Counts, side: int) -> int:
     """What an entry grows by for an observation of a side; nothing where it is of none."""
     return 1 if side == GOOD else 1 << 4 * counts.itemsize if side == BAD else 0
 
 
-@compiled
+@inner
 def gather(table: Counts, at: NDArray[np.int32], out: Counts) -> None:
     """The entries [2^d, C] at these places of a table."""
     for i in range(len(at)):
@@ -76,20 +76,34 @@ def gather(table: Counts, at: NDArray[np.int32], out: Counts) -> None:
             out[i, c] = table[at[i, c]]
 
 
-@compiled
-def marginal_sums(counts: Counts, weight: Floats, n: Ints, out: Floats) -> None:
-    """Both densities [C, 2] from the counts of marginals [2^d, C]."""
-    half = 4 * counts.itemsize
-    good, bad = np.zeros(len(out)), np.zeros(len(out))
-    for i in range(len(weight)):
+@inner
+def marginal_sums(
+    table: Counts,
+    at: NDArray[np.int32],
+    weight: Floats,
+    n: Ints,
+    following: Counts,
+    then: NDArray[np.int32],
+    out: Floats,
+) -> None:
+    """Both densities [C, 2] from the counts of marginals, which are `at` Int[2^d, C] in a table.
+
+    Meanwhile those that are needed `then` are brought near from the table that follows.
+    """
+    half = 4 * table.itemsize
+    counts, good, bad = np.empty(len(out), table.dtype), np.zeros(len(out)), np.zeros(len(out))
+    for i in range(len(at)):
         for c in range(len(out)):
-            good[c] += weight[i, GOOD] * np.int32(counts[i, c] & ((1 << half) - 1))
-            bad[c] += weight[i, BAD] * np.int32(counts[i, c] >> half)
+            prefetch(following, then[i, c])
+            counts[c] = table[at[i, c]]
+        for c in range(len(out)):
+            good[c] += weight[GOOD, i] * np.int32(counts[c] & ((1 << half) - 1))
+            bad[c] += weight[BAD, i] * np.int32(counts[c] >> half)
     for c in range(len(out)):
         out[c, GOOD], out[c, BAD] = good[c] / n[GOOD], bad[c] / n[BAD]
 
 
-@compiled
+@inner
 def apart(counts: Counts, side: int, out: Ints) -> None:
     """The counts [m] of one side."""
     half = 4 * counts.itemsize
@@ -97,7 +111,7 @@ def apart(counts: Counts, side: int, out: Ints) -> None:
         out[i] = counts[i] & ((1 << half) - 1) if side == GOOD else counts[i] >> half
 
 
-@compiled
+@inner
 def infinite_density(count: Ints, match: Floats, miss: Floats) -> float:
     """The infinite density of a point, by the counts [2^d] of its marginals, that differs from all data in a parameter
     of which they have one value alone.

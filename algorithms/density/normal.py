@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 
-from harness.compiled import compiled
+from harness.compiled import inner
 
 
-@compiled
+@inner
 def cdf(x: float) -> float:
     """Distribution function of the standard normal."""
     return 0.5 * math.erfc(-x / math.sqrt(2.0))
 
 
-@compiled
+@inner
 def _polynomial(coefficients: tuple[float, ...], x: float) -> float:
     total = 0.0
     for c in coefficients:
@@ -21,7 +21,7 @@ def _polynomial(coefficients: tuple[float, ...], x: float) -> float:
     return total
 
 
-@compiled
+@inner
 def quantile(p: float) -> float:
     """Inverse of the standard normal distribution function (Wichura 1988, AS 241 PPND16)."""
     q = p - 0.5

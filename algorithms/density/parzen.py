@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from algorithms.density.history import BAD, BLOCK, GOOD, History, check, doubled
 from algorithms.density.normal import cdf
 from harness import Bools, Floats, HarnessError, Ints, SearchSpace
-from harness.compiled import compiled
+from harness.compiled import compiled, inner
 
 
 class Split(NamedTuple):
@@ -57,7 +57,7 @@ def n_below(n: int, rules: ParzenRules) -> int:
     return min(math.ceil(share), rules.cap)
 
 
-@compiled
+@inner
 def _count_until(history: History, split: Split, s: int, t: int, offset: Ints, by: int) -> None:
     """Add `by` times the observations at each value up to time `t` to `until`."""
     m = (t + 1) // BLOCK
@@ -68,7 +68,7 @@ def _count_until(history: History, split: Split, s: int, t: int, offset: Ints, b
             split.until[s, offset[j] + history.codes[s, i, j]] += by
 
 
-@compiled
+@inner
 def lower(history: History, split: Split, s: int, t: int, offset: Ints) -> None:
     """Move observation `t` from the bad to the good."""
     _count_until(history, split, s, t, offset, 1)
@@ -96,7 +96,7 @@ def lower(history: History, split: Split, s: int, t: int, offset: Ints) -> None:
                 split.newest[s, v] = i
 
 
-@compiled
+@inner
 def raise_(history: History, split: Split, s: int, t: int, offset: Ints) -> None:
     """Move observation `t` from the good to the bad."""
     _count_until(history, split, s, t, offset, -1)
@@ -114,7 +114,7 @@ def raise_(history: History, split: Split, s: int, t: int, offset: Ints) -> None
         split.newest[s, v] = max(split.newest[s, v], t)
 
 
-@compiled
+@inner
 def count_newest(split: Split, s: int, t: int, offset: Ints, code: Ints) -> None:
     """Count observation `t`, the newest, as a bad one."""
     for j in range(len(offset)):
@@ -152,7 +152,7 @@ def _observe(
                 lower(history, split, s, item, offset)
 
 
-@compiled
+@inner
 def _weight(rank: int, n: int, forgetting: int) -> float:
     """Linear forgetting: a ramp from 1 / n to 1, then 1 for the last `forgetting`."""
     if rank >= n - forgetting:
@@ -161,7 +161,7 @@ def _weight(rank: int, n: int, forgetting: int) -> float:
     return 1.0 / n + slope * rank
 
 
-@compiled
+@inner
 def _weigh_good(
     history: History,
     split: Split,
@@ -189,7 +189,7 @@ def _weigh_good(
     return int(n)
 
 
-@compiled
+@inner
 def _weigh_bad(
     history: History,
     split: Split,
@@ -237,7 +237,7 @@ def _weigh_bad(
     return int(n)
 
 
-@compiled
+@inner
 def _normalise(out: Floats) -> None:
     total = 0.0
     for v in range(len(out)):
@@ -246,7 +246,7 @@ def _normalise(out: Floats) -> None:
         out[v] /= total
 
 
-@compiled
+@inner
 def _categorical(count: Ints, weight: Floats, n: int, rules: ParzenRules, out: Floats) -> None:
     """Weighted counts with a prior pseudo-count: one per value (hyperopt), or shared out over
     the data's own kernels and one uniform kernel (Optuna)."""
@@ -264,7 +264,7 @@ def _categorical(count: Ints, weight: Floats, n: int, rules: ParzenRules, out: F
     _normalise(out)
 
 
-@compiled
+@inner
 def _add_kernel(mean: float, bandwidth: float, weight: float, low: float, high: float, own: bool, out: Floats) -> None:
     """Add the mass of a Gaussian in the unit cell of each value, cells cut at the ends.
 
@@ -282,7 +282,7 @@ def _add_kernel(mean: float, bandwidth: float, weight: float, low: float, high: 
         before = after
 
 
-@compiled
+@inner
 def _adaptive_parzen(count: Ints, weight: Floats, edge: Floats, n: int, rules: ParzenRules, out: Floats) -> None:
     """Into zeros a mixture of Gaussians in code units, bandwidth = distance to the farther neighbour.
 
@@ -329,7 +329,7 @@ def _adaptive_parzen(count: Ints, weight: Floats, edge: Floats, n: int, rules: P
     _normalise(out)
 
 
-@compiled
+@inner
 def _best_drawn(mass: Floats, uniform: Floats, rest: Floats, drawn: Ints) -> int:
     """Of the values that `uniform` [C] draw from the good of the masses [2, k] the first with the largest ratio."""
     values = mass.shape[1]

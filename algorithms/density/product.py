@@ -25,7 +25,8 @@ from algorithms.density.marginals import (
 from algorithms.density.normal import cdf, quantile
 from algorithms.density.tally import Layout, Rules, Tally, layout_of, observe, split
 from harness import Bools, Floats, HarnessError, Ints, SearchSpace
-from harness.compiled import compiled
+from harness.compiled import compiled, inner
+from harness.compiled import uniform as number
 
 TABLE_LIMIT, TABLE_DIMENSIONS = 1 << 17, 10
 """Entries and parameters up to which a seed's observations are counted in a table of all marginals."""
@@ -34,6 +35,9 @@ NARROW = 1 << 16
 """Observations from which on counts take more than 16 bits."""
 
 FLOOR = 1e-32
+
+States = NDArray[np.uint64]
+_NONE = np.empty(0, np.uint64)
 
 
 @compiled
@@ -56,7 +60,7 @@ def _fit(level: NDArray[np.int32], layout: Layout, floor: float, out: Floats) ->
             out[side, j] = max(1.06 * spread * narrower, floor)
 
 
-@compiled
+@inner
 def _kernels(level: NDArray[np.int32], layout: Layout, bandwidth: Floats, match: Floats, miss: Floats) -> None:
     """Aitchison-Aitken kernel values [2, d] at and off the datum.
 
@@ -72,7 +76,7 @@ def _kernels(level: NDArray[np.int32], layout: Layout, bandwidth: Floats, match:
             miss[side, j] = bandwidth[side, j] / (seen - 1) if seen > 1 else np.inf
 
 
-@compiled
+@inner
 def _group_kernels(layout: Layout, point: Floats, bandwidth: Floats, match: Floats, miss: Floats, out: Floats) -> None:
     """Products of kernels [G, cells] between `point` and every cell of each group."""
     width = 1
@@ -92,7 +96,7 @@ def _group_kernels(layout: Layout, point: Floats, bandwidth: Floats, match: Floa
         width *= k
 
 
-@compiled
+@inner
 def _draw(
     data: NDArray[np.uint16],
     best: NDArray[np.int32],
@@ -126,7 +130,7 @@ def _draw(
                 out[c, j] = datum if uniform[c, 1 + j] < 1.0 - h else other
 
 
-@compiled
+@inner
 def _first_equal(points: Floats, key: Floats, c: int) -> int:
     """The first point that equals point `c`; `key` [C] are numbers that equal points have in common."""
     key[c] = 0.0
@@ -145,7 +149,7 @@ def _first_equal(points: Floats, key: Floats, c: int) -> int:
 class _Model(NamedTuple):
     """The two densities of one seed, from its counts.
 
-    n  Int[2], observations of each side; bandwidth, match, miss  Float[2, d]; weight  Float[2^d, 2], coefficients of
+    n  Int[2], observations of each side; bandwidth, match, miss  Float[2, d]; weight  Float[2, 2^d], coefficients of
     the marginals, empty without a table of them
     """
 
@@ -156,19 +160,19 @@ class _Model(NamedTuple):
     weight: Floats
 
 
-@compiled
+@inner
 def _update(model: _Model, history: History, tally: Tally, layout: Layout, rules: Rules, s: int) -> None:
     """Make `model` that of seed `s`."""
     good, end = split(history.seen[s], rules)
     model.n[GOOD], model.n[BAD] = good, end - good
     _fit(tally.level[s], layout, rules.min_bandwidth, model.bandwidth)
     _kernels(tally.level[s], layout, model.bandwidth, model.match, model.miss)
-    if len(model.weight):
+    if model.weight.size:
         for side in range(2):
-            expand(model.match[side], model.miss[side], model.weight[:, side])
+            expand(model.match[side], model.miss[side], model.weight[side])
 
 
-@compiled
+@inner
 def _lonely(miss: Floats) -> bool:
     """Whether a side has observed a single value of some parameter."""
     found = False
@@ -178,7 +182,7 @@ def _lonely(miss: Floats) -> bool:
     return found
 
 
-@compiled
+@inner
 def _unseen(counts: Counts, match: Floats, miss: Floats, out: Floats) -> None:
     """Set both densities of points where a side has a single value of a parameter, and the point another."""
     count = np.empty(len(counts), np.int64)
@@ -190,7 +194,7 @@ def _unseen(counts: Counts, match: Floats, miss: Floats, out: Floats) -> None:
                     out[c, side] = infinite_density(count, match[side], miss[side])
 
 
-@compiled
+@inner
 def _summed_pair(
     model: _Model, tally: Tally, layout: Layout, s: int, point: Floats, lowest: float, kernels: Floats, out: Floats
 ) -> None:
@@ -207,24 +211,107 @@ def _summed_pair(
         out[side] = row_density(tally.joint[s, :seen], tally.weight[s, :seen], side, kernels, model.n[side], limit)
 
 
-@compiled
+@inner
 def _ratio(good: float, bad: float) -> float:
     """g / l with both floored; the floor of a bad density that is not a number is the floor."""
     floored = good if good > FLOOR or np.isnan(good) else FLOOR
     return (bad if bad > FLOOR else FLOOR) / floored
 
 
-@compiled
-def _densities(
+@inner
+def _empty_model(corners: int, d: int) -> _Model:
+    shape = (2, d)
+    return _Model(np.empty(2, np.int64), np.empty(shape), np.empty(shape), np.empty(shape), np.empty((2, corners)))
+
+
+@inner
+def _prepare(
+    model: _Model,
     history: History,
     tally: Tally,
     layout: Layout,
     rules: Rules,
     seeds: Ints,
-    uniform: Floats,
+    states: States,
+    uniforms: Floats,
+    b: int,
+    points: Floats,
+) -> None:
+    """Make `model` that of seed `b` of these, and draw its points [C, d] from the good density if there are numbers."""
+    s, uniform = seeds[b], uniforms[b % len(uniforms)]
+    for i in range(uniform.size if len(states) else 0):
+        uniform.flat[i] = number(states[b], i)
+    _update(model, history, tally, layout, rules, s)
+    if uniform.shape[1]:
+        leaders = history.order[s, : model.n[GOOD]]
+        _draw(history.codes[s], leaders, layout, rules.factor, model.bandwidth[GOOD], uniform, points)
+
+
+@inner
+def _best(density: Floats) -> int:
+    """The index of the best ratio of densities [C, 2], -1 where none is a number."""
+    best, lowest = -1, np.inf
+    for c in range(len(density)):
+        ratio = _ratio(density[c, GOOD], density[c, BAD])
+        if ratio < lowest:
+            best, lowest = c, ratio
+        if not np.isfinite(ratio) and np.isfinite(density[c, GOOD]):
+            return c
+    return best
+
+
+@compiled
+def _table_densities(
+    history: History,
+    tally: Tally,
+    layout: Layout,
+    rules: Rules,
+    seeds: Ints,
+    states: States,
+    uniforms: Floats,
     points: Floats,
     out: Floats,
     best: Ints,
+    chosen: Floats,
+) -> None:
+    """What `_row_densities` does, from tables of marginals; what the next seed needs of its own is fetched too."""
+    d, candidates = len(layout.sizes), points.shape[1]
+    corners = 1 << d
+    models = (_empty_model(corners, d), _empty_model(corners, d))
+    at = np.empty((2, corners, candidates), np.int32)
+    counts = np.empty((corners, candidates), tally.table.dtype)
+    for b in range(-1, len(seeds)):
+        following = min(b + 1, len(seeds) - 1)
+        then = seeds[following]
+        if following > b:
+            model, x = models[following % 2], points[following % len(points)]
+            _prepare(model, history, tally, layout, rules, seeds, states, uniforms, following, x)
+            entries(layout.stride, layout.sizes, x, at[following % 2])
+        if b >= 0:
+            model, density = models[b % 2], out[b % len(out)]
+            table = tally.table[seeds[b]]
+            marginal_sums(table, at[b % 2], model.weight, model.n, tally.table[then], at[following % 2], density)
+            if _lonely(model.miss):
+                gather(table, at[b % 2], counts)
+                _unseen(counts, model.match, model.miss, density)
+            best[b] = _best(density)
+            for j in range(d):
+                chosen[b, j] = points[b % len(points), max(best[b], 0), j]
+
+
+@compiled
+def _row_densities(
+    history: History,
+    tally: Tally,
+    layout: Layout,
+    rules: Rules,
+    seeds: Ints,
+    states: States,
+    uniforms: Floats,
+    points: Floats,
+    out: Floats,
+    best: Ints,
+    chosen: Floats,
     prune: bool,
 ) -> None:
     """Densities [B, C, 2] at `points` [B, C, d] and the index of the best ratio [B], -1 where none is a number.
@@ -232,44 +319,24 @@ def _densities(
     With `uniform` [B, C, 1 + d], not empty, the points are first drawn from the good density. With `prune` a bad
     density may be left at a lower bound where the candidate has already lost.
     """
-    d = len(layout.sizes)
-    tabled = tally.table.shape[1] > 0
-    shape, candidates = (2, d), points.shape[1]
-    corners = 1 << d if tabled else 0
-    model = _Model(np.empty(2, np.int64), np.empty(shape), np.empty(shape), np.empty(shape), np.empty((corners, 2)))
-    at = np.empty((corners, candidates), np.int32)
-    counts = np.empty((corners, candidates), tally.table.dtype)
+    candidates = points.shape[1]
+    model = _empty_model(0, len(layout.sizes))
     key = np.empty(candidates)
     kernels = np.empty((len(layout.cells), np.max(layout.cells)))
     for b in range(len(seeds)):
-        s = seeds[b]
-        _update(model, history, tally, layout, rules, s)
+        s, x, density, lowest = seeds[b], points[b % len(points)], out[b % len(out)], np.inf
+        _prepare(model, history, tally, layout, rules, seeds, states, uniforms, b, x)
         prunes = prune and np.min(model.match) >= 0.0
-        x, density, best[b], lowest = points[b], out[b], -1, np.inf
-        if uniform.shape[1]:
-            leaders = history.order[s, : model.n[GOOD]]
-            _draw(history.codes[s], leaders, layout, rules.factor, model.bandwidth[GOOD], uniform[b], x)
-        if tabled:
-            entries(layout.stride, layout.sizes, x, at)
-            gather(tally.table[s], at, counts)
-            marginal_sums(counts, model.weight, model.n, density)
-            if _lonely(model.miss):
-                _unseen(counts, model.match, model.miss, density)
         for c in range(candidates):
-            if not tabled:
-                twin = _first_equal(x, key, c)
-                if twin < c:
-                    density[c, GOOD], density[c, BAD] = density[twin, GOOD], density[twin, BAD]
-                    continue
-                limit = lowest if prunes else np.inf
-                _summed_pair(model, tally, layout, s, x[c], limit, kernels, density[c])
-            ratio = _ratio(density[c, GOOD], density[c, BAD])
-            if ratio < lowest:
-                best[b], lowest = c, ratio
-            if not np.isfinite(ratio) and np.isfinite(density[c, GOOD]):
-                best[b] = c
-                if prune:
-                    break
+            twin = _first_equal(x, key, c)
+            if twin < c:
+                density[c, GOOD], density[c, BAD] = density[twin, GOOD], density[twin, BAD]
+                continue
+            _summed_pair(model, tally, layout, s, x[c], lowest if prunes else np.inf, kernels, density[c])
+            lowest = np.fmin(lowest, _ratio(density[c, GOOD], density[c, BAD]))
+        best[b] = _best(density)
+        for j in range(x.shape[1]):
+            chosen[b, j] = x[max(best[b], 0), j]
 
 
 class ProductKDE:
@@ -357,7 +424,9 @@ class ProductKDE:
 
         A point has the code of a categorical value and the coordinate in [0, 1] of an ordinal one.
         """
-        return self.run(seeds, np.empty((len(seeds), 0, 0)), points.copy(), prune=False)[0]
+        out = np.empty((*points.shape[:2], 2))
+        self.run(seeds, _NONE, np.empty((len(seeds), 0, 0)), points.copy(), out, False)
+        return out
 
     def propose(self, seeds: Ints, uniforms: Floats) -> tuple[Ints, Bools]:
         """Codes Int[B, d] of the candidate with the largest l / g, and whether there is one, Bool[B].
@@ -366,9 +435,16 @@ class ProductKDE:
         hpbandster, both densities are floored at 1e-32, the first of equals wins, and the first candidate that no bad
         datum can explain (infinite g, finite l) is taken at once.
         """
-        points = np.empty((*uniforms.shape[:2], self._d))
-        _, best = self.run(seeds, uniforms, points, prune=True)
-        chosen = np.take_along_axis(points, np.maximum(best, 0)[:, None, None], axis=1)[:, 0]
+        return self._best(seeds, _NONE, uniforms)
+
+    def propose_by(self, seeds: Ints, states: States, candidates: int) -> tuple[Ints, Bools]:
+        """`propose` by the numbers that `Streams.states` UInt[B] stand for, made where and when they are used."""
+        return self._best(seeds, states, np.empty((1, candidates, 1 + self._d)))
+
+    def _best(self, seeds: Ints, states: States, uniforms: Floats) -> tuple[Ints, Bools]:
+        candidates = uniforms.shape[1]
+        points, out = np.empty((2, candidates, self._d)), np.empty((2, candidates, 2))
+        best, chosen = self.run(seeds, states, uniforms, points, out, True)
         return self._codes(chosen), best >= 0
 
     def draw(self, seeds: Ints, uniforms: Floats) -> tuple[Ints, Floats]:
@@ -377,7 +453,8 @@ class ProductKDE:
         Densities count as between 1e-32 and 1e32.
         """
         points = np.empty((*uniforms.shape[:2], self._d))
-        density, _ = self.run(seeds, uniforms, points, prune=False)
+        density = np.empty((*points.shape[:2], 2))
+        self.run(seeds, _NONE, uniforms, points, density, False)
         bounded = np.fmin(np.fmax(density, FLOOR), 1.0 / FLOOR)
         return self._codes(points), bounded[..., GOOD] / bounded[..., BAD]
 
@@ -385,15 +462,21 @@ class ProductKDE:
         scale = np.where(self._layout.ordered, self._layout.sizes - 1, 1)
         return np.rint(points * scale).astype(np.int64)
 
-    def run(self, seeds: Ints, uniforms: Floats, points: Floats, *, prune: bool) -> tuple[Floats, Ints]:
-        """Densities Float[B, C, 2], good then bad, at points Float[B, C, d], and the index of the best ratio Int[B].
+    def run(
+        self, seeds: Ints, states: States, uniforms: Floats, points: Floats, out: Floats, prune: bool
+    ) -> tuple[Ints, Floats]:
+        """The index of the best ratio Int[B], -1 where none is a number, and its point Float[B, d].
 
-        Points are drawn here where `uniforms` is not empty. With `prune` the densities of points that cannot be the
-        best are left out.
+        Points [., C, d] are drawn here where there are numbers for it: `uniforms` Float[., C, 1 + d], which `states`
+        UInt[B] stand for if there are any. Those of seed b are at b modulo the length, as are the densities
+        `out` Float[., C, 2]. With `prune` the densities of points that cannot be the best are left out.
         """
         if not self.ready[seeds].all():
             raise ValueError("a seed without enough observations has no density; see `ready`")
-        out = np.empty((*points.shape[:2], 2))
-        best = np.empty(len(seeds), np.int64)
-        _densities(self._history, self.tally, self._layout, self.rules, seeds, uniforms, points, out, best, prune)
-        return out, best
+        best, chosen = np.empty(len(seeds), np.int64), np.empty((len(seeds), self._d))
+        known = self._history, self.tally, self._layout, self.rules, seeds, states, uniforms, points, out, best, chosen
+        if len(seeds) and self.tally.table.shape[1]:
+            _table_densities(*known)
+        elif len(seeds):
+            _row_densities(*known, prune)
+        return best, chosen

@@ -11,7 +11,7 @@ from algorithms.density.distinct import find
 from algorithms.density.history import BAD, GOOD, UNUSED, History
 from algorithms.density.marginals import Counts, entries, place, strides
 from harness import Bools, Ints, SearchSpace
-from harness.compiled import compiled
+from harness.compiled import compiled, inner
 
 GROUP_LIMIT = 256
 """Cells of a table of the products of several parameters' kernels."""
@@ -78,7 +78,7 @@ def layout_of(space: SearchSpace) -> tuple[Layout, int]:
     return Layout(space.sizes, ordered, stride, group, within, np.array(cells, np.int64)), size
 
 
-@compiled
+@inner
 def split(n: int, rules: Rules) -> tuple[int, int]:
     """Of `n` observations by rank, where the good ones end, and where the bad ones do."""
     good = max(rules.minimum, rules.percent * n // 100)
@@ -86,9 +86,9 @@ def split(n: int, rules: Rules) -> tuple[int, int]:
     return min(good, n), min(good + bad, n)
 
 
-@compiled
+@inner
 def _move(tally: Tally, layout: Layout, history: History, s: int, t: int, side: int, at: NDArray[np.int32]) -> None:
-    """Put observation `t` of seed `s` on another side."""
+    """Put observation `t` of seed `s` on another side; `at` Int[2^d, 1] is scratch, empty without a table."""
     codes, before = history.codes[s], tally.label[s, t]
     tally.label[s, t] = side
     for by in (-1, 1):
@@ -100,8 +100,10 @@ def _move(tally: Tally, layout: Layout, history: History, s: int, t: int, side: 
         if not len(at):
             tally.weight[s, tally.row[s, t], to] += by
     if len(at):
-        table = tally.table[s]
-        entries(layout.stride, layout.sizes, codes[t : t + 1], at)
+        table, point = tally.table[s], np.empty((1, codes.shape[1]))
+        for j in range(codes.shape[1]):
+            point[0, j] = codes[t, j]
+        entries(layout.stride, layout.sizes, point, at)
         by = place(table, side) - place(table, before)
         for i in range(len(at)):
             table[at[i, 0]] += by

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 from scipy.linalg import solve_triangular
@@ -48,19 +48,6 @@ class BySeed:
     def features(self, codes: Ints, fidelity: Ints | int) -> Any:
         """What a model sees of codes Int[n, d] at a fidelity (index), [n, ...]."""
         return features(self.problem.space, len(self.problem.fidelities), codes, fidelity)
-
-
-@runtime_checkable
-class Sure(Protocol):
-    """A predictor that says how sure it is."""
-
-    def posterior(self, codes: Ints, where: Ints) -> tuple[Floats, Floats, Floats]:
-        """What is believed of the targets of codes Int[k, m, d], which are low where losses are.
-
-        Means and standard deviations, Float[k, m] each, and the lowest mean at anything that each seed has seen,
-        Float[k].
-        """
-        ...
 
 
 class Process(BySeed):

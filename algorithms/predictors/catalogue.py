@@ -54,7 +54,7 @@ def gcn(
     return GraphPredictor(problem, streams, width=width, layers=layers, target=target, loss=loss, device=device)
 
 
-@with_torch
+@sharing("algorithms.predictors.neural")
 def neural(
     problem: Problem, streams: Streams, *, schedule: Schedule = "fast", loss: Loss = "mse", device: Device = "cpu"
 ) -> Predictor:
@@ -64,7 +64,7 @@ def neural(
     return NeuralPredictor(problem, streams, schedule=schedule, loss=loss, device=device)
 
 
-@with_torch
+@sharing("algorithms.predictors.neural")
 def neural2(
     problem: Problem,
     streams: Streams,

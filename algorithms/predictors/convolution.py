@@ -9,27 +9,30 @@ these, v vertices, w the width, K layers, e numbers that a fidelity is embedded 
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from algorithms.predictors.data import Float32s, Labels
-from algorithms.predictors.losses import MARGIN as _MARGIN
-from algorithms.predictors.losses import Loss
+from algorithms.predictors.descent import ONE, TENTH, adam, compare
+from algorithms.predictors.products import (
+    ZERO,
+    Single,
+    Sparse,
+    enlist,
+    enter,
+    floats,
+    gather,
+    pad,
+    product,
+    sparse,
+    turn,
+)
 from harness import Ints
-from harness.compiled import compiled
+from harness.compiled import compiled, inner
 
-Single = np.float32
-
-MSE, HINGE, LISTWISE = range(3)
-LOSSES: Mapping[Loss, int] = {"mse": MSE, "hinge": HINGE, "listwise": LISTWISE}
-ZERO, ONE, TWO, THREE, TENTH = (np.float32(x) for x in (0, 1, 2, 3, 0.1))
 EPSILON = np.float32(1e-5)
-TINY, THOUSANDTH = np.float32(1e-8), np.float32(1e-3)
-FLOOR, STEPS, MARGIN = np.float32(-40), np.float32(256), np.float32(_MARGIN)
 
 
 class Weights(NamedTuple):
@@ -62,17 +65,6 @@ class Running(NamedTuple):
     variance1: Float32s
     mean2: Float32s
     variance2: Float32s
-
-
-class Sparse(NamedTuple):
-    """Rows of a sparse matrix: how many entries each has, Int[r], where, Int[r, c], and their values, Float[r, c].
-
-    Up to the next multiple of four there are entries of value 0.
-    """
-
-    length: Ints
-    at: Ints
-    value: Float32s
 
 
 class Room(NamedTuple):
@@ -147,20 +139,6 @@ class Back(NamedTuple):
     embedding: Float32s
 
 
-def floats(*shape: int) -> Float32s:
-    """Zeros that begin where a line of the cache does."""
-    size = math.prod(shape)
-    room = np.zeros(size + 16, dtype=np.float32)
-    start = -room.ctypes.data // 4 % 16
-    return room[start : start + size].reshape(shape)
-
-
-def sparse(rows: int, columns: int) -> Sparse:
-    """Room for a sparse matrix."""
-    shape = rows, -(-columns // 4) * 4
-    return Sparse(np.zeros(rows, np.int64), np.zeros(shape, np.int64), floats(*shape))
-
-
 def room(weights: Weights, batch: int, vertices: int, graphs: int) -> Room:
     """Room for minibatches out of so many graphs."""
     rows, (layers, width, _) = batch * vertices, weights.layers.shape
@@ -211,88 +189,7 @@ def back(weights: Weights, room: Room) -> Back:
     )
 
 
-@compiled
-def product(a: Float32s, b: Float32s, out: Float32s, n: int, inner: int) -> None:
-    """out = a b, of the first Float[n, inner] of a and Float[inner, m]: four rows of a by two of b at a time."""
-    whole, even = n - n % 4, inner - inner % 2
-    for i in range(n):
-        for j in range(b.shape[1]):
-            out[i, j] = ZERO
-    for i in range(0, whole, 4):
-        for k in range(0, even, 2):
-            p, q, r, s = a[i, k], a[i + 1, k], a[i + 2, k], a[i + 3, k]
-            t, u, v, w = a[i, k + 1], a[i + 1, k + 1], a[i + 2, k + 1], a[i + 3, k + 1]
-            for j in range(b.shape[1]):
-                x, y = b[k, j], b[k + 1, j]
-                out[i, j] += p * x + t * y
-                out[i + 1, j] += q * x + u * y
-                out[i + 2, j] += r * x + v * y
-                out[i + 3, j] += s * x + w * y
-    for i in range(whole, n):
-        for k in range(0, even, 2):
-            p, t = a[i, k], a[i, k + 1]
-            for j in range(b.shape[1]):
-                out[i, j] += p * b[k, j] + t * b[k + 1, j]
-    for i in range(n if inner > even else 0):
-        for j in range(b.shape[1]):
-            out[i, j] += a[i, even] * b[even, j]
-
-
-@compiled
-def gather(matrix: Sparse, given: Float32s, out: Float32s, n: int) -> None:
-    """out = the first n rows of a sparse matrix times `given` Float[c, m]: four rows of it at a time."""
-    for i in range(n):
-        for j in range(given.shape[1]):
-            out[i, j] = ZERO
-        for k in range(0, matrix.length[i], 4):
-            p, q, r, s = matrix.value[i, k], matrix.value[i, k + 1], matrix.value[i, k + 2], matrix.value[i, k + 3]
-            c, d, e, f = matrix.at[i, k], matrix.at[i, k + 1], matrix.at[i, k + 2], matrix.at[i, k + 3]
-            for j in range(given.shape[1]):
-                out[i, j] += (p * given[c, j] + q * given[d, j]) + (r * given[e, j] + s * given[f, j])
-
-
-@compiled
-def enter(matrix: Sparse, row: int, at: int, value: Single) -> None:
-    """One more entry of a row of a sparse matrix, which is followed by three of value 0."""
-    k = matrix.length[row]
-    matrix.at[row, k] = at
-    matrix.value[row, k] = value
-    matrix.length[row] = k + 1
-
-
-@compiled
-def pad(matrix: Sparse, rows: int) -> None:
-    """Entries of value 0 up to the next multiple of four."""
-    for i in range(rows):
-        for k in range(matrix.length[i], -(-matrix.length[i] // 4) * 4):
-            matrix.at[i, k] = 0
-            matrix.value[i, k] = ZERO
-
-
-@compiled
-def turn(matrix: Float32s, out: Float32s, rows: int) -> None:
-    """out = the transpose of the first rows of a matrix."""
-    for i in range(rows):
-        for j in range(matrix.shape[1]):
-            out[j, i] = matrix[i, j]
-
-
-@compiled
-def enlist(which: Ints, known: Ints, graphs: Ints, slot: Ints) -> int:
-    """The different ones of `which` Int[B], of which it returns the number, and the `slot` of each."""
-    count = 0
-    for i in range(len(which)):
-        if known[which[i]] < 0:
-            known[which[i]] = count
-            graphs[count] = which[i]
-            count += 1
-        slot[i] = known[which[i]]
-    for i in range(count):
-        known[graphs[i]] = -1
-    return count
-
-
-@compiled
+@inner
 def lay(
     matrices: Float32s, labels: Labels, graphs: Ints, count: int, first: Ints, edges: Sparse, operators: Sparse
 ) -> int:
@@ -318,7 +215,7 @@ def lay(
     return rows
 
 
-@compiled
+@inner
 def convolve(weights: Weights, room: Room, rows: int, count: int) -> None:
     """The convolutions of `count` graphs, and the largest over their vertices."""
     layers, width = weights.layers.shape[0], weights.layers.shape[1]
@@ -341,7 +238,7 @@ def convolve(weights: Weights, room: Room, rows: int, count: int) -> None:
                 room.peak[g, j] = peak if less else np.int32(r)
 
 
-@compiled
+@inner
 def perceive(
     below: Float32s,
     head: Float32s,
@@ -385,7 +282,7 @@ def perceive(
             out[i, j] = ZERO if y < ZERO else y
 
 
-@compiled
+@inner
 def perceive_back(
     slope: Float32s,
     raw: Float32s,
@@ -409,7 +306,7 @@ def perceive_back(
             slope[i, j] = left * (scale[0, j] * inverse[j])
 
 
-@compiled
+@inner
 def forward(
     weights: Weights, running: Running, room: Room, momentum: Single, rows: int, count: int, fidelities: Ints, n: int
 ) -> None:
@@ -454,7 +351,7 @@ def forward(
         room.predicted[b, 0] += weights.bias[0, 0]
 
 
-@compiled
+@inner
 def perceptron_back(weights: Weights, slope: Weights, room: Room, back: Back) -> None:
     """Slopes of the loss by the perceptron's weights and by what was joined, from those by the predictions."""
     batch, inputs = room.joined.shape
@@ -492,7 +389,7 @@ def perceptron_back(weights: Weights, slope: Weights, room: Room, back: Back) ->
     product(back.raw[0], back.head1, back.joined, batch, width)
 
 
-@compiled
+@inner
 def convolve_back(weights: Weights, slope: Weights, room: Room, back: Back, rows: int) -> None:
     """Slopes of the loss by the weights of the convolutions, from those by the last layer, a sparse matrix."""
     layers, width = weights.layers.shape[0], weights.layers.shape[1]
@@ -528,7 +425,7 @@ def convolve_back(weights: Weights, slope: Weights, room: Room, back: Back, rows
     product(back.embedding, back.embedded, slope.layers[0], width, len(back.embedded))
 
 
-@compiled
+@inner
 def backward(weights: Weights, slope: Weights, room: Room, back: Back, rows: int, count: int, fidelities: Ints) -> None:
     """The `slope` of the loss by the weights, from that by the predictions.
 
@@ -556,78 +453,6 @@ def backward(weights: Weights, slope: Weights, room: Room, back: Back, rows: int
     pad(back.by_row, rows)
     pad(back.by_column, width)
     convolve_back(weights, slope, room, back, rows)
-
-
-@compiled
-def adam(
-    row: Float32s,
-    slope: Float32s,
-    moment: Float32s,
-    square: Float32s,
-    rate: Single,
-    correction: Single,
-    kept: Single,
-    l2: Single,
-) -> None:
-    """A step of Adam; `rate` and `correction` have its corrections of the moments, `kept` is left of the weights."""
-    for i in range(len(row)):
-        d = slope[i] + l2 * row[i]
-        moment[i] += (d - moment[i]) * TENTH
-        square[i] = square[i] * (ONE - THOUSANDTH) + d * d * THOUSANDTH
-        row[i] = row[i] * kept - rate * moment[i] / (np.sqrt(square[i] * correction) + TINY)
-
-
-@compiled
-def exponential(x: Single) -> Single:
-    """e^x for x <= 0, as `losses.exp`."""
-    t = max(x, FLOOR) / STEPS
-    y = ONE + t * (ONE + t / TWO * (ONE + t / THREE))
-    for _ in range(8):
-        y = y * y
-    return y
-
-
-@compiled
-def short(predicted: Float32s, y: Float32s, slope: Float32s) -> Single:
-    """`losses.hinge` of predictions Float[B, 1], and its slopes Float[B]."""
-    n, total, pairs = len(y), ZERO, ZERO
-    for a in range(n):
-        for b in range(n):
-            if y[a] < y[b]:
-                pairs += ONE
-                left = MARGIN + predicted[a, 0] - predicted[b, 0]
-                if not left <= ZERO:
-                    total += left
-                    slope[a] += ONE
-                    slope[b] -= ONE
-    for i in range(n):
-        slope[i] /= max(pairs, ONE)
-    return total / max(pairs, ONE)
-
-
-@compiled
-def compare(loss: int, predicted: Float32s, y: Float32s, slope: Float32s) -> Single:
-    """One of `losses` of predictions Float[B, 1], and its slopes Float[B]."""
-    n, total = len(y), ZERO
-    for i in range(n):
-        slope[i] = ZERO
-    if loss == HINGE:
-        return short(predicted, y, slope)
-    if loss == MSE:
-        for i in range(n):
-            slope[i] = TWO * (predicted[i, 0] - y[i]) / np.float32(n)
-            total += slope[i] * (predicted[i, 0] - y[i])
-        return total
-    best, lowest, wanted, given = y[0], predicted[0, 0], ZERO, ZERO
-    for i in range(n):
-        best, lowest = min(best, y[i]), min(lowest, predicted[i, 0])
-    for i in range(n):
-        wanted += exponential(best - y[i])
-        given += exponential(lowest - predicted[i, 0])
-    for i in range(n):
-        slope[i] = exponential(best - y[i]) / wanted - exponential(lowest - predicted[i, 0]) / given
-        total += slope[i] * predicted[i, 0]
-    return total
 
 
 @compiled

@@ -118,6 +118,15 @@ def view_of(space: SearchSpace) -> GraphView:
     return space.graphs
 
 
+def distinct(view: GraphView, codes: Ints) -> tuple[Ints, Ints]:
+    """Those of codes Int[n, d] whose graphs differ, and for each of the n the position of its own among them."""
+    adjacency, labels = view.of(codes)
+    keys = np.concatenate([np.packbits(adjacency.reshape(len(codes), -1), axis=1), labels.view(np.uint8)], axis=1)
+    whole = np.ascontiguousarray(keys).view(f"V{keys.shape[1]}").ravel()
+    _, first, back = np.unique(whole, return_index=True, return_inverse=True)
+    return codes[first], back
+
+
 class GraphInputs:
     """The graphs of a space as arrays that graph convolutions take.
 
@@ -133,11 +142,7 @@ class GraphInputs:
 
     def distinct(self, codes: Ints) -> tuple[Ints, Ints]:
         """Those of codes Int[n, d] whose graphs differ, and for each of the n the position of its own among them."""
-        adjacency, labels = self.view.of(codes)
-        keys = np.concatenate([np.packbits(adjacency.reshape(len(codes), -1), axis=1), labels.view(np.uint8)], axis=1)
-        whole = np.ascontiguousarray(keys).view(f"V{keys.shape[1]}").ravel()
-        _, first, back = np.unique(whole, return_index=True, return_inverse=True)
-        return codes[first], back
+        return distinct(self.view, codes)
 
     def of(self, codes: Ints) -> tuple[Float32s, Float32s]:
         """Propagation matrices Float[n, p, v, v] and vertex labels, one-hot, Float[n, v, labels], of codes Int[n, d].

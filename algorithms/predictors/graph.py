@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from algorithms.predictors import convolution
-from algorithms.predictors.convolution import LOSSES, Running, Weights
+from algorithms.predictors.convolution import Running, Weights
 from algorithms.predictors.data import Float32s, Form, GraphInputs, Labels, Target, form
+from algorithms.predictors.descent import LOSSES
 from algorithms.predictors.losses import Loss
 from algorithms.predictors.parameters import convolutions
+from algorithms.predictors.products import enlist, floats
 from algorithms.predictors.training import Networks, Training, shuffled
 from harness import Floats, Ints, Problem, SearchSpace, Seen, Streams
 
@@ -60,11 +62,12 @@ class Convolutions(Networks):
         at = np.full(out.shape[1], fidelity)
         flat, weights, statistics, running = self._table()
         room = convolution.room(weights, _CHUNK, labels.shape[1], len(labels))
+        few, same = np.empty((2, out.shape[1]), dtype=np.int64)
+        predicted = np.empty(out.shape[1], dtype=np.float32)
         for i, s in enumerate(where.tolist()):
-            few, same = np.unique(which if which.ndim == 1 else which[i], return_inverse=True)
+            n = enlist(which if which.ndim == 1 else which[i], room.known, few, same)
             flat[0], statistics[:] = self.weights[s], self.statistics[s]
-            predicted = np.empty(len(few), dtype=np.float32)
-            convolution.predict(weights, running, room, matrices, labels, few, at, predicted)
+            convolution.predict(weights, running, room, matrices, labels, few[:n], at, predicted)
             out[i] = predicted[same]
         return out
 
@@ -75,7 +78,7 @@ class Convolutions(Networks):
 
     def _table(self) -> tuple[Float32s, Weights, Float32s, Running]:
         """Room for a seed's numbers: weights, their slopes and moments, Float[4, size], and running statistics."""
-        flat, statistics = convolution.floats(4, self.trained.size), convolution.floats(1, self.running.size)
+        flat, statistics = floats(4, self.trained.size), floats(1, self.running.size)
         weights, running = self._named(flat[:1], statistics)
         return flat, weights, statistics, running
 

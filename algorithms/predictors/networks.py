@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from algorithms.predictors.data import Encoding, GraphInputs, features
-from algorithms.predictors.parameters import Shape, convolutions, glorot, perceptron
+from algorithms.predictors.parameters import Shape, convolutions, directions, perceptron
 from harness import Ints, SearchSpace
 
 Weights = Mapping[str, Tensor]
@@ -143,7 +143,8 @@ class DirectedNetwork:
 
     H_k = (ReLU(P H_(k-1) V_k) + ReLU(Q H_(k-1) W_k)) / 2, with H_0 the one-hot operators, and P and Q = A + I and
     A^T + I with rows that sum to one. The mean is over the vertices that are present, and a perceptron with one hidden
-    layer follows. The first propagation is done once for each graph, all the halves of the layers at their end.
+    layer follows. The first propagation is done once for each graph, all the halves of the layers at their end. For a
+    device; on the CPU the same network is `algorithms.predictors.directed`.
     """
 
     block, chunk = 4, 64
@@ -159,12 +160,7 @@ class DirectedNetwork:
         return self.layers * self.graphs.view.vertices * self.width + self.last if self.dropout else 0
 
     def shapes(self) -> dict[str, Shape]:
-        found: dict[str, Shape] = {}
-        for k in range(1, self.layers + 1):
-            rows = self.width if k > 1 else self.graphs.view.labels - 1
-            found[f"along{k}"] = found[f"against{k}"] = glorot(rows, self.width, 1.0)
-        found |= {"hidden": glorot(self.width, self.last, 1.0), "hidden.bias": Shape((1, self.last))}
-        return found | {"output": glorot(self.last, 1, 1.0), "bias": Shape((1, 1))}
+        return directions(self.graphs.view.labels - 1, self.width, self.layers, self.last)
 
     def distinct(self, codes: Ints) -> tuple[Ints, Ints]:
         return self.graphs.distinct(codes)

@@ -74,6 +74,15 @@ def convolutions(operators: int, fidelities: int, width: int, layers: int) -> di
     return found | {"epoch": Shape((fidelities, EPOCH), 1.0)} | perceptron(width + EPOCH, width)
 
 
+def directions(operators: int, width: int, layers: int, last: int) -> dict[str, Shape]:
+    """Those of the neural predictor's network."""
+    found: dict[str, Shape] = {}
+    for k in range(1, layers + 1):
+        found[f"along{k}"] = found[f"against{k}"] = glorot(width if k > 1 else operators, width, 1.0)
+    found |= {"hidden": glorot(width, last, 1.0), "hidden.bias": Shape((1, last))}
+    return found | {"output": glorot(last, 1, 1.0), "bias": Shape((1, 1))}
+
+
 class Layout:
     """Where parameters stand in one row of numbers; each begins at a multiple of a vector register's width."""
 

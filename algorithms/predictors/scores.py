@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import numpy as np
-from scipy.stats import rankdata
+import scipy  # loads scipy.stats when it is first used
 
 from harness import Bools, Floats, Ints, Param, Problem, Seen, Streams
 
@@ -31,7 +31,7 @@ class ByScore:
 
     def predict(self, codes: Ints, where: Ints) -> Floats:
         score = self.score(codes, where)
-        place = rankdata(-score, axis=1) / (score.shape[1] + 1) - 0.5  # uniform, with variance 1 / 12
+        place = scipy.stats.rankdata(-score, axis=1) / (score.shape[1] + 1) - 0.5  # uniform, with variance 1 / 12
         return self.mean[where, None] + np.maximum(self.spread[where, None], 1e-9) * np.sqrt(12.0) * place
 
 

@@ -55,6 +55,24 @@ def judge(estimate: Estimate, claimed: float) -> Verdict:
     return "does not hold" if estimate.high < claimed else "undecided"
 
 
+def seeds_to_decide(finding: Finding, seeds: int) -> float:
+    """About how many seeds would decide a part that `seeds` left undecided, if its estimate were the truth.
+
+    The distance to what is claimed counts in logarithms where that is a ratio. The end of the interval on that side
+    comes nearer by the square root of the number of seeds. inf where the estimate is what is claimed, NaN where it or
+    that end is not finite: too few runs have arrived to tell.
+    """
+    (value, low, high), claimed = finding.estimate, finding.claimed
+    assert claimed is not None
+    end = low if value > claimed else high
+    if claimed > 0:
+        with np.errstate(divide="ignore"):
+            value, end, claimed = (float(x) for x in np.log([value, end, claimed]))
+    if not (math.isfinite(value) and math.isfinite(end)):
+        return math.nan
+    return seeds * ((end - value) / (claimed - value)) ** 2 if claimed != value else math.inf
+
+
 def overall(findings: Sequence[Finding]) -> Verdict:
     """A claim holds if all its judged parts do, and does not if one does not. Raises HarnessError if none is judged."""
     verdicts = {finding.verdict for finding in findings} - {None}

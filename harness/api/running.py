@@ -22,8 +22,8 @@ from harness.studies.keeping import Memory
 from harness.studies.outcome import Outcome
 from harness.studies.plan import plan
 from harness.studies.records import Store
-from harness.studies.selection import seed_range
-from harness.studies.store import STUDIES, ResultStore, find, read, unfinished
+from harness.studies.selection import gathered, seed_range
+from harness.studies.store import STUDIES, ResultStore, unfinished
 from harness.studies.study import Study
 
 Algorithms = str | Sequence[str] | Mapping[str, object]
@@ -87,7 +87,7 @@ def load(
     Raises HarnessError if there are none.
     """
     places = [Path(path) for path in paths or ("results",)]
-    outcomes = selection(algo, bench, seeds, budget).of([read(path) for path in find(places)])
+    outcomes = gathered(places, selection(algo, bench, seeds, budget))
     return Results(outcomes, notes=unfinished(places))
 
 

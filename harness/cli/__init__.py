@@ -47,6 +47,8 @@ COMMANDS = {
 
 _REFUSALS = (*FULL, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR)
 """What is the fault of a disk, of permissions or of a path, not a bug."""
+_LIMITS = (errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM)
+"""What the system has no more of."""
 
 
 class _Group(click.Group):
@@ -120,11 +122,16 @@ def main() -> NoReturn:
     os.environ["MPLBACKEND"] = "agg"  # figures become files, whatever the notebook or shell around draws with
     if "_HARNESS_COMPLETE" in os.environ:  # the shell asks, by click's own protocol
         with suppress(HarnessError):
-            group.main(obj=[])
+            group.main(prog_name="harness", obj=[])
         sys.exit(1)
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper) and not stream.encoding.lower().startswith("utf"):
-            stream.reconfigure(errors=plain.HANDLER)
+        if isinstance(stream, io.TextIOWrapper):
+            # of a file whose name is not UTF-8 the next command is told the bytes, who reads is shown which they are
+            bare = stream is sys.stdout and not stream.isatty()
+            unicode = stream.encoding.lower().startswith("utf")
+            stream.reconfigure(
+                errors=plain.HANDLER if not unicode else "surrogateescape" if bare else "backslashreplace"
+            )
     sys.exit(exit_status())
 
 
@@ -134,7 +141,7 @@ def exit_status() -> int:
     stdout = sys.stdout
     with answered() as interrupts:
         try:
-            status = group.main(standalone_mode=False, obj=said) or 0
+            status = group.main(prog_name="harness", standalone_mode=False, obj=said) or 0
         except (KeyboardInterrupt, click.Abort) as interrupt:
             return _interrupted(str(interrupt))
         except BaseException as error:
@@ -171,6 +178,9 @@ def _complain_of_system(error: OSError) -> int:
     if isinstance(error, BrokenPipeError):
         sys.stdout = None  # the reader has gone; nothing is flushed to it at exit
         return 141
+    if error.errno in _LIMITS:
+        limits = "use fewer --processes or --workers, or raise the limits, which `ulimit -a` shows."
+        return _complain(f"the system refuses more open files, processes or memory: {error.strerror}.", limits)
     if error.errno not in _REFUSALS:
         return _crashed(error)
     if error.filename is None:

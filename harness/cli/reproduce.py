@@ -116,8 +116,9 @@ def _judge(recipe: Recipe, outcomes: Sequence[Outcome], qualities: Sequence[Qual
     assert recipe.claim is not None
     used = qualities if recipe.claim["statistic"] == "trend" else outcomes
     findings = claims.tested(used, recipe.claim)
-    tables.console(stderr=True).print(tables.listing(claims_page.COLUMNS, claims_page.grid(findings)))
-    click.echo(claims_page.sentence(recipe, findings, len(used[0].study.seeds)))
+    seeds = len(used[0].study.seeds)
+    tables.console(stderr=True).print(tables.listing(claims_page.COLUMNS, claims_page.grid(findings, seeds)))
+    click.echo(claims_page.sentence(recipe, findings, seeds))
     return findings
 
 

@@ -77,6 +77,7 @@ _INSIDE = 5
 _OWN = (
     *("rs", "re", "ls", "de", "tpe", "hb", "bohb", "gpnas", "dehb", "reinforce", "npred", "gpnas+"),
     *("nsga2", "mo-re", "motpe", "moasha"),
+    *("sh", "asha", "bananas", "nasnet", "nasbowl", "hier-ea", "nao", "pnas"),
 )
 """Names that come with fixed styles, in the order of `_pair`; others get theirs from a hash of the name."""
 

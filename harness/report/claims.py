@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.analysis.claims import Finding, overall
+from harness.analysis.claims import Finding, overall, seeds_to_decide
 from harness.analysis.reproduction import Recipe
 from harness.errors import HarnessError
 from harness.files import whole
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from harness.analysis.quality import QualityStudy
     from harness.studies.study import Study
 
+_MANY = 100_000
+"""Seeds above which an estimate is told to be about what is claimed."""
 _MARK = "<!-- {} -->"
 _SECTION = re.compile(r"^<!-- ([\w-]+) -->\n(.*?)(?=^<!-- |\Z)", flags=re.MULTILINE | re.DOTALL)
 _VERDICT = re.compile(r"^Verdict: \*\*(.*?)\*\*", flags=re.MULTILINE)
@@ -28,7 +31,8 @@ Every estimate is written so that larger numbers favour the claim. A part of a c
 above what is claimed, does not hold if its whole interval is below, and is undecided otherwise. A claim holds if all
 its judged parts do, does not hold if one of them does not, and is undecided otherwise. Intervals of means
 by seed are Student's, others of the bootstrap over whole seeds; they hold all judged parts of a claim at once with 95 %
-confidence (Bonferroni), and those of parts that are only told hold one by one. Where a
+confidence (Bonferroni), and those of parts that are only told hold one by one. Beside an undecided part stands how many
+seeds would decide it, if its estimate were the truth and intervals shrank by the root of their number. Where a
 verdict has no claimed number it is of a test that found the algorithm worse than the best at that time:
 Wilcoxon's signed-rank test, paired by seed, corrected by Holm over the algorithms and times
 of a benchmark, at the level 0.05. Where that test finds nothing, nothing is said for the claim.
@@ -37,12 +41,28 @@ Late regret is bounded by the noise of single observations: the incumbent is the
 """
 
 
-def grid(findings: Sequence[Finding]) -> list[tuple[str, ...]]:
-    """Texts of findings: benchmark, what, estimate with its interval, what is claimed, verdict."""
+def grid(findings: Sequence[Finding], seeds: int) -> list[tuple[str, ...]]:
+    """Texts of findings on so many seeds: benchmark, what, estimate with its interval, what is claimed, verdict."""
     return [
-        (f.benchmark, f.what, ratio(*f.estimate), "" if f.claimed is None else f"> {f.claimed:g}", f.verdict or "")
+        (f.benchmark, f.what, ratio(*f.estimate), "" if f.claimed is None else f"> {f.claimed:g}", _verdict(f, seeds))
         for f in findings
     ]
+
+
+def _verdict(finding: Finding, seeds: int) -> str:
+    """What would decide a part stands beside it, where that can be told."""
+    if finding.verdict != "undecided":
+        return finding.verdict or ""
+    needed = seeds_to_decide(finding, seeds)
+    if math.isnan(needed):
+        return "undecided: too few runs arrive"
+    return f"undecided: {_approximately(needed)} seeds would tell" if needed < _MANY else "undecided: about equal"
+
+
+def _approximately(count: float) -> str:
+    """Two digits, rounded up."""
+    unit = 10 ** max(math.floor(math.log10(count)) - 1, 0)
+    return f"about {math.ceil(count / unit) * unit:,}"
 
 
 COLUMNS = ("benchmark", "statistic", "estimate", "claimed", "verdict")
@@ -63,7 +83,7 @@ def section(
     versions: Mapping[str, str],
 ) -> str:
     """The section of a claim that was tested on `studies`; `figures` are relative to the page."""
-    rows = "\n".join("| " + " | ".join(cells) + " |" for cells in grid(findings))
+    rows = "\n".join("| " + " | ".join(cells) + " |" for cells in grid(findings, len(studies[0].seeds)))
     ids = ", ".join(f"{study.label} on {study.benchmark} `{study.id}`" for study in studies)
     seeds = f"{studies[0].first}:{studies[0].stop}"
     pictures = "\n\n".join(f"![{recipe.title}]({figure.as_posix()})" for figure in figures)

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Self
 from harness.errors import HarnessError, reason
 from harness.studies.executors import Call, Failed, K, T, Task
 from harness.studies.on_workers import Cancelled, Checked, about, planned
-from harness.studies.schedulers import scheduler
+from harness.studies.schedulers import awaited, scheduler
 
 _SECONDS_TO_CONNECT = 10
 _SECONDS_AWAY = 600
@@ -258,10 +258,7 @@ class Session:
         """Count and check workers, waiting for the first. Raises OSError if the scheduler does not answer."""
         here = self._client.nthreads()
         if not here:
-            self.cluster.tell(
-                f"the scheduler at {self.cluster.address} has no workers; waiting for the first: dask worker "
-                f"{self._client.scheduler.address}"
-            )
+            self.cluster.tell(awaited(self.cluster.address, self._client.scheduler.address))
             while not here:
                 time.sleep(_SECONDS_BETWEEN_QUESTIONS)
                 here = self._client.nthreads()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import multiprocessing
 import os
 import pickle
@@ -257,7 +258,7 @@ def _no_main() -> Iterator[None]:
 def _serve(pipe: Connection, call: Call[Any, Any], environment: dict[str, str]) -> None:
     os.environ.clear()
     os.environ.update(environment)
-    threading.Thread(target=leave_with_parent, daemon=True).start()
+    leave_with_parent()
     with suppress(EOFError, BrokenPipeError):
         while True:
             task = pipe.recv()
@@ -281,8 +282,19 @@ class _Throttled:
 
 
 def leave_with_parent() -> None:
-    """Wait for the process that started this one to end, then end this one."""
+    """Have this process end with the one that started it, whatever it is in. In its main thread.
+
+    A thread waits for that, which cannot act as long as a compiled loop keeps the interpreter to itself. So the system
+    is asked for the signal SIGIO on what the thread waits for, which ends a process at once (on Linux).
+    """
     parent = multiprocessing.parent_process()
     assert parent is not None
-    connection.wait([parent.sentinel])
+    signal.signal(signal.SIGIO, signal.SIG_DFL)
+    fcntl.fcntl(parent.sentinel, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(parent.sentinel, fcntl.F_SETFL, fcntl.fcntl(parent.sentinel, fcntl.F_GETFL) | os.O_ASYNC)
+    threading.Thread(target=_leave_after, args=(parent.sentinel,), daemon=True).start()
+
+
+def _leave_after(sentinel: int) -> None:
+    connection.wait([sentinel])
     os._exit(1)

@@ -14,7 +14,7 @@ from typing import Any, Generic
 from harness.errors import HarnessError
 from harness.files import locked, made, sweep
 from harness.studies.ranges import left_of
-from harness.studies.records import UNFINISHED, J, R, Sharded, kin, refusal
+from harness.studies.records import JOINED, UNFINISHED, J, R, Sharded, kin, refusal
 
 
 class Folder(Generic[J, R]):
@@ -124,6 +124,7 @@ class Folder(Generic[J, R]):
     def _sweep(self) -> None:
         """Remove temporary files, locks, and shards of jobs that were finished, unless another process is at it."""
         sweep(self.folder)
+        sweep(self.folder / JOINED)
         with suppress(OSError):  # another process does the same
             for left in (self.folder / UNFINISHED).glob("*/"):
                 sweep(left)

@@ -331,6 +331,7 @@ def within(outcome: Outcome, seeds: range | Ints) -> Outcome | None:
         val_loss=outcome.val_loss[entries],
         test_loss=outcome.test_loss[entries],
         wall_seconds=outcome.wall_seconds * float(kept.mean()),
+        cpu_seconds=outcome.cpu_seconds * float(kept.mean()),
     )
 
 

@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Generic
 
 from harness import registry
@@ -44,7 +45,8 @@ def run(
         round_ = _Round([*left.values()], store, tell)
         open_ = [job for job in left.values() if not store.complete(job)]
         names = tuple({str(getattr(job, "algorithm", "")) for job in open_})
-        call = _Call(work, store if store.reached and executor.local else None, names, _preload(open_))
+        preload = () if isinstance(executor, Here) else _preload(open_)
+        call = _Call(work, store if store.reached and executor.local else None, names, preload)
         with round_.locks:
             for task, found in executor.map(call, round_.tasks(failures), round_.hear):
                 if isinstance(found, Failed):
@@ -65,7 +67,7 @@ def run(
 
 def _preload(jobs: Sequence[object]) -> tuple[str, ...]:
     """The modules that the algorithms and the predictors of these jobs name as their `preload`."""
-    found = list[str]()
+    found, space = list[str](), cache(lambda benchmark: registry.benchmark(benchmark).space)
     for job in jobs:
         for kind, find in (("algorithm", registry.algorithm), ("predictor", registry.predictor)):
             if (name := getattr(job, kind, None)) is None:
@@ -74,8 +76,8 @@ def _preload(jobs: Sequence[object]) -> tuple[str, ...]:
                 factory: Any = find(name)
                 parts: tuple[object, ...] = ()
                 if hasattr(factory, "parts"):
-                    space = registry.benchmark(job.benchmark).space if hasattr(job, "benchmark") else None
-                    parts = factory.parts(space, **getattr(job, "params", {}))
+                    known = space(job.benchmark) if hasattr(job, "benchmark") else None
+                    parts = factory.parts(known, **getattr(job, "params", {}))
                 for part in (factory, *parts):
                     found += getattr(part, "preload", ())
     return tuple(dict.fromkeys(found))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -40,7 +42,8 @@ def scheduler(address: str) -> Iterator[dict[str, Any]]:
 def slurm(path: Path) -> Any:
     """The cluster that a YAML file describes. Raises HarnessError if it cannot be read or dask-jobqueue is missing."""
     try:
-        jobqueue, yaml = import_module("dask_jobqueue"), import_module("yaml")
+        with _signals_kept():
+            jobqueue, yaml = import_module("dask_jobqueue"), import_module("yaml")
     except Exception as error:
         raise HarnessError(
             f"slurm: needs the package dask-jobqueue, which cannot be imported: {reason(error)}.",
@@ -54,5 +57,40 @@ def slurm(path: Path) -> Any:
         cluster = jobqueue.SLURMCluster(**said)
     except (TypeError, ValueError) as error:
         raise HarnessError(f"SLURMCluster does not take what is in {path}: {error}.", hint) from None
-    cluster.scale(jobs=jobs)
+    with ExitStack() as stack:
+        stack.callback(cluster.close)
+        _submittable(cluster, path, hint)
+        cluster.scale(jobs=jobs)
+        stack.pop_all()
     return cluster
+
+
+@contextmanager
+def _signals_kept() -> Iterator[None]:
+    """What SIGINT and SIGTERM do stays as it is: dask_jobqueue has them exit when it is imported."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            if signal.getsignal(number) is not handler:
+                signal.signal(number, handler)
+
+
+def _submittable(cluster: Any, path: Path, hint: str) -> None:
+    """Raises HarnessError if Slurm would not take a job: when it is submitted, nobody would hear of it."""
+    script = cluster.job_script()
+    try:
+        tried = subprocess.run(["sbatch", "--test-only"], input=script, capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise HarnessError(f"sbatch cannot be run: {reason(error)}.", "run this where jobs are submitted.") from None
+    if tried.returncode:
+        told = (tried.stderr.strip() or "sbatch did not say why").splitlines()[-1].removeprefix("allocation failure: ")
+        raise HarnessError(f"Slurm does not take the jobs of {path}: {told}.", hint)
+
+
+def awaited(address: str, at: str) -> str:
+    """That nobody works for the scheduler of this address yet, which listens `at`, and who will."""
+    if address.startswith("slurm:"):
+        return f"no job of {address} runs yet; waiting for the first: squeue tells why."
+    return f"the scheduler at {address} has no workers; waiting for the first: dask worker {at}"

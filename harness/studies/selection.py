@@ -14,7 +14,7 @@ import numpy as np
 from harness import registry
 from harness.arrays import Ints
 from harness.errors import HarnessError, unknown
-from harness.studies.index import stored
+from harness.studies.index import stored, together
 from harness.studies.outcome import Outcome, of_seeds, within
 from harness.studies.records import kin
 from harness.studies.store import find
@@ -135,7 +135,7 @@ def pooled(outcomes: Iterable[Outcome]) -> list[Outcome]:
     for outcome in outcomes:
         key = json.dumps(kin(outcome.study.to_json()), sort_keys=True)
         groups.setdefault(key, []).append(outcome)
-    return [group[0] if len(group) == 1 else _joined(group) for group in groups.values()]
+    return [group[0] if len(group) == 1 else together(group, _joined) for group in groups.values()]
 
 
 def _joined(outcomes: Sequence[Outcome]) -> Outcome:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import multiprocessing
 import signal
 import sys
-import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -230,7 +229,7 @@ class _Passing(Watch):
 def _serve(pipe: Connection, work: Work, device: str) -> None:
     """The process of a slot: train what comes through `pipe`, until it is closed or this process is asked to stop."""
     signal.signal(signal.SIGTERM, _leave)
-    threading.Thread(target=leave_with_parent, daemon=True).start()
+    leave_with_parent()
     if device == "cpu":
         torch.set_num_threads(1)
     loaded: images.ImageSet | None = None
