@@ -7,6 +7,7 @@ import fcntl
 import math
 import os
 import shutil
+import stat
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -219,6 +220,27 @@ def _flock(handle: int, how: int) -> bool:
         if error.errno not in _UNLOCKABLE:
             raise
     return True
+
+
+def content(path: Path) -> bytes:
+    """The bytes of the file at `path`. Raises OSError like `arrow_file`."""
+    return _file(path).read_bytes()
+
+
+def arrow_file(path: Path) -> Any:
+    """The file at `path` for readers of Arrow, which themselves take no name that is not UTF-8.
+
+    Raises OSError if there is none, or if it is a pipe or device, which may never end.
+    """
+    import pyarrow  # noqa: PLC0415
+
+    return pyarrow.OSFile(os.fsencode(_file(path)))
+
+
+def _file(path: Path) -> Path:
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(errno.EINVAL, "it is no file, but a folder, a pipe or a device")
+    return path
 
 
 @contextmanager

@@ -325,9 +325,9 @@ def _loaded(points: _Points, kind: str) -> Any:
     if not reason:
         return plugin
     owner = _owner(point)
-    return HarnessError(
-        f"the {kind} '{point.name}' of {owner} {reason}.", f"install what it needs, or remove it: pip uninstall {owner}"
-    )
+    ours = "mend what is said, or install it anew: pip install --force-reinstall nas-harness"
+    theirs = f"install what it needs, or remove it: pip uninstall {owner}"
+    return HarnessError(f"the {kind} '{point.name}' of {owner} {reason}.", ours if owner == "nas-harness" else theirs)
 
 
 def _misfit(family: Family) -> str:

@@ -15,7 +15,7 @@ from algorithms.predictors.batched import Batched, one_thread
 from algorithms.predictors.losses import LOSSES
 from algorithms.predictors.networks import DirectedNetwork
 from algorithms.predictors.neural import Directions
-from algorithms.predictors.products import floats
+from algorithms.predictors.products import Sparse, floats
 from algorithms.predictors.training import Training
 from algorithms.predictors.unfolded import Unfoldings, unfold
 from harness import SearchSpace, Seen, Streams
@@ -143,11 +143,11 @@ def test_slopes_behind_dropout_are_those_of_autograd(space: SearchSpace) -> None
     assert set(masks.tolist()) == {0.0, np.float32(1) / np.float32(1 - dropout)}
     assert abs((masks == 0).mean() - dropout) < 5 * (dropout * (1 - dropout) / masks.size) ** 0.5
 
-    def dense(rows: Any, n: int, columns: int) -> torch.Tensor:
-        out = torch.zeros(n, columns)
+    def dense(rows: Sparse, place: Any, n: int, columns: int) -> torch.Tensor:
+        out, (length, at, value) = torch.zeros(n, columns), (part[place] for part in rows)
         for r in range(n):
-            for k in range(int(rows.length[r])):
-                out[r, rows.at[r, k]] += float(rows.value[r, k])
+            for k in range(int(length[r])):
+                out[r, at[r, k]] += float(value[r, k])
         return out
 
     leaves = {
@@ -157,11 +157,11 @@ def test_slopes_behind_dropout_are_those_of_autograd(space: SearchSpace) -> None
     hidden = torch.eye(len(leaves["along1"]))
     for k in range(layers):
         came = [
-            dense(directed.into(room.edges, k, way), n, len(hidden)) @ hidden @ leaves[f"{name}{k + 1}"]
+            dense(room.edges, (k, way), n, len(hidden)) @ hidden @ leaves[f"{name}{k + 1}"]
             for way, name in enumerate(("along", "against"))
         ]
         hidden = (came[0].relu() + came[1].relu()) * torch.from_numpy(room.mask[k, :n])
-    pooled = dense(room.pool, count, n) @ hidden
+    pooled = dense(room.pool, (), count, n) @ hidden
     head = (pooled @ leaves["hidden"] + leaves["hidden.bias"]).relu() * torch.from_numpy(room.last_mask)
     predicted = (head @ leaves["output"] + leaves["bias"])[:, 0]
     np.testing.assert_allclose(predicted.detach(), room.predicted[room.slot, 0], atol=1e-5)

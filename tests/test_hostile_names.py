@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from test_plugins import Install, install  # noqa: F401
 import harness as h
 from harness import HarnessError, Rules, escapes, registry
 from harness.analysis import comparison, regression
+from harness.benchmarks.columns import Columns
 from harness.plots import draw
 from harness.plots.style import literal, save
 from harness.report import comparison as compared
@@ -187,6 +189,29 @@ def test_a_very_long_name_is_stored(tmp_path: Path) -> None:
 
 
 ACTION = ROOT / "action.yml"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are Unicode elsewhere")
+def test_a_file_may_have_a_name_that_is_not_utf_8(tmp_path: Path) -> None:
+    folder, few = b"\xff\xfe", (b"--seeds", b"4", b"--evals", b"9")
+
+    def harness(*words: bytes) -> bytes:
+        done = subprocess.run([sys.executable, "-m", "harness", *words], cwd=tmp_path, capture_output=True, check=False)
+        assert not done.returncode, done.stderr
+        return done.stdout
+
+    (first, second) = harness(b"run", b"--algo", b"rs,re", b"--bench", b"nb201", *few, b"--out", folder).split()
+    assert first.startswith(folder)
+    assert second.startswith(folder)
+    assert b"rs" in harness(b"show", folder, b"--json")
+    for command, name in (("plot", b"\xfe.svg"), ("report", b"\xfe.html"), ("export curves", b"\xfe.parquet")):
+        assert harness(*command.encode().split(), first, second, b"-o", name).strip() == name
+        assert Path(os.fsdecode(bytes(tmp_path) + b"/" + name)).stat().st_size
+    source = tmp_path / os.fsdecode(b"\xfd.parquet")
+    source.write_bytes((tmp_path / os.fsdecode(b"\xfe.parquet")).read_bytes())
+    assert "time" in Columns(source).names
+
+
 HOSTILE_INPUTS = [
     "$(touch pwned)",
     "`touch pwned`",

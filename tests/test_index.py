@@ -22,7 +22,7 @@ from harness.studies.index import INDEX, Stored, stored
 from harness.studies.outcome import Outcome, summary, within
 from harness.studies.records import JOINED
 from harness.studies.selection import Selection, pooled
-from harness.studies.store import STUDIES, find, read, write
+from harness.studies.store import STUDIES, ResultStore, find, read, write
 from harness.studies.study import Study
 from harness.testing import assert_same
 
@@ -276,6 +276,14 @@ def test_what_is_kept_is_no_result(pieces: Path, harness: Harness) -> None:
     assert len(kept(pieces)) == 1
     assert [harness(*words) for words in (("show", pieces, "--json"), ("verify", pieces))] == before
     assert len(find([pieces])) == 5
+
+
+def test_what_a_killed_command_left_of_it_is_swept_by_the_next(pieces: Path) -> None:
+    joined(pieces)
+    (one,) = kept(pieces)
+    (pieces / JOINED / f".{one.name}.0123456789abcdef.tmp").touch()
+    ResultStore(pieces)
+    assert [*(pieces / JOINED).iterdir()] == [one]
 
 
 def test_load_reads_what_is_wanted(pieces: Path, monkeypatch: pytest.MonkeyPatch) -> None:

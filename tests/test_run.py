@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -307,6 +308,22 @@ def test_workers_end_with_what_started_them_whatever_they_are_in(tmp_path: Path,
     while left := alive(process.pid):
         assert time.monotonic() - began < 60, left
         time.sleep(0.05)
+
+
+def test_a_system_that_has_no_more_files_or_processes_is_one_sentence(tmp_path: Path) -> None:
+    few = ["--algo", "rs,re", "--bench", "nb201", "--seeds", "4", "--evals", "9", "--processes", "2", "--out"]
+    done = subprocess.run(
+        [sys.executable, "-m", "harness", "run", *few, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (10, 10)),
+    )
+    said, hint = done.stderr.splitlines()[-2:]
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    assert said == "error: the system refuses more open files, processes or memory: Too many open files."
+    assert "--processes" in hint
 
 
 @pytest.mark.parametrize("processes", [1, 2])

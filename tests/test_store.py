@@ -8,7 +8,7 @@ import os
 import resource
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from conftest import Answer
 
 from harness import HarnessError, Rules
 from harness.studies.evaluate import evaluate
@@ -312,3 +313,13 @@ def test_a_run_without_budget_ends_with_its_last_result() -> None:
     result = outcome(budget=math.inf, evals=5)
     assert result.end == result.trajectory.ended.max()
     assert summary(result)["budget"] is None
+
+
+def test_a_pipe_among_results_is_named_and_not_waited_for(tmp_path: Path, harness: Callable[..., Answer]) -> None:
+    os.mkfifo(tmp_path / "a.parquet")
+    os.mkfifo(tmp_path / "b.pt")
+    for command in ("show", "report"):
+        harness(command, tmp_path).refuses("a.parquet cannot be read: it is no file", "")
+    assert [line.split("/")[-1] for line in harness("verify", tmp_path).out.splitlines()] == [
+        f"{name} cannot be read: it is no file, but a folder, a pipe or a device." for name in ("a.parquet", "b.pt")
+    ]

@@ -30,7 +30,7 @@ from algorithms.predictors.products import (
     turn,
 )
 from harness import Ints
-from harness.compiled import compiled
+from harness.compiled import compiled, inner
 
 EPSILON = np.float32(1e-5)
 
@@ -189,7 +189,7 @@ def back(weights: Weights, room: Room) -> Back:
     )
 
 
-@compiled
+@inner
 def lay(
     matrices: Float32s, labels: Labels, graphs: Ints, count: int, first: Ints, edges: Sparse, operators: Sparse
 ) -> int:
@@ -215,7 +215,7 @@ def lay(
     return rows
 
 
-@compiled
+@inner
 def convolve(weights: Weights, room: Room, rows: int, count: int) -> None:
     """The convolutions of `count` graphs, and the largest over their vertices."""
     layers, width = weights.layers.shape[0], weights.layers.shape[1]
@@ -238,7 +238,7 @@ def convolve(weights: Weights, room: Room, rows: int, count: int) -> None:
                 room.peak[g, j] = peak if less else np.int32(r)
 
 
-@compiled
+@inner
 def perceive(
     below: Float32s,
     head: Float32s,
@@ -282,7 +282,7 @@ def perceive(
             out[i, j] = ZERO if y < ZERO else y
 
 
-@compiled
+@inner
 def perceive_back(
     slope: Float32s,
     raw: Float32s,
@@ -306,7 +306,7 @@ def perceive_back(
             slope[i, j] = left * (scale[0, j] * inverse[j])
 
 
-@compiled
+@inner
 def forward(
     weights: Weights, running: Running, room: Room, momentum: Single, rows: int, count: int, fidelities: Ints, n: int
 ) -> None:
@@ -351,7 +351,7 @@ def forward(
         room.predicted[b, 0] += weights.bias[0, 0]
 
 
-@compiled
+@inner
 def perceptron_back(weights: Weights, slope: Weights, room: Room, back: Back) -> None:
     """Slopes of the loss by the perceptron's weights and by what was joined, from those by the predictions."""
     batch, inputs = room.joined.shape
@@ -389,7 +389,7 @@ def perceptron_back(weights: Weights, slope: Weights, room: Room, back: Back) ->
     product(back.raw[0], back.head1, back.joined, batch, width)
 
 
-@compiled
+@inner
 def convolve_back(weights: Weights, slope: Weights, room: Room, back: Back, rows: int) -> None:
     """Slopes of the loss by the weights of the convolutions, from those by the last layer, a sparse matrix."""
     layers, width = weights.layers.shape[0], weights.layers.shape[1]
@@ -425,7 +425,7 @@ def convolve_back(weights: Weights, slope: Weights, room: Room, back: Back, rows
     product(back.embedding, back.embedded, slope.layers[0], width, len(back.embedded))
 
 
-@compiled
+@inner
 def backward(weights: Weights, slope: Weights, room: Room, back: Back, rows: int, count: int, fidelities: Ints) -> None:
     """The `slope` of the loss by the weights, from that by the predictions.
 

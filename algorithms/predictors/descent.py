@@ -10,7 +10,7 @@ from algorithms.predictors.data import Float32s
 from algorithms.predictors.losses import MARGIN as _MARGIN
 from algorithms.predictors.losses import Loss
 from algorithms.predictors.products import ZERO, Single
-from harness.compiled import compiled
+from harness.compiled import inner
 
 MSE, HINGE, LISTWISE = range(3)
 LOSSES: Mapping[Loss, int] = {"mse": MSE, "hinge": HINGE, "listwise": LISTWISE}
@@ -19,7 +19,7 @@ TINY, THOUSANDTH = np.float32(1e-8), np.float32(1e-3)
 FLOOR, STEPS, MARGIN = np.float32(-40), np.float32(256), np.float32(_MARGIN)
 
 
-@compiled
+@inner
 def adam(
     row: Float32s,
     slope: Float32s,
@@ -38,7 +38,7 @@ def adam(
         row[i] = row[i] * kept - rate * moment[i] / (np.sqrt(square[i] * correction) + TINY)
 
 
-@compiled
+@inner
 def exponential(x: Single) -> Single:
     """e^x for x <= 0, as `losses.exp`."""
     t = max(x, FLOOR) / STEPS
@@ -48,7 +48,7 @@ def exponential(x: Single) -> Single:
     return y
 
 
-@compiled
+@inner
 def short(predicted: Float32s, y: Float32s, slope: Float32s) -> Single:
     """`losses.hinge` of predictions Float[B, 1], and its slopes Float[B]."""
     n, total, pairs = len(y), ZERO, ZERO
@@ -66,7 +66,7 @@ def short(predicted: Float32s, y: Float32s, slope: Float32s) -> Single:
     return total / max(pairs, ONE)
 
 
-@compiled
+@inner
 def compare(loss: int, predicted: Float32s, y: Float32s, slope: Float32s) -> Single:
     """One of `losses` of predictions Float[B, 1], and its slopes Float[B]."""
     n, total = len(y), ZERO

@@ -33,7 +33,7 @@ from algorithms.predictors.products import (
 )
 from algorithms.predictors.unfolded import Unfolded
 from harness import Ints
-from harness.compiled import compiled, uniform
+from harness.compiled import compiled, inner, uniform
 
 
 class Weights(NamedTuple):
@@ -156,13 +156,13 @@ def back(weights: Weights, room: Room) -> Back:
     )
 
 
-@compiled
+@inner
 def into(edges: Sparse, layer: int, way: int) -> Sparse:
     """The propagation into a layer, one way."""
     return Sparse(edges.length[layer, way], edges.at[layer, way], edges.value[layer, way])
 
 
-@compiled
+@inner
 def look_up(room: Room, layer: int, node: int) -> int:
     """The place of a node among those of a layer of the minibatch, to which it is added if it is new."""
     if room.known[node] < 0:
@@ -172,7 +172,7 @@ def look_up(room: Room, layer: int, node: int) -> int:
     return room.known[node]
 
 
-@compiled
+@inner
 def lay(graphs: Unfolded, room: Room, count: int) -> None:
     """The nodes of the first `count` graphs of a minibatch, and how they are propagated and pooled."""
     layers, vertices = len(room.size), graphs.last.shape[1]
@@ -203,7 +203,7 @@ def lay(graphs: Unfolded, room: Room, count: int) -> None:
             pad(edges, room.size[k])
 
 
-@compiled
+@inner
 def veil(rows: Float32s, mask: Float32s, n: int) -> None:
     """The first n rows, times a mask."""
     for i in range(n):
@@ -211,13 +211,13 @@ def veil(rows: Float32s, mask: Float32s, n: int) -> None:
             rows[i, j] *= mask[i, j]
 
 
-@compiled
+@inner
 def drawn(dropout: Single, state: np.uint64, i: int) -> Single:
     """What is left of a 1 by number `i` of those that `state` stands for."""
     return ZERO if uniform(state, i) < dropout else ONE / (ONE - dropout)
 
 
-@compiled
+@inner
 def shake(room: Room, count: int, dropout: Single, state: np.uint64, step: int) -> None:
     """The masks of `count` graphs, out of the numbers of a stream that belong to a step."""
     layers, rows, width = room.mask.shape
@@ -232,7 +232,7 @@ def shake(room: Room, count: int, dropout: Single, state: np.uint64, step: int) 
             room.last_mask[g, j] = drawn(dropout, state, start + g * room.last_mask.shape[1] + j)
 
 
-@compiled
+@inner
 def forward(weights: Weights, room: Room, count: int, n: int) -> None:
     """`predicted` of n configurations, of `count` different graphs."""
     width, last = weights.hidden.shape
@@ -264,7 +264,7 @@ def forward(weights: Weights, room: Room, count: int, n: int) -> None:
         room.predicted[b, 0] = room.answer[room.slot[b], 0] + weights.bias[0, 0]
 
 
-@compiled
+@inner
 def head_back(weights: Weights, slope: Weights, room: Room, back: Back, count: int) -> None:
     """Slopes of the loss by the two last layers' weights and by what was pooled, from those by the predictions."""
     width, last = weights.hidden.shape
@@ -287,7 +287,7 @@ def head_back(weights: Weights, slope: Weights, room: Room, back: Back, count: i
     product(back.last, back.head, back.pooled, count, last)
 
 
-@compiled
+@inner
 def half_back(
     edges: Sparse, came: Float32s, hidden: Float32s, half: Float32s, rows: int, out: Float32s, below: int
 ) -> None:
@@ -301,7 +301,7 @@ def half_back(
     scatter(edges, half, out, rows)
 
 
-@compiled
+@inner
 def backward(weights: Weights, slope: Weights, room: Room, back: Back, count: int) -> None:
     """The `slope` of the loss by the weights, from that by the predictions of `count` different graphs."""
     head_back(weights, slope, room, back, count)

@@ -9,7 +9,7 @@ import numpy as np
 
 from algorithms.predictors.data import Float32s
 from harness import Ints
-from harness.compiled import compiled
+from harness.compiled import compiled, inner
 
 Single = np.float32
 
@@ -41,7 +41,7 @@ def sparse(*shape: int) -> Sparse:
     return Sparse(np.zeros(shape[:-1], np.int64), np.zeros(wide, np.int64), floats(*wide))
 
 
-@compiled
+@inner
 def product(a: Float32s, b: Float32s, out: Float32s, n: int, inner: int) -> None:
     """out = a b, of the first Float[n, inner] of a and Float[inner, m]: four rows of a by two of b at a time."""
     whole, even = n - n % 4, inner - inner % 2
@@ -68,7 +68,7 @@ def product(a: Float32s, b: Float32s, out: Float32s, n: int, inner: int) -> None
             out[i, j] += a[i, even] * b[even, j]
 
 
-@compiled
+@inner
 def gather(matrix: Sparse, given: Float32s, out: Float32s, n: int) -> None:
     """out = the first n rows of a sparse matrix times `given` Float[c, m]: four rows of it at a time."""
     for i in range(n):
@@ -81,7 +81,7 @@ def gather(matrix: Sparse, given: Float32s, out: Float32s, n: int) -> None:
                 out[i, j] += (p * given[c, j] + q * given[d, j]) + (r * given[e, j] + s * given[f, j])
 
 
-@compiled
+@inner
 def enter(matrix: Sparse, row: int, at: int, value: Single) -> None:
     """One more entry of a row of a sparse matrix, which is followed by three of value 0."""
     k = matrix.length[row]
@@ -90,7 +90,7 @@ def enter(matrix: Sparse, row: int, at: int, value: Single) -> None:
     matrix.length[row] = k + 1
 
 
-@compiled
+@inner
 def pad(matrix: Sparse, rows: int) -> None:
     """Entries of value 0 up to the next multiple of four."""
     for i in range(rows):
@@ -99,7 +99,7 @@ def pad(matrix: Sparse, rows: int) -> None:
             matrix.value[i, k] = ZERO
 
 
-@compiled
+@inner
 def turn(matrix: Float32s, out: Float32s, rows: int) -> None:
     """out = the transpose of the first rows of a matrix."""
     for i in range(rows):
@@ -107,7 +107,7 @@ def turn(matrix: Float32s, out: Float32s, rows: int) -> None:
             out[j, i] = matrix[i, j]
 
 
-@compiled
+@inner
 def scatter(matrix: Sparse, given: Float32s, out: Float32s, n: int) -> None:
     """out += the transpose of the first n rows of a sparse matrix times `given` Float[n, m]."""
     for i in range(n):

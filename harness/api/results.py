@@ -165,7 +165,7 @@ class Results:
         files = {Path(f"{o.study.id}.parquet"): o for o in self.outcomes}
         text = page(files, ["results"], at=at, alpha=alpha, statistic=statistic)
         with whole(Path(path)) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+            temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
         return Path(path)
 
     def save(self, folder: str | Path) -> list[Path]:

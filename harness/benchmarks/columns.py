@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 from harness.arrays import Floats, Ints, of_column
 from harness.errors import HarnessError, unknown
 from harness.escapes import obeyed
+from harness.files import arrow_file
 
 _ABSENT = ("", *pa.csv.ConvertOptions().null_values)
 """What stands in a column of numbers for one that is absent."""
@@ -43,8 +44,8 @@ class Columns:
         if not path.is_file():
             raise HarnessError(f"there is no file {path}.", "`file` is relative to the folder of the TOML file.")
         try:
-            self.table = pq.ParquetFile(path).read() if path.suffix == ".parquet" else _texts(path)
-        except (UnicodeDecodeError, pa.ArrowException, OSError) as error:
+            self.table = pq.ParquetFile(arrow_file(path)).read() if path.suffix == ".parquet" else _texts(path)
+        except (UnicodeError, pa.ArrowException, OSError) as error:
             kind = "Parquet" if path.suffix == ".parquet" else "CSV"
             if kind == "CSV" and not isinstance(error, OSError):
                 _refuse_encoding(path)

@@ -47,6 +47,8 @@ COMMANDS = {
 
 _REFUSALS = (*FULL, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR)
 """What is the fault of a disk, of permissions or of a path, not a bug."""
+_LIMITS = (errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM)
+"""What the system has no more of."""
 
 
 class _Group(click.Group):
@@ -123,8 +125,13 @@ def main() -> NoReturn:
             group.main(prog_name="harness", obj=[])
         sys.exit(1)
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper) and not stream.encoding.lower().startswith("utf"):
-            stream.reconfigure(errors=plain.HANDLER)
+        if isinstance(stream, io.TextIOWrapper):
+            # of a file whose name is not UTF-8 the next command is told the bytes, who reads is shown which they are
+            bare = stream is sys.stdout and not stream.isatty()
+            unicode = stream.encoding.lower().startswith("utf")
+            stream.reconfigure(
+                errors=plain.HANDLER if not unicode else "surrogateescape" if bare else "backslashreplace"
+            )
     sys.exit(exit_status())
 
 
@@ -171,6 +178,9 @@ def _complain_of_system(error: OSError) -> int:
     if isinstance(error, BrokenPipeError):
         sys.stdout = None  # the reader has gone; nothing is flushed to it at exit
         return 141
+    if error.errno in _LIMITS:
+        limits = "use fewer --processes or --workers, or raise the limits, which `ulimit -a` shows."
+        return _complain(f"the system refuses more open files, processes or memory: {error.strerror}.", limits)
     if error.errno not in _REFUSALS:
         return _crashed(error)
     if error.filename is None:

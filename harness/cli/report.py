@@ -73,7 +73,7 @@ def command(
         statistic=statistic,
     )
     with whole(output) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
     click.echo(output)
 
 

@@ -202,7 +202,8 @@ def write(frame: pd.DataFrame, path: Path) -> None:
         if kind == "csv":
             frame.to_csv(temporary, index=False)
         elif kind == "parquet":
-            frame.to_parquet(temporary, index=False)
+            with temporary.open("wb") as file:  # by name, one that is not UTF-8 is refused
+                frame.to_parquet(file, index=False)
         else:
             records = frame.astype(object).where(frame.notna(), None).to_dict("records")
             temporary.write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")

@@ -23,7 +23,7 @@ from harness.arrays import Ints, of_column
 from harness.errors import HarnessError
 from harness.escapes import obeyed
 from harness.fields import fit
-from harness.files import FULL, reading, whole
+from harness.files import FULL, arrow_file, reading, whole
 from harness.studies.executors import Named
 from harness.studies.ranges import joined, left_of, overlaps
 
@@ -128,7 +128,7 @@ class Form(ABC, Generic[K_contra, R]):
         Raises HarnessError if it is of another kind, of a later version, or not what was written.
         """
         with reading(path, self.what, self.again):
-            with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            with arrow_file(path) as source, pq.ParquetFile(source, page_checksum_verification=True) as file:
                 footer = self._said(path, file.schema_arrow.metadata or {})
                 table = file.read(use_threads=False)  # which cost more than they save where files are small
             self._check(table, path)
@@ -151,16 +151,16 @@ class Form(ABC, Generic[K_contra, R]):
     def said(self, path: Path) -> Footer:
         """The footer of `path` alone. Raises HarnessError if it is of another kind or version, or broken."""
         with reading(path, self.what, self.again):
-            return self._said(path, pq.read_schema(path).metadata or {})
+            return self._said(path, _schema(path).metadata or {})
 
     def protected(self, path: Path) -> bool:
         """Whether the file at `path`, which `read` takes, has a digest; those of earlier versions have none."""
-        return _DIGEST in json.loads(pq.read_schema(path).metadata[self.key])
+        return _DIGEST in json.loads(_schema(path).metadata[self.key])
 
     def is_one(self, path: Path) -> bool:
         """Whether a file is of this kind, or broken, which `read` then says."""
         try:
-            metadata = pq.read_schema(path).metadata or {}
+            metadata = _schema(path).metadata or {}
             return self.marks in json.loads(metadata.get(self.key, b"{}"))
         except Exception:
             return True
@@ -289,6 +289,11 @@ def find(paths: Iterable[Path], inside: Iterable[str], none: HarnessError, makes
     if not found:
         raise none
     return [*found]
+
+
+def _schema(path: Path) -> pa.Schema:
+    with arrow_file(path) as source:
+        return pq.read_schema(source)
 
 
 def _column(values: Any, kind: pa.DataType) -> pa.Array:

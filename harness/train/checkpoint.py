@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import torch
 
 from harness.errors import HarnessError
-from harness.files import FULL, reading, whole
+from harness.files import FULL, content, reading, whole
 
 _LINE = b"nas-harness checkpoint 1 %s\n"
 HEAD = len(_LINE % (b"0" * 64))
@@ -40,7 +40,7 @@ def save(path: Path, job: Recorded, state: dict[str, Any]) -> None:
 def load(path: Path, job: Recorded, device: torch.device) -> dict[str, Any]:
     """The state at `path`. Raises HarnessError if it is not whole or of another architecture, recipe or image set."""
     with reading(path, "a checkpoint of this harness", REMOVE):
-        state: dict[str, Any] = torch.load(io.BytesIO(_content(path)), map_location=device, weights_only=True)
+        state: dict[str, Any] = torch.load(io.BytesIO(_checked(content(path))), map_location=device, weights_only=True)
         theirs, ours = json.loads(state["job"]), json.loads(json.dumps(job.to_json()))
     if theirs != ours:
         names = [key for key in ours if theirs.get(key) != ours[key]]
@@ -52,18 +52,18 @@ def load(path: Path, job: Recorded, device: torch.device) -> dict[str, Any]:
 def verify(path: Path) -> bool:
     """Whether the file has a checksum; those of earlier versions have none. Raises HarnessError if it is broken."""
     with reading(path, "a checkpoint of this harness", REMOVE):
-        return not path.read_bytes().startswith(b"PK") and bool(_content(path))
+        found = content(path)
+        return bool(_checked(found)) and not found.startswith(b"PK")
 
 
-def _content(path: Path) -> bytes:
-    """What `torch.save` wrote. Raises ValueError if that is not what the file holds."""
-    found = path.read_bytes()
+def _checked(found: bytes) -> bytes:
+    """What `torch.save` wrote, of a file. Raises ValueError if that is not what the file holds."""
     if found.startswith(b"PK"):
         return found
-    line, content = found[:HEAD], found[HEAD:]
-    if line != _LINE % hashlib.sha256(content).hexdigest().encode():
+    line, written = found[:HEAD], found[HEAD:]
+    if line != _LINE % hashlib.sha256(written).hexdigest().encode():
         raise ValueError("its content does not have the checksum that it was written with")
-    return content
+    return written
 
 
 def _refusal(path: Path, error: OSError) -> HarnessError:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from harness.arrays import Floats, Ints
 from harness.benchmarks.own_description import NAME
 from harness.errors import HarnessError, unknown
-from harness.files import whole
+from harness.files import arrow_file, whole
 from harness.rng import Streams
 from harness.space import Parameter
 from harness.spaces import names, published
@@ -119,7 +119,8 @@ def check_target(folder: Path, name: str, jobs: Sequence[Job]) -> None:
 
 def _made_of(table: Path) -> str | None:
     try:
-        found: str = json.loads((pq.read_schema(table).metadata or {})[KEY])["trainings"]
+        with arrow_file(table) as source:
+            found: str = json.loads((pq.read_schema(source).metadata or {})[KEY])["trainings"]
     except (OSError, pa.ArrowInvalid, ValueError, KeyError):
         return None
     return found
