@@ -98,7 +98,7 @@ def _fetching(_: Any, array: Any, index: Any) -> Any:
             "llvm.prefetch", [byte], ir.FunctionType(ir.VoidType(), [byte, flag, flag, flag])
         )
         place = builder.bitcast(builder.gep(data, [args[1]]), byte)
-        builder.call(asked, [place, flag(0), flag(3), flag(1)])  # to read, into all caches, data
+        builder.call(asked, [place, flag(0), flag(2), flag(1)])  # to read, as far as the second cache, data
         return context.get_dummy_value()
 
     return types.none(array, index), generate

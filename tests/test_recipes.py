@@ -18,6 +18,7 @@ def test_recipes_are_those_of_the_papers() -> None:
         "sharing-digits",
         "sharing-digits-darts",
         "sharing-digits-mobilenet",
+        "sharing-digits-nb201",
         "sharing-mobilenet",
         "sharing-nb201",
     ]

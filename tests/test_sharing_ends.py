@@ -107,6 +107,18 @@ def test_searches_without_a_table_say_what_can_be_drawn(harness: Callable[..., A
     assert harness("plot", "r", "--figure", "operators", "-o", "learned.pdf").out == "learned.pdf\n"
 
 
+def test_one_epoch_is_no_course(harness: Callable[..., Any]) -> None:
+    harness("search", "--space", "digits201", "--method", "darts", "--data", "digits", "--epochs", "1", "--out", "r")
+    said = "these searches have one epoch, which is no course to draw."
+    harness("plot", "r", "--figure", "operators").refuses(said, "search with --epochs 2 or more.")
+
+
+def test_processes_of_torchrun_are_refused(harness: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    given = ("--space", "digits201", "--method", "darts", "--data", "digits")
+    harness("search", *given).refuses("a search by weight sharing is trained by one process.", "leave torchrun out")
+
+
 def test_a_search_that_diverged_keeps_its_log_and_says_so_each_time(harness: Callable[..., Any]) -> None:
     Path("wild.toml").write_text(TINY.format(epochs=3, lr=1e9))
     for _ in range(2):

@@ -52,6 +52,19 @@ def test_a_stopped_search_goes_on_bit_for_bit(method: str, tmp_path: Path) -> No
     assert without_seconds(again.log) == without_seconds(whole)
 
 
+def test_a_recipe_has_parameters_of_methods_which_are_the_searchs_own() -> None:
+    own = replace(RECIPE, methods={"rsps": {"samples": 3}})
+
+    def planned(recipe: recipes.Recipe, **given: Any) -> SharedSearch:
+        return SharedSearch.plan("digits201", "rsps", given, IMAGES, recipe, "fp32", "batch", 0)
+
+    assert planned(own).params["samples"] == 3
+    assert planned(own).id == planned(RECIPE, samples=3).id
+    assert planned(own, samples=4).params["samples"] == 4
+    with pytest.raises(HarnessError, match="sampels"):
+        planned(replace(RECIPE, methods={"rsps": {"sampels": 3}}))
+
+
 def test_a_search_is_a_study_of_the_table(tmp_path: Path) -> None:
     of = search("rsps", samples=3)
     rows, _ = share(of, IMAGES, PLACE)

@@ -25,7 +25,7 @@ from algorithms.density.marginals import (
 from algorithms.density.normal import cdf, quantile
 from algorithms.density.tally import Layout, Rules, Tally, layout_of, observe, split
 from harness import Bools, Floats, HarnessError, Ints, SearchSpace
-from harness.compiled import compiled, inner
+from harness.compiled import compiled, inner, prefetch
 from harness.compiled import uniform as number
 
 TABLE_LIMIT, TABLE_DIMENSIONS = 1 << 17, 10
@@ -99,21 +99,18 @@ def _group_kernels(layout: Layout, point: Floats, bandwidth: Floats, match: Floa
 @inner
 def _draw(
     data: NDArray[np.uint16],
-    best: NDArray[np.int32],
+    item: Ints,
     layout: Layout,
     factor: float,
     bandwidth: Floats,
     uniform: Floats,
     out: Floats,
 ) -> None:
-    """Draw candidates [C, d] around data chosen among the `best`, by their `uniform` [C, 1 + d].
+    """Draw candidates [C, d] around data with the times `item` [C], by their `uniform` [C, 1 + d].
 
     Categorical values are kept with probability 1 - h, else uniform over all (the same uniform, rescaled). Ordinal
     ones are normal around the datum, standard deviation `factor * h`, truncated to [0, 1].
     """
-    item = np.empty(len(out), np.int64)
-    for c in range(len(out)):
-        item[c] = best[min(int(uniform[c, 0] * len(best)), len(best) - 1)]
     for j in range(len(layout.sizes)):
         h, k = bandwidth[j], layout.sizes[j]
         if layout.ordered[j]:
@@ -225,26 +222,41 @@ def _empty_model(corners: int, d: int) -> _Model:
 
 
 @inner
+def _choose(
+    history: History, tally: Tally, rules: Rules, seeds: Ints, states: States, b: int, uniform: Floats, item: Ints
+) -> None:
+    """The times [C] of good data around which the candidates of seed `b` of these are drawn, if there are numbers.
+
+    The numbers `uniform` [C, 1 + d] are made if there are states. What `_prepare` reads is fetched.
+    """
+    s = seeds[b]
+    for i in range(uniform.size if len(states) else 0):
+        uniform.flat[i] = number(states[b], i)
+    good, _ = split(history.seen[s], rules)
+    level, codes = tally.level[s], history.codes[s]
+    for i in range(0, level.size, 16):
+        prefetch(level, i)
+    for c in range(len(item) if uniform.shape[1] else 0):
+        item[c] = history.order[s, min(int(uniform[c, 0] * good), good - 1)]
+        prefetch(codes, item[c] * codes.shape[1])
+
+
+@inner
 def _prepare(
     model: _Model,
     history: History,
     tally: Tally,
     layout: Layout,
     rules: Rules,
-    seeds: Ints,
-    states: States,
-    uniforms: Floats,
-    b: int,
+    s: int,
+    uniform: Floats,
+    item: Ints,
     points: Floats,
 ) -> None:
-    """Make `model` that of seed `b` of these, and draw its points [C, d] from the good density if there are numbers."""
-    s, uniform = seeds[b], uniforms[b % len(uniforms)]
-    for i in range(uniform.size if len(states) else 0):
-        uniform.flat[i] = number(states[b], i)
+    """Make `model` that of seed `s`, and draw its points [C, d] from the good density if there are numbers for it."""
     _update(model, history, tally, layout, rules, s)
     if uniform.shape[1]:
-        leaders = history.order[s, : model.n[GOOD]]
-        _draw(history.codes[s], leaders, layout, rules.factor, model.bandwidth[GOOD], uniform, points)
+        _draw(history.codes[s], item, layout, rules.factor, model.bandwidth[GOOD], uniform, points)
 
 
 @inner
@@ -280,17 +292,20 @@ def _table_densities(
     models = (_empty_model(corners, d), _empty_model(corners, d))
     at = np.empty((2, corners, candidates), np.int32)
     counts = np.empty((corners, candidates), tally.table.dtype)
-    for b in range(-1, len(seeds)):
-        following = min(b + 1, len(seeds) - 1)
-        then = seeds[following]
-        if following > b:
-            model, x = models[following % 2], points[following % len(points)]
-            _prepare(model, history, tally, layout, rules, seeds, states, uniforms, following, x)
+    item = np.empty((2, candidates), np.int64)
+    for b in range(-2, len(seeds)):
+        following, later = min(b + 1, len(seeds) - 1), b + 2
+        if later < len(seeds):
+            _choose(history, tally, rules, seeds, states, later, uniforms[later % len(uniforms)], item[later % 2])
+        if following > max(b, -1):
+            s, x, model = seeds[following], points[following % len(points)], models[following % 2]
+            uniform = uniforms[following % len(uniforms)]
+            _prepare(model, history, tally, layout, rules, s, uniform, item[following % 2], x)
             entries(layout.stride, layout.sizes, x, at[following % 2])
         if b >= 0:
             model, density = models[b % 2], out[b % len(out)]
-            table = tally.table[seeds[b]]
-            marginal_sums(table, at[b % 2], model.weight, model.n, tally.table[then], at[following % 2], density)
+            table, then = tally.table[seeds[b]], tally.table[seeds[following]]
+            marginal_sums(table, at[b % 2], model.weight, model.n, then, at[following % 2], density)
             if _lonely(model.miss):
                 gather(table, at[b % 2], counts)
                 _unseen(counts, model.match, model.miss, density)
@@ -321,11 +336,13 @@ def _row_densities(
     """
     candidates = points.shape[1]
     model = _empty_model(0, len(layout.sizes))
-    key = np.empty(candidates)
+    item, key = np.empty(candidates, np.int64), np.empty(candidates)
     kernels = np.empty((len(layout.cells), np.max(layout.cells)))
     for b in range(len(seeds)):
         s, x, density, lowest = seeds[b], points[b % len(points)], out[b % len(out)], np.inf
-        _prepare(model, history, tally, layout, rules, seeds, states, uniforms, b, x)
+        uniform = uniforms[b % len(uniforms)]
+        _choose(history, tally, rules, seeds, states, b, uniform, item)
+        _prepare(model, history, tally, layout, rules, s, uniform, item, x)
         prunes = prune and np.min(model.match) >= 0.0
         for c in range(candidates):
             twin = _first_equal(x, key, c)
@@ -439,7 +456,7 @@ class ProductKDE:
 
     def propose_by(self, seeds: Ints, states: States, candidates: int) -> tuple[Ints, Bools]:
         """`propose` by the numbers that `Streams.states` UInt[B] stand for, made where and when they are used."""
-        return self._best(seeds, states, np.empty((1, candidates, 1 + self._d)))
+        return self._best(seeds, states, np.empty((2, candidates, 1 + self._d)))
 
     def _best(self, seeds: Ints, states: States, uniforms: Floats) -> tuple[Ints, Bools]:
         candidates = uniforms.shape[1]

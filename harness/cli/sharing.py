@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,9 +66,8 @@ def searches(
     given = parameters(param, [*methods, *then], example="darts.order=second")
     kind = published(space).kind
     final = recipes.chosen(recipe, kind, images, None) if train else None
-    name = (None if train else recipe) or next(
-        r for r in (f"sharing-{images}-{kind}", f"sharing-{images}", f"sharing-{kind}") if r in recipes.names()
-    )
+    usual = (f"sharing-{images}-{space.partition('/')[0]}", f"sharing-{images}", f"sharing-{kind}")
+    name = (None if train else recipe) or next(r for r in usual if r in recipes.names())
     used = recipes.chosen(name, space, images, epochs)
     place = _place(device)
     loaded = load(images, data_root, used, place.device)
@@ -118,6 +118,11 @@ def _place(device: str) -> Place:
     """Where a super-network is trained. Losses that distributions learn from are not scaled, as fp16 needs them."""
     from harness.train import devices
 
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise HarnessError(
+            "a search by weight sharing is trained by one process.",
+            "leave torchrun out; searches of several seeds may run at once: --seed 1 on one GPU, --seed 2 on another.",
+        )
     where = devices.device_of(device)
     precision = devices.precision_of("auto", where)
     return devices.Place(where, "fp32" if precision == "fp16" else precision, deterministic=where.type == "cpu")

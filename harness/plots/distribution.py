@@ -41,6 +41,10 @@ def colours(names: Sequence[str]) -> dict[str, str]:
 def operators_figure(courses: Sequence[Course]) -> Figure:
     """A row for each method that learns a distribution, a panel for each decision; raises HarnessError without any."""
     learned = [course for course in courses if course.moved]
+    if max(len(course.probability) for course in courses) == 1:
+        raise HarnessError(
+            "these searches have one epoch, which is no course to draw.", "search with --epochs 2 or more."
+        )
     if not learned:
         raise HarnessError("none of these searches learns a distribution.", "draw those of darts, gdas or snas.")
     wide = max(len(course.decisions) for course in learned)

@@ -69,7 +69,10 @@ class SharedSearch:
         statistics: Statistics,
         seed: int,
     ) -> SharedSearch:
-        """The search of `space` by `method` with the parameters `given`. Raises HarnessError if they do not fit."""
+        """The search of `space` by `method` with the parameters `given`, else the recipe's, else its own defaults.
+
+        Raises HarnessError if they do not fit.
+        """
         if not published(space).supernet:
             raise HarnessError(f"{space} has no super-network.", "search it by real training: harness search --algo")
         if images.valid is None:
@@ -78,7 +81,7 @@ class SharedSearch:
                 "choose a recipe that does, or write validation = 0.5 in a copy of it.",
             )
         factory = registry.method(method)
-        params = parameters(method, factory, given)
+        params = parameters(method, factory, {**recipe.methods.get(method, {}), **given})
         about = (images.name, images.checksum, recipe, precision, statistics, seed)
         return cls(space, method, params, source_of(factory), *about)
 

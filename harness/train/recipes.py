@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -56,6 +57,8 @@ class Recipe:
         "share"
     )
     seeds: tuple[Annotated[int, Param("seed of a repeat", 0, 2**53)], ...] = (0, 1, 2)
+    methods: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, compare=False)
+    """Parameters of methods of weight sharing, in place of their defaults; a search has them as its own."""
 
     def repeats(self, count: int | None = None) -> list[int]:
         """The seeds of the first `count` repeats."""
@@ -70,7 +73,9 @@ class Recipe:
         return self.lr * 0.5 * (1.0 + math.cos(math.pi * done / self.epochs))
 
     def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "seeds": list(self.seeds)}
+        said = {**asdict(self), "seeds": list(self.seeds)}
+        del said["methods"]
+        return said
 
 
 def names() -> list[str]:
