@@ -108,7 +108,8 @@ def contained(logs: list[Log], operations: int) -> None:
         chance = sets[best][np.arange(6), drawn].sum(axis=1)
         by_chance = (chance >= inside.sum()).mean()
         print(
-            f"space: darts on {one.search.space}, seed {one.search.seed}: epoch {best + 1} is most superior, {max(superiority):.3f}; "
+            f"space: darts on {one.search.space}, seed {one.search.seed}: "
+            f"epoch {best + 1} is most superior, {max(superiority):.3f}; "
             f"{inside.sum()} of 6 operations of the final cell are in it, as many in {by_chance:.0%} of random cells"
         )
 
