@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import zlib
 from collections.abc import Callable
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any, TypeVar, cast
 
 import numba
@@ -50,14 +54,44 @@ def _kernel(function: Callable[..., Any], **options: bool) -> Any:
         kernel = njit(cache=True, error_model="numpy", **options)(function)
     except RuntimeError:  # no folder to cache in
         return njit(error_model="numpy", **options)(function)
-    _forgive(getattr(kernel, "_cache", None))
+    cache = getattr(kernel, "_cache", None)
+    if hasattr(cache, "load_overload"):  # else numba is told not to compile
+        _forgive(cache)
+        _take_turns(kernel, cache)
     return kernel
+
+
+def _take_turns(kernel: Any, cache: Any) -> None:
+    """Let one process at a time look for a kernel in its cache and compile it: those that wait load what it left.
+
+    A kernel is a byte of a file in the folder of the cache, which is locked by the process. Where that cannot be, or
+    two processes would wait for each other, each compiles.
+    """
+    make, byte = kernel.compile, zlib.crc32(kernel.py_func.__qualname__.encode())
+
+    def compile_alone(signature: Any) -> Any:
+        turn: int | None = None
+        with suppress(OSError):
+            file = _turns(cache.cache_path)
+            fcntl.lockf(file, fcntl.LOCK_EX, 1, byte)
+            turn = file
+        try:
+            return make(signature)
+        finally:
+            if turn is not None:
+                fcntl.lockf(turn, fcntl.LOCK_UN, 1, byte)
+
+    kernel.compile = compile_alone
+
+
+@lru_cache
+def _turns(folder: str) -> int:
+    """The file whose bytes are locked, open until the process ends: to close it would unlock them all."""
+    return os.open(os.path.join(folder, "kernels.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
 
 
 def _forgive(cache: Any) -> None:
     """Let a cache of numba cost time where it fails, which raises what pickle and the disk do."""
-    if not hasattr(cache, "load_overload"):  # numba is told not to compile
-        return
     load, save = cache.load_overload, cache.save_overload
 
     def loaded(*of: Any) -> Any:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import importlib
 import math
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import numpy as np
@@ -496,3 +500,35 @@ def test_what_only_kernels_call_is_refused_to_python() -> None:
         with pytest.raises(TypeError, match="doubled is for compiled functions"):
             doubled(1.0)
         assert quadrupled(1.0) == 4.0
+
+
+def test_processes_that_start_at_once_compile_a_kernel_once(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "import sys\n"
+        "from harness.compiled import compiled\n\n"
+        "@compiled\n"
+        "def kernel(x):\n"
+        "    total = 0.0\n"
+        "    for i in range(len(x)):\n"
+        "        total += x[i] ** 2\n"
+        "    return total\n\n"
+        "if __name__ == '__main__':\n"
+        "    import numpy as np\n"
+        "    from mine import kernel\n"
+        "    print('ready', flush=True)\n"
+        "    sys.stdin.readline()\n"
+        "    kernel(np.ones(3))\n"
+        "    print(sum(kernel.stats.cache_misses.values()), sum(kernel.stats.cache_hits.values()))\n"
+    )
+    command, pipe = [sys.executable, str(tmp_path / "mine.py")], subprocess.PIPE
+    run = partial(subprocess.Popen[str], command, stdin=pipe, stdout=pipe, text=True, cwd=tmp_path)
+    both = [run(), run()]
+    for process in both:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in both:
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+    said = [process.communicate(timeout=120)[0] for process in both]
+    assert sorted(said) == ["0 1\n", "1 0\n"]

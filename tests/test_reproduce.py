@@ -286,6 +286,20 @@ def test_efficiency_counts_trainings_where_the_clock_does() -> None:
     assert "for each of the 15 of short" in found.what
 
 
+def test_variants_are_compared_by_what_they_end_with() -> None:
+    """One that takes twice as long for as many evaluations has not made half of them when the other ends."""
+    rival, quick = outcome(evals=60), outcome("re", evals=60)
+    run = quick.trajectory
+    slow = replace(
+        quick,
+        study=replace(quick.study, params={"population": 5}),
+        trajectory=replace(run, time=2 * run.time, ended=2 * run.ended),
+    )
+    found = claims.efficiency([rival, quick, slow], {"algorithm": "re", "against": "rs", "factor": 5.0})
+    told = [f.estimate.value for f in found if "at the end" in f.what]
+    assert told == pytest.approx([quick.regret("val", np.array([math.inf])).mean()] * 2)
+
+
 def test_a_trend_is_that_of_every_step() -> None:
     rng = np.random.default_rng(0)
     rising = np.array([0.2, 0.5, 0.5]) + 0.01 * rng.standard_normal((30, 3))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
-from harness.analysis.comparison import common_end, require_paired, rows, selected
+from harness.analysis.comparison import common_end, final, require_paired, rows, selected
 from harness.analysis.measures import Axis, everywhere, log_areas, regret_after, time_spent, time_to
 from harness.arrays import Floats
 from harness.errors import HarnessError, unknown
@@ -228,11 +228,11 @@ def _evaluations_ratio(own: Outcome, other: Outcome, kind: Kind, confidence: flo
 
 
 def _variants(benchmark: str, variants: Sequence[Outcome], kind: Kind) -> list[Finding]:
-    (row,) = rows(variants, kind, alpha=ALPHA)
+    row = final(variants, kind, alpha=ALPHA)
     weights = bootstrap_weights(row.seeds, np.random.default_rng(0), _REPLICATES)
     found = []
     for o in variants:
-        regret = o.regret(kind, np.array([row.time]))[:, 0]
+        regret = regret_after(o, kind, np.array([np.inf]), "time")[:, 0]
         note = " (lowest, or not told apart from it)" if row.cells[o.study.label].top else ""
         estimate = _interval(float(regret.mean()), weights @ regret)
         found.append(Finding(benchmark, f"{kind} regret of {o.study.label} at the end{note}", estimate))

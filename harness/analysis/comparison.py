@@ -11,7 +11,7 @@ from typing import Literal, TypeVar
 import numpy as np
 
 from harness import registry
-from harness.analysis.measures import lacking, log_areas, regret_name, time_spent, time_to
+from harness.analysis.measures import lacking, log_areas, regret_after, regret_name, time_spent, time_to
 from harness.arrays import Floats
 from harness.errors import HarnessError, unknown
 from harness.rules import Rules
@@ -327,6 +327,18 @@ def rows(
         for i, time in enumerate(times):
             found.append(Row(benchmark, time, seeds, _cells(labels, regrets[:, :, i], statistic), unit_of(same)))
     return _marked(found, alpha)
+
+
+def final(outcomes: Sequence[Outcome], kind: Kind, *, alpha: float = 0.05) -> Row:
+    """What the runs of studies on one benchmark ended with, each whenever that was; `time` is the latest."""
+    require_paired(outcomes)
+    regrets = np.array([regret_after(o, kind, np.array([np.inf]), "time")[:, 0] for o in outcomes])
+    for outcome, regret in zip(outcomes, regrets, strict=True):
+        if np.isnan(regret).any():
+            raise lacking(outcome, outcome.end)
+    labels, seeds, end = [o.label for o in outcomes], regrets.shape[1], max(o.end for o in outcomes)
+    row = Row(outcomes[0].benchmark, end, seeds, _cells(labels, regrets, "mean"), unit_of(outcomes))
+    return _marked([row], alpha)[0]
 
 
 def regret_at(outcome: Outcome, kind: Kind, times: Sequence[float]) -> Floats:
