@@ -256,6 +256,7 @@ def cells(given: argparse.Namespace, device: torch.device) -> None:
 
 def chain(given: argparse.Namespace, device: torch.device) -> None:
     recipe, found, place = digits("sharing-digits-mobilenet", device)
+    recipe = replace(recipe, epochs=10, methods={})
     run = shared("mobilenet/macro", "gcn", recipe, found, place, samples=300, width=128)
     searched(run, recipe.epochs, f"gcn on chains, {recipe.epochs} epochs, 300 samples of 6,561, width 128")
 

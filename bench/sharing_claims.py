@@ -1,7 +1,7 @@
 """What searches by weight sharing say of papers' claims: `python -m bench.sharing_claims RESULTS`.
 
 RESULTS is a folder of `harness search --method` with searches by `fairnas` and `darts` on digits201, the former scored
-on all cells (`harness correlate RESULTS --method fairnas`).
+on all cells (`harness correlate RESULTS --method fairnas`). `space` is also of searches by `darts` on nb201.
 
 - `K`: segments of three edges and three, by the kept scores of each seed of fairnas: the true regret of what is derived
   when six architectures go on to the second segment, and when one does. Several draws of the samples a seed.
@@ -40,13 +40,14 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=5)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    files = sorted((arguments.results / SEARCHES).glob("digits201.digits.*.parquet"))
-    logs = [log.read(path) for path in files]
+    every = [log.read(path) for path in sorted((arguments.results / SEARCHES).glob("*.parquet"))]
+    logs = [one for one in every if (one.search.space, one.search.images) == ("digits201", "digits")]
     scored = [correlate.FORM.read(path) for path in sorted(correlate.folder(arguments.results).glob("*.fairnas.*"))]
     whole = {one.search.seed: one for one in scored if len(one.codes) == 729 and one.setting.statistics == "batch"}
     if whole:
         kept([*whole.values()], arguments.draws)
-    contained([one for one in logs if one.search.method == "darts"], arguments.operations)
+    cells = [one for one in every if published(one.search.space).kind == "nb201"]
+    contained([one for one in cells if one.search.method == "darts"], arguments.operations)
     collapse(logs)
 
 
@@ -80,10 +81,10 @@ def kept(found: list[Correlation], draws: int) -> None:
 
 
 def likeliest(probability: Floats, operations: int) -> Bools:
-    """The likeliest operations but none, which is the first, on the edges into each node, Bool[6, 3]."""
-    found = np.zeros((6, 3), dtype=np.bool_)
+    """The likeliest operations but none, which is the first, on the edges into each node, Bool[6, k]."""
+    found = np.zeros(probability.shape, dtype=np.bool_)
     for edges in ((0,), (1, 2), (3, 4, 5)):
-        flat = [(edge, k) for edge in edges for k in (1, 2)]
+        flat = [(edge, k) for edge in edges for k in range(1, probability.shape[1])]
         for edge, k in sorted(flat, key=lambda at: -probability[at])[:operations]:
             found[edge, k] = True
     return found
@@ -102,12 +103,13 @@ def contained(logs: list[Log], operations: int) -> None:
         last = rows[-1].without
         assert last is not None
         codes = np.array(last.codes)
-        drawn = np.random.default_rng(0).integers(1, 3, size=(2000, 6))
+        drawn = np.random.default_rng(0).integers(1, sets[best].shape[1], size=(2000, 6))
         inside = sets[best][np.arange(6), codes]
         chance = sets[best][np.arange(6), drawn].sum(axis=1)
         by_chance = (chance >= inside.sum()).mean()
         print(
-            f"space: darts, seed {one.search.seed}: epoch {best + 1} is most superior, {max(superiority):.3f}; "
+            f"space: darts on {one.search.space}, seed {one.search.seed}: "
+            f"epoch {best + 1} is most superior, {max(superiority):.3f}; "
             f"{inside.sum()} of 6 operations of the final cell are in it, as many in {by_chance:.0%} of random cells"
         )
 

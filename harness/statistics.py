@@ -250,13 +250,16 @@ def speed_up(
     of a mean would be Student's (the expanded percentile interval: Hesterberg, "What teachers should know about the
     bootstrap", The American Statistician 69, 2015). Of fewer than 30 seeds, which often hold none of the failures that
     an expected time consists of, it is nan. inf where the other never reaches the target, 0 where only the other does,
-    nan where neither does.
+    nan where neither does. Of a side that never does, no resample says how seldom it might: the share of its runs that
+    arrive is drawn from Beta(1, S), whose upper quantiles are Clopper's and Pearson's limits for none of S, so that the
+    interval has an end.
     """
     seeds = len(times[0])
     weights = bootstrap_weights(seeds, rng, replicates)
 
     def expected(reached_at: Floats, spent: Floats) -> Floats:
-        share = weights @ np.isfinite(reached_at)
+        arrived = np.isfinite(reached_at)
+        share = weights @ arrived if arrived.any() else rng.beta(1.0, seeds, replicates)
         cost = weights @ _charged(reached_at, spent)
         return np.divide(cost, share, out=np.full(len(share), np.inf), where=share > 0)
 
@@ -266,7 +269,7 @@ def speed_up(
         return Estimate(float(value), math.nan, math.nan)
     tail = _expanded_tail(seeds, confidence)
     low, high = np.quantile(ratios, [tail, 1.0 - tail], method="inverted_cdf")
-    return Estimate(float(value), float(low), float(high))
+    return Estimate(float(value), float(min(low, value)), float(max(high, value)))
 
 
 def _expanded_tail(seeds: int, confidence: float) -> float:

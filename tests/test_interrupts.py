@@ -130,7 +130,7 @@ def test_a_late_interrupt_of_a_search_says_what_is_kept() -> None:
 
 
 def test_an_interrupt_that_another_thread_is_given_waits_for_the_start_of_a_process() -> None:
-    done, steps = threading.Event(), []
+    done, steps = threading.Event(), list[int]()
     threading.Thread(target=done.wait).start()
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:

@@ -140,10 +140,30 @@ def test_the_interval_of_a_speed_up_covers_it() -> None:
     assert_coverage(hits, 0.9, bias=0.02)
 
 
+def test_that_a_side_never_arrived_does_not_say_that_it_cannot() -> None:
+    """One run in fifty of the other arrives: of most samples of 40 seeds, one or none does."""
+    hits, none = 0, 0
+    for trial in range(TRIALS):
+        generator = rng(trial)
+        times, other = np.full(40, 2.0), np.where(generator.random(40) < 0.02, 5.0, math.inf)
+        spent = np.full(40, 10.0)
+        estimate = s.speed_up((times, spent), (other, spent), rng(trial + 9000), 0.9, 500)
+        truth = (0.02 * 5.0 + 0.98 * 10.0) / 0.02 / 2.0
+        hits += estimate.low <= truth <= estimate.high
+        none += math.isinf(estimate.value)
+    assert none > TRIALS // 3
+    assert hits >= 0.9 * TRIALS
+
+
 def test_speed_up_where_a_side_never_arrives() -> None:
     never, soon, later = ((np.full(30, time), np.full(30, 10.0)) for time in (math.inf, 2.0, 6.0))
-    assert s.speed_up(soon, never, rng()) == (math.inf, math.inf, math.inf)
-    assert s.speed_up(never, soon, rng()) == (0.0, 0.0, 0.0)
+    for pair, end in (((soon, never), 1), ((never, soon), 2)):
+        estimate = s.speed_up(*pair, rng())
+        assert estimate.value == (math.inf, 0.0)[end - 1]
+        assert estimate[3 - end] == estimate.value
+        limit = 1.0 - 0.025 ** (1 / 30)  # of the share that arrives, where none of 30 did
+        bound = 10.0 / limit / 2.0
+        assert estimate[end] == pytest.approx((bound, 1.0 / bound)[end - 1], rel=0.15)
     assert np.isnan(s.speed_up(never, never, rng()).value)
     assert s.speed_up(soon, later, rng()) == pytest.approx((3.0, 3.0, 3.0))
 
