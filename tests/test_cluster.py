@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -21,6 +22,7 @@ from harness import HarnessError
 from harness.studies.cluster import Cluster
 from harness.studies.evaluate import evaluate
 from harness.studies.run import run
+from harness.studies.schedulers import slurm
 from harness.studies.store import ResultStore
 from harness.testing import assert_same
 
@@ -141,20 +143,16 @@ if [ "$1" = --test-only ]; then
   if grep -q nosuch; then echo 'allocation failure: Invalid partition name specified' >&2; exit 1; fi
   exit 0
 fi
-setsid bash "$1" > /dev/null 2>&1 < /dev/null &
-echo "Submitted batch job $!"
-"""
-SCANCEL = """#!/bin/bash
-kill -- -"$1"
+echo "Submitted batch job 7"
 """
 
 
 @pytest.fixture
 def slurm_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Settings of a Slurm whose jobs are processes of this machine."""
+    """Settings for a Slurm that takes jobs and runs none."""
     pytest.importorskip("dask_jobqueue", reason="slurm: needs the package dask-jobqueue")
     (tmp_path / "bin").mkdir()
-    for name, script in (("sbatch", SBATCH), ("scancel", SCANCEL)):
+    for name, script in (("sbatch", SBATCH), ("scancel", "#!/bin/bash\n")):
         (tmp_path / "bin" / name).write_text(script)
         (tmp_path / "bin" / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
@@ -163,15 +161,15 @@ def slurm_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def test_slurm_gives_the_bits_of_one_process(slurm_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    here, there, told = ResultStore(tmp_path / "here"), ResultStore(tmp_path / "there"), list[str]()
-    run(studies(), here, evaluate)
-    monkeypatch.setattr("harness.studies.study.SHARD", 20)
+def test_slurm_is_given_the_jobs_and_signals_stay(slurm_file: Path) -> None:
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
-    run(studies(), there, evaluate, executor=Cluster(f"slurm:{slurm_file}", told.append))
-    for study in studies():
-        assert_same(here.get(study).trajectory, there.get(study).trajectory)
-    assert f"no job of slurm:{slurm_file} runs yet; waiting for the first: squeue tells why." in told
+    with slurm(slurm_file) as cluster:
+        assert "#SBATCH -p main" in cluster.job_script()
+        deadline = time.monotonic() + 60
+        while len(cluster.workers) < 2:
+            assert time.monotonic() < deadline, "no jobs were submitted"
+            time.sleep(0.05)
+        assert [job.job_id for job in cluster.workers.values()] == ["7", "7"]
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
 
 
