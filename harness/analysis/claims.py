@@ -228,11 +228,10 @@ def _evaluations_ratio(own: Outcome, other: Outcome, kind: Kind, confidence: flo
 
 
 def _variants(benchmark: str, variants: Sequence[Outcome], kind: Kind) -> list[Finding]:
-    row = final(variants, kind, alpha=ALPHA)
+    row, regrets = final(variants, kind, alpha=ALPHA)
     weights = bootstrap_weights(row.seeds, np.random.default_rng(0), _REPLICATES)
     found = []
-    for o in variants:
-        regret = regret_after(o, kind, np.array([np.inf]), "time")[:, 0]
+    for o, regret in zip(variants, regrets, strict=True):
         note = " (lowest, or not told apart from it)" if row.cells[o.study.label].top else ""
         estimate = _interval(float(regret.mean()), weights @ regret)
         found.append(Finding(benchmark, f"{kind} regret of {o.study.label} at the end{note}", estimate))

@@ -329,8 +329,11 @@ def rows(
     return _marked(found, alpha)
 
 
-def final(outcomes: Sequence[Outcome], kind: Kind, *, alpha: float = 0.05) -> Row:
-    """What the runs of studies on one benchmark ended with, each whenever that was; `time` is the latest."""
+def final(outcomes: Sequence[Outcome], kind: Kind, *, alpha: float = 0.05) -> tuple[Row, Floats]:
+    """What the runs of studies on one benchmark ended with, each whenever that was, and their regrets Float[A, S].
+
+    `time` is that of the latest. Raises HarnessError if a run has no result.
+    """
     require_paired(outcomes)
     regrets = np.array([regret_after(o, kind, np.array([np.inf]), "time")[:, 0] for o in outcomes])
     for outcome, regret in zip(outcomes, regrets, strict=True):
@@ -338,7 +341,7 @@ def final(outcomes: Sequence[Outcome], kind: Kind, *, alpha: float = 0.05) -> Ro
             raise lacking(outcome, outcome.end)
     labels, seeds, end = [o.label for o in outcomes], regrets.shape[1], max(o.end for o in outcomes)
     row = Row(outcomes[0].benchmark, end, seeds, _cells(labels, regrets, "mean"), unit_of(outcomes))
-    return _marked([row], alpha)[0]
+    return _marked([row], alpha)[0], regrets
 
 
 def regret_at(outcome: Outcome, kind: Kind, times: Sequence[float]) -> Floats:
