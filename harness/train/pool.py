@@ -22,7 +22,7 @@ from typing import NamedTuple, NoReturn, Protocol, Self
 import torch
 
 from harness.errors import HarnessError
-from harness.studies.executors import leave_with_parent, uninterrupted
+from harness.processes import leave_with_parent, uninterrupted
 from harness.train import images, results
 from harness.train.devices import Place, Precision, device_of, precision_of
 from harness.train.loop import Interrupted, Watch, train
