@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -65,6 +67,29 @@ def test_a_worker_that_is_killed_loses_nothing(scheduler: Any, tmp_path: Path, m
     assert flag.exists()
     for study in studies():
         assert_same(here.get(study).trajectory, there.get(study).trajectory)
+
+
+def test_processes_of_this_machine_are_workers_and_one_that_is_killed_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.studies.study.SHARD", 20)
+    flag, told = tmp_path / "flag", list[str]()
+    store = workers.Elsewhere(tmp_path / "there")
+    run(studies(), store, workers.Killing(str(flag)), executor=Cluster("local:1", told.append))
+    assert flag.exists()
+    assert "dashboard at" in told[0]
+    equal_to_one_process(ResultStore(tmp_path / "there"), tmp_path / "here")
+
+
+def test_a_worker_of_this_machine_that_cannot_start(tmp_path: Path) -> None:
+    """Dask is told to preload what is not there."""
+    words = ("run", "--algo", "rs", "--bench", "nb201", "--seeds", "3", "--cluster", "local:2", "--out", str(tmp_path))
+    environment = {**os.environ, "DASK_DISTRIBUTED__WORKER__PRELOAD": "no.such.module"}
+    command = [sys.executable, "-m", "harness", *words]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 2
+    assert "a worker of local:2 ended with status 1 as it started" in ended.stderr
+    assert "No module named 'no'" in ended.stderr
 
 
 def test_a_worker_with_another_table_is_refused_by_name(scheduler: Any, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import queue
 import time
 import uuid
@@ -14,6 +15,7 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from harness.errors import HarnessError, reason
+from harness.studies import local_workers
 from harness.studies.executors import Call, Failed, K, T, Task
 from harness.studies.on_workers import Cancelled, Checked, about, planned
 from harness.studies.schedulers import awaited, scheduler
@@ -41,6 +43,10 @@ class Cluster:
 
     def __init__(self, address: str, tell: Callable[[str], None], *, local: bool = False) -> None:
         """Raises HarnessError if distributed is not installed."""
+        here = address.startswith("local:")
+        if here:
+            local_workers.prepare()
+        gc.disable()  # what is imported stays
         try:
             import distributed  # noqa: F401, PLC0415
         except Exception as error:
@@ -48,7 +54,9 @@ class Cluster:
                 f"--cluster needs the package distributed, which cannot be imported: {reason(error)}.",
                 "install it: pip install 'nas-harness[cluster]'",
             ) from None
-        self.address, self.tell, self.local = address, tell, local
+        finally:
+            gc.enable()
+        self.address, self.tell, self.local = address, tell, local or here
         self.status = ""
 
     def map(

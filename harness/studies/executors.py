@@ -199,7 +199,7 @@ class _Worker:
         self.pipe, theirs = context.Pipe()
         self.process: BaseProcess = context.Process(target=_serve, args=(theirs, call, dict(os.environ)))
         resource_tracker.ensure_running()
-        with uninterrupted(), _no_main():
+        with uninterrupted(), no_main():
             self.process.start()
         theirs.close()
 
@@ -244,7 +244,7 @@ def uninterrupted() -> Iterator[None]:
 
 
 @contextmanager
-def _no_main() -> Iterator[None]:
+def no_main() -> Iterator[None]:
     """Processes started meanwhile do not run the user's script again, of which they are sent what they need."""
     main = vars(sys.modules["__main__"])
     hidden = {name: main.pop(name) for name in ("__file__",) if name in main}

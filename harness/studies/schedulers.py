@@ -12,18 +12,18 @@ from typing import Any
 
 from harness.errors import HarnessError, reason
 from harness.files import reading
+from harness.studies import local_workers
 
 
 @contextmanager
 def scheduler(address: str) -> Iterator[dict[str, Any]]:
     """By which arguments a client finds the scheduler, which is there for as long as this lasts."""
-    distributed: Any = import_module("distributed")
     kind, _, rest = address.partition(":")
     if kind == "local":
         workers = int(rest) if rest.isdecimal() else 0
         if workers < 1:
             raise HarnessError(f"'{address}' is no cluster.", "write local:8 for eight processes.")
-        with distributed.LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=":0") as cluster:
+        with local_workers.cluster(workers) as cluster:
             yield {"address": cluster}
     elif kind == "slurm":
         with slurm(Path(rest)) as cluster:
