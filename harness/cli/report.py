@@ -58,9 +58,10 @@ def command(
     from harness.train import results as trained
 
     folders = [path for path in results if path.is_dir()]
-    trainings = {path: trained.read(path) for folder in folders for path in trained.within(folder)}
+    kept = [path for folder in folders for path in trained.within(folder)]
+    trainings = trained.read_once(kept)
     qualities = {path: quality_store.read(path) for folder in folders for path in quality_store.within(folder)}
-    studies = selection.of(stored(_studies(results, {*trainings})))
+    studies = selection.of(stored(_studies(results, {*kept})))
     outcomes = told_by(comparable(studies, paired=True), partial(click.echo, err=True))
     text = page(
         {Path(outcome.study.id): outcome for outcome in outcomes},

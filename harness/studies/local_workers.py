@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from harness.errors import HarnessError
-from harness.studies.executors import leave_with_parent, no_main, uninterrupted
+from harness.processes import leave_with_parent, no_main, uninterrupted
 
 _PRELOAD = "harness.studies.forked"
 _SETTINGS = {
