@@ -10,16 +10,20 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from conftest import ROOT, Answer
+from test_damaged_files import samples
 from test_report import TRAININGS
 
 import harness as h
 from harness import HarnessError
 from harness.files import made
+from harness.sharing import correlate
+from harness.sharing import log as sharing_log
 from harness.studies import baseline
 from harness.studies.evaluate import evaluate
 from harness.studies.outcome import within
@@ -194,4 +198,23 @@ def test_trainings_of_one_seed_count_once_or_are_refused(harness: Harness) -> No
     results.write(replace(TRAININGS[3], curve=replace(curve, seconds=curve.seconds + 1)), path)
     assert rows("one", "two") == rows("one")
     results.write(replace(TRAININGS[3], curve=replace(curve, val_accuracy=curve.val_accuracy - 0.1)), path)
-    harness("validate", "one", "two").refuses(f"{path} have different numbers for seed 888", "one training here")
+    harness("validate", "one", "two").refuses(f"{path} have different numbers for seed 888", "a seed has one run")
+
+
+@pytest.mark.parametrize(("kind", "read"), [("sharing", sharing_log.read_once), ("correlation", correlate.read_once)])
+def test_searches_of_one_seed_count_once_or_are_refused(kind: str, read: Callable[..., Any], tmp_path: Path) -> None:
+    form, result = samples()[kind]
+    paths = [tmp_path / f"{name}.parquet" for name in "ab"]
+    for path in paths:
+        form.write(result, path)
+    assert len(read(paths)) == 1
+    if kind == "sharing":
+        other = result._replace(rows=[replace(row, seconds=row.seconds + 1) for row in result.rows])
+        form.write(other, paths[1])
+        assert len(read(paths)) == 1
+        other = result._replace(rows=[replace(row, train_loss=row.train_loss + 1) for row in result.rows])
+    else:
+        other = replace(result, columns={name: values + 1 for name, values in result.columns.items()})
+    form.write(other, paths[1])
+    with pytest.raises(HarnessError, match=f"{paths[0]} and {paths[1]} have different numbers for seed"):
+        read(paths)

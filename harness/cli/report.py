@@ -105,6 +105,6 @@ def _sharing(folders: list[Path]) -> dict[str, Any]:
         return {}
     from harness.sharing import correlate, course, log
 
-    logs = [log.read(path) for path in files if log.FORM.is_one(path)]
+    logs = log.read_once(path for path in files if log.FORM.is_one(path)).values()
     kept = [path for folder in folders for path in sorted(correlate.folder(folder).glob("*.parquet"))]
-    return {"courses": course.courses(logs), "correlations": [correlate.FORM.read(path) for path in kept]}
+    return {"courses": course.courses(logs), "correlations": correlate.read_once(kept)}

@@ -185,27 +185,16 @@ def read(source: Path) -> Training:
 def read_once(sources: Iterable[Path]) -> dict[Path, Training]:
     """The trainings stored at `sources`, each once, whatever seconds it took.
 
-    Raises HarnessError like `read`, and for two files of one training that measured different things.
+    Raises HarnessError like `read`, and for two files of one training with other numbers.
     """
-    found: dict[Path, Training] = {}
-    first: dict[tuple[str, str], Path] = {}
-    for source in sources:
-        training = read(source)
-        known = first.setdefault((training.job.id, training.origin.benchmark if training.origin else ""), source)
-        if known is source:
-            found[source] = training
-        elif not _agree(found[known].curve, training.curve):
-            raise HarnessError(
-                f"{known} and {source} have different numbers for seed {training.job.seed} of {training.job.title}.",
-                "a seed has one training here: keep the file that is meant.",
-            )
-    return found
-
-
-def _agree(a: Curve, b: Curve) -> bool:
-    """Whether all but the seconds is the same."""
-    names = [name for name in vars(a) if name != "seconds"]
-    return all(np.array_equal(getattr(a, name), getattr(b, name), equal_nan=True) for name in names)
+    return records.once(
+        ((source, read(source)) for source in sources),
+        lambda training: (training.job.id, training.origin and training.origin.benchmark),
+        lambda training: [
+            np.asarray(value).tolist() for name, value in vars(training.curve).items() if name != "seconds"
+        ],
+        lambda training: f"seed {training.job.seed} of {training.job.title}",
+    )
 
 
 def find(paths: Iterable[Path]) -> list[Path]:
