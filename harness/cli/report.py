@@ -58,9 +58,10 @@ def command(
     from harness.train import results as trained
 
     folders = [path for path in results if path.is_dir()]
-    trainings = {path: trained.read(path) for folder in folders for path in trained.within(folder)}
+    kept = [path for folder in folders for path in trained.within(folder)]
+    trainings = trained.read_once(kept)
     qualities = {path: quality_store.read(path) for folder in folders for path in quality_store.within(folder)}
-    studies = selection.of(stored(_studies(results, {*trainings})))
+    studies = selection.of(stored(_studies(results, {*kept})))
     outcomes = told_by(comparable(studies, paired=True), partial(click.echo, err=True))
     text = page(
         {Path(outcome.study.id): outcome for outcome in outcomes},
@@ -104,6 +105,6 @@ def _sharing(folders: list[Path]) -> dict[str, Any]:
         return {}
     from harness.sharing import correlate, course, log
 
-    logs = [log.read(path) for path in files if log.FORM.is_one(path)]
+    logs = log.read_once(path for path in files if log.FORM.is_one(path)).values()
     kept = [path for folder in folders for path in sorted(correlate.folder(folder).glob("*.parquet"))]
-    return {"courses": course.courses(logs), "correlations": [correlate.FORM.read(path) for path in kept]}
+    return {"courses": course.courses(logs), "correlations": correlate.read_once(kept)}

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.analysis.claims import Finding, overall, seeds_to_decide
-from harness.analysis.reproduction import Recipe
+from harness.analysis.reproduction import Reproduction
 from harness.errors import HarnessError
 from harness.files import whole
 from harness.numbers import ratio
@@ -68,7 +68,7 @@ def _approximately(count: float) -> str:
 COLUMNS = ("benchmark", "statistic", "estimate", "claimed", "verdict")
 
 
-def sentence(recipe: Recipe, findings: Sequence[Finding], seeds: int) -> str:
+def sentence(recipe: Reproduction, findings: Sequence[Finding], seeds: int) -> str:
     """What the studies say of a claim, to quote."""
     judged = [finding.verdict for finding in findings if finding.verdict]
     counts = ", ".join(f"{judged.count(verdict)} {verdict}" for verdict in sorted({*judged}))
@@ -76,7 +76,7 @@ def sentence(recipe: Recipe, findings: Sequence[Finding], seeds: int) -> str:
 
 
 def section(
-    recipe: Recipe,
+    recipe: Reproduction,
     findings: Sequence[Finding],
     studies: Sequence[Study | QualityStudy],
     figures: Sequence[Path],
@@ -95,7 +95,7 @@ def section(
     )
 
 
-def untested(recipe: Recipe) -> str:
+def untested(recipe: Reproduction) -> str:
     """The section of a claim that was never tested, for want of tables."""
     absent = ", ".join(recipe.absent)
     return (
@@ -104,7 +104,7 @@ def untested(recipe: Recipe) -> str:
     )
 
 
-def _opening(recipe: Recipe) -> str:
+def _opening(recipe: Reproduction) -> str:
     claim = recipe.claim or {}
     note = f"\n\n{claim['note']}" if "note" in claim else ""
     return f"## {recipe.title}\n\n{claim['says']} ({recipe.source}){note}"
