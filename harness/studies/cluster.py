@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Self
 from harness.errors import HarnessError, reason
 from harness.studies import local_workers
 from harness.studies.executors import Call, Failed, K, T, Task
-from harness.studies.on_workers import Cancelled, Checked, about, planned
+from harness.studies.on_workers import Cancelled, Checked, about
 from harness.studies.schedulers import awaited, scheduler
 
 _SECONDS_TO_CONNECT = 10
@@ -79,7 +79,7 @@ class Cluster:
                     while task is not None and task.job is job and len(together) < min(room - room // 2, _TOGETHER):
                         together[task.key + mine] = task
                         task = next(left, None)
-                    session.submit(Checked(call, planned(job)), {key: (one,) for key, one in together.items()})
+                    session.submit(Checked.of(call, job), {key: (one,) for key, one in together.items()})
                     flying |= together
                 key, found = session.next()
                 done, ended = flying.pop(key), ended + 1

@@ -48,62 +48,61 @@ def cluster(count: int) -> Iterator[Any]:
     prepare()
     distributed: Any = import_module("distributed")
     dask: Any = import_module("dask")
-    with ExitStack() as stack:
-        stack.enter_context(dask.config.set(_SETTINGS))
-        workers = stack.enter_context(_Workers(count))
-        found = stack.enter_context(
-            distributed.LocalCluster(n_workers=0, threads_per_worker=1, processes=True, dashboard_address=":0")
-        )
-        stack.callback(workers.leave)
-        workers.start(found)
+    logs = logging.ERROR  # of workers that end with their cluster, a scheduler would warn
+    settings = {"threads_per_worker": 1, "processes": True, "dashboard_address": ":0", "silence_logs": logs}
+    with (
+        dask.config.set(_SETTINGS),
+        distributed.LocalCluster(n_workers=0, **settings) as found,
+        _Workers(found, count),
+    ):
         yield found
 
 
 class _Workers:
-    """Processes that work for a scheduler."""
+    """Processes that work for the scheduler of a cluster."""
 
-    def __init__(self, count: int) -> None:
-        self.count = count
+    def __init__(self, cluster: Any, count: int) -> None:
+        self.cluster, self.count = cluster, count
         self._processes: dict[int, BaseProcess] = {}
         self._folder = tempfile.TemporaryDirectory(prefix="nas-harness-")
         self._left, self._leave = multiprocessing.Pipe(duplex=False)
-        self._watch: threading.Thread | None = None
+        self._watch = threading.Thread(target=self._replace, daemon=True)
 
     def __enter__(self) -> Self:
+        """Returns when all of them are there. Raises HarnessError if one ends instead."""
+        with ExitStack() as stack:
+            stack.callback(self._end)
+            for name in range(self.count):
+                self._begin(name)
+            while len(self.cluster.scheduler.workers) < self.count:
+                processes = self._processes.values()
+                if connection.wait([process.sentinel for process in processes], _SECONDS_BETWEEN_LOOKS):
+                    ended = next(process for process in processes if process.exitcode is not None)
+                    told = f"a worker of local:{self.count} ended with status {ended.exitcode} as it started."
+                    raise HarnessError(told)
+            stack.pop_all()
+        self._watch.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._leave.close()
+        self._watch.join()
+        self._end()
+
+    def _end(self) -> None:
         for process in self._processes.values():
             process.kill()
         for process in self._processes.values():
             process.join()
+        self._leave.close()
         self._left.close()
         self._folder.cleanup()
 
-    def start(self, cluster: Any) -> None:
-        """Returns when all of them are there. Raises HarnessError if one ends instead."""
-        self.address = cluster.scheduler_address
-        for name in range(self.count):
-            self._begin(name)
-        while len(cluster.scheduler.workers) < self.count:
-            processes = self._processes.values()
-            if connection.wait([process.sentinel for process in processes], _SECONDS_BETWEEN_LOOKS):
-                ended = next(process for process in processes if process.exitcode is not None)
-                raise HarnessError(f"a worker of local:{self.count} ended with status {ended.exitcode} as it started.")
-        self._watch = threading.Thread(target=self._replace, daemon=True)
-        self._watch.start()
-
-    def leave(self) -> None:
-        """Replace none any more."""
-        self._leave.close()
-        if self._watch is not None:
-            self._watch.join()
-
     def _begin(self, name: int) -> None:
         context = multiprocessing.get_context("forkserver")
-        given = (self.address, name, self._folder.name, dict(os.environ))
+        given = (self.cluster.scheduler_address, name, self._folder.name, dict(os.environ))
         self._processes[name] = context.Process(target=_work, args=given, daemon=True)
         with uninterrupted(), no_main():
             self._processes[name].start()
