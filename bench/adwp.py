@@ -28,7 +28,7 @@ from harness.train import recipes
 from harness.train.devices import Place, settings
 from harness.train.images import ImageSet, load
 from harness.train.loop import Run, Watch
-from harness.train.networks import Cell, Reduction, multiply_adds
+from harness.train.networks import Nb201Cell, Reduction, multiply_adds
 from harness.train.skeleton import Skeleton
 
 SPACE, PLACE = "digits201", Place(torch.device("cpu"), deterministic=True)
@@ -45,7 +45,7 @@ class Macro:
         values, number = published(SPACE).space.parameters[0].values, count()
         codes = [tuple(OPERATORS.index(str(values[code])) for code in row) for row in self.cells.tolist()]
         return Skeleton(
-            lambda channels, drop: Cell(codes[next(number)], channels, drop),
+            lambda channels, drop: Nb201Cell(codes[next(number)], channels, drop),
             lambda incoming, outgoing, _: Reduction(incoming, outgoing),
             self.recipe,
             colours=self.images.image[0],

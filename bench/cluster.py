@@ -1,6 +1,6 @@
 """What a cluster costs beside processes of one machine: `python -m bench.cluster [processes,shards,scale]`.
 
-- `processes`: studies of `re` by `local:2` and by two processes, alternately, from nothing to the stored file.
+- `processes`: whole commands of a study of `re` by `local:2` and by two processes, alternately.
 - `shards`: 10,000 shards that sleep 10 ms, by `local:2`: seconds of the wall that a shard takes beyond its share.
 - `scale`: workers that answer 20 ms late, as if a network lay between, and shards that sleep .1, 1 and 5 s: the share
   of the time that they sleep. With shards of .1 s the rate tells how many a second the caller and the scheduler pass
@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import argparse
 import os
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -20,16 +22,14 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
-from pathlib import Path
+from statistics import median
 from typing import Any
 
 from harness import Rules, registry
 from harness.studies import study as studies
 from harness.studies.cluster import Cluster
-from harness.studies.evaluate import evaluate
-from harness.studies.executors import Executor, Heard, Processes
+from harness.studies.executors import Heard
 from harness.studies.run import run
-from harness.studies.store import ResultStore
 from harness.studies.study import Study
 
 LATENCY = 0.02
@@ -38,7 +38,7 @@ LATENCY = 0.02
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("parts", nargs="?", default="processes,shards,scale")
-    parser.add_argument("--seeds", type=int, default=20000, help="of the study that both executors run")
+    parser.add_argument("--seeds", type=int, default=50000, help="of the study that both run")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--shards", type=int, default=10000)
     parser.add_argument("--workers", type=int, default=64, help="threads that sleep, sixteen in a process")
@@ -49,23 +49,22 @@ def main() -> None:
 
 
 def processes(arguments: argparse.Namespace) -> None:
-    study = planned(arguments.seeds)
-    ways: dict[str, Callable[[], Executor]] = {
-        "two processes": lambda: Processes(2, print),
-        "local:2": lambda: Cluster("local:2", lambda _: None),
-    }
+    ways = {"two processes": ("--processes", "2"), "local:2": ("--cluster", "local:2")}
     spent: dict[str, list[float]] = {name: [] for name in ways}
+    study = ("--algo", "re", "--bench", "nb201", "--seeds", str(arguments.seeds), "--budget", "1e6")
     for _ in range(arguments.repeats):
-        for name, executor in ways.items():
+        for name, where in ways.items():
             with tempfile.TemporaryDirectory() as folder:
-                work = partial(run, [study], ResultStore(Path(folder)), evaluate, executor=executor())
-                spent[name].append(seconds(work))
+                words = [sys.executable, "-m", "harness", "run", *study, *where, "--out", folder]
+                spent[name].append(seconds(partial(subprocess.run, words, check=True, capture_output=True)))
     for name, all_ in spent.items():
         print(f"{name:14} {' '.join(f'{one:.2f}' for one in all_)} s", flush=True)
-    ours, theirs = (min(all_) for all_ in spent.values())
-    print(
-        f"smallest of {arguments.repeats}: local:2 takes {theirs / ours:.3f} times as long as two processes", flush=True
-    )
+    for what, of in (("smallest", min), ("median", median)):
+        ours, theirs = (of(all_) for all_ in spent.values())
+        print(
+            f"{what} of {arguments.repeats}: local:2 takes {theirs / ours:.3f} times as long as two processes",
+            flush=True,
+        )
 
 
 def shards(arguments: argparse.Namespace) -> None:

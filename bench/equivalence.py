@@ -257,7 +257,7 @@ def hypervolume_floor(name: str) -> float:
     return float(min(loss for loss in lost if loss > 0))
 
 
-def floor(name: str) -> float:
+def log_floor(name: str) -> float:
     """The smallest regret above zero that the table has."""
     regret = np.unique(table(name).mean_loss[:, -1]) - table(name).optimum.value
     return float(regret[regret > 0].min())
@@ -275,7 +275,7 @@ def measure(pair: Pair, name: str, seeds: int, trainings: int, map_: Map = map) 
         found = list(map_(partial(runs, algorithm, params, pair.several, name, budget), parts))
         samples.append((np.concatenate([f[0] for f in found]), sum(f[2] for f in found) // seeds))
     (ours, n_ours), (theirs, n_theirs) = samples
-    return compare(ours, theirs, hypervolume_floor(name) if pair.several else floor(name)), budget, n_ours, n_theirs
+    return compare(ours, theirs, hypervolume_floor(name) if pair.several else log_floor(name)), budget, n_ours, n_theirs
 
 
 _HEAD = f"""# Equivalence with the reference implementations

@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -29,7 +30,8 @@ from harness.benchmarks.formats import safe_pickle
 from harness.benchmarks.formats.content import FormatError
 from harness.spaces.architecture import Architecture
 from harness.studies.evaluate import evaluate
-from harness.studies.outcome import Outcome
+from harness.studies.outcome import Outcome, within
+from harness.studies.selection import Selection, gathered
 from harness.studies.store import ResultStore, read, write
 from harness.studies.study import Study
 from harness.testing import assert_same
@@ -73,6 +75,40 @@ def flipped_checkpoint(rng: random.Random, folder: Path) -> str:
     except HarnessError as error:
         return "" if str(path) in error.message else f"the file is not named: {error.message}"
     return "" if torch.equal(found["network"]["w"], torch.arange(40.0)) else "other numbers"
+
+
+def contradicted(rng: random.Random, folder: Path) -> str:
+    """Two files with seeds in common, one number of one of them changed or none."""
+    whole = _outcome()
+    spans = []
+    for _ in range(2):
+        first = rng.randrange(50)
+        spans.append(range(first, rng.randrange(first + 1, 51)))
+    parts = [part for span in spans if (part := within(whole, span)) is not None]
+    seed = rng.choice([-1, *spans[1]])
+    if seed >= 0:
+        run, place = parts[1].trajectory, seed - spans[1].start
+        name = rng.choice(["time", "evaluation", "row", "loss", "evaluations", "ended", "val_loss"])
+        column = (parts[1].val_loss if name == "val_loss" else getattr(run, name)).copy()
+        at = place if name in run.PER_SEED else rng.choice(np.flatnonzero(run.seed == place).tolist())
+        column[at] = column[at] + 1 if column.dtype.kind == "i" else np.nextafter(column[at], np.inf)
+        changed = {"val_loss": column} if name == "val_loss" else {"trajectory": replace(run, **{name: column})}
+        parts[1] = replace(parts[1], **changed)
+    paths = [folder / "a.parquet", folder / "b.parquet"]
+    for part, path in zip(parts, paths, strict=True):
+        write(part, path)
+    try:
+        (found,) = gathered(paths, Selection())
+    except HarnessError as error:
+        named = all(str(path) in error.message for path in paths) and f"seed {seed} " in error.message
+        return "" if named and seed in spans[0] else f"refused: {error.message}"
+    if seed in spans[0]:
+        return f"pooled, though seed {seed} differs"
+    union = within(whole, np.array(sorted({*spans[0], *spans[1]})))
+    assert union is not None
+    if seed < 0:
+        assert_same(replace(found.trajectory, pace=found.trajectory.pace[:0]), union.trajectory)
+    return "" if found.seeds.tolist() == union.seeds.tolist() else "other seeds"
 
 
 def killed(rng: random.Random, folder: Path) -> str:
@@ -134,6 +170,10 @@ WORDS = [
     "--budget", "--evals", "--param", "rs", "re", "nb201", "0:0", "-1", "1e999", "nan", "9" * 30, "", "results", "/",
     "\x1b[2J", "::error::x", "re.population=x", "--json", "--at", "--processes", "--cluster", "local:0",
     "-o", "/dev/null", "--out", "--seeds=3:1", "nb201/*", "💥",
+    "grid", "correlate", "export", "validate", "report", "baseline", "save", "search", "train", "tabulate", "reproduce",
+    "stability", "--space", "digits201", "darts", "--method", "--then", "--then-param", "--select", "--top", "--data",
+    "digits", "--arch", "nb201:6111", "--figure", "operators", "curves", "trials", "import", "a.toml", "--epochs", "0",
+    "slurm:a.yaml", "--store-on-workers", "--log", "--workers", "1e12", "--on", "--help", "a\nb", "--", "$(id)",
 ]  # fmt: skip
 
 
@@ -183,6 +223,7 @@ def hostile_pickle(rng: random.Random, folder: Path) -> str:
 
 KINDS: dict[str, tuple[str, Try]] = {
     "studies": ("a bit of a study file flipped", flipped_study),
+    "overlaps": ("seeds in two files, one number of one changed or none", contradicted),
     "checkpoints": ("a bit of a checkpoint flipped", flipped_checkpoint),
     "kills": ("SIGKILL at a random moment of `run`, of the group, the parent or a child", killed),
     "interrupts": ("SIGINT at a random moment of `run`, from its entry point on", interrupted),

@@ -2,8 +2,9 @@
 
     python -m bench.seconds [--algo rs,re] [--seeds 20] [--write]
 
-Every algorithm that comes with the harness runs with its defaults on two tables to their own budgets. `--write` puts
-the seconds into harness/studies/seconds.json, algorithm by algorithm, and leaves those of others. A batch of seeds
+Every algorithm that comes with the harness runs with its defaults on two tables to their own budgets, those of several
+objectives for the loss and the table's first other; and `npred(predictor=mlp)`, as grids/embedded.toml has. `--write`
+puts the seconds into harness/studies/seconds.json, algorithm by algorithm, and leaves those of others. A batch of seeds
 shares most of its work, so that the seconds of one seed fall with their number: upper ends for studies of more.
 """
 
@@ -22,6 +23,8 @@ from harness.studies.forecast import MEASURED
 from harness.studies.plan import plan
 
 TABLES = ("nb201/cifar10", "fcnet/protein")
+CHANGED: dict[str, tuple[str, dict[str, object]]] = {"npred(predictor=mlp)": ("npred", {"predictor": "mlp"})}
+"""Algorithms whose parameters are not their defaults, by the label of their studies."""
 
 
 def main() -> None:
@@ -32,19 +35,26 @@ def main() -> None:
     parser.add_argument("--write", action="store_true")
     arguments = parser.parse_args()
     found: dict[str, dict[str, float]] = json.loads(MEASURED.read_text(encoding="utf-8"))["seconds"]
-    for name in arguments.algo.split(",") if arguments.algo else registry.algorithm_names():
-        if registry.algorithm(name).__module__.startswith("algorithms.external"):
+    for label in arguments.algo.split(",") if arguments.algo else [*registry.algorithm_names(), *CHANGED]:
+        name, params = CHANGED.get(label, (label, {}))
+        factory = registry.algorithm(name)
+        if factory.__module__.startswith("algorithms.external"):
             continue
         for table in TABLES:
+            known = registry.benchmark(table)
+            several = (known.primary, *known.objectives)[:2] if getattr(factory, "several", False) else ()
             try:
-                first, study = (plan([name], [table], range(n), {}, lambda _: None)[0] for n in (1, arguments.seeds))
+                first, study = (
+                    plan([name], [table], range(n), {name: params}, lambda _: None, objectives=several)[0]
+                    for n in (1, arguments.seeds)
+                )
                 evaluate(first)  # which compiles what is not compiled yet
                 spent = evaluate(study).cpu_seconds / arguments.seeds
             except HarnessError as error:
-                print(f"{name:14} {table:18} {error.message}", flush=True)
+                print(f"{label:20} {table:18} {error.message}", flush=True)
                 continue
-            found.setdefault(name, {})[table] = float(f"{spent:.3g}")
-            print(f"{name:14} {table:18} {spent:9.4f} CPU s a seed", flush=True)
+            found.setdefault(label, {})[table] = float(f"{spent:.3g}")
+            print(f"{label:20} {table:18} {spent:9.4f} CPU s a seed", flush=True)
         if arguments.write:
             kind = f"{platform.machine()}, {os.cpu_count()} cores, {arguments.seeds} seeds a study"
             MEASURED.write_text(json.dumps({"machine": kind, "seconds": found}, indent=1) + "\n", encoding="utf-8")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import fcntl
+import gc
 import os
+import sys
 import zlib
 from collections.abc import Callable
 from contextlib import suppress
@@ -20,6 +22,9 @@ from numpy.typing import NDArray
 from harness.rng import DROPPED, GAMMA, LAST, MIX
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+KERNELS: list[Any] = []
+"""What `compiled` and `inner` made of functions of modules that are imported."""
 
 
 def compiled(function: F) -> F:
@@ -47,7 +52,23 @@ def inner(function: F) -> F:
     return cast(F, kernel)
 
 
+def compiler() -> list[str]:
+    """What kernels are compiled by and for: versions of numba and Python, the processor."""
+    return [
+        numba.__version__,
+        str(sys.implementation.cache_tag),
+        *map(str, cast(Any, uniform).targetctx.codegen().magic_tuple()),
+    ]
+
+
 def _kernel(function: Callable[..., Any], **options: bool) -> Any:
+    kernel = _dispatcher(function, **options)
+    if "<locals>" not in function.__qualname__:
+        KERNELS.append(kernel)
+    return kernel
+
+
+def _dispatcher(function: Callable[..., Any], **options: bool) -> Any:
     njit: Any = numba.njit
     options |= {"nogil": True, "no_cfunc_wrapper": True}
     try:
@@ -75,9 +96,13 @@ def _take_turns(kernel: Any, cache: Any) -> None:
             file = _turns(cache.cache_path)
             fcntl.lockf(file, fcntl.LOCK_EX, 1, byte)
             turn = file
+        collects = gc.isenabled()
+        gc.disable()  # a compiler makes many objects that live: a tenth of its time went into looking them over
         try:
             return make(signature)
         finally:
+            if collects:
+                gc.enable()
             if turn is not None:
                 fcntl.lockf(turn, fcntl.LOCK_UN, 1, byte)
 

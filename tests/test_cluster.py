@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -16,13 +20,13 @@ import numpy as np
 import pytest
 import workers
 from conftest import Answer
-from schedulers import equal_to_one_process, studies
+from schedulers import Counted, equal_to_one_process, studies
 
 from harness import HarnessError
 from harness.studies.cluster import Cluster
 from harness.studies.evaluate import evaluate
 from harness.studies.run import run
-from harness.studies.schedulers import slurm
+from harness.studies.slurm import slurm
 from harness.studies.store import ResultStore
 from harness.testing import assert_same
 
@@ -65,6 +69,29 @@ def test_a_worker_that_is_killed_loses_nothing(scheduler: Any, tmp_path: Path, m
     assert flag.exists()
     for study in studies():
         assert_same(here.get(study).trajectory, there.get(study).trajectory)
+
+
+def test_processes_of_this_machine_are_workers_and_one_that_is_killed_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.studies.study.SHARD", 20)
+    flag, told = tmp_path / "flag", list[str]()
+    store = workers.Elsewhere(tmp_path / "there")
+    run(studies(), store, workers.Killing(str(flag)), executor=Cluster("local:1", told.append))
+    assert flag.exists()
+    assert "dashboard at" in told[0]
+    equal_to_one_process(ResultStore(tmp_path / "there"), tmp_path / "here")
+
+
+def test_a_worker_of_this_machine_that_cannot_start(tmp_path: Path) -> None:
+    """Dask is told to preload what is not there."""
+    words = ("run", "--algo", "rs", "--bench", "nb201", "--seeds", "3", "--cluster", "local:2", "--out", str(tmp_path))
+    environment = {**os.environ, "DASK_DISTRIBUTED__WORKER__PRELOAD": "no.such.module"}
+    command = [sys.executable, "-m", "harness", *words]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 2
+    assert "a worker of local:2 ended with status 1 as it started" in ended.stderr
+    assert "No module named 'no'" in ended.stderr
 
 
 def test_a_worker_with_another_table_is_refused_by_name(scheduler: Any, tmp_path: Path) -> None:
@@ -143,22 +170,106 @@ if [ "$1" = --test-only ]; then
   if grep -q nosuch; then echo 'allocation failure: Invalid partition name specified' >&2; exit 1; fi
   exit 0
 fi
-echo "Submitted batch job 7"
+cp "$1" "$JOBS/$$.sh"
+echo "Submitted batch job $$"
+if [ -n "$RUNS" ]; then setsid bash "$JOBS/$$.sh" >"slurm-$$.out" 2>&1 </dev/null & echo $! >"$JOBS/$$"; fi
+"""
+"""Takes a job, whose script is gone when this ends, and runs it in a group of processes if RUNS is set."""
+SQUEUE = """#!/bin/bash
+ids="${@: -1}"
+for id in $(tr , ' ' <<<"${ids#--jobs=}"); do
+  kill -0 "$(cat "$JOBS/$id")" 2>/dev/null && echo "$id"
+done
+exit 0
+"""
+SCANCEL = """#!/bin/bash
+kill -9 -- "-$(cat "$JOBS/$1")" 2>/dev/null
+exit 0
 """
 
 
 @pytest.fixture
 def slurm_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Settings for a Slurm that takes jobs and runs none."""
+    """Settings for a Slurm that takes jobs and, if RUNS is set, runs them here at once."""
     pytest.importorskip("dask_jobqueue", reason="slurm: needs the package dask-jobqueue")
     (tmp_path / "bin").mkdir()
-    for name, script in (("sbatch", SBATCH), ("scancel", "#!/bin/bash\n")):
+    (tmp_path / "jobs").mkdir()
+    for name, script in (("sbatch", SBATCH), ("squeue", SQUEUE), ("scancel", SCANCEL)):
         (tmp_path / "bin" / name).write_text(script)
         (tmp_path / "bin" / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("JOBS", str(tmp_path / "jobs"))
     path = tmp_path / "slurm.yaml"
     path.write_text("cores: 1\nprocesses: 1\nmemory: 1GB\nqueue: main\njobs: 2\n")
     return path
+
+
+@pytest.fixture
+def running(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    """The folder where jobs are known by their ids; a test of them ends within two minutes, whatever they do."""
+
+    def late(*_: object) -> None:
+        raise TimeoutError("jobs were waited for")
+
+    monkeypatch.setenv("RUNS", "1")
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))  # whose modules workers import
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("harness.studies.cluster._SECONDS_BETWEEN_QUESTIONS_OF_JOBS", 0.5)
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(120)
+    try:
+        yield tmp_path / "jobs"
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+        ended(tmp_path / "jobs")
+
+
+def ended(jobs: Path) -> None:
+    """End all jobs."""
+    for job in jobs.glob("[0-9]*"):
+        if not job.suffix:
+            with suppress(ProcessLookupError):
+                os.killpg(int(job.read_text()), signal.SIGKILL)
+
+
+def test_studies_on_slurm_have_the_bits_of_one_process(slurm_file: Path, running: Path, tmp_path: Path) -> None:
+    store = ResultStore(tmp_path / "there")
+    run(studies(), store, evaluate, executor=Cluster(f"slurm:{slurm_file}", print))
+    equal_to_one_process(store, tmp_path / "here")
+    assert len([*running.glob("*.sh")]) == 2
+
+
+def test_jobs_that_end_at_once_are_not_waited_for(slurm_file: Path, running: Path, tmp_path: Path) -> None:
+    slurm_file.write_text(f"{slurm_file.read_text()}python: /no/such/python\n")
+    with pytest.raises(HarnessError, match="have ended, and no worker is left") as caught:
+        run(studies(), ResultStore(tmp_path / "there"), evaluate, executor=Cluster(f"slurm:{slurm_file}", print))
+    ids = [path.stem for path in running.glob("*.sh")]
+    assert len(ids) == 2
+    assert all(id_ in caught.value.message for id_ in ids)
+    assert "/no/such/python: No such file or directory'" in caught.value.message
+    assert str(tmp_path / "slurm-") in caught.value.message
+
+
+def test_jobs_that_end_in_the_middle_are_not_waited_for(
+    slurm_file: Path, running: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.studies.study.SHARD", 10)
+    store = Counted(tmp_path / "there")
+
+    def end() -> None:
+        store.three.wait(100)
+        ended(running)
+
+    thread = threading.Thread(target=end)
+    thread.start()
+    with pytest.raises(HarnessError, match="have ended, and no worker is left") as caught:
+        run(studies(), store, workers.slow, executor=Cluster(f"slurm:{slurm_file}", print))
+    thread.join()
+    assert "goes on from what is stored" in caught.value.hint
+    assert 3 <= len(store.added) < 12
+    run(studies(), store, evaluate)
+    equal_to_one_process(store, tmp_path / "here")
 
 
 def test_slurm_is_given_the_jobs_and_signals_stay(slurm_file: Path) -> None:
@@ -169,7 +280,7 @@ def test_slurm_is_given_the_jobs_and_signals_stay(slurm_file: Path) -> None:
         while len(cluster.workers) < 2:
             assert time.monotonic() < deadline, "no jobs were submitted"
             time.sleep(0.05)
-        assert [job.job_id for job in cluster.workers.values()] == ["7", "7"]
+        assert len({job.job_id for job in cluster.workers.values()}) == 2
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
 
 

@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -179,6 +180,19 @@ def test_a_worker_without_the_package_is_refused_by_name(outside: Outside, tmp_p
     with pytest.raises(HarnessError, match=r"the worker bare \(tcp://\S+\) does not have nas-harness"):
         run(studies(), ResultStore(tmp_path / "out"), evaluate, executor=Cluster(outside.address, print))
     assert not stored(tmp_path / "out")
+
+
+def test_a_worker_that_lacks_a_module_is_named(
+    outside: Outside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "mine"  # a worker has the current folder, which is its parent, in its path
+    folder.mkdir()
+    (folder / "only_here.py").write_text("def made(study, shard, heard):\n    raise AssertionError\n")
+    monkeypatch.syspath_prepend(folder)
+    made = import_module("only_here").made
+    outside.worker("first")
+    with pytest.raises(HarnessError, match=r"the worker tcp://\S+ cannot import what rs is made of: No module named"):
+        run(studies(), ResultStore(tmp_path / "out"), made, executor=Cluster(outside.address, print))
 
 
 def test_a_scheduler_without_workers_is_waited_for(outside: Outside, tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def test_a_difference_is_seen() -> None:
     budget = 60 * 1828.0
     seeds = np.arange(100)
     ours, theirs = (equivalence.runs(a, {}, False, "nb201/cifar10", budget, seeds)[0] for a in ("rs", "tpe"))
-    assert not equivalence.compare(ours, theirs, equivalence.floor("nb201/cifar10")).same
+    assert not equivalence.compare(ours, theirs, equivalence.log_floor("nb201/cifar10")).same
     rng = np.random.default_rng(0)
     a, b = 10 ** (0.2 * rng.normal(size=(2, 100, 1)) + np.linspace(0, -2, 30))
     assert equivalence.compare(a, b, 1e-9).same

@@ -24,7 +24,7 @@ from matplotlib.text import Text
 from PIL import Image
 
 from harness import HarnessError, Rules, registry
-from harness.analysis.measures import floor, log_areas, time_spent, time_to
+from harness.analysis.measures import log_areas, log_floor, time_spent, time_to
 from harness.fields import hints
 from harness.plots import FIGURES, curve, draw, load, provenance, regression_figure, save
 from harness.plots.settings import SHOWN, TAKES, Settings, declared
@@ -89,7 +89,7 @@ def test_measures_are_those_of_the_curve() -> None:
     result = studied()[1]
     start = result.first_times().max()
     grid = np.geomspace(start, 800.0, 40_001)[:-1]
-    logs = np.log10(np.maximum(result.regret("val", grid), floor([result], "val")))
+    logs = np.log10(np.maximum(result.regret("val", grid), log_floor([result], "val")))
     np.testing.assert_allclose(log_areas([result], "val", start, 800.0)[0], logs.mean(axis=1), atol=1e-3)
     fine = np.unique(result.trajectory.time)
     reached = result.regret("val", fine) <= 0.1
@@ -306,7 +306,7 @@ def test_a_violin_has_the_ticks_of_a_log_axis() -> None:
     values = studied()[0].regret("val", np.array([800.0]))
     drawn = np.asarray(axis.collections[0].get_paths()[0].vertices)[:, 1]
     assert drawn.max() == pytest.approx(values.max())
-    assert drawn.min() == pytest.approx(max(values.min(), floor(studied()[:3], "val")))
+    assert drawn.min() == pytest.approx(max(values.min(), log_floor(studied()[:3], "val")))
 
 
 @pytest.mark.parametrize("width", ["column", "page"])

@@ -17,7 +17,7 @@ import click
 import pytest
 from conftest import Answer
 
-from harness.studies.executors import uninterrupted
+from harness.processes import uninterrupted
 from harness.studies.store import STUDIES
 from harness.testing import assert_same
 

@@ -164,7 +164,7 @@ def test_edges_that_do_not_reach_the_output_change_nothing() -> None:
     rng = np.random.default_rng(3)
     for codes in [*rng.integers(5, size=(40, 6)).tolist(), [0] * 6, [3, 3, 3, 0, 0, 0], [0, 0, 3, 0, 0, 3]]:
         torch.manual_seed(0)
-        cell: Any = networks.Cell(tuple(codes), 4, DropPath())
+        cell: Any = networks.Nb201Cell(tuple(codes), 4, DropPath())
         cell.names = [nasbench201.OPERATORS[code] for code in codes]
         x = torch.randn(5, 4, 6, 6)
         torch.testing.assert_close(cell(x), plain_cell(cell, x))

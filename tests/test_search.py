@@ -21,8 +21,9 @@ from harness.train import checkpoint, image_files, recipes, results, search_log
 from harness.train.results import Curve, Job, Origin, Training
 
 torch = pytest.importorskip("torch")
-from harness.train import devices, images, loop, pool, searching  # noqa: E402
+from harness.train import devices, images, loop, pool  # noqa: E402
 from harness.train.search import Limits, Search, early, rungs  # noqa: E402
+from harness.train.tuner import Tuner  # noqa: E402
 
 Harness = Callable[..., Any]
 CPU = torch.device("cpu")
@@ -139,14 +140,14 @@ def plan(algorithm: str = "gpnas", workers: int = 1, given: dict[str, Any] | Non
     return Search.plan(space, algorithm, given or FEWER_FITS.get(algorithm, {}), image_set(), TINY, "fp32", **options)
 
 
-def run(search: Search, folder: Path, evals: int, made: Made | None = None) -> searching.Progress:
-    progress = searching.Progress(search, folder)
-    searching.drive(progress, made or Made(folder), Limits(evals=evals), lambda: None)  # type: ignore[arg-type]
-    return progress
+def run(search: Search, folder: Path, evals: int, made: Made | None = None) -> Tuner:
+    tuner = Tuner(search, folder)
+    tuner.drive(made or Made(folder), Limits(evals=evals), lambda: None)  # type: ignore[arg-type]
+    return tuner
 
 
-def asked(progress: searching.Progress) -> list[Any]:
-    return [event._replace(time=0.0) for event in progress.events]
+def asked(tuner: Tuner) -> list[Any]:
+    return [event._replace(time=0.0) for event in tuner.events]
 
 
 @pytest.mark.parametrize("algorithm", ["gpnas", "hb", "rs", "re"])
@@ -156,7 +157,7 @@ def test_an_interrupted_search_goes_on_as_if_it_had_not_been(tmp_path: Path, alg
     assert whole.told == whole.asked == 24
     with pytest.raises(KeyboardInterrupt):
         run(search, tmp_path / "part", 24, Made(tmp_path, stop_after=7))
-    assert searching.Progress(search, tmp_path / "part").running
+    assert Tuner(search, tmp_path / "part").running
     run(search, tmp_path / "part", 15)
     part = run(search, tmp_path / "part", 24)
     assert asked(part) == asked(whole)
@@ -166,50 +167,50 @@ def test_an_interrupted_search_goes_on_as_if_it_had_not_been(tmp_path: Path, alg
 
 def test_promoted_children_go_on_and_pay_the_difference(tmp_path: Path) -> None:
     made = Made(tmp_path)
-    progress = run(plan("hb", epochs=3), tmp_path, 30, made)
+    tuner = run(plan("hb", epochs=3), tmp_path, 30, made)
     assert {until for _, until in made.submitted} == {1, 3}
     first = {t for t, until in made.submitted if until == 1}
-    tells = [e for e in progress.events if e.kind == "tell" and e.text]
+    tells = [e for e in tuner.events if e.kind == "tell" and e.text]
     promoted = [e for e in tells if e.epochs == 3 and e.text in first]
     assert promoted
     assert {e.cost for e in promoted} == {2.0}
     assert {e.cost for e in tells if e.epochs == 1} == {1.0}
-    best = progress.best(3)
+    best = tuner.best(3)
     assert [e.epochs for e in best] == [3, 3, 3]
     assert best[0].loss == min(e.loss for e in tells if e.epochs == 3)
-    invalid = [e for e in progress.events if e.kind == "tell" and not e.text]
+    invalid = [e for e in tuner.events if e.kind == "tell" and not e.text]
     assert all((e.loss, e.cost) == (math.inf, 0.0) for e in invalid)
 
 
 @pytest.mark.parametrize("order", [0, -1])
 def test_several_workers_wait_and_are_told_in_the_order_of_finishing(tmp_path: Path, order: int) -> None:
     search = plan("hb", workers=3)
-    progress = run(search, tmp_path, 40, Made(tmp_path, order))
-    assert any(event.kind == "wait" for event in progress.events)
-    assert progress.told == 40
-    again = searching.Progress(search, tmp_path)
-    assert asked(again) == asked(progress)
-    assert again.waiting == progress.waiting
+    tuner = run(search, tmp_path, 40, Made(tmp_path, order))
+    assert any(event.kind == "wait" for event in tuner.events)
+    assert tuner.told == 40
+    again = Tuner(search, tmp_path)
+    assert asked(again) == asked(tuner)
+    assert again.waiting == tuner.waiting
 
 
 def test_the_best_are_trained_to_the_end_and_checkpoints_of_others_removed(tmp_path: Path) -> None:
     made = Made(tmp_path)
-    progress = run(plan("rs"), tmp_path, 12, made)
+    tuner = run(plan("rs"), tmp_path, 12, made)
     texts = list(dict.fromkeys(t for t, _ in made.submitted))
-    paths = [results.checkpoint_path(tmp_path, progress.search.job(Architecture.parse(t))) for t in texts]
+    paths = [results.checkpoint_path(tmp_path, tuner.search.job(Architecture.parse(t))) for t in texts]
     paths[0].parent.mkdir()
     for path in paths:
         path.touch()
-    found = searching.tune(progress, made, tmp_path, 2, lambda: None)  # type: ignore[arg-type]
+    found = tuner.train_best(made, tmp_path, 2, lambda: None)  # type: ignore[arg-type]
     assert [(e.text, None) for e, _ in found] == made.submitted[-2:]
     assert [t.job.architecture.text for _, t in found] == [e.text for e, _ in found]
     assert [t.job.seed for _, t in found] == [5, 5]
     assert not any(path.exists() for path in paths)
     count = len(made.submitted)
-    searching.tune(progress, made, tmp_path, 2, lambda: None)  # type: ignore[arg-type]
+    tuner.train_best(made, tmp_path, 2, lambda: None)  # type: ignore[arg-type]
     assert len(made.submitted) == count
     with pytest.raises(HarnessError, match="nothing was trained to a finite loss within the budget: 0 architectures"):
-        searching.tune(searching.Progress(plan("re"), tmp_path), made, tmp_path, 2, lambda: None)  # type: ignore[arg-type]
+        Tuner(plan("re"), tmp_path).train_best(made, tmp_path, 2, lambda: None)  # type: ignore[arg-type]
 
 
 def test_a_failed_training_ends_the_search_with_its_reason(tmp_path: Path) -> None:
@@ -225,15 +226,15 @@ def test_a_failed_training_ends_the_search_with_its_reason(tmp_path: Path) -> No
 
 def test_a_search_that_asks_for_something_else_is_not_gone_on_with(tmp_path: Path) -> None:
     search = plan("rs")
-    progress = run(search, tmp_path, 3)
-    changed = progress.events[2]._replace(codes=progress.events[0].codes)
-    search_log.write(progress.path, search, [*progress.events[:2], changed, *progress.events[3:]])
+    tuner = run(search, tmp_path, 3)
+    changed = tuner.events[2]._replace(codes=tuner.events[0].codes)
+    search_log.write(tuner.path, search, [*tuner.events[:2], changed, *tuner.events[3:]])
     with pytest.raises(HarnessError, match="after 1 results rs now asks for something else than it did"):
-        searching.Progress(search, tmp_path)
+        Tuner(search, tmp_path)
 
 
 def test_nothing_but_invalid_architectures_ends_a_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(searching, "_INVALID_IN_A_ROW", 50)
+    monkeypatch.setattr("harness.train.tuner._INVALID_IN_A_ROW", 50)
     monkeypatch.setattr(search_log, "write", lambda *_: None)
     monkeypatch.setattr(Search, "text", lambda *_: "")
     with pytest.raises(HarnessError, match="rs proposed 50 invalid architectures of gpnas-cell in a row"):
@@ -242,9 +243,9 @@ def test_nothing_but_invalid_architectures_ends_a_search(tmp_path: Path, monkeyp
 
 def test_other_spaces_are_searched_too(tmp_path: Path) -> None:
     for space in names():
-        progress = run(plan("rs", space=space), tmp_path, 6)
-        assert progress.told == 6
-        assert progress.best(1) or space == "nb101"
+        tuner = run(plan("rs", space=space), tmp_path, 6)
+        assert tuner.told == 6
+        assert tuner.best(1) or space == "nb101"
 
 
 def test_fidelities_are_thirds_of_thirds() -> None:

@@ -15,7 +15,7 @@ import pytest
 from harness import Rules, Table, registry
 from harness.analysis import bounds, claims
 from harness.analysis.comparison import compare
-from harness.analysis.measures import floor, log_areas, time_to
+from harness.analysis.measures import log_areas, log_floor, time_to
 from harness.analysis.regression import judge
 from harness.analysis.standing import standings
 from harness.plots.profiles import average_ranks
@@ -78,7 +78,7 @@ def test_measures_bands_and_floors(form: tuple[float, float], levels: int, kind:
     factor, _ = form
     ours, its = outcomes(levels), outcomes(levels, *form)
     start = max(float(o.first_times().max()) for o in ours)
-    assert floor(its, kind) == pytest.approx(factor * floor(ours, kind), rel=1e-6)
+    assert log_floor(its, kind) == pytest.approx(factor * log_floor(ours, kind), rel=1e-6)
     for mine, other in zip(*(log_areas(o, kind, start, END) for o in (ours, its)), strict=True):
         np.testing.assert_allclose(other, mine + np.log10(factor), rtol=1e-6)
     times = np.geomspace(start, END, 20)
@@ -103,7 +103,7 @@ def test_comparisons(form: tuple[float, float], levels: int, kind: Any) -> None:
     ]
     mine, its = found
     for a, b in zip(mine.rows, its.rows, strict=True):
-        for x, y in zip(a.cells.values(), b.cells.values(), strict=True):
+        for x, y in zip(a.entries.values(), b.entries.values(), strict=True):
             assert (y.top, y.worse) == (x.top, pytest.approx(x.worse, rel=1e-6) if x.worse is not None else None)
             assert [y.mean, y.sem, y.median] == pytest.approx([factor * v for v in (x.mean, x.sem, x.median)], rel=1e-6)
     for name in ("duels", "areas"):

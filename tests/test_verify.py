@@ -4,18 +4,32 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from conftest import ROOT, Answer
+from test_damaged_files import samples
+from test_report import TRAININGS
 
+import harness as h
 from harness import HarnessError
-from harness.studies.store import read
+from harness.files import made
+from harness.sharing import correlate
+from harness.sharing import log as sharing_log
+from harness.studies import baseline
+from harness.studies.evaluate import evaluate
+from harness.studies.outcome import within
+from harness.studies.store import STUDIES, read, write
+from harness.testing import assert_same
+from harness.train import results
 
 Harness = Callable[..., Answer]
 QUICK = ("--bench", "nb201", "--seeds", "4", "--budget", "2e5", "--processes", "1")
@@ -81,3 +95,126 @@ def test_output_onto_a_full_disk_is_an_error_however_it_is_buffered(harness: Har
         )
         assert answer.returncode == 2, answer
         assert "free some space" in answer.stderr
+
+
+@pytest.fixture
+def shifted(harness: Harness) -> tuple[Path, Path]:
+    """Two studies that share seeds 1 and 2, with other numbers for seed 2, in two folders."""
+    words = ("--algo", "re", "--bench", "nb201", "--budget", "2e5", "--processes", "1")
+    harness("run", *words, "--seeds", "0:3", "--out", "one")
+    harness("run", *words, "--seeds", "1:5", "--out", "two")
+    (first,), (second,) = (sorted(Path(name).glob("*.parquet")) for name in ("one", "two"))
+    outcome = read(second)
+    later = outcome.trajectory.seed == 1  # the second of its seeds
+    write(replace(outcome, val_loss=outcome.val_loss + 1e-9 * later), second)
+    return first, second
+
+
+def test_seeds_with_the_same_numbers_in_two_files_count_once(harness: Harness) -> None:
+    words = ("--algo", "re", "--bench", "nb201", "--budget", "2e5", "--processes", "1")
+    harness("run", *words, "--seeds", "0:3", "--out", "one")
+    harness("run", *words, "--seeds", "1:5", "--out", "two")
+    harness("run", *words, "--seeds", "5", "--out", "whole")
+    shutil.copytree("one", "copy")
+    assert harness("verify", "one", "two", "copy", "whole").status == 0
+    there, whole = (
+        json.loads(harness("show", *folders, "--json").out) for folders in (("one", "two", "copy"), ("whole",))
+    )
+    for row in (*there, *whole):
+        for name in ("wall_seconds", "cpu_seconds", "evaluations_mean"):  # of a part of a file they are not known
+            del row[name]
+    assert there == whole
+    harness("baseline", "save", "baseline", "one", "copy")
+    assert len(baseline.load(Path("baseline"))) == 1
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "show",
+        "plot",
+        "compare",
+        "report",
+        "export summary -o a.csv",
+        "validate --algo re",
+        "baseline save new",
+        "load",
+        "verify",
+    ],
+)
+def test_a_seed_with_other_numbers_in_two_files_is_refused(
+    harness: Harness, shifted: tuple[Path, Path], command: str
+) -> None:
+    told = f"{shifted[1]} and {shifted[0]} have different numbers for seed 2 of re on nb201/cifar10"
+    if command == "load":
+        with pytest.raises(HarnessError, match=told):
+            h.load("one", "two")
+        with pytest.raises(HarnessError, match=told):
+            h.load("one") + h.load("two")
+    elif command == "verify":
+        answer = harness("verify", "one", "two")
+        assert answer.status == 2
+        assert answer.out.startswith(f"{shifted[0]} and {shifted[1]} have different numbers for seed 2 of re")
+        assert "2 of 2 files have different numbers for the same seeds" in answer.err
+    elif command.startswith("validate"):
+        trained = Path("one/trained")
+        trained.mkdir()
+        results.write(TRAININGS[0], results.path(trained, TRAININGS[0].job))
+        harness(*command.split(), "one", "two").refuses(told, "keep the file that is right")
+    else:
+        harness(*command.split(), "one", "two").refuses(told, "keep the file that is right")
+
+
+def test_a_run_takes_no_seed_with_other_numbers_in_two_files(harness: Harness, shifted: tuple[Path, Path]) -> None:
+    shutil.copy(shifted[1], "one")
+    words = ("--algo", "re", "--bench", "nb201", "--budget", "2e5", "--seeds", "6", "--processes", "1")
+    answer = harness("run", *words, "--out", "one")
+    assert answer.status == 2
+    assert "have different numbers for seed 2 of re on nb201/cifar10" in answer.err
+
+
+def test_shards_that_overlap_are_joined_once_or_refused(shifted: tuple[Path, Path], tmp_path: Path) -> None:
+    """Files of shards, copied by hand, of which each seed counts once."""
+    whole = evaluate(replace(read(shifted[0]).study, stop=5), range(5), lambda _: None)
+    parts = [part for span in (range(3), range(1, 5)) if (part := within(whole, span)) is not None]
+    joined = STUDIES.join(whole.study, parts)
+    assert_same(joined.trajectory, replace(whole.trajectory, pace=whole.trajectory.pace[:0]))
+    with pytest.raises(HarnessError, match="have different numbers for seed 2"):
+        STUDIES.join(whole.study, [read(path) for path in shifted])
+
+
+def test_trainings_of_one_seed_count_once_or_are_refused(harness: Harness) -> None:
+    for folder in ("one", "two"):
+        made(Path(folder))
+        for training in TRAININGS:
+            results.write(training, results.path(Path(folder), training.job))
+
+    def rows(*folders: str) -> list[object]:
+        return json.loads(harness("validate", *folders, "--json").out)["trainings"]
+
+    assert rows("one", "two") == rows("one")
+    path = results.path(Path("two"), TRAININGS[3].job)
+    curve = TRAININGS[3].curve
+    results.write(replace(TRAININGS[3], curve=replace(curve, seconds=curve.seconds + 1)), path)
+    assert rows("one", "two") == rows("one")
+    results.write(replace(TRAININGS[3], curve=replace(curve, val_accuracy=curve.val_accuracy - 0.1)), path)
+    harness("validate", "one", "two").refuses(f"{path} have different numbers for seed 888", "a seed has one run")
+
+
+@pytest.mark.parametrize(("kind", "read"), [("sharing", sharing_log.read_once), ("correlation", correlate.read_once)])
+def test_searches_of_one_seed_count_once_or_are_refused(kind: str, read: Callable[..., Any], tmp_path: Path) -> None:
+    form, result = samples()[kind]
+    paths = [tmp_path / f"{name}.parquet" for name in "ab"]
+    for path in paths:
+        form.write(result, path)
+    assert len(read(paths)) == 1
+    if kind == "sharing":
+        other = result._replace(rows=[replace(row, seconds=row.seconds + 1) for row in result.rows])
+        form.write(other, paths[1])
+        assert len(read(paths)) == 1
+        other = result._replace(rows=[replace(row, train_loss=row.train_loss + 1) for row in result.rows])
+    else:
+        other = replace(result, columns={name: values + 1 for name, values in result.columns.items()})
+    form.write(other, paths[1])
+    with pytest.raises(HarnessError, match=f"{paths[0]} and {paths[1]} have different numbers for seed"):
+        read(paths)

@@ -29,7 +29,7 @@ def regret_name(outcomes: Iterable[Outcome], kind: Kind) -> str:
     return front if several == {True} else f"{plain} or {front}" if True in several else plain
 
 
-def floor(outcomes: Iterable[Outcome], kind: Kind) -> float:
+def log_floor(outcomes: Iterable[Outcome], kind: Kind) -> float:
     """The regret that a regret of zero stands for in a logarithm: half of the smallest that the table tells from zero.
 
     Older results do not hold that; of them alone it is a thousandth of the lowest loss.
@@ -55,7 +55,7 @@ def log_areas(outcomes: Sequence[Outcome], kind: Kind, start: float, end: float,
 
     inf for a seed without result at `start`.
     """
-    least = floor(outcomes, kind)
+    least = log_floor(outcomes, kind)
     return [
         mean_log_area(*steps(o, kind, by), seeds=len(o.trajectory.seeds), start=start, end=end, floor=least)
         for o in outcomes
@@ -69,7 +69,7 @@ def time_to(outcome: Outcome, kind: Kind, target: float) -> Floats:
     for rounding, which is not the same of an accuracy and of its error, reaches it.
     """
     seed, time, regret = steps(outcome, kind)
-    reached = regret <= target + _ROUNDING * floor([outcome], kind)
+    reached = regret <= target + _ROUNDING * log_floor([outcome], kind)
     first = np.full(len(outcome.trajectory.seeds), np.inf)
     np.minimum.at(first, seed[reached], time[reached])
     return first

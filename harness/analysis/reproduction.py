@@ -48,7 +48,7 @@ class _Published(TypedDict):
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Reproduction:
     """What a file says: tables of `studies` and of predictions to make (`predict`), `figures` of them, and a claim.
 
     Its `published` numbers are accuracies in %, [mean, standard deviation] of `val` and `test` by label, of what was
@@ -86,7 +86,7 @@ def ready() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.toml"))}
 
 
-def named(name: str) -> Recipe:
+def named(name: str) -> Reproduction:
     """The recipe in the file `name`.toml, or the ready one called `name`. Raises HarnessError if there is none."""
     if name.endswith(".toml"):
         return load(Path(name))
@@ -95,10 +95,10 @@ def named(name: str) -> Recipe:
     return load(ready()[name])
 
 
-def load(path: Path) -> Recipe:
+def load(path: Path) -> Reproduction:
     """The recipe in a file. Raises HarnessError if it cannot be read, or says what it cannot say."""
-    declared = {name: kind for name, kind in hints(Recipe).items() if name != "name"}
-    said = table(toml.read(path, _SEE), declared, required(Recipe), f"{path}:", _SEE)
+    declared = {name: kind for name, kind in hints(Reproduction).items() if name != "name"}
+    said = table(toml.read(path, _SEE), declared, required(Reproduction), f"{path}:", _SEE)
     rules = {**hints(_Runs), **hints(Rules)}
     said["studies"] = tuple(
         table(runs, rules, required(_Runs), f"{path}: studies[{i}]", _SEE)
@@ -115,7 +115,7 @@ def load(path: Path) -> Recipe:
             if name not in plugins:
                 raise unknown(f"plugin with params in {path}", name, plugins)
     _check_claim(path, said.get("claim"))
-    return Recipe(path.stem, **said)
+    return Reproduction(path.stem, **said)
 
 
 def _check_claim(path: Path, claim: Mapping[str, Any] | None) -> None:
@@ -130,7 +130,7 @@ def _check_claim(path: Path, claim: Mapping[str, Any] | None) -> None:
             raise HarnessError(f"the claim in {path} needs {name}.", _SEE)
 
 
-def studies(recipe: Recipe, seeds: range, tell: Callable[[str], None]) -> list[Study]:
+def studies(recipe: Reproduction, seeds: range, tell: Callable[[str], None]) -> list[Study]:
     """The studies of a recipe, each once. Raises HarnessError like `plan`."""
     found: dict[str, Study] = {}
     for runs in recipe.studies:
@@ -140,13 +140,13 @@ def studies(recipe: Recipe, seeds: range, tell: Callable[[str], None]) -> list[S
     return [*found.values()]
 
 
-def selected(names: Sequence[str]) -> tuple[list[Recipe], list[Recipe]]:
+def selected(names: Sequence[str]) -> tuple[list[Reproduction], list[Reproduction]]:
     """The recipes that `names` mean, and those of them to leave out.
 
     `claims` stands for every ready claim, but for those whose tables are not imported.
     """
-    chosen: dict[str, Recipe] = {}
-    left: dict[str, Recipe] = {}
+    chosen: dict[str, Reproduction] = {}
+    left: dict[str, Reproduction] = {}
     for name in names:
         if name != "claims":
             chosen[name] = named(name)

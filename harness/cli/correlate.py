@@ -91,18 +91,18 @@ def _logs(paths: tuple[Path, ...]) -> list[tuple[Path, Log]]:
     from harness.sharing import log
     from harness.studies.store import SEARCHES
 
-    found: list[tuple[Path, Log]] = []
+    files: list[Path] = []
     for path in paths:
         if not path.exists():
             raise HarnessError(f"there is nothing at {path}.", "`harness search --method` makes searches.")
         inside = sorted((path / SEARCHES).glob("*.parquet")) if path.is_dir() else [path]
-        found += [(file, log.read(file)) for file in inside if not path.is_dir() or log.FORM.is_one(file)]
-    if not found:
+        files += [file for file in inside if not path.is_dir() or log.FORM.is_one(file)]
+    if not files:
         raise HarnessError(
             f"there is no search by weight sharing in {', '.join(map(str, paths))}.",
             "make one: harness search --space digits201 --method fairnas --data digits",
         )
-    return found
+    return [*log.read_once(files).items()]
 
 
 def _correlated(

@@ -264,6 +264,10 @@ def cluster_option(command: Callable[..., None]) -> Callable[..., None]:
     def placed(*, cluster: str | None, store_on_workers: bool, **rest: Any) -> None:
         if store_on_workers and cluster is None:
             raise HarnessError("--store-on-workers is of a --cluster.", "give its address, or leave it out.")
+        if cluster is not None and cluster.startswith("local:"):
+            from harness.studies.local_workers import prepare
+
+            prepare()
         command(cluster=None if cluster is None else Where(cluster, store_on_workers), **rest)
 
     for option in (

@@ -83,7 +83,8 @@ def _draw_operators(results: tuple[Path, ...], output: tuple[Path, ...]) -> None
     from harness.studies.store import SEARCHES
 
     found = [file for path in results for file in (sorted((path / SEARCHES).glob("*.parquet")) or [path])]
-    logs = [log.read(path) for path in found if not path.is_dir() and log.FORM.is_one(path)]
+    kept = log.read_once(path for path in found if not path.is_dir() and log.FORM.is_one(path))
+    logs = [*kept.values()]
     if not logs:
         raise HarnessError(
             f"there is no search by weight sharing in {', '.join(map(str, results))}.",

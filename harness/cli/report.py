@@ -52,15 +52,16 @@ def command(
     """
     from harness.analysis import quality_store
     from harness.analysis.comparable import comparable, told_by
-    from harness.files import whole
+    from harness.files import output as written
     from harness.report.page import page
     from harness.studies.index import stored
     from harness.train import results as trained
 
     folders = [path for path in results if path.is_dir()]
-    trainings = {path: trained.read(path) for folder in folders for path in trained.within(folder)}
+    kept = [path for folder in folders for path in trained.within(folder)]
+    trainings = trained.read_once(kept)
     qualities = {path: quality_store.read(path) for folder in folders for path in quality_store.within(folder)}
-    studies = selection.of(stored(_studies(results, {*trainings})))
+    studies = selection.of(stored(_studies(results, {*kept})))
     outcomes = told_by(comparable(studies, paired=True), partial(click.echo, err=True))
     text = page(
         {Path(outcome.study.id): outcome for outcome in outcomes},
@@ -72,7 +73,7 @@ def command(
         alpha=alpha,
         statistic=statistic,
     )
-    with whole(output) as temporary:
+    with written(output) as temporary:
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
     click.echo(output)
 
@@ -104,6 +105,6 @@ def _sharing(folders: list[Path]) -> dict[str, Any]:
         return {}
     from harness.sharing import correlate, course, log
 
-    logs = [log.read(path) for path in files if log.FORM.is_one(path)]
+    logs = log.read_once(path for path in files if log.FORM.is_one(path)).values()
     kept = [path for folder in folders for path in sorted(correlate.folder(folder).glob("*.parquet"))]
-    return {"courses": course.courses(logs), "correlations": [correlate.FORM.read(path) for path in kept]}
+    return {"courses": course.courses(logs), "correlations": correlate.read_once(kept)}

@@ -16,7 +16,7 @@ from harness.errors import HarnessError
 if TYPE_CHECKING:
     from harness.analysis.claims import Finding
     from harness.analysis.quality import Quality, QualityStudy
-    from harness.analysis.reproduction import Recipe
+    from harness.analysis.reproduction import Reproduction
     from harness.studies.outcome import Outcome
     from harness.studies.study import Study
 
@@ -107,7 +107,7 @@ def command(
         click.echo(page)
 
 
-def _judge(recipe: Recipe, outcomes: Sequence[Outcome], qualities: Sequence[Quality]) -> list[Finding]:
+def _judge(recipe: Reproduction, outcomes: Sequence[Outcome], qualities: Sequence[Quality]) -> list[Finding]:
     """Test the claim: a table on stderr, a sentence on stdout."""
     from harness.analysis import claims
     from harness.report import claims as claims_page
@@ -122,7 +122,7 @@ def _judge(recipe: Recipe, outcomes: Sequence[Outcome], qualities: Sequence[Qual
     return findings
 
 
-def _predictions(recipe: Recipe, seeds: range) -> list[QualityStudy]:
+def _predictions(recipe: Reproduction, seeds: range) -> list[QualityStudy]:
     """The studies of predictors, each once."""
     from harness import registry
     from harness.analysis.quality import QualityStudy

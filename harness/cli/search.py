@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from harness.train.results import Job, Training
     from harness.train.search import Limits, Search
     from harness.train.search_log import Event
-    from harness.train.searching import Progress
+    from harness.train.tuner import Tuner
 
 
 @click.command("search", short_help="Search for an architecture by training for real.")
@@ -143,9 +143,10 @@ def command(
     from harness.cli.workers import trainers
     from harness.spaces import published
     from harness.studies.store import TRAINED, ResultStore
-    from harness.train import devices, recipes, searching
+    from harness.train import devices, recipes
     from harness.train.images import load
     from harness.train.search import Limits, Search
+    from harness.train.tuner import Tuner
 
     given = parameters(param, [algo], example="gpnas.startup=10")[algo]
     limits = Limits(math.inf if budget is None else budget, evals)
@@ -159,29 +160,29 @@ def command(
         )
         ResultStore(out)
         click.echo(f"{loaded.name}: {loaded.words}; recipe: {used.title}, {used.epochs} epochs.", err=True)
-        progress = searching.Progress(search, out)
+        tuner = Tuner(search, out)
         with (
-            _bars(progress, limits, top) as bars,
-            _stopping(progress),
+            _bars(tuner, limits, top) as bars,
+            _stopping(tuner),
             where.pool(images, data_root, used, out / TRAINED, note=bars.note) as pool,
         ):
-            searching.drive(progress, pool, limits, bars.told)
-            found = searching.tune(progress, pool, out / TRAINED, top, bars.tuned)
-    _tell(progress, found, out, as_json)
+            tuner.drive(pool, limits, bars.told)
+            found = tuner.train_best(pool, out / TRAINED, top, bars.trained)
+    _tell(tuner, found, out, as_json)
 
 
 @contextmanager
-def _stopping(progress: Progress) -> Iterator[None]:
+def _stopping(tuner: Tuner) -> Iterator[None]:
     """Ctrl-C says how to go on, once the trainings have stopped."""
     try:
         yield
     except KeyboardInterrupt:
-        told = f"stopped after {progress.told} results of the search; the same command goes on from there."
+        told = f"stopped after {tuner.told} results of the search; the same command goes on from there."
         raise click.Abort(told) from None
 
 
 @contextmanager
-def _bars(progress: Progress, limits: Limits, top: int) -> Iterator[Any]:
+def _bars(tuner: Tuner, limits: Limits, top: int) -> Iterator[Any]:
     """A bar of the search with its incumbent, and one of the trainings to the end, on stderr."""
     from harness.report import tables
 
@@ -189,27 +190,27 @@ def _bars(progress: Progress, limits: Limits, top: int) -> Iterator[Any]:
 
     class Shown:
         def told(self) -> None:
-            done = max(progress.told / (limits.evals or math.inf), progress.seconds / limits.budget)
-            best = progress.best(1)
+            done = max(tuner.told / (limits.evals or math.inf), tuner.seconds / limits.budget)
+            best = tuner.best(1)
             note = f"best {1 - best[0].loss:.2%} after {best[0].epochs} epochs" if best else ""
             bars.update(searched, completed=min(done, 1.0), note=note)
 
-        def tuned(self) -> None:
-            bars.advance(trained)
+        def trained(self) -> None:
+            bars.advance(ends)
 
         def note(self, job: Job, text: str) -> None:
             bars.console.print(f"note: {job.architecture.text}: {text}")
 
     with bars:
-        search: Search = progress.search
+        search: Search = tuner.search
         searched = bars.add_task(f"{search.algorithm} on {search.space}", total=1.0, note="")
-        trained = bars.add_task(f"the best {top}, to the end", total=top, note="")
+        ends = bars.add_task(f"the best {top}, to the end", total=top, note="")
         shown = Shown()
         shown.told()
         yield shown
 
 
-def _tell(progress: Progress, found: list[tuple[Event, Training]], out: Path, as_json: bool) -> None:
+def _tell(tuner: Tuner, found: list[tuple[Event, Training]], out: Path, as_json: bool) -> None:
     from harness.report import tables
     from harness.studies.store import TRAINED
     from harness.train import results, validation
@@ -217,9 +218,9 @@ def _tell(progress: Progress, found: list[tuple[Event, Training]], out: Path, as
     seen = [{"searched_epochs": event.epochs, "searched_val_accuracy": 1 - event.loss} for event, _ in found]
     rows = [{**validation.row(training), **row} for (_, training), row in zip(found, seen, strict=True)]
     if as_json:
-        search = {"search": str(progress.path), "results": progress.told, "seconds": progress.seconds}
+        search = {"search": str(tuner.path), "results": tuner.told, "seconds": tuner.seconds}
         click.echo(json_text({**search, "trainings": rows}, indent=1))
         return
     tables.console(stderr=True).print(tables.found(rows))
     paths = [results.path(out / TRAINED, training.job) for _, training in found]
-    click.echo("\n".join(map(str, [*paths, progress.path])))
+    click.echo("\n".join(map(str, [*paths, tuner.path])))

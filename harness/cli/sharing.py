@@ -228,8 +228,8 @@ def _trained(
     from harness.studies.store import TRAINED
     from harness.train import devices, results
     from harness.train.images import load
+    from harness.train.jobs import finish
     from harness.train.loop import Interrupted
-    from harness.train.training import finish
 
     best = max(rows, key=lambda row: row["one_shot_accuracy"])
     place = devices.Place(place.device, devices.precision_of("auto", place.device), place.rank, place.world)

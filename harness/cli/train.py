@@ -181,8 +181,8 @@ def _train(
     jobs: list[tuple[Job, ImageSet, Origin | None]], place: Place, out: Path, tensorboard: Path | None
 ) -> list[Training]:
     """The jobs one after another; one whose loss diverges does not keep the others from being trained."""
+    from harness.train.jobs import finish
     from harness.train.loop import Interrupted
-    from harness.train.training import finish
 
     trainings: list[Training] = []
     with _watch([job for job, *_ in jobs], tensorboard, quiet=place.rank > 0) as watch:

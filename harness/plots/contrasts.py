@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from harness.analysis.comparison import common_end, complete, regret_at, require_paired, selected
-from harness.analysis.measures import floor, regret_name, time_spent, time_to
+from harness.analysis.measures import log_floor, regret_name, time_spent, time_to
 from harness.arrays import Floats
 from harness.errors import HarnessError, unknown
 from harness.plots.profiles import zero_note
@@ -198,7 +198,7 @@ def violin_figure(outcomes: Sequence[Outcome], kind: Kind, width: Width | None, 
 
 
 def _violins(axis: Axes, same: Sequence[Outcome], kind: Kind, time: float) -> None:
-    least = floor(same, kind)
+    least = log_floor(same, kind)
     regrets = [regret_at(o, kind, [time])[:, 0] for o in same]
     logs = [np.log10(np.maximum(regret, least)) for regret in regrets]
     own, places = looks(same), range(1, len(same) + 1)

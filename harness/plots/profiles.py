@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from harness.analysis.comparison import common_end, complete, regret_at, require_paired, selected
-from harness.analysis.measures import everywhere, floor, regret_name, time_to
+from harness.analysis.measures import everywhere, log_floor, regret_name, time_to
 from harness.arrays import Floats
 from harness.plots.regret import log_time
 from harness.plots.style import STYLE, Width, legend, log_ticks, looks, outer_labels, panels, tell, titled
@@ -108,7 +108,7 @@ def regret_ecdf_figure(outcomes: Sequence[Outcome], kind: Kind, width: Width | N
 
     def draw(axis: Axes, same: Sequence[Outcome], own: Mapping[str, Any]) -> None:
         time = common_end(same) if at is None else at
-        least = floor(same, kind)
+        least = log_floor(same, kind)
         found = {o.label: np.sort(regret_at(o, kind, [time])[:, 0]) for o in same}
         highest = max((np.nanmax(values, initial=least) for values in found.values()), default=least)
         for label, values in found.items():

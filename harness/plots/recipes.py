@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.analysis.reproduction import Recipe
+from harness.analysis.reproduction import Reproduction
 from harness.errors import HarnessError
 from harness.plots.settings import check_file, checked
 from harness.plots.spec import draw
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from harness.studies.outcome import Outcome
 
 
-def places(recipe: Recipe, output: Sequence[Path], out: Path, page: Path | None = None) -> list[list[Path]]:
+def places(recipe: Reproduction, output: Sequence[Path], out: Path, page: Path | None = None) -> list[list[Path]]:
     """Files of each figure: `output`, what the recipe says, or NAME.pdf in `out`; beside a `page`, pictures for it.
 
     Raises HarnessError for a format that there is not, for an `output` of several figures, and for a figure that cannot
@@ -40,7 +40,7 @@ def places(recipe: Recipe, output: Sequence[Path], out: Path, page: Path | None 
 
 
 def write(
-    recipe: Recipe,
+    recipe: Reproduction,
     outcomes: Sequence[Outcome],
     qualities: Sequence[Quality],
     files: Sequence[Sequence[Path]],

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.analysis.claims import Finding, overall, seeds_to_decide
-from harness.analysis.reproduction import Recipe
+from harness.analysis.reproduction import Reproduction
 from harness.errors import HarnessError
-from harness.files import whole
+from harness.files import output
 from harness.numbers import ratio
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def _approximately(count: float) -> str:
 COLUMNS = ("benchmark", "statistic", "estimate", "claimed", "verdict")
 
 
-def sentence(recipe: Recipe, findings: Sequence[Finding], seeds: int) -> str:
+def sentence(recipe: Reproduction, findings: Sequence[Finding], seeds: int) -> str:
     """What the studies say of a claim, to quote."""
     judged = [finding.verdict for finding in findings if finding.verdict]
     counts = ", ".join(f"{judged.count(verdict)} {verdict}" for verdict in sorted({*judged}))
@@ -76,7 +76,7 @@ def sentence(recipe: Recipe, findings: Sequence[Finding], seeds: int) -> str:
 
 
 def section(
-    recipe: Recipe,
+    recipe: Reproduction,
     findings: Sequence[Finding],
     studies: Sequence[Study | QualityStudy],
     figures: Sequence[Path],
@@ -95,7 +95,7 @@ def section(
     )
 
 
-def untested(recipe: Recipe) -> str:
+def untested(recipe: Reproduction) -> str:
     """The section of a claim that was never tested, for want of tables."""
     absent = ", ".join(recipe.absent)
     return (
@@ -104,7 +104,7 @@ def untested(recipe: Recipe) -> str:
     )
 
 
-def _opening(recipe: Recipe) -> str:
+def _opening(recipe: Reproduction) -> str:
     claim = recipe.claim or {}
     note = f"\n\n{claim['note']}" if "note" in claim else ""
     return f"## {recipe.title}\n\n{claim['says']} ({recipe.source}){note}"
@@ -119,13 +119,15 @@ def update(path: Path, sections: Mapping[str, str], untested: Mapping[str, str])
         text = path.read_text(encoding="utf-8") if path.exists() else ""
     except (OSError, UnicodeDecodeError) as error:
         raise HarnessError(f"cannot read the page {path}: {error}.", "choose another --write.") from None
+    if text.strip() and not _SECTION.search(text):
+        raise HarnessError(f"{path} is no page of claims: it has other text.", "choose another --write.")
     kept = {**untested, **{name: body.strip() + "\n" for name, body in _SECTION.findall(text)}, **sections}
     kept = dict(sorted(kept.items()))
     overview = "| claim | verdict |\n|---|---|\n" + "".join(
         f"| {_title(body)} | {_said(body)} |\n" for body in kept.values()
     )
     bodies = "\n".join(f"{_MARK.format(name)}\n\n{body}" for name, body in kept.items())
-    with whole(path) as temporary:
+    with output(path) as temporary:
         temporary.write_text(f"{_HEAD}\n{overview}\n{bodies}", encoding="utf-8")
 
 

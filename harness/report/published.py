@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from harness.analysis.reproduction import Recipe
+from harness.analysis.reproduction import Reproduction
 from harness.errors import HarnessError
 from harness.numbers import ABSENT
 from harness.studies.outcome import Kind, Outcome, reported
@@ -15,7 +15,7 @@ KINDS: tuple[Kind, ...] = ("val", "test")
 COLUMNS = ("algorithm", "on", "accuracy (%)", "published", "ours")
 
 
-def rows(recipe: Recipe, outcomes: Sequence[Outcome]) -> list[list[str]]:
+def rows(recipe: Reproduction, outcomes: Sequence[Outcome]) -> list[list[str]]:
     """A row for each study, table and kind: mean ± standard deviation over runs of what each had chosen at its end.
 
     Where nothing is published of it, ours stand beside a dash. Raises HarnessError if no study has the label of a

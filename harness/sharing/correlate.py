@@ -7,7 +7,7 @@ Of a seed's random order of the architectures the first `samples` are scored and
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import compress
 from pathlib import Path
@@ -142,6 +142,17 @@ FORM = CorrelationForm()
 def folder(results: Path) -> Path:
     """Where the correlations in a folder of results are."""
     return results / SEARCHES / "correlations"
+
+
+def read_once(sources: Iterable[Path]) -> list[Correlation]:
+    """The correlations at `sources`, each once. Raises HarnessError for two files of one with other numbers."""
+    found = records.once(
+        ((source, FORM.read(source)) for source in sources),
+        lambda one: one.id,
+        lambda one: {name: values.tolist() for name, values in {"codes": one.codes, **one.columns}.items()},
+        lambda one: f"seed {one.search.seed} of {_plain(one.search)}",
+    )
+    return [*found.values()]
 
 
 def rows_of(table: Table, space: str, codes: Ints) -> Ints:

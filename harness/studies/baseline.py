@@ -18,6 +18,7 @@ from harness.studies.executors import Executor
 from harness.studies.keeping import Memory
 from harness.studies.outcome import Outcome
 from harness.studies.run import run
+from harness.studies.selection import once
 from harness.studies.store import STUDIES, ResultStore, find, read, write
 from harness.studies.study import Study
 
@@ -30,7 +31,7 @@ def load(folder: Path) -> list[Outcome]:
         raise HarnessError(f"there is no baseline at {folder}.", MAKE)
     if not inside(folder, ".parquet"):
         raise HarnessError(f"the baseline at {folder} is empty.", MAKE)
-    return [read(path) for path in find([folder])]
+    return once(read(path) for path in find([folder]))
 
 
 def save(folder: Path, outcomes: Iterable[Outcome]) -> list[Path]:
@@ -38,7 +39,7 @@ def save(folder: Path, outcomes: Iterable[Outcome]) -> list[Path]:
 
     Raises HarnessError if two of `outcomes` would take the same place.
     """
-    outcomes = list(outcomes)
+    outcomes = once(outcomes)
     keys = [_key(outcome.study) for outcome in outcomes]
     for i, key in enumerate(keys):
         if key in keys[:i]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import queue
 import time
 import uuid
@@ -14,8 +15,9 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from harness.errors import HarnessError, reason
+from harness.studies import local_workers
 from harness.studies.executors import Call, Failed, K, T, Task
-from harness.studies.on_workers import Cancelled, Checked, about, planned
+from harness.studies.on_workers import Cancelled, Checked, about
 from harness.studies.schedulers import awaited, scheduler
 
 _SECONDS_TO_CONNECT = 10
@@ -23,6 +25,7 @@ _SECONDS_AWAY = 600
 """How long a scheduler that has answered may be away."""
 _SECONDS_BETWEEN_LOOKS = 0.5
 _SECONDS_BETWEEN_QUESTIONS = 0.1
+_SECONDS_BETWEEN_QUESTIONS_OF_JOBS = 10
 _AHEAD = 2
 """Tasks in flight for each thread of the workers, so that none waits for the next."""
 _SECONDS_AHEAD = 0.5
@@ -41,6 +44,10 @@ class Cluster:
 
     def __init__(self, address: str, tell: Callable[[str], None], *, local: bool = False) -> None:
         """Raises HarnessError if distributed is not installed."""
+        here = address.startswith("local:")
+        if here:
+            local_workers.prepare()
+        gc.disable()  # what is imported stays
         try:
             import distributed  # noqa: F401, PLC0415
         except Exception as error:
@@ -48,7 +55,9 @@ class Cluster:
                 f"--cluster needs the package distributed, which cannot be imported: {reason(error)}.",
                 "install it: pip install 'nas-harness[cluster]'",
             ) from None
-        self.address, self.tell, self.local = address, tell, local
+        finally:
+            gc.enable()
+        self.address, self.tell, self.local = address, tell, local or here
         self.status = ""
 
     def map(
@@ -70,7 +79,7 @@ class Cluster:
                     while task is not None and task.job is job and len(together) < min(room - room // 2, _TOGETHER):
                         together[task.key + mine] = task
                         task = next(left, None)
-                    session.submit(Checked(call, planned(job)), {key: (one,) for key, one in together.items()})
+                    session.submit(Checked.of(call, job), {key: (one,) for key, one in together.items()})
                     flying |= together
                 key, found = session.next()
                 done, ended = flying.pop(key), ended + 1
@@ -127,13 +136,13 @@ class Session:
         self._ready: deque[tuple[str, Any]] = deque()
         self._stack = ExitStack()
         self._checked: set[str] = set()
-        self._next_look = 0.0
+        self._next_look = self._next_question = 0.0
         self._lost = False
 
     def __enter__(self) -> Self:
         """Raises HarnessError if nothing answers, or a worker has another version."""
         with ExitStack() as stack:
-            self._where = stack.enter_context(scheduler(self.cluster.address))
+            self._scheduler = stack.enter_context(scheduler(self.cluster.address))
             stack.callback(self._close)
             self._client = self._connected()
             self.cluster.tell(f"cluster: {self._client.scheduler.address}, dashboard at {self._client.dashboard_link}")
@@ -188,7 +197,7 @@ class Session:
         return [address for address, worker in there.items() if resource in worker["resources"]]
 
     def wait_for(self, resource: str) -> int:
-        """How many workers have a resource, once there are any."""
+        """How many workers have a resource, once there are any. Raises HarnessError if none will come."""
         told = False
         while True:
             if found := self.having(resource):
@@ -199,7 +208,15 @@ class Session:
                     f"dask worker ADDRESS --nthreads 1 --resources {resource}=1"
                 )
                 told = True
+            self._hope()
             time.sleep(_SECONDS_BETWEEN_LOOKS)
+
+    def _hope(self) -> None:
+        """While a worker is waited for. Raises HarnessError if none will come, after which is asked now and then."""
+        if time.monotonic() >= self._next_question:
+            self._next_question = time.monotonic() + _SECONDS_BETWEEN_QUESTIONS_OF_JOBS
+            if error := self._scheduler.forsaken():
+                raise error
 
     def _ask(self, those: Mapping[str, _Asked]) -> None:
         """Ask for tasks of one call and the same resources."""
@@ -260,6 +277,7 @@ class Session:
         if not here:
             self.cluster.tell(awaited(self.cluster.address, self._client.scheduler.address))
             while not here:
+                self._hope()
                 time.sleep(_SECONDS_BETWEEN_QUESTIONS)
                 here = self._client.nthreads()
         if new := here.keys() - self._checked:
@@ -270,7 +288,7 @@ class Session:
         """A client of the scheduler. Raises OSError if it does not answer."""
         distributed: Any = import_module("distributed")
         try:
-            client = distributed.Client(**self._where, timeout=_SECONDS_TO_CONNECT, set_as_default=False)
+            client = distributed.Client(**self._scheduler.found, timeout=_SECONDS_TO_CONNECT, set_as_default=False)
         except (OSError, ValueError, TypeError) as error:
             raise HarnessError(
                 f"no scheduler answers at {self.cluster.address}: {str(error).splitlines()[0]}.",

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
 import multiprocessing
 import os
 import pickle
 import signal
-import sys
-import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -22,6 +19,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from harness.errors import HarnessError
+from harness.processes import leave_with_parent, no_main, uninterrupted
 
 
 class Named(Protocol):
@@ -199,7 +197,7 @@ class _Worker:
         self.pipe, theirs = context.Pipe()
         self.process: BaseProcess = context.Process(target=_serve, args=(theirs, call, dict(os.environ)))
         resource_tracker.ensure_running()
-        with uninterrupted(), _no_main():
+        with uninterrupted(), no_main():
             self.process.start()
         theirs.close()
 
@@ -220,39 +218,6 @@ class _Worker:
         self.process.terminate()
         self.process.join()
         self.pipe.close()
-
-
-@contextmanager
-def uninterrupted() -> Iterator[None]:
-    """SIGINT waits for the end, and does not reach the processes started meanwhile: they inherit that it is blocked.
-
-    The mask holds for this thread alone. Another, such as one of a matrix library, may be given the signal, for which
-    the main thread then calls the handler: so the handler waits as well, else a process is left half started.
-    """
-    came: list[int] = []
-    ours = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is not None
-    handler = signal.signal(signal.SIGINT, lambda number, _: came.append(number)) if ours else None
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        if ours:
-            signal.signal(signal.SIGINT, handler)
-        if came:
-            signal.raise_signal(signal.SIGINT)
-
-
-@contextmanager
-def _no_main() -> Iterator[None]:
-    """Processes started meanwhile do not run the user's script again, of which they are sent what they need."""
-    main = vars(sys.modules["__main__"])
-    hidden = {name: main.pop(name) for name in ("__file__",) if name in main}
-    hidden["__spec__"], main["__spec__"] = main.get("__spec__"), None
-    try:
-        yield
-    finally:
-        main.update(hidden)
 
 
 def _serve(pipe: Connection, call: Call[Any, Any], environment: dict[str, str]) -> None:
@@ -279,22 +244,3 @@ class _Throttled:
         if (now := time.monotonic()) >= self.next or share >= 1.0:
             self.next = now + _SECONDS_BETWEEN_SHARES
             self.pipe.send(share if isinstance(share, float) else float(share))
-
-
-def leave_with_parent() -> None:
-    """Have this process end with the one that started it, whatever it is in. In its main thread.
-
-    A thread waits for that, which cannot act as long as a compiled loop keeps the interpreter to itself. So the system
-    is asked for the signal SIGIO on what the thread waits for, which ends a process at once (on Linux).
-    """
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    signal.signal(signal.SIGIO, signal.SIG_DFL)
-    fcntl.fcntl(parent.sentinel, fcntl.F_SETOWN, os.getpid())
-    fcntl.fcntl(parent.sentinel, fcntl.F_SETFL, fcntl.fcntl(parent.sentinel, fcntl.F_GETFL) | os.O_ASYNC)
-    threading.Thread(target=_leave_after, args=(parent.sentinel,), daemon=True).start()
-
-
-def _leave_after(sentinel: int) -> None:
-    connection.wait([sentinel])
-    os._exit(1)

@@ -105,7 +105,7 @@ def _joined(
     with suppress(HarnessError):
         found = read(kept)
         if found.study == study:
-            return found
+            return replace(found, file=None)
     found = join(outcomes)
     with suppress(HarnessError, OSError):
         if all(_state(file.path) == file.state for file in files):
@@ -150,6 +150,7 @@ def _known(path: Path, entry: _Entry) -> Stored:
         cpu_seconds=math.nan if (spent := entry["summary"]["cpu_seconds"]) is None else spent,
         seeds_without=entry["without"],
         seeds_empty=entry["empty"],
+        file=path,
         _file=_File(path, entry["state"]),
     )
 

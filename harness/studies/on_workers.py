@@ -8,14 +8,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from importlib import metadata
+from importlib import import_module, metadata
 from pathlib import Path
-from typing import Any, Generic, NamedTuple
+from typing import Any, Generic, NamedTuple, Self
 
 import numpy as np
 
 from harness import registry
-from harness.errors import HarnessError
+from harness.errors import HarnessError, reason
 from harness.studies.executors import Call, Failed, K, T, Task
 from harness.studies.study import folder_source, source_of
 
@@ -97,15 +97,28 @@ _found_here: dict[str, Made] = {}
 
 @dataclass(frozen=True)
 class Checked(Generic[K, T]):
-    """Computes a task where the table and the code are those of the caller."""
+    """Computes a task by a packed call, where the table and the code are those of the caller.
 
-    call: Call[K, T]
+    A worker that cannot unpack what it is sent would end, with all that it has.
+    """
+
+    call: bytes
     planned: Made
+
+    @classmethod
+    def of(cls, call: Call[K, T], job: K) -> Self:
+        """Tasks of a job that was planned here."""
+        return cls(import_module("distributed.protocol.pickle").dumps(call), planned(job))
 
     def __call__(self, task: Task[K]) -> T | Failed:
         from distributed import get_worker  # noqa: PLC0415
 
         job, still, where = task.job, wanted(), f"the worker {get_worker().address}"
+        try:
+            call: Call[K, T] = import_module("distributed.protocol.pickle").loads(self.call)
+        except Exception as error:
+            told = f"{where} cannot import what {job.label} is made of: {reason(error)}."
+            return Failed(HarnessError(told, "install the same there."))
         try:
             if job.id not in _found_here:
                 _found_here[job.id] = _found(job)
@@ -122,4 +135,4 @@ class Checked(Generic[K, T]):
             if not still():
                 raise Cancelled
 
-        return self.call(job, task.shard, heard)
+        return call(job, task.shard, heard)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -155,7 +156,8 @@ class Outcome:
     configuration and where the table has none. `wall_seconds` is the time that the simulation took, and `cpu_seconds`
     that of its processors, both summed over processes, the latter NaN in files of earlier versions; `versions` of what
     made it. `elsewhere` names the table whose losses these are where it is not the one that was searched. `name` is
-    what figures and tables call it, if not its study's label, and `alias` what is shown in place of that.
+    what figures and tables call it, if not its study's label, and `alias` what is shown in place of that. `file` is
+    where it was read from, all of it or more.
     """
 
     study: Study
@@ -169,6 +171,7 @@ class Outcome:
     elsewhere: str = ""
     name: str = ""
     alias: str = ""
+    file: Path | None = None
 
     @property
     def label(self) -> str:
@@ -333,6 +336,51 @@ def within(outcome: Outcome, seeds: range | Ints) -> Outcome | None:
         wall_seconds=outcome.wall_seconds * float(kept.mean()),
         cpu_seconds=outcome.cpu_seconds * float(kept.mean()),
     )
+
+
+def distinct(outcomes: Iterable[Outcome]) -> list[Outcome]:
+    """Each seed of outcomes that differ in seeds only once, of the longest outcome that has it, the longest first.
+
+    Raises HarnessError for a seed with different numbers in two of them.
+    """
+    parts: list[Outcome] = []
+    taken = np.zeros(0, dtype=np.int64)
+    for outcome in sorted(outcomes, key=lambda o: -len(o.seeds)):
+        again = np.isin(outcome.seeds, taken)
+        if again.any():
+            for part in parts:
+                if told := contradiction(part, outcome):
+                    raise HarnessError(
+                        told, "a seed has one run: keep the file that is right. `harness verify` finds all such files."
+                    )
+        part_left = within(outcome, outcome.seeds[~again])
+        if part_left is not None:
+            parts.append(part_left)
+            taken = np.append(taken, part_left.seeds)
+    return parts
+
+
+def contradiction(a: Outcome, b: Outcome) -> str:
+    """Which seed has different numbers in outcomes that differ in seeds only, in a sentence; empty if none has."""
+    shared = np.intersect1d(a.seeds, b.seeds)
+    if not shared.size or _agree(a, b, shared):
+        return ""
+    seed = next(int(seed) for seed in shared if not _agree(a, b, np.array([seed])))
+    first, second = (str(o.file or f"study {o.study.id} of this session") for o in (a, b))
+    return f"{first} and {second} have different numbers for seed {seed} of {a.study.label} on {a.study.benchmark}."
+
+
+def _agree(a: Outcome, b: Outcome, seeds: Ints) -> bool:
+    """Whether the runs of `seeds`, which both have, are the same; test losses where both have them."""
+    one, other = within(a, seeds), within(b, seeds)
+    assert one is not None
+    assert other is not None
+    mine, theirs = one.trajectory, other.trajectory
+    pairs = [(getattr(mine, name), getattr(theirs, name)) for name in (*Trajectory.COLUMNS, *Trajectory.PER_SEED)]
+    pairs.append((one.val_loss, other.val_loss))
+    if None not in (a.reference.test_optimum, b.reference.test_optimum):  # a table may have gained them since
+        pairs.append((one.test_loss, other.test_loss))
+    return all(np.array_equal(x, y, equal_nan=x.dtype.kind == "f") for x, y in pairs)
 
 
 def of_seeds(study: Study, seeds: Ints) -> Study:

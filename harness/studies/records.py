@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
@@ -23,7 +23,7 @@ from harness.arrays import Ints, of_column
 from harness.errors import HarnessError
 from harness.escapes import obeyed
 from harness.fields import fit
-from harness.files import FULL, arrow_file, reading, whole
+from harness.files import FULL, RESULTS, arrow_file, reading, whole
 from harness.studies.executors import Named
 from harness.studies.ranges import joined, left_of, overlaps
 
@@ -97,7 +97,7 @@ class Form(ABC, Generic[K_contra, R]):
     """What to do about a file that is broken."""
     makes: ClassVar[str] = "name the folder or files of --out."
     """What to do about a file that is something else."""
-    key: ClassVar[bytes] = b"nas_harness"
+    key: ClassVar[bytes] = RESULTS
     schema: ClassVar[int] = 1
 
     @abstractmethod
@@ -289,6 +289,30 @@ def find(paths: Iterable[Path], inside: Iterable[str], none: HarnessError, makes
     if not found:
         raise none
     return [*found]
+
+
+def once(
+    found: Iterable[tuple[Path, R]],
+    key: Callable[[R], object],
+    numbers: Callable[[R], object],
+    said: Callable[[R], str],
+) -> dict[Path, R]:
+    """The results of one seed each, with their files, of which those with one `key` count once.
+
+    Raises HarnessError for two of them with other `numbers`, compared as JSON; `said` names what they are of.
+    """
+    kept: dict[Path, R] = {}
+    first: dict[object, Path] = {}
+    for path, result in found:
+        known = first.setdefault(key(result), path)
+        if known is path:
+            kept[path] = result
+        elif json.dumps(numbers(kept[known])) != json.dumps(numbers(result)):
+            raise HarnessError(
+                f"{known} and {path} have different numbers for {said(result)}.",
+                "a seed has one run: keep the file that is meant.",
+            )
+    return kept
 
 
 def _schema(path: Path) -> pa.Schema:

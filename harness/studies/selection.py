@@ -15,7 +15,7 @@ from harness import registry
 from harness.arrays import Ints
 from harness.errors import HarnessError, unknown
 from harness.studies.index import stored, together
-from harness.studies.outcome import Outcome, of_seeds, within
+from harness.studies.outcome import Outcome, distinct, of_seeds, within
 from harness.studies.records import kin
 from harness.studies.store import find
 from harness.trajectory import Trajectory
@@ -129,24 +129,25 @@ def _unbroken(seeds: Ints) -> list[Ints]:
 def pooled(outcomes: Iterable[Outcome]) -> list[Outcome]:
     """The outcomes, of which those of studies that differ in seeds only become one, in the order of the first of each.
 
-    A seed that several have is the same run in all; it is taken once.
+    A seed that several have is the same run in all, and taken once. Raises HarnessError where it is not.
     """
     groups: dict[str, list[Outcome]] = {}
     for outcome in outcomes:
-        key = json.dumps(kin(outcome.study.to_json()), sort_keys=True)
+        key = json.dumps([kin(outcome.study.to_json()), outcome.elsewhere], sort_keys=True)
         groups.setdefault(key, []).append(outcome)
     return [group[0] if len(group) == 1 else together(group, _joined) for group in groups.values()]
 
 
+def once(outcomes: Iterable[Outcome]) -> list[Outcome]:
+    """The outcomes, each study once. Raises HarnessError for a seed with different numbers in two of them."""
+    found = list(outcomes)
+    pooled(found)
+    return [*{outcome.study.id: outcome for outcome in reversed(found)}.values()][::-1]
+
+
 def _joined(outcomes: Sequence[Outcome]) -> Outcome:
     """One outcome of all seeds of outcomes that differ in seeds only."""
-    parts: list[Outcome] = []
-    taken = np.zeros(0, dtype=np.int64)
-    for outcome in sorted(outcomes, key=lambda o: -len(o.trajectory.seeds)):
-        part = within(outcome, np.setdiff1d(outcome.trajectory.seeds, taken))
-        if part is not None:
-            parts.append(part)
-            taken = np.append(taken, part.trajectory.seeds)
+    parts = distinct(outcomes)
     if len(parts) == 1:
         return parts[0]
     run = Trajectory.join([part.trajectory for part in parts])
@@ -163,4 +164,5 @@ def _joined(outcomes: Sequence[Outcome]) -> Outcome:
         test_loss=np.concatenate([part.test_loss for part in parts])[order],
         wall_seconds=sum(part.wall_seconds for part in parts),
         cpu_seconds=sum(part.cpu_seconds for part in parts),
+        file=None,
     )

@@ -7,7 +7,7 @@ the footer, under the key `nas_harness`.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -20,14 +20,14 @@ from harness.arrays import Ints
 from harness.errors import HarnessError
 from harness.files import inside
 from harness.studies.keeping import Folder
-from harness.studies.outcome import Outcome, Reference, within
+from harness.studies.outcome import Outcome, Reference, distinct, within
 from harness.studies.records import UNFINISHED, Columns, Footer, Sharded, file_name
 from harness.studies.study import Study
 from harness.trajectory import Trajectory
 
 QUALITIES, TRAINED, SEARCHES = "predictions", "trained", "searches"
 """Subfolders of results that hold the qualities of predictors, trainings, and searches by training."""
-_SET_ASIDE = {UNFINISHED, "baseline", QUALITIES, TRAINED, SEARCHES}
+SET_ASIDE = {UNFINISHED, "baseline", QUALITIES, TRAINED, SEARCHES}
 
 
 class _PerSeed(TypedDict):
@@ -83,7 +83,12 @@ class StudyForm(Sharded[Study, Outcome]):
     def seeds(self, result: Outcome) -> Ints:
         return result.trajectory.seeds
 
+    def read(self, path: Path) -> Outcome:
+        return replace(super().read(path), file=path)
+
     def join(self, job: Study, parts: Sequence[Outcome]) -> Outcome:
+        """As of every kind. Raises HarnessError for a seed with different numbers in two parts."""
+        parts = sorted(distinct(parts), key=lambda part: int(part.seeds[0]))
         return Outcome(
             study=job,
             reference=parts[0].reference,
@@ -94,6 +99,12 @@ class StudyForm(Sharded[Study, Outcome]):
             cpu_seconds=sum(part.cpu_seconds for part in parts),
             versions=parts[-1].versions,
         )
+
+    def taken(self, job: Study, results: Iterable[Outcome], stored: Iterable[range]) -> Iterator[Outcome]:
+        """As of every kind. Raises HarnessError for a seed with different numbers in two of `results`."""
+        results = [*results]
+        distinct(results)
+        return super().taken(job, results, stored)
 
     def portion(self, job: Study, result: Outcome, seeds: range) -> Outcome:
         part = within(result, seeds)
@@ -180,7 +191,7 @@ def find(paths: Iterable[Path]) -> list[Path]:
     found: dict[Path, None] = {}
     for path in paths:
         if path.is_dir():
-            found.update(dict.fromkeys(inside(path, ".parquet", without=_SET_ASIDE)))
+            found.update(dict.fromkeys(inside(path, ".parquet", without=SET_ASIDE)))
         elif path.exists():
             found[path] = None
         else:

@@ -42,7 +42,7 @@ def nb201(text: str, shape: Shape, *, colours: int, classes: int) -> nn.Module:
     """The network of a cell of NAS-Bench-201."""
     codes = edge_codes(text)
     return Skeleton(
-        lambda channels, drop: Cell(codes, channels, drop),
+        lambda channels, drop: Nb201Cell(codes, channels, drop),
         lambda incoming, outgoing, _: Reduction(incoming, outgoing),
         shape,
         colours=colours,
@@ -77,7 +77,7 @@ def _operator(name: str, channels: int) -> nn.Module:
     return nn.Identity()
 
 
-class Cell(nn.Module):
+class Nb201Cell(nn.Module):
     """A cell of NAS-Bench-201: each of four nodes is the sum of operators on the nodes before it.
 
     Edges into a node that does not reach the output have their parameters, as in the benchmark, but are not computed.

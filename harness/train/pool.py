@@ -22,13 +22,13 @@ from typing import NamedTuple, NoReturn, Protocol, Self
 import torch
 
 from harness.errors import HarnessError
-from harness.studies.executors import leave_with_parent, uninterrupted
+from harness.processes import leave_with_parent, uninterrupted
 from harness.train import images, results
 from harness.train.devices import Place, Precision, device_of, precision_of
+from harness.train.jobs import finish
 from harness.train.loop import Interrupted, Watch, train
 from harness.train.recipes import Recipe
 from harness.train.results import Curve, Job, Origin
-from harness.train.training import finish
 
 
 class Ended(NamedTuple):

@@ -182,6 +182,21 @@ def read(source: Path) -> Training:
     return FORM.read(source)
 
 
+def read_once(sources: Iterable[Path]) -> dict[Path, Training]:
+    """The trainings stored at `sources`, each once, whatever seconds it took.
+
+    Raises HarnessError like `read`, and for two files of one training with other numbers.
+    """
+    return records.once(
+        ((source, read(source)) for source in sources),
+        lambda training: (training.job.id, training.origin and training.origin.benchmark),
+        lambda training: [
+            np.asarray(value).tolist() for name, value in vars(training.curve).items() if name != "seconds"
+        ],
+        lambda training: f"seed {training.job.seed} of {training.job.title}",
+    )
+
+
 def find(paths: Iterable[Path]) -> list[Path]:
     """The trainings among `paths`, files or folders that are searched as by `within`.
 

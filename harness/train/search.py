@@ -1,4 +1,4 @@
-"""Searches by real training: what decides them, and when they end. `searching` carries them out.
+"""Searches by real training: what decides them, and when they end. `tuner` carries them out.
 
 Children are trained for the first epochs of the recipe's whole schedule, as far as the algorithm's fidelities say, and
 go on from their checkpoints; the best are trained to the recipe's end.
@@ -30,7 +30,7 @@ from harness.train.recipes import Recipe
 from harness.train.results import Job
 
 ENGINE = 1
-"""Raised with every change of this file, `searching` or `Streams` that changes what a search asks for."""
+"""Raised with every change of this file, `tuner` or `Streams` that changes what a search asks for."""
 
 ETA = 3
 

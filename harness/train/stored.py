@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import chain
+from itertools import chain, combinations
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from harness.analysis import quality_store
+from harness.arrays import Ints
 from harness.errors import HarnessError
 from harness.files import inside
 from harness.spaces import resolve
-from harness.studies.records import Form
-from harness.studies.store import STUDIES
+from harness.studies.outcome import Outcome, contradiction
+from harness.studies.records import Form, identity, kin
+from harness.studies.store import SET_ASIDE, STUDIES
 from harness.train import results, search_log
 
 FORMS: tuple[Form[Any, Any], ...] = (STUDIES, quality_store.FORM, results.FORM, search_log.FORM)
@@ -23,11 +27,15 @@ _SHARED = ("harness.sharing.log:FORM", "harness.sharing.correlate:FORM", "harnes
 
 
 class Checked(NamedTuple):
-    """A file, what is wrong with it, if anything is, and whether it has a digest by which that is known."""
+    """A file, what is wrong with it, if anything is, and whether it has a digest by which that is known.
+
+    One that is `contradicted` is what was written, but another file has a run of one of its seeds with other numbers.
+    """
 
     path: Path
     wrong: str
     protected: bool
+    contradicted: bool = False
 
 
 def files(paths: Sequence[Path]) -> list[Path]:
@@ -45,24 +53,44 @@ def files(paths: Sequence[Path]) -> list[Path]:
     return [*found]
 
 
-def checked(paths: Sequence[Path]) -> Iterator[Checked]:
+def checked(paths: Sequence[Path]) -> list[Checked]:
     """Read every one of `files` to its last byte. Raises HarnessError like `files`."""
+    found: dict[Path, Checked] = {}
+    studies: dict[tuple[str, ...], list[tuple[Path, Ints]]] = {}
     for path in files(paths):
         try:
-            yield Checked(path, "", _read(path))
+            record, protected = _read(path)
         except HarnessError as error:
-            yield Checked(path, error.message, protected=True)
+            found[path] = Checked(path, error.message, protected=True)
+            continue
+        found[path] = Checked(path, "", protected)
+        if isinstance(record, Outcome):
+            apart = [part for part in path.parent.absolute().parts if part in SET_ASIDE]
+            studies.setdefault((*apart, identity(kin(record.study.to_json()))), []).append((path, record.seeds))
+    for group in studies.values():
+        for path, wrong in _contradictions(group):
+            found[path] = found[path]._replace(wrong=wrong, contradicted=True)
+    return [*found.values()]
 
 
-def _read(path: Path) -> bool:
-    """Whether the file has a digest. Raises HarnessError if it is not what was written."""
+def _contradictions(group: Sequence[tuple[Path, Ints]]) -> Iterator[tuple[Path, str]]:
+    """Files of studies that differ in seeds only which have other numbers than another one, and a sentence each."""
+    seeds, count = np.unique(np.concatenate([seeds for _, seeds in group]), return_counts=True)
+    twice = seeds[count > 1]
+    outcomes = [STUDIES.read(path) for path, seeds in group if np.isin(seeds, twice).any()]
+    for a, b in combinations(outcomes, 2):
+        if wrong := contradiction(a, b):
+            yield from ((o.file, wrong) for o in (a, b) if o.file is not None)
+
+
+def _read(path: Path) -> tuple[Any, bool]:
+    """What is in the file, and whether it has a digest. Raises HarnessError if it is not what was written."""
     if path.suffix == ".pt":
         from harness.train import checkpoint  # noqa: PLC0415  imports torch
 
-        return checkpoint.verify(path)
+        return None, checkpoint.verify(path)
     every = chain(FORMS, map(resolve, _SHARED))
     form = next((form for form in every if form.is_one(path)), None)
     if form is None:
         raise HarnessError(f"{path} is nothing that this harness stores.")
-    form.read(path)
-    return form.protected(path)
+    return form.read(path), form.protected(path)

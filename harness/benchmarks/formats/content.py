@@ -1,17 +1,14 @@
 """What a file is, told by its first bytes, and the error for one that is not what it should be."""
 
 import struct
-from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from harness.benchmarks import Progress
 from harness.errors import HarnessError, reason
 
 __all__ = ["FormatError", "Progress", "describe", "extra", "require_file"]
-
-Progress = Callable[[int, int], None]
-"""Called with (bytes done, bytes in total) as a file is read."""
 
 _TORCH_LEGACY = bytes.fromhex("80028a0a6cfc9c46f9206aa85019")
 _SIGNATURES = (

@@ -22,6 +22,7 @@ with `safe_pickle`, turns each training into arrays as soon as it is complete, a
 
 import mmap
 import struct
+import sys
 import zipfile
 from dataclasses import dataclass
 from functools import lru_cache
@@ -166,6 +167,15 @@ class Collector:
             value.clear()
         return False
 
+    def add(self, other: "Collector") -> bool:
+        """Take over what another collected; not if that has results of an architecture that this one has."""
+        if self.architectures.keys() & other.architectures.keys():
+            return False
+        self.architectures |= other.architectures
+        for key, entries in other.trainings.items():
+            self.trainings.setdefault(key, []).extend(entries)
+        return True
+
     def table(self, architectures: Any, expected: int | None, path: Path) -> NasBench201:
         """Arrange what was collected; `architectures` is the benchmark's own list of strings."""
         if not isinstance(architectures, list | tuple) or not self.architectures:
@@ -190,13 +200,14 @@ class Collector:
 
 def _training(state: dict[str, Any]) -> _Training:
     epochs = int(state["epochs"])
-    sets = {"train": (range(epochs), "train")} | {
-        str(name): (_keys(str(name), epochs), "eval") for name in state["eval_names"]
+    sets = {"train": (_places("", epochs), "train")} | {
+        str(name): (_places(str(name), epochs), "eval") for name in state["eval_names"]
     }
     curves = {}
-    for split, (keys, kind) in sets.items():
-        metrics = [state[f"{kind}_{metric}"] or {} for metric in ("losses", "acc1es", "times")]
-        values = np.array([[metric.get(key) for key in keys] for metric in metrics], np.float64)
+    for split, (places, kind) in sets.items():
+        values = np.full((3, epochs), np.nan)
+        for metric, found in zip(("losses", "acc1es", "times"), values, strict=True):
+            _fill(found, places, state[f"{kind}_{metric}"] or {})
         recorded = np.flatnonzero(~np.isnan(values).all(0))
         curves[split] = recorded, values[:, recorded]
     latency = state["latency"] or [np.nan]
@@ -210,8 +221,19 @@ def _training(state: dict[str, Any]) -> _Training:
 
 
 @lru_cache(maxsize=64)
-def _keys(split: str, epochs: int) -> tuple[str, ...]:
-    return tuple(f"{split}@{epoch}" for epoch in range(epochs))
+def _places(split: str, epochs: int) -> dict[Any, int]:
+    """The epoch by its key: its number, or its name among those of a split."""
+    return {sys.intern(f"{split}@{epoch}") if split else epoch: epoch for epoch in range(epochs)}
+
+
+def _fill(found: Floats, places: dict[Any, int], metric: dict[Any, Any]) -> None:
+    """Write the values of a metric by epoch into `found` Float[E]."""
+    if len(metric) == len(places) and [*metric] == [*places]:
+        found[:] = [*metric.values()]
+        return
+    for key, value in metric.items():
+        if key in places:
+            found[places[key]] = np.nan if value is None else value
 
 
 def _arrange(entries: list[_Entry], rows: int) -> Trainings:

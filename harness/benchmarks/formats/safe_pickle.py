@@ -17,10 +17,12 @@ of 5 GB needs little memory; and a hostile pickle cannot make it allocate what i
 
 import re
 import struct
+import sys
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from harness.benchmarks.formats.content import FormatError, Progress
 
@@ -152,8 +154,52 @@ _MEMO_CURVE = re.compile(rb"(?:j.{4}G.{8}){4,}", re.DOTALL)
 _NAMED = rb"(?:X(.)\0\0\0|\x8c(.))([a-z0-9-]+@[0-9]+)(?:r(.{4})|\x94)G(.{8})"
 _NAMED_ENTRY = re.compile(_NAMED, re.DOTALL)
 _NAMED_CURVE = re.compile(rb"(?:" + _NAMED + rb"){4,}", re.DOTALL)
+_NAME = re.compile(rb"[X\x8c][^@]{1,32}@")
+_MOST_LAYOUTS: Final = 64
+_LONGEST_RUN: Final = 1000
 _INT_ENTRY = np.dtype([("", "u1"), ("key", "u1"), ("", "u1"), ("value", ">f8")])
 _MEMO_ENTRY = np.dtype([("", "u1"), ("key", "<u4"), ("", "u1"), ("value", ">f8")])
+
+
+class _Layout(NamedTuple):
+    """How a run of new strings and floats is written: all that is not a float or a memo index, and where these are.
+
+    `fixed` Int[L], `puts` Int[n, 4] or empty, `floats` Int[n, 8] are positions of bytes of the run.
+    """
+
+    length: int
+    text: bytes
+    keys: list[str]
+    fixed: NDArray[np.intp]
+    puts: NDArray[np.intp]
+    floats: NDArray[np.intp]
+
+
+_layouts: dict[bytes, list[_Layout]] = {}
+"""The layouts that were met, the longest first, by how they begin; a pickle of many learning curves has a few."""
+
+
+def _learned(run: bytes) -> bool:
+    """Take the layout of a run in; whether there is one."""
+    entries = [*_NAMED_ENTRY.finditer(run)]
+    names = [entry[3] for entry in entries]
+    lengths = [ord(entry[1] or entry[2]) for entry in entries]
+    puts = [entry.start(4) for entry in entries if entry[4] is not None]
+    mixed = len({run[entry.start()] for entry in entries}) > 1 or len(puts) not in (0, len(entries))
+    if mixed or len(entries) > _LONGEST_RUN or lengths != [*map(len, names)]:
+        return False
+    place = np.array(puts, np.intp)[:, None] + np.arange(4)
+    floats = np.array([entry.start(5) for entry in entries], np.intp)[:, None] + np.arange(8)
+    fixed = np.delete(np.arange(len(run)), np.append(place.ravel(), floats.ravel()))
+    text = np.frombuffer(run, np.uint8)[fixed].tobytes()
+    if sum(map(len, _layouts.values())) >= _MOST_LAYOUTS:
+        _layouts.clear()
+    begin = _NAME.match(run)
+    assert begin is not None
+    found = _layouts.setdefault(begin.group(), [])
+    found.append(_Layout(len(run), text, [sys.intern(name.decode()) for name in names], fixed, place, floats))
+    found.sort(key=lambda layout: -layout.length)
+    return True
 
 
 def load(
@@ -264,11 +310,13 @@ class _Machine:
         """
         values: list[float]
         keys: list[Any]
-        if run := _INT_CURVE.match(self.buffer, self.position):
-            entries = np.frombuffer(run.group(), _INT_ENTRY)
+        if found := self.known_curve():
+            keys, values, end = found
+        elif run := _INT_CURVE.match(self.buffer, self.position):
+            entries, end = np.frombuffer(run.group(), _INT_ENTRY), run.end()
             keys, values = entries["key"].tolist(), entries["value"].tolist()
         elif run := _MEMO_CURVE.match(self.buffer, self.position):
-            entries = np.frombuffer(run.group(), _MEMO_ENTRY)
+            entries, end = np.frombuffer(run.group(), _MEMO_ENTRY), run.end()
             keys, values = (
                 [self.memo[i] for i in entries["key"].tolist()],
                 entries["value"].tolist(),
@@ -276,24 +324,44 @@ class _Machine:
             if not all(isinstance(key, str) for key in keys):
                 return
         elif run := _NAMED_CURVE.match(self.buffer, self.position):
-            long, short, names, puts, floats = zip(*_NAMED_ENTRY.findall(run.group()), strict=True)
-            lengths = b"".join(long) or b"".join(short)
-            indices = np.frombuffer(b"".join(puts), "<u4")
-            expected = np.arange(len(self.memo), len(self.memo) + len(names))
-            if list(lengths) != [len(name) for name in names] or (
-                len(indices) and not np.array_equal(indices, expected)
-            ):
+            if not _learned(run.group()) or not (found := self.known_curve(run.end())):
                 return
-            keys = [self.strings.get(name) or self.intern(name) for name in names]
-            values = np.frombuffer(b"".join(floats), ">f8").tolist()
-            self.memo += keys
+            keys, values, end = found
         else:
+            return
+        self.position = end
+        if self.buffer[end : end + 1] == b"u" and self.marks and self.marks[-1] == len(self.stack):  # SETITEMS
+            self.position += 1
+            self.marks.pop()
+            self.fill(keys, values)
             return
         pairs: list[Any] = [None] * (2 * len(keys))
         pairs[::2] = keys
         pairs[1::2] = values
         self.stack += pairs
-        self.position = run.end()
+
+    def known_curve(self, until: int | None = None) -> tuple[list[str], list[float], int] | None:
+        """Keys, values and the end of a run of new strings and floats that begins here, if its layout is known.
+
+        It ends at `until` or, without, where no string follows.
+        """
+        name = _NAME.match(self.buffer, self.position)
+        if name is None:
+            return None
+        for layout in _layouts.get(name.group(), ()):
+            end = self.position + layout.length
+            run = np.frombuffer(self.buffer[self.position : end], np.uint8)
+            if len(run) < layout.length or run[layout.fixed].tobytes() != layout.text:
+                continue
+            if end != until and (until or self.buffer[end : end + 1] == name.group()[:1]):
+                continue
+            if layout.puts.size:
+                indices = run[layout.puts].view("<u4")[:, 0]
+                if indices[0] != len(self.memo) or (np.diff(indices) != 1).any():
+                    return None
+            self.memo += layout.keys
+            return layout.keys, run[layout.floats].view(">f8")[:, 0].tolist(), end
+        return None
 
     def take(self, length: int) -> bytes:
         """The next `length` bytes."""
@@ -302,6 +370,11 @@ class _Machine:
             raise ValueError("the file ends inside a value")
         self.position += length
         return raw
+
+    def byte(self) -> int:
+        self.position += 1
+        value: int = self.buffer[self.position - 1]
+        return value
 
     def number(self, length: int, *, signed: bool = False) -> int:
         return int.from_bytes(self.take(length), "little", signed=signed)
@@ -390,12 +463,16 @@ class _Machine:
         return items
 
     def set_items(self, items: list[Any]) -> None:
+        _check_keys(items[::2])
+        self.fill(items[::2], items[1::2])
+
+    def fill(self, keys: list[Any], values: list[Any]) -> None:
+        """Set items of the dictionary on top; the keys are plain or flat tuples."""
         target = self.stack[-1]
         if type(target) is not dict:
             raise _RefusedError(f"setting items of a {type(target).__name__}")
         self.changed(target)
-        _check_keys(items[::2])
-        target.update(zip(items[::2], items[1::2], strict=True))
+        target.update(zip(keys, values, strict=True))
         if self.on_dict and self.on_dict(target):
             self.let_go()
 
@@ -489,11 +566,11 @@ def _instructions() -> dict[int, Callable[[_Machine], Any]]:
         0x85: lambda m: m.wrap(1),  # TUPLE1
         0x86: lambda m: m.wrap(2),  # TUPLE2
         0x87: lambda m: m.wrap(3),  # TUPLE3
-        0x71: lambda m: m.put(m.number(1)),  # BINPUT
-        0x68: lambda m: m.get(m.number(1)),  # BINGET
         0x30: lambda m: m.stack.pop(),  # POP
         0x63: lambda m: m.name(m.line(), m.line()),  # GLOBAL
         0x93: lambda m: m.stack_name(),  # STACK_GLOBAL
+        0x71: lambda m: m.put(m.byte()),  # BINPUT
+        0x68: lambda m: m.get(m.byte()),  # BINGET
         0x52: lambda m: m.apply(),  # REDUCE
         0x81: lambda m: m.apply(),  # NEWOBJ
         0x62: lambda m: m.build(),  # BUILD

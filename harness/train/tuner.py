@@ -22,7 +22,7 @@ _HERE = np.zeros(1, dtype=np.int64)
 _INVALID_IN_A_ROW = 10_000
 
 
-class Progress:
+class Tuner:
     """A search as far as it has come: its events, replayed out of the log in `folder`, and what follows from them.
 
     `running` holds the question of each worker at work, `waiting` the workers that are to wait for the next result.
@@ -112,37 +112,65 @@ class Progress:
         self.seconds = event.time
         self.events.append(event)
 
+    def drive(self, pool: Trainers, limits: Limits, heard: Callable[[], None]) -> None:
+        """Search until the limits are reached or the algorithm asks no more; `heard` is called after every result.
 
-def drive(progress: Progress, pool: Trainers, limits: Limits, heard: Callable[[], None]) -> None:
-    """Search until the limits are reached or the algorithm has no more to ask; `heard` is called after every result.
-
-    What was running when the log was written is trained again, or further. Raises HarnessError if a training fails.
-    """
-    began, invalid = time.monotonic() - progress.seconds, 0
-    for slot, event in progress.running.items():
-        pool.submit(slot, progress.job(event), event.epochs)
-    while True:
-        progress.seconds = time.monotonic() - began
-        worker = None if progress.reached(limits) else progress.free
-        if worker is not None:
-            event = progress.ask(worker)
-            if event.text:
-                pool.submit(worker, progress.job(event), event.epochs)
-                invalid = 0
-            elif event.kind == "ask":
-                progress.tell(worker, None)
+        What was running when the log was written is trained again, or further. Raises HarnessError if a training fails.
+        """
+        began, invalid = time.monotonic() - self.seconds, 0
+        for slot, event in self.running.items():
+            pool.submit(slot, self.job(event), event.epochs)
+        while True:
+            self.seconds = time.monotonic() - began
+            worker = None if self.reached(limits) else self.free
+            if worker is not None:
+                event = self.ask(worker)
+                if event.text:
+                    pool.submit(worker, self.job(event), event.epochs)
+                    invalid = 0
+                elif event.kind == "ask":
+                    self.tell(worker, None)
+                    heard()
+                    invalid += 1
+                    _check(invalid, self.search)
+            elif self.running:
+                ended = pool.next()
+                if isinstance(ended.outcome, HarnessError):
+                    raise ended.outcome
+                self.seconds = time.monotonic() - began
+                self.tell(ended.slot, ended.outcome)
                 heard()
-                invalid += 1
-                _check(invalid, progress.search)
-        elif progress.running:
+            else:
+                return
+
+    def train_best(
+        self, pool: Trainers, folder: Path, top: int, heard: Callable[[], None]
+    ) -> list[tuple[Event, Training]]:
+        """The `top` architectures trained to the recipe's end into `folder`, each after what the search had seen of it.
+
+        `heard` is called after each. In the end the checkpoints of all others are removed. Raises HarnessError if the
+        search has trained none.
+        """
+        found = self.best(top)
+        if not found:
+            raise HarnessError(
+                f"nothing was trained to a finite loss within the budget: {self.asked} architectures were asked for.",
+                "give it a larger --budget, or more --evals.",
+            )
+        jobs = [self.job(event) for event in found]
+        left = [job for job in jobs if not results.path(folder, job).exists()]
+        free = list(range(self.search.workers))
+        for _ in list(left):
+            while left and free:
+                pool.submit(free.pop(0), left.pop(0))
             ended = pool.next()
             if isinstance(ended.outcome, HarnessError):
                 raise ended.outcome
-            progress.seconds = time.monotonic() - began
-            progress.tell(ended.slot, ended.outcome)
+            free.append(ended.slot)
             heard()
-        else:
-            return
+        for text in dict.fromkeys(event.text for event in self.events if event.text):
+            results.checkpoint_path(folder, self.search.job(Architecture.parse(text))).unlink(missing_ok=True)
+        return [(event, results.read(results.path(folder, job))) for event, job in zip(found, jobs, strict=True)]
 
 
 def _check(invalid: int, search: Search) -> None:
@@ -151,33 +179,3 @@ def _check(invalid: int, search: Search) -> None:
             f"{search.algorithm} proposed {invalid:,} invalid architectures of {search.space} in a row.",
             "search another space, or by another algorithm.",
         )
-
-
-def tune(
-    progress: Progress, pool: Trainers, folder: Path, top: int, heard: Callable[[], None]
-) -> list[tuple[Event, Training]]:
-    """The `top` architectures trained to the recipe's end into `folder`, each after what the search had seen of it.
-
-    `heard` is called after each. In the end the checkpoints of all others are removed. Raises HarnessError if the
-    search has trained none.
-    """
-    found = progress.best(top)
-    if not found:
-        raise HarnessError(
-            f"nothing was trained to a finite loss within the budget: {progress.asked} architectures were asked for.",
-            "give it a larger --budget, or more --evals.",
-        )
-    jobs = [progress.job(event) for event in found]
-    left = [job for job in jobs if not results.path(folder, job).exists()]
-    free = list(range(progress.search.workers))
-    for _ in list(left):
-        while left and free:
-            pool.submit(free.pop(0), left.pop(0))
-        ended = pool.next()
-        if isinstance(ended.outcome, HarnessError):
-            raise ended.outcome
-        free.append(ended.slot)
-        heard()
-    for text in dict.fromkeys(event.text for event in progress.events if event.text):
-        results.checkpoint_path(folder, progress.search.job(Architecture.parse(text))).unlink(missing_ok=True)
-    return [(event, results.read(results.path(folder, job))) for event, job in zip(found, jobs, strict=True)]
