@@ -46,7 +46,6 @@ GIVEN: dict[str, dict[str, Any]] = {
 SEARCHES = {
     **{name: (name, "digits201", GIVEN.get(name, {})) for name in registry.method_names()},
     "second order": ("darts", "digits201", {"order": "second"}),
-    "DARTS' cells": ("gdas", "darts", {}),
     "chains": ("proxyless", "mobilenet/macro", {}),
 }
 EPOCHS = {"adwp": 10, "p-darts": 3, "pc-darts": 2}
