@@ -14,6 +14,8 @@ _Array = TypeVar("_Array", bound=NDArray[Any])
 
 
 _NUMBERS = re.compile(r"u?int\d+|halffloat|float|double")
+_NAMES = {"halffloat": "float16", "float": "float32", "double": "float64"}
+"""What numpy calls the types that Arrow calls otherwise."""
 
 
 def of_column(column: Any) -> NDArray[Any]:
@@ -32,7 +34,7 @@ def of_column(column: Any) -> NDArray[Any]:
 
 def _with_nan(chunk: Any) -> NDArray[Any]:
     there, data = chunk.buffers()
-    plain = np.frombuffer(data, chunk.type.to_pandas_dtype())[chunk.offset :][: len(chunk)]
+    plain = np.frombuffer(data, _NAMES.get(str(chunk.type), str(chunk.type)))[chunk.offset :][: len(chunk)]
     values = plain.astype(np.float64 if plain.dtype.kind in "iu" else plain.dtype)
     if there is not None:
         values[~_bits(chunk, there)] = np.nan

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import sys
 import zlib
 from collections.abc import Callable
 from contextlib import suppress
@@ -20,6 +21,9 @@ from numpy.typing import NDArray
 from harness.rng import DROPPED, GAMMA, LAST, MIX
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+KERNELS: list[Any] = []
+"""What `compiled` and `inner` made of functions of modules that are imported."""
 
 
 def compiled(function: F) -> F:
@@ -47,7 +51,23 @@ def inner(function: F) -> F:
     return cast(F, kernel)
 
 
+def compiler() -> list[str]:
+    """What kernels are compiled by and for: versions of numba and Python, the processor."""
+    return [
+        numba.__version__,
+        str(sys.implementation.cache_tag),
+        *map(str, cast(Any, uniform).targetctx.codegen().magic_tuple()),
+    ]
+
+
 def _kernel(function: Callable[..., Any], **options: bool) -> Any:
+    kernel = _dispatcher(function, **options)
+    if "<locals>" not in function.__qualname__:
+        KERNELS.append(kernel)
+    return kernel
+
+
+def _dispatcher(function: Callable[..., Any], **options: bool) -> Any:
     njit: Any = numba.njit
     options |= {"nogil": True, "no_cfunc_wrapper": True}
     try:

@@ -20,6 +20,9 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 _UNLOCKABLE = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 _TEMPORARY = ".tmp"
+_PARQUET = b"PAR1"
+RESULTS = b"nas_harness"
+"""The key of what results say of themselves, in the footers of their files."""
 _TRIES = 100
 _OTHERS = 100_000
 
@@ -72,8 +75,8 @@ def whole(
     handle = -1
     temporary = path
     try:
-        if path.exists() and not path.is_file():
-            raise OSError(errno.EINVAL, "it is a folder" if path.is_dir() else "it is a device, not a file")
+        if reason := _irreplaceable(path):
+            raise OSError(errno.EINVAL, reason)
         handle, temporary = claimed(path)
         yield temporary
         os.fsync(handle)
@@ -89,6 +92,42 @@ def whole(
             with suppress(OSError):
                 temporary.unlink()
             _closed(handle)
+
+
+@contextmanager
+def output(path: Path) -> Iterator[Path]:
+    """`whole` for a file that the user names. Raises HarnessError like it, and like `replaceable`."""
+    replaceable(path)
+    with whole(path) as temporary:
+        yield temporary
+
+
+def replaceable(path: Path, *inputs: Path) -> None:
+    """Raise HarnessError if what is at `path` is no file, results, or one of the `inputs` that are read for it."""
+    if reason := _irreplaceable(path) or ("it holds results" if _holds_results(path) else ""):
+        raise HarnessError(f"cannot write {path}: {reason}.", "choose another -o.")
+    for source in inputs:
+        with suppress(OSError):
+            if path.samefile(source):
+                raise HarnessError(f"cannot write {path}: it is what is read.", "choose another name.")
+
+
+def _irreplaceable(path: Path) -> str:
+    if path.is_file() or not path.exists():
+        return ""
+    return "it is a folder" if path.is_dir() else "it is a device, not a file"
+
+
+def _holds_results(path: Path) -> bool:
+    """Whether the footer of a Parquet file is of this harness."""
+    with suppress(OSError), path.open("rb") as file:
+        if file.read(4) == _PARQUET and file.seek(0, os.SEEK_END) > 12:
+            file.seek(-8, os.SEEK_END)
+            length = int.from_bytes(file.read(4), "little")
+            if file.read(4) == _PARQUET and length + 8 <= file.tell():
+                file.seek(-8 - length, os.SEEK_END)
+                return RESULTS in file.read(length)
+    return False
 
 
 def claimed(path: Path) -> tuple[int, Path]:

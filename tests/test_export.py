@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ def test_what_is_exported_is_what_python_gives(harness: Callable[..., Any], endi
     h.run("rs,re", "nb201", seeds=5, evals=20, out="results", processes=1, quiet=True)
     loaded = h.load("results")
     read: Any = {
-        "csv": pd.read_csv,
+        "csv": partial(pd.read_csv, engine="python"),
         "parquet": pd.read_parquet,
         "json": lambda path: pd.DataFrame(json.loads(Path(path).read_text(encoding="utf-8"))),
     }[ending]

@@ -204,12 +204,20 @@ def test_a_file_may_have_a_name_that_is_not_utf_8(tmp_path: Path) -> None:
     assert first.startswith(folder)
     assert second.startswith(folder)
     assert b"rs" in harness(b"show", folder, b"--json")
-    for command, name in (("plot", b"\xfe.svg"), ("report", b"\xfe.html"), ("export curves", b"\xfe.parquet")):
+    for command, name in (
+        ("plot", b"\xfe.svg"),
+        ("report", b"\xfe.html"),
+        ("export curves", b"\xfe.csv"),
+        ("export curves", b"\xfe.parquet"),
+    ):
         assert harness(*command.encode().split(), first, second, b"-o", name).strip() == name
         assert Path(os.fsdecode(bytes(tmp_path) + b"/" + name)).stat().st_size
     source = tmp_path / os.fsdecode(b"\xfd.parquet")
     source.write_bytes((tmp_path / os.fsdecode(b"\xfe.parquet")).read_bytes())
     assert "time" in Columns(source).names
+    grid = 'seeds = 4\nreport = "page.html"\n[[studies]]\nalgo = ["rs"]\nbench = ["nb201"]\nevals = 9\n'
+    (tmp_path / os.fsdecode(b"\xfe.toml")).write_text(grid)
+    assert b"page.html" in harness(b"grid", b"\xfe.toml", b"--out", folder)
 
 
 HOSTILE_INPUTS = [

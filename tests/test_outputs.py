@@ -14,6 +14,10 @@ from pathlib import Path
 import pytest
 from conftest import Answer
 
+import harness as h
+from harness import HarnessError
+from harness.report import claims
+
 Harness = Callable[..., Answer]
 RUN = ("run", "--algo", "rs,re", "--bench", "nb201", "--seeds", 6, "--evals", 40, "--processes", 1, "--out", "there")
 WRITERS = {
@@ -75,6 +79,41 @@ def test_a_figure_overwrites_no_json_that_is_not_its_own(harness: Harness) -> No
     harness("plot", "there", "-o", "package.png").refuses("package.json is no provenance of a figure", "another name")
     assert json.loads(Path("package.json").read_text()) == {"name": "mine"}
     assert not Path("package.png").exists()
+
+
+@pytest.mark.usefixtures("there")
+def test_no_output_takes_the_place_of_results(harness: Harness) -> None:
+    study = next(Path("there").glob("*.parquet"))
+    held = study.read_bytes()
+    for words in (WRITERS["report"], WRITERS["junit"], WRITERS["export"]):
+        answer = harness(*words[:-1], study)
+        assert answer.status == 2
+        assert f"cannot write {study}: it holds results.\nhint: choose another -o." in answer.err
+    with pytest.raises(HarnessError, match="it holds results"):
+        h.load("there").report(study)
+    assert study.read_bytes() == held
+    for _ in range(2):  # what was exported is no study, and is replaced
+        assert harness("export", "summary", "there", "-o", "a.parquet").status == 0
+    for content in (b"PAR1", b"PAR1" + bytes(range(60, 68)) + b"PAR1", b"nas_harness"):
+        Path("a.html").write_bytes(content)
+        assert harness("report", "there", "-o", "a.html").status == 0
+
+
+def test_a_grid_writes_over_no_folder_device_or_itself_and_says_so_first(harness: Harness) -> None:
+    study = '[[studies]]\nalgo = ["rs"]\nbench = ["nb201"]\nevals = 9\n'
+    Path("out").mkdir()
+    for name, reason in (("g.toml", "it is what is read"), ("out", "it is a folder"), ("/dev/null", "it is a device")):
+        Path("g.toml").write_text(f'seeds = 2\nreport = "{name}"\n{study}')
+        harness("grid", "g.toml", "--out", "there").refuses(f"cannot write {name}: {reason}", "choose another")
+        assert not Path("there").exists()
+
+
+def test_a_page_of_claims_takes_the_place_of_no_other_text(tmp_path: Path) -> None:
+    page = tmp_path / "README.md"
+    page.write_text("# Mine\n")
+    with pytest.raises(HarnessError, match=r"README\.md is no page of claims"):
+        claims.update(page, {"claim-1": "## One\n\nVerdict: **holds**.\n"}, {})
+    assert page.read_text() == "# Mine\n"
 
 
 @pytest.mark.usefixtures("there")

@@ -25,7 +25,7 @@ from harness.studies.evaluate import evaluate
 from harness.studies.executors import Heard, Processes, local
 from harness.studies.keeping import Memory
 from harness.studies.outcome import Outcome
-from harness.studies.run import _preload, run
+from harness.studies.run import preloaded, run
 from harness.studies.store import STUDIES, ResultStore, read
 from harness.studies.study import Study
 from harness.testing import assert_same
@@ -387,5 +387,5 @@ def test_processes_share_the_imports_of_the_predictor_that_the_space_gets(
     loaded = list[str]()
     load = registry.benchmark
     monkeypatch.setattr(registry, "benchmark", lambda name: loaded.append(name) or load(name))  # type: ignore[func-returns-value]
-    assert _preload([study, replace(study, stop=61), study]) == shared
+    assert preloaded([study, replace(study, stop=61), study]) == shared
     assert loaded == [benchmark]

@@ -159,12 +159,12 @@ class Results:
         statistic: Statistic = "mean",
     ) -> Path:
         """Write the page that `harness report` writes; its path."""
-        from harness.files import whole  # noqa: PLC0415
+        from harness.files import output  # noqa: PLC0415
         from harness.report.page import page  # noqa: PLC0415
 
         files = {Path(f"{o.study.id}.parquet"): o for o in self.outcomes}
         text = page(files, ["results"], at=at, alpha=alpha, statistic=statistic)
-        with whole(Path(path)) as temporary:
+        with output(Path(path)) as temporary:
             temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
         return Path(path)
 

@@ -141,4 +141,4 @@ def load(path: Path) -> dict[str, Any] | None:
 def save(path: Path, found: dict[str, Any]) -> None:
     """Store the arrays whole or not at all; without a writable cache they are converted again next time."""
     with suppress(HarnessError), whole(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, allow_pickle=False, **{**found, _DIGEST: np.array(_digest(found))})
+        np.savez(file, **{**found, _DIGEST: np.array(_digest(found))})

@@ -42,6 +42,7 @@ COMMANDS = {
     "search": "Search for an architecture by training for real.",
     "correlate": "Hold super-networks against the table: Kendall's tau.",
     "validate": "Hold the table's accuracies against trained ones.",
+    "compile": "Compile all kernels now, so that no study waits for it.",
     "regress": "Tell whether an algorithm became worse than its baseline.",
 }
 

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,6 +46,7 @@ def command(
     """
     from harness.analysis import reproduction
     from harness.cli.workers import execute, executor
+    from harness.files import replaceable
     from harness.plots import recipes
     from harness.report import tables
     from harness.studies.evaluate import evaluate
@@ -57,6 +59,8 @@ def command(
         raise HarnessError(f"{file} has predictions, which are no part of a grid.", f"harness reproduce {file}")
     planned = reproduction.studies(recipe, seeds or seed_range(recipe.seeds), tell)
     files = recipes.places(recipe, (), out)
+    for path in [*chain(*files), *([Path(recipe.report)] if recipe.report else ())]:
+        replaceable(path, file)
     where = executor(processes, cluster)
     forecast = Forecast.of_stored(out)
     left = [forecast.of(study) for study in planned if study.id not in forecast.there]
@@ -127,11 +131,11 @@ class _Clock:
 def _page(path: Path, outcomes: Sequence[Outcome], file: Path, tell: Callable[[str], None]) -> Path:
     """Write the report page of the grid in `file`."""
     from harness.analysis.comparable import comparable, told_by
-    from harness.files import whole
+    from harness.files import output
     from harness.report.page import page
 
     shown = told_by(comparable(outcomes, paired=True), tell)
     text = page({Path(outcome.study.id): outcome for outcome in shown}, [str(file)])
-    with whole(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    with output(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
     return path

@@ -50,7 +50,7 @@ def command(
     """
     from harness.analysis import regression
     from harness.cli.workers import executor
-    from harness.files import whole
+    from harness.files import output
     from harness.report import regression as regression_report
     from harness.report import tables
     from harness.studies import baseline
@@ -74,7 +74,7 @@ def command(
                 f"cannot write to {step}, which GITHUB_STEP_SUMMARY names: {error.strerror}.", "unset it."
             ) from None
     if junit:
-        with whole(junit) as temporary:
+        with output(junit) as temporary:
             temporary.write_bytes(regression_report.junit(judgements, margin, alpha))
     if figure:
         from harness.plots import provenance, regression_figure, save

@@ -52,7 +52,7 @@ def command(
     """
     from harness.analysis import quality_store
     from harness.analysis.comparable import comparable, told_by
-    from harness.files import whole
+    from harness.files import output as written
     from harness.report.page import page
     from harness.studies.index import stored
     from harness.train import results as trained
@@ -73,7 +73,7 @@ def command(
         alpha=alpha,
         statistic=statistic,
     )
-    with whole(output) as temporary:
+    with written(output) as temporary:
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
     click.echo(output)
 

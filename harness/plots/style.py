@@ -30,7 +30,7 @@ from harness import __version__
 from harness.analysis.quality import Quality
 from harness.errors import HarnessError
 from harness.escapes import latex
-from harness.files import json_text, whole
+from harness.files import json_text, output, whole
 from harness.studies.outcome import Outcome
 
 Width = Literal["column", "page"]
@@ -288,7 +288,7 @@ def save(figure: Figure, path: Path, source: Mapping[str, Any] | None = None, *,
     if source is not None and kind != "pgf":
         metadata[{"pdf": "Subject", "svg": "Description", "png": "Description"}[kind]] = json_text(source)
     drawn = _drawn(figure, kind, {"metadata": metadata} if metadata else {})
-    with whole(path) as temporary:
+    with output(path) as temporary:
         temporary.write_bytes(drawn)
     if source is not None:
         with whole(beside) as temporary:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from harness.analysis.claims import Finding, overall, seeds_to_decide
 from harness.analysis.reproduction import Reproduction
 from harness.errors import HarnessError
-from harness.files import whole
+from harness.files import output
 from harness.numbers import ratio
 
 if TYPE_CHECKING:
@@ -119,13 +119,15 @@ def update(path: Path, sections: Mapping[str, str], untested: Mapping[str, str])
         text = path.read_text(encoding="utf-8") if path.exists() else ""
     except (OSError, UnicodeDecodeError) as error:
         raise HarnessError(f"cannot read the page {path}: {error}.", "choose another --write.") from None
+    if text.strip() and not _SECTION.search(text):
+        raise HarnessError(f"{path} is no page of claims: it has other text.", "choose another --write.")
     kept = {**untested, **{name: body.strip() + "\n" for name, body in _SECTION.findall(text)}, **sections}
     kept = dict(sorted(kept.items()))
     overview = "| claim | verdict |\n|---|---|\n" + "".join(
         f"| {_title(body)} | {_said(body)} |\n" for body in kept.values()
     )
     bodies = "\n".join(f"{_MARK.format(name)}\n\n{body}" for name, body in kept.items())
-    with whole(path) as temporary:
+    with output(path) as temporary:
         temporary.write_text(f"{_HEAD}\n{overview}\n{bodies}", encoding="utf-8")
 
 

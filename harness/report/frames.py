@@ -14,7 +14,7 @@ import pandas as pd
 from harness.analysis.standing import standings
 from harness.arrays import Floats
 from harness.errors import HarnessError
-from harness.files import whole
+from harness.files import output
 from harness.spaces.architecture import Architecture
 from harness.studies.fronts import held
 from harness.studies.outcome import Kind, Outcome, moments, per_seed_rows, summary
@@ -198,11 +198,12 @@ def file_format(path: Path) -> str:
 def write(frame: pd.DataFrame, path: Path) -> None:
     """Write the frame in the format of the file's ending, whole or not at all; every digit is kept."""
     kind = file_format(path)
-    with whole(path) as temporary:
+    with output(path) as temporary:
         if kind == "csv":
-            frame.to_csv(temporary, index=False)
+            with temporary.open("w", encoding="utf-8", newline="") as text:
+                frame.to_csv(text, index=False)
         elif kind == "parquet":
-            with temporary.open("wb") as file:  # by name, one that is not UTF-8 is refused
+            with os.fdopen(os.open(temporary, os.O_WRONLY), "wb") as file:  # by name, one that is not UTF-8 is refused
                 frame.to_parquet(file, index=False)
         else:
             records = frame.astype(object).where(frame.notna(), None).to_dict("records")

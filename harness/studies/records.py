@@ -23,7 +23,7 @@ from harness.arrays import Ints, of_column
 from harness.errors import HarnessError
 from harness.escapes import obeyed
 from harness.fields import fit
-from harness.files import FULL, arrow_file, reading, whole
+from harness.files import FULL, RESULTS, arrow_file, reading, whole
 from harness.studies.executors import Named
 from harness.studies.ranges import joined, left_of, overlaps
 
@@ -97,7 +97,7 @@ class Form(ABC, Generic[K_contra, R]):
     """What to do about a file that is broken."""
     makes: ClassVar[str] = "name the folder or files of --out."
     """What to do about a file that is something else."""
-    key: ClassVar[bytes] = b"nas_harness"
+    key: ClassVar[bytes] = RESULTS
     schema: ClassVar[int] = 1
 
     @abstractmethod

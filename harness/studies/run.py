@@ -45,7 +45,7 @@ def run(
         round_ = _Round([*left.values()], store, tell)
         open_ = [job for job in left.values() if not store.complete(job)]
         names = tuple({str(getattr(job, "algorithm", "")) for job in open_})
-        preload = () if isinstance(executor, Here) else _preload(open_)
+        preload = () if isinstance(executor, Here) else preloaded(open_)
         call = _Call(work, store if store.reached and executor.local else None, names, preload)
         with round_.locks:
             for task, found in executor.map(call, round_.tasks(failures), round_.hear):
@@ -65,7 +65,7 @@ def run(
         raise _all(list(failures.values()))
 
 
-def _preload(jobs: Sequence[object]) -> tuple[str, ...]:
+def preloaded(jobs: Sequence[object]) -> tuple[str, ...]:
     """The modules that the algorithms and the predictors of these jobs name as their `preload`."""
     found, space = list[str](), cache(lambda benchmark: registry.benchmark(benchmark).space)
     for job in jobs:

@@ -184,10 +184,7 @@ def source_of(factory: Factory, *parts: Callable[..., Any]) -> str:
     """
     if isinstance(factory, Local) and factory.source:
         return factory.source
-    module = inspect.getmodule(inspect.unwrap(factory))
-    used: dict[str, ModuleType] = {}
-    if module is not None:
-        _collect(module, used)
+    used = modules_of(inspect.getmodule(inspect.unwrap(factory)))
     digest = hashlib.sha256()
     for name in sorted(used):
         digest.update(Path(str(used[name].__file__)).read_bytes())
@@ -205,6 +202,15 @@ def folder_source(part: Callable[..., Any]) -> str:
         for file in sorted(Path(str(module.__file__)).parent.glob("*.py")):
             digest.update(file.read_bytes())
     return digest.hexdigest()[:16]
+
+
+def modules_of(*of: ModuleType | None) -> dict[str, ModuleType]:
+    """These modules and those of their packages that they are built on, by name."""
+    used: dict[str, ModuleType] = {}
+    for module in of:
+        if module is not None:
+            _collect(module, used)
+    return used
 
 
 def _collect(module: ModuleType, used: dict[str, ModuleType]) -> None:
