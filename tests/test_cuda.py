@@ -125,19 +125,21 @@ def test_several_processes_on_a_gpu_train_as_one_does(tmp_path: Path, world: int
 
 
 def _searching(rank: int, world: int, port: int, backend: str, out: str) -> None:
+    """Numbers of a search together, and of one alone, in float64."""
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    torch.backends.cudnn.allow_tf32 = False
+    torch.set_default_dtype(torch.float64)
+    torch.Tensor.float = torch.Tensor.double
     dist.init_process_group(backend, rank=rank, world_size=world)
     try:
-        run = searched(Place(GPU, rank=rank, world=world), together=True)
+        found = [searched(Place(GPU, rank=rank, world=world), together=True)]
         if rank == 0:
-            np.save(out, [run.log[0].train_loss, *np.ravel(run.log[0].distribution)])
+            np.save(out, [*found, searched(Place(GPU))])
     finally:
         dist.destroy_process_group()
 
 
-def searched(place: Place, *, together: bool = False) -> SharedRun:
-    """An epoch of DARTS."""
+def searched(place: Place, *, together: bool = False) -> list[float]:
+    """Loss and distribution after an epoch of DARTS."""
     recipe = replace(SHARED, epochs=1)
     found = images.load("digits", None, recipe, place.device)
     search = SharedSearch.plan("digits201", "darts", {}, found, recipe, "fp32", "batch", 0)
@@ -147,7 +149,7 @@ def searched(place: Place, *, together: bool = False) -> SharedRun:
             run.forward = run.parallel()
         run.train_epoch(threading.Event())
         run.end_epoch()
-    return run
+    return [run.log[0].train_loss, *np.ravel(run.log[0].distribution)]
 
 
 @pytest.mark.parametrize(("world", "backend"), [(1, "nccl"), (2, "gloo")])
@@ -157,8 +159,8 @@ def test_several_processes_on_a_gpu_search_as_one_does(tmp_path: Path, world: in
         port = free.getsockname()[1]
     out = tmp_path / "found.npy"
     torch.multiprocessing.spawn(_searching, (world, port, backend, str(out)), nprocs=world)
-    (alone,) = searched(Place(GPU)).log
-    np.testing.assert_allclose(np.load(out), [alone.train_loss, *np.ravel(alone.distribution)], rtol=1e-3)
+    together, alone = np.load(out)
+    np.testing.assert_allclose(together, alone, rtol=1e-8)
 
 
 @pytest.mark.parametrize("method", METHODS)
