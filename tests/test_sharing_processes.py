@@ -190,6 +190,9 @@ def test_what_does_not_fit_several_processes_is_refused(
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
     asked = ("search", "--space", "digits201", "--method", "darts", "--data", "digits", "--device")
     harness(*asked, "cuda:1").refuses("cuda:1 is one device, and here are 2 processes.", "--device cuda gives each")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    many = ("search", "--space", "nb201", "--algo", "rs", "--data", "digits", "--evals", "1")
+    harness(*many).refuses("trainings at once are started by one process.", "leave torchrun out")
     of, images = planned("darts")
     with pytest.raises(HarnessError, match="batches of 33 images are too few for 17 processes"):
         SharedRun(of, images, replace(ALONE, world=17), Watch())
