@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import gc
 import os
 import sys
 import zlib
@@ -96,13 +95,9 @@ def _take_turns(kernel: Any, cache: Any) -> None:
             file = _turns(cache.cache_path)
             fcntl.lockf(file, fcntl.LOCK_EX, 1, byte)
             turn = file
-        collects = gc.isenabled()
-        gc.disable()  # a compiler makes many objects that live: a tenth of its time went into looking them over
         try:
             return make(signature)
         finally:
-            if collects:
-                gc.enable()
             if turn is not None:
                 fcntl.lockf(turn, fcntl.LOCK_UN, 1, byte)
 

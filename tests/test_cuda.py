@@ -124,6 +124,45 @@ def test_several_processes_on_a_gpu_train_as_one_does(tmp_path: Path, world: int
     assert row[3] == pytest.approx(alone.val_loss[0], rel=1e-3)
 
 
+def _searching(rank: int, world: int, port: int, backend: str, out: str) -> None:
+    """Numbers of a search together, and of one alone, in float64."""
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    torch.set_default_dtype(torch.float64)
+    torch.Tensor.float = torch.Tensor.double
+    dist.init_process_group(backend, rank=rank, world_size=world)
+    try:
+        found = [searched(Place(GPU, rank=rank, world=world), together=True)]
+        if rank == 0:
+            np.save(out, [*found, searched(Place(GPU))])
+    finally:
+        dist.destroy_process_group()
+
+
+def searched(place: Place, *, together: bool = False) -> list[float]:
+    """Loss and distribution after an epoch of DARTS."""
+    recipe = replace(SHARED, epochs=1)
+    found = images.load("digits", None, recipe, place.device)
+    search = SharedSearch.plan("digits201", "darts", {}, found, recipe, "fp32", "batch", 0)
+    with settings(place):
+        run = SharedRun(search, found, place, loop.Watch())
+        if together:
+            run.forward = run.parallel()
+        run.train_epoch(threading.Event())
+        run.end_epoch()
+    return [run.log[0].train_loss, *np.ravel(run.log[0].distribution)]
+
+
+@pytest.mark.parametrize(("world", "backend"), [(1, "nccl"), (2, "gloo")])
+def test_several_processes_on_a_gpu_search_as_one_does(tmp_path: Path, world: int, backend: str) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    out = tmp_path / "found.npy"
+    torch.multiprocessing.spawn(_searching, (world, port, backend, str(out)), nprocs=world)
+    together, alone = np.load(out)
+    np.testing.assert_allclose(together, alone, rtol=1e-8)
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_goes_on_bit_for_bit(method: str, tmp_path: Path) -> None:
     place = Place(GPU, "bf16", deterministic=True)

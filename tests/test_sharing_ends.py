@@ -113,12 +113,6 @@ def test_one_epoch_is_no_course(harness: Callable[..., Any]) -> None:
     harness("plot", "r", "--figure", "operators").refuses(said, "search with --epochs 2 or more.")
 
 
-def test_processes_of_torchrun_are_refused(harness: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    given = ("--space", "digits201", "--method", "darts", "--data", "digits")
-    harness("search", *given).refuses("a search by weight sharing is trained by one process.", "leave torchrun out")
-
-
 def test_a_search_that_diverged_keeps_its_log_and_says_so_each_time(harness: Callable[..., Any]) -> None:
     Path("wild.toml").write_text(TINY.format(epochs=3, lr=1e9))
     for _ in range(2):

@@ -62,7 +62,7 @@ def test_proxyless_moves_two_operators_and_keeps_the_probabilities_of_the_others
     moved = method.distribution()
     np.testing.assert_allclose(moved.sum(axis=1), 1.0)
     held = before
-    of.before(*next(iter(of.images.train.batches([np.arange(64)], [np.zeros((64, 5))], None))))
+    of.before(*next(iter(of.images.train.batches([np.arange(64)], [np.zeros((64, 5))], None))), 64)
     held, moved = moved, method.distribution()
     assert ((np.abs(moved - held) > 1e-6).sum(axis=1) <= 2).all()
     assert (method.choices()[0].active.sum(axis=1) == 1).all()
@@ -87,7 +87,7 @@ def test_costs_are_the_multiply_adds_of_the_convolutions() -> None:
     def loss(choice: Choice, validation: bool) -> torch.Tensor:
         return of.network(x, choice).sum()
 
-    found = multiply_adds(of.network, Step(0, loss, lambda _: 0.0, of.optimizer, ()))
+    found = multiply_adds(of.network, Step(0, loss, lambda _: 0.0, of.optimizer, (), 2))
     per_stage = sum(2 * (8 // 2**i) ** 2 * (4 * 2**i) ** 2 for i in range(3))
     np.testing.assert_array_equal(found, [[0, 0, per_stage, 9 * per_stage, 0]] * 6)
 
@@ -124,7 +124,7 @@ def test_enas_learns_what_is_rewarded() -> None:
     def accuracy(choice: Choice) -> float:
         return float(choice.active[:, 2].mean())
 
-    step = Step(0, lambda choice, validation: torch.zeros(()), accuracy, of.optimizer, ())
+    step = Step(0, lambda choice, validation: torch.zeros(()), accuracy, of.optimizer, (), 64)
     for i in range(150):
         of.setting.streams = of.streams(f"test/{i}")
         method.update(step)
@@ -170,7 +170,7 @@ def test_the_second_order_of_darts_is_that_of_unrolled_autograd() -> None:
     sgd.step()
     named = dict(net.named_parameters())
     before = {name: w.detach().clone() for name, w in named.items()}
-    found = method.second_order(Step(0, loss, lambda _: 0.0, sgd, tuple(named.values())))
+    found = method.second_order(Step(0, loss, lambda _: 0.0, sgd, tuple(named.values()), 64))
     assert all(torch.equal(w, before[name]) for name, w in named.items())
     gradients = torch.autograd.grad(loss(method.mixture(), False), [*named.values()], create_graph=True)
     moved = {

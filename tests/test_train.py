@@ -7,8 +7,6 @@ import math
 import os
 import resource
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy
+from torchrun import two_processes
 
 from harness import HarnessError, registry
 from harness.spaces.architecture import Architecture
@@ -266,14 +265,6 @@ def test_a_good_cell_beats_a_poor_one_on_cifar10(shared_data: Path) -> None:
     assert good.train_loss[2] < poor.train_loss[2] - 0.04
     assert good.test_accuracy > poor.test_accuracy > none.test_accuracy + 0.05
     assert good.test_accuracy > none.test_accuracy + 0.12
-
-
-def two_processes(*arguments: object) -> subprocess.CompletedProcess[str]:
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "harness"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
-    return subprocess.run(
-        [*torchrun, *map(str, arguments)], capture_output=True, text=True, env=environment, check=False
-    )
 
 
 def test_two_processes_train_as_one_does(harness: Harness, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-import os
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from harness.sharing.search import SharedSearch
     from harness.sharing.then import Sequel
     from harness.table import Table
-    from harness.train.devices import Place
+    from harness.train.devices import Place, Precision
     from harness.train.images import ImageSet
     from harness.train.loop import Task
     from harness.train.recipes import Recipe
@@ -49,16 +49,17 @@ def searches(
     """Search by every method with every seed, one after the other; what is there is not searched again.
 
     The algorithms `then` ask the trained super-networks for the scores of `evals` architectures each. With `train` the
-    recipe is that of the training of the best by one-shot accuracy, one for each method.
+    recipe is that of the training of the best by one-shot accuracy, one for each method. The processes of torchrun
+    train together; what is between a search and the final training is the first one's.
     """
     from harness import registry
     from harness.cli.options import parameters
     from harness.sharing import lookup
-    from harness.sharing.log import study, table_of
+    from harness.sharing.log import table_of
     from harness.sharing.search import SharedSearch
     from harness.spaces import published
-    from harness.studies.store import ResultStore, write
-    from harness.train import recipes
+    from harness.studies.store import ResultStore
+    from harness.train import devices, recipes
     from harness.train.images import load
 
     for method in methods:
@@ -69,33 +70,69 @@ def searches(
     usual = (f"sharing-{images}-{space.partition('/')[0]}", f"sharing-{images}", f"sharing-{kind}")
     name = (None if train else recipe) or next(r for r in usual if r in recipes.names())
     used = recipes.chosen(name, space, images, epochs)
-    place = _place(device)
-    loaded = load(images, data_root, used, place.device)
-    about = (loaded, used, place.precision, statistics)
+    where = devices.device_of(device)
+    loaded = load(images, data_root, used, where)
+    about = (loaded, used, _precision(where), statistics)
     plans = {m: [SharedSearch.plan(space, m, given[m], *about, seed) for seed in seeds] for m in methods}
     for first, *_ in plans.values() if constraints else ():
         lookup.possible(first, constraints, loaded)
     sequels = {m: _sequels(planned, then, given, evals) for m, planned in plans.items()}
-    store = ResultStore(out)
-    click.echo(f"{loaded.name}: {loaded.words}; recipe: {used.title}, {used.epochs} epochs.", err=True)
+    ResultStore(out)
     table = registry.benchmark(bench) if bench else table_of(space, loaded.name)
-    _say(table, bench, space, loaded, train=train)
-    rows, paths, trained = [], [], []
-    for m, planned in plans.items():
-        logs = [_log_of(search, loaded, place, out) for search in planned]
-        outcomes = [] if table is None else [study(logs, table, none=none) for none in (True, False)]
-        found = _rows(logs, outcomes)
-        for same in sequels[m]:
-            more, studies = _followed(same, logs, loaded, place, table, out)
-            found += more
-            outcomes += studies
-        for outcome in outcomes:
-            write(outcome, store.path(outcome.study))
-            paths.append(store.path(outcome.study))
-        rows += found
+    found, paths = {}, []
+    with devices.processes(where) as (rank, world):
+        place = devices.Place(where, _precision(where), rank, world, deterministic=where.type == "cpu")
+        if rank == 0:
+            click.echo(f"{loaded.name}: {loaded.words}; recipe: {used.title}, {used.epochs} epochs.", err=True)
+            _say(table, bench, space, loaded, train=train)
+        if world > 1:
+            for search in chain.from_iterable(plans.values()):
+                _searched(search, loaded, place, out)
+        firsts = plans if rank == 0 else {}
+        for m, planned in firsts.items():
+            found[m], more = _found(planned, sequels[m], table, loaded, place, out)
+            paths += more
+        taken = _taken(firsts, constraints, loaded, where, out)
+        trained = []
         if final is not None:
-            trained.append(_trained(kind, found, images, data_root, final, place.device, out))
-    taken = _taken(plans, constraints, loaded, place.device, out)
+            best = place.awaited(found)
+            trained = [_trained(kind, rows, images, data_root, final, place, out) for rows in best.values()]
+    if rank == 0:
+        _tell([*chain.from_iterable(found.values())], taken, trained, paths, as_json)
+
+
+def _found(
+    planned: list[SharedSearch],
+    sequels: list[list[Sequel]],
+    table: Table | None,
+    images: ImageSet,
+    place: Place,
+    out: Path,
+) -> tuple[list[dict[str, Any]], list[Path]]:
+    """What the searches of one method found, and what goes on from them: rows, and the studies' paths."""
+    from harness.sharing.log import study
+    from harness.studies.store import ResultStore, write
+
+    store = ResultStore(out)
+    logs = [_log_of(search, images, place, out) for search in planned]
+    outcomes = [] if table is None else [study(logs, table, none=none) for none in (True, False)]
+    found = _rows(logs, outcomes)
+    for same in sequels:
+        more, studies = _followed(same, logs, images, place, table, out)
+        found += more
+        outcomes += studies
+    for outcome in outcomes:
+        write(outcome, store.path(outcome.study))
+    return found, [store.path(outcome.study) for outcome in outcomes]
+
+
+def _tell(
+    rows: list[dict[str, Any]],
+    taken: list[dict[str, Any]],
+    trained: list[tuple[dict[str, Any], Path]],
+    paths: list[Path],
+    as_json: bool,
+) -> None:
     if as_json:
         click.echo(json_text([*rows, *taken, *(row for row, _ in trained)], indent=1))
         return
@@ -104,28 +141,21 @@ def searches(
         spent = ", ".join(f"{cost:,} {name}" for name, cost in row["costs"].items())
         who = f"{row['method']}, seed {row['seed']}, {row['constraint']}"
         click.echo(f"{who}: {row['architecture']} (one-shot {row['accuracy']:.4f}; {spent})", err=True)
-    for row, path in trained:
+    for row, _ in trained:
         click.echo(
             f"{row['method']}: of {row['searches']} the best by one-shot accuracy, trained from scratch: validation "
             f"accuracy {_share(row['val_accuracy'])}, test accuracy {_share(row['test_accuracy'])}.",
             err=True,
         )
-        paths.append(path)
-    click.echo("\n".join(map(str, paths)))
+    click.echo("\n".join(map(str, [*paths, *(path for _, path in trained)])))
 
 
-def _place(device: str) -> Place:
-    """Where a super-network is trained. Losses that distributions learn from are not scaled, as fp16 needs them."""
+def _precision(device: torch.device) -> Precision:
+    """Of a super-network. Losses that distributions learn from are not scaled, as fp16 needs them."""
     from harness.train import devices
 
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise HarnessError(
-            "a search by weight sharing is trained by one process.",
-            "leave torchrun out; searches of several seeds may run at once: --seed 1 on one GPU, --seed 2 on another.",
-        )
-    where = devices.device_of(device)
-    precision = devices.precision_of("auto", where)
-    return devices.Place(where, "fp32" if precision == "fp16" else precision, deterministic=where.type == "cpu")
+    found = devices.precision_of("auto", device)
+    return "fp32" if found == "fp16" else found
 
 
 def _say(table: Table | None, bench: str | None, space: str, images: ImageSet, *, train: bool) -> None:
@@ -190,7 +220,7 @@ def _trained(
     images: str,
     data_root: Path | None,
     recipe: Recipe,
-    device: torch.device,
+    place: Place,
     out: Path,
 ) -> tuple[dict[str, Any], Path]:
     """The best of a method's rows, trained with the recipe's first seed, and its file."""
@@ -202,8 +232,8 @@ def _trained(
     from harness.train.loop import Interrupted
 
     best = max(rows, key=lambda row: row["one_shot_accuracy"])
-    place = devices.Place(device, devices.precision_of("auto", device))
-    loaded = load(images, data_root, recipe, device)
+    place = devices.Place(place.device, devices.precision_of("auto", place.device), place.rank, place.world)
+    loaded = load(images, data_root, recipe, place.device)
     architecture = Architecture(kind, best["architecture"])
     job = results.Job(architecture, loaded.name, loaded.checksum, recipe, recipe.seeds[0], place.precision)
     try:
@@ -246,7 +276,7 @@ def _searched(search: SharedSearch, images: ImageSet, place: Place, out: Path) -
     target, checkpoint = log.path(out, search), log.checkpoint_path(out, search)
     if target.exists():
         return target
-    with tables.bars() as bars:
+    with tables.bars(quiet=place.rank > 0) as bars:
         bar = bars.add_task(
             f"{search.method} on {search.space}, seed {search.seed}", total=search.recipe.epochs, note=""
         )
@@ -256,12 +286,15 @@ def _searched(search: SharedSearch, images: ImageSet, place: Place, out: Path) -
                 bars.update(bar, completed=epoch, note=f"one-shot accuracy {row['val_accuracy']:.1%}")
 
             def note(self, text: str) -> None:
-                bars.console.print(f"note: {search.method}, seed {search.seed}: {text}")
+                if place.rank == 0:
+                    bars.console.print(f"note: {search.method}, seed {search.seed}: {text}")
 
         try:
             rows, run = share(search, images, place, checkpoint=checkpoint, watch=Shown())
         except Interrupted as stop:
             raise click.Abort(f"{stop}; the same command goes on from there.") from None
+    if place.rank > 0:
+        return target
     checkpoints.save(log.weights_path(out, search), search, {"network": run.network.state_dict()})
     if run.method.lookup is not None:
         lookup.write(lookup.path(out, search), search, run.method.lookup)

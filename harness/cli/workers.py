@@ -60,6 +60,11 @@ def executor(processes: int | None, cluster: Where | None = None) -> Executor:
 @contextmanager
 def trainers(where: Where | None, device: Sequence[str], count: int | None, precision: str) -> Iterator[Devices]:
     """The devices of this machine that are named, or those of a cluster; `count` of them, or as many as there are."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise HarnessError(
+            "trainings at once are started by one process.",
+            "leave torchrun out; --device cuda:0,cuda:1 takes two GPUs.",
+        )
     if where is not None:
         from harness.train.cluster import hosts
 

@@ -20,6 +20,7 @@ from harness.sharing.method import Choice, Kernel, SuperNetwork
 from harness.sharing.passes import Norm, Pass, grouped, share, shuffled
 from harness.space import SearchSpace
 from harness.spaces.nasbench201 import EDGES
+from harness.train.devices import shared_batch_norm
 from harness.train.networks import Reduction
 from harness.train.skeleton import Shape, Skeleton
 
@@ -137,8 +138,11 @@ class MixedCell(nn.Module):
         scale = None
         if weights is not None:
             scale = torch.cat([weights[edge][o].expand(self.width) for edge, o in wanted])
-        by_batch = self.training or self.now.statistics != "running"
-        out = F.batch_norm(out, mean, variance, scale, None, by_batch, 0.1, norms[0].eps)
+        if self.training and self.now.world > 1:
+            out = shared_batch_norm(out, mean, variance, scale, None, 0.1, norms[0].eps)
+        else:
+            by_batch = self.training or self.now.statistics != "running"
+            out = F.batch_norm(out, mean, variance, scale, None, by_batch, 0.1, norms[0].eps)
         if self.training:
             for kept, new in zip(running, (mean, variance), strict=True):
                 torch._foreach_copy_(kept, new.split(self.width))

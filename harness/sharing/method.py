@@ -164,7 +164,8 @@ class Step:
 
     `loss(choice, validation)` is the mean loss of a choice on either, with gradients, `accuracy(choice)` the share of
     hits on the latter; `optimizer` is that of the weights, with the learning rate of this step. `epoch` counts whole
-    epochs before this one.
+    epochs before this one, `images` those of the batch that the weights learn from. Where several processes share the
+    batches out, both are of all images, and gradients too: everything a method sees is alike in all processes.
     """
 
     epoch: int
@@ -172,6 +173,7 @@ class Step:
     accuracy: Callable[[Choice], float]
     optimizer: torch.optim.Optimizer
     weights: tuple[nn.Parameter, ...]
+    images: int
 
 
 class Method:

@@ -22,7 +22,7 @@ def multiply_adds(net: SuperNetwork, step: Step) -> Floats:
     def count(decision: int) -> object:
         def hook(module: nn.Module, _: object, out: Tensor) -> None:
             assert isinstance(module, nn.Conv2d)
-            found[decision, now] += out.numel() * module.weight[0].numel()
+            found[decision, now] += out[0].numel() * step.images * module.weight[0].numel()
 
         return hook
 

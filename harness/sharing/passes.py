@@ -8,6 +8,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from harness.arrays import Ints
 from harness.sharing.method import Choice, Statistics
+from harness.train.devices import SharedBatchNorm
 
 
 class Pass:
@@ -20,9 +21,11 @@ class Pass:
     reference: int | None = None
     statistics: Statistics = "batch"
     skip_dropout = 0.0
+    world = 1
+    """Processes over whose batches together batch normalisation takes its statistics in training."""
 
 
-class Norm(nn.BatchNorm2d):
+class Norm(SharedBatchNorm):
     """Batch normalisation of `groups` architectures, whose images follow each other in the batch."""
 
     now: Pass
@@ -32,8 +35,10 @@ class Norm(nn.BatchNorm2d):
 
     def normalised(self, x: Tensor, groups: int) -> Tensor:
         """`x` Float[groups n, c, h, w] by the statistics that are asked for, each group by its own."""
-        if self.training or self.now.statistics == "running":
+        if self.training and self.now.world > 1:
             return super().forward(x)
+        if self.training or self.now.statistics == "running":
+            return nn.BatchNorm2d.forward(self, x)
         if self.now.reference is None:
             parts = [
                 F.batch_norm(part, None, None, self.weight, self.bias, True, 0.0, self.eps) for part in x.chunk(groups)

@@ -12,6 +12,7 @@ from torch.nn import functional as F  # noqa: N812
 from harness.arrays import Floats, Ints
 from harness.sharing.method import Statistics, SuperNetwork
 from harness.train.augment import DRAWS
+from harness.train.devices import Place
 from harness.train.images import ImageSet
 
 _IMAGES = 1024
@@ -22,11 +23,12 @@ _NUMBERS = {"cpu": 1 << 24, "cuda": 1 << 26}
 
 
 class Scorer:
-    """Scores architectures on the validation images by the super-network's weights."""
+    """Scores architectures on the validation images by the super-network's weights; each process takes its share."""
 
-    def __init__(self, net: SuperNetwork, images: ImageSet, statistics: Statistics) -> None:
+    def __init__(self, net: SuperNetwork, images: ImageSet, statistics: Statistics, place: Place | None = None) -> None:
         assert images.valid is not None
         self.net, self.images, self.statistics = net, images, statistics
+        self.place = place or Place(torch.device("cpu"))
 
     def __call__(self, codes: Ints) -> Floats:
         return self.both(codes)[1]
@@ -43,13 +45,14 @@ class Scorer:
         chosen = np.arange(len(valid)) if count is None else np.linspace(0, len(valid) - 1, count).astype(np.int64)
         size = math.prod(self.images.image[1:]) * 8 * min(len(chosen), _IMAGES)
         at_once = max(1, _NUMBERS[next(net.parameters()).device.type] // size)
-        distinct, back = np.unique(net.canonical(codes), axis=0, return_inverse=True)
+        distinct, back = np.unique(net.canonical(self.place.told(codes)), axis=0, return_inverse=True)
         sums = np.zeros((2, len(distinct)))
+        first, last = (len(distinct) * number // self.place.world for number in (self.place.rank, self.place.rank + 1))
         positions = np.array_split(chosen, math.ceil(len(chosen) / _IMAGES))
         for x, labels in valid.batches(positions, [np.zeros((len(p), DRAWS)) for p in positions], None):
             whole = x if reference is None else torch.cat([reference, x])
-            for i in range(0, len(distinct), at_once):
-                rows = distinct[i : i + at_once]
+            for i in range(first, last, at_once):
+                rows = distinct[i : min(i + at_once, last)]
                 logits = net.evaluate(whole, rows, None if reference is None else len(reference)).float()
                 flat, answers = logits.flatten(0, 1), labels.repeat(len(rows))
                 loss = F.cross_entropy(flat, answers, reduction="none").view(len(rows), -1).sum(1)
@@ -57,6 +60,7 @@ class Scorer:
                 sums[:, i : i + len(rows)] += torch.stack([loss.double(), hits.double()]).cpu().numpy()
         net.train(was_training)
         torch.backends.cudnn.benchmark = tuned
+        sums = self.place.sum(torch.from_numpy(sums).to(self.place.device)).cpu().numpy()
         loss, hits = sums[:, back.ravel()] / len(chosen)
         return loss, hits
 

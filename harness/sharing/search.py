@@ -25,6 +25,7 @@ from harness.errors import HarnessError
 from harness.params import resolve as parameters
 from harness.rng import Streams
 from harness.sharing.method import Choice, Method, Setting, Statistics, Step, SuperNetwork
+from harness.sharing.processes import Together, synchronize
 from harness.sharing.scores import Scorer
 from harness.spaces import published, resolve
 from harness.spaces.architecture import Architecture
@@ -152,7 +153,7 @@ class Row:
 class SharedRun(Run):
     """A super-network in training, and the method that chooses what is trained."""
 
-    fused = False
+    fused, alike = False, True
 
     def __init__(self, search: SharedSearch, images: ImageSet, place: Place, watch: Watch) -> None:
         super().__init__(search, images, place, watch)
@@ -163,7 +164,7 @@ class SharedRun(Run):
         steps = math.ceil(len(images.train) / search.recipe.batch)
         self.setting = Setting(net, search.recipe.epochs, steps, self.streams("begin"))
         self.method: Method = registry.method(search.method)(self.setting, **search.params)
-        self.scorer = Scorer(net, images, search.statistics)
+        self.scorer = Scorer(net, images, search.statistics, place)
         self.log: list[Row] = []
         self.spent = 0.0
         self.begun = -1
@@ -174,11 +175,18 @@ class SharedRun(Run):
         net.statistics = "running"  # one image may have no variance
         return net, multiply_adds(_Whole(net), self.images.image)
 
+    def synchronized(self, network: nn.Module) -> nn.Module:
+        synchronize(network, self.place)
+        return network
+
+    def parallel(self) -> Together:
+        return Together(self.network, self.place)
+
     def streams(self, what: str) -> Streams:
         """Random numbers of this search for one purpose."""
         return Streams(np.array([self.job.seed]), f"sharing/{what}")
 
-    def before(self, x: Tensor, labels: Tensor) -> None:
+    def before(self, x: Tensor, labels: Tensor, size: int) -> None:
         epoch = len(self.rows)
         if self.begun < epoch:
             self.setting.streams = self.streams(f"{epoch}/begin")
@@ -188,19 +196,19 @@ class SharedRun(Run):
         held = _Batch(self)
 
         def loss(choice: Choice, validation: bool) -> Tensor:
-            images, answers = held() if validation else (x, labels)
+            images, answers, whole = held() if validation else (x, labels, size)
             with self.autocast():
                 logits = self.forward(images, choice)
-            return F.cross_entropy(logits.float(), answers)
+            return self.place.total(F.cross_entropy(logits.float(), answers) * (len(answers) / whole))
 
         @torch.no_grad()
         def accuracy(choice: Choice) -> float:
-            images, answers = held()
+            images, answers, whole = held()
             with self.autocast():
                 logits = self.forward(images, choice)
-            return float((logits.argmax(1) == answers).double().mean())
+            return float(self.place.sum((logits.argmax(1) == answers).double().mean() * (len(answers) / whole)))
 
-        self.method.update(Step(epoch, loss, accuracy, self.optimizer, self.weights))
+        self.method.update(Step(epoch, loss, accuracy, self.optimizer, self.weights, size))
 
     def passes(self) -> Sequence[tuple[Any, ...]]:
         return [(choice,) for choice in self.method.choices()]
@@ -209,16 +217,19 @@ class SharedRun(Run):
         super()._update(x, labels, size)
         self.method.after()
 
-    def validation(self) -> tuple[Tensor, Tensor]:
-        """The batch of held-out images that belongs to this step, augmented as training images are."""
+    def validation(self) -> tuple[Tensor, Tensor, int]:
+        """This process's share of the batch of held-out images that belongs to this step, and the batch's size.
+
+        Images are augmented as training images are.
+        """
         valid, epoch, size = self.images.valid, len(self.rows), self.job.recipe.batch
         assert valid is not None
-        per_pass = max(1, len(valid) // size)
+        per_pass, whole = max(1, len(valid) // size), min(len(valid), size)
         turn, at = divmod(epoch * self.setting.steps + self.step, per_pass)
         order, draws = epoch_order(len(valid), self.job.seed + 1_000_003, turn)
-        rows = slice(at * size, at * size + size)
+        rows = slice(at * size + self.place.rank, at * size + whole, self.place.world)
         ((x, labels),) = valid.batches([order[rows]], [draws[rows]], self.augment)
-        return x, labels
+        return x, labels, whole
 
     def end_epoch(self) -> None:
         loss, hits, count = self.place.sum(self.sums).tolist()
@@ -248,9 +259,10 @@ class SharedRun(Run):
         for none in (True, False) if published(self.search.space).may_choose_none else (True,):
             self.setting.streams = self.streams(f"{epoch}/derive")
             codes.append(self.method.derive(self.scorer, none=none))
+        ends = self.place.told(np.stack(codes))
         found = [
             Derived(tuple(row.tolist()), Architecture.at(self.search.space, row).text, float(loss), float(accuracy))
-            for row, loss, accuracy in zip(codes, *self.scorer.both(np.stack(codes)), strict=True)
+            for row, loss, accuracy in zip(ends, *self.scorer.both(ends), strict=True)
         ]
         return found[0], found[-1]
 
@@ -271,9 +283,9 @@ class _Batch:
 
     def __init__(self, run: SharedRun) -> None:
         self.run = run
-        self.made: tuple[Tensor, Tensor] | None = None
+        self.made: tuple[Tensor, Tensor, int] | None = None
 
-    def __call__(self) -> tuple[Tensor, Tensor]:
+    def __call__(self) -> tuple[Tensor, Tensor, int]:
         self.made = self.made or self.run.validation()
         return self.made
 

@@ -17,7 +17,7 @@ from harness.studies.store import find
 from harness.studies.study import Study
 
 MEASURED = Path(__file__).with_name("seconds.json")
-"""CPU seconds a seed by algorithm with its defaults and benchmark, which `python -m bench.seconds` measures."""
+"""CPU seconds a seed by the label of studies and their benchmark, which `python -m bench.seconds` measures."""
 
 
 class Expected(NamedTuple):
@@ -64,7 +64,7 @@ class Forecast:
             return Expected(study, seeds * fmean(found), "runs of the same")
         if found := [each(study) for runs in here.values() for each in runs]:
             return Expected(study, seeds * fmean(found), "other benchmarks")
-        measured = self.shipped.get(study.algorithm, {}) if not study.changed else {}
+        measured = self.shipped.get(study.label, {})
         if measured:
             each = measured.get(study.benchmark, fmean(measured.values()))
             return Expected(study, seeds * each, "the harness's own measurement")

@@ -22,7 +22,11 @@ from harness.studies.study import Study, modules_of
 TABLES = "nb201-mf/cifar10", "fcnet/protein"
 """One of graphs, at two fidelities, and one of so many values that no density of BOHB is a table."""
 SEEDS = range(2)
-_RULES: Sequence[Mapping[str, Any]] = {"evals": 300}, {"evals": 300, "objectives": ("error", "params")}
+_RULES: Sequence[Mapping[str, Any]] = (
+    {"evals": 100},
+    {"evals": 300},
+    {"evals": 150, "objectives": ("error", "params")},
+)
 """Of which the first that an algorithm takes; long enough for its models to be used."""
 _ELSEWHERE = "make the user's cache folder writable, or name a folder in NUMBA_CACHE_DIR."
 
@@ -33,7 +37,7 @@ def small_studies() -> list[Study]:
     for name in registry.algorithm_names():
         for table in TABLES:
             for rules in _RULES:
-                with suppress(HarnessError):  # a package that is not there; several objectives are needed, or graphs
+                with suppress(HarnessError):  # no such package; longer runs, several objectives or graphs are needed
                     study = plan([name], [table], SEEDS, {}, lambda _: None, **rules)[0]
                     found.append((_kernels(study), study))
                     break

@@ -22,6 +22,7 @@ from harness.processes import leave_with_parent, no_main, uninterrupted
 _PRELOAD = "harness.studies.forked"
 _SETTINGS = {
     "distributed.worker.profile.enabled": False,
+    "distributed.admin.tick.interval": "500ms",
     "distributed.admin.system-monitor.interval": "10s",
     "distributed.admin.system-monitor.gil.enabled": False,
 }

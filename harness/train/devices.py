@@ -6,14 +6,17 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from datetime import timedelta
+from typing import Any, Literal, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from harness.arrays import Ints
 from harness.errors import HarnessError, unknown
 
+T = TypeVar("T")
 Precision = Literal["fp32", "bf16", "fp16"]
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -30,10 +33,30 @@ class Place:
     compiled: bool = False
 
     def sum(self, values: Tensor) -> Tensor:
-        """The sum of `values` over all processes."""
+        """The sum of `values` over all processes, in their place and without gradients."""
         if self.world > 1:
             dist.all_reduce(values)
         return values
+
+    def total(self, values: Tensor) -> Tensor:
+        """The sum of `values` over all processes; gradients of each process's sum are added up too."""
+        return _Total.apply(values) if self.world > 1 else values  # type: ignore[no-untyped-call]
+
+    def told(self, codes: Ints) -> Ints:
+        """The `codes` of the first process, of which all have as many."""
+        if self.world == 1:
+            return codes
+        told = torch.tensor(codes, device=self.device)
+        dist.broadcast(told, 0)
+        return told.cpu().numpy()
+
+    def awaited(self, found: T) -> T:
+        """What the first process has found; the others wait as long as it takes."""
+        if self.world == 1:
+            return found
+        box = [found]
+        dist.broadcast_object_list(box, 0, group=dist.new_group(backend="gloo", timeout=timedelta(weeks=1)))
+        return box[0]
 
 
 def device_of(name: str) -> torch.device:
@@ -43,6 +66,9 @@ def device_of(name: str) -> torch.device:
         return device_of("cuda" if torch.cuda.is_available() else "cpu")
     if kind not in ("cpu", "cuda") or (index and not index.isdigit()) or (kind == "cpu" and index):
         raise unknown("device", name, ("auto", "cpu", "cuda", "cuda:0"))
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    if index and here > 1:
+        raise HarnessError(f"{name} is one device, and here are {here} processes.", "--device cuda gives each its own.")
     if kind == "cpu":
         return torch.device("cpu")
     if not torch.cuda.is_available():
@@ -129,7 +155,7 @@ def synchronized(network: nn.Module, place: Place) -> nn.Module:
         return nn.SyncBatchNorm.convert_sync_batchnorm(network)
     for module in network.modules():
         if type(module) is nn.BatchNorm2d:
-            module.__class__ = _SharedBatchNorm
+            module.__class__ = SharedBatchNorm
     return network
 
 
@@ -149,7 +175,7 @@ class _Total(torch.autograd.Function):
         return total
 
 
-class _SharedBatchNorm(nn.BatchNorm2d):
+class SharedBatchNorm(nn.BatchNorm2d):
     """Batch normalisation over several processes on CPUs, for which torch has none."""
 
     def forward(self, x: Tensor) -> Tensor:
@@ -158,13 +184,30 @@ class _SharedBatchNorm(nn.BatchNorm2d):
         assert self.running_mean is not None
         assert self.running_var is not None
         assert self.momentum is not None
-        count = torch.full((1,), float(x.numel() // x.shape[1]))
-        total = _Total.apply(torch.cat([x.sum((0, 2, 3)), (x * x).sum((0, 2, 3)), count]))  # type: ignore[no-untyped-call]
-        mean, square = (total[:-1] / total[-1]).chunk(2)
-        variance = square - mean * mean
-        with torch.no_grad():
-            n = total[-1]
-            self.running_mean.lerp_(mean, self.momentum)
-            self.running_var.lerp_(variance * n / (n - 1), self.momentum)
-        scale = self.weight * torch.rsqrt(variance + self.eps)
-        return x * scale[:, None, None] + (self.bias - mean * scale)[:, None, None]
+        about = self.weight, self.bias, self.momentum, self.eps
+        return shared_batch_norm(x, self.running_mean, self.running_var, *about)
+
+
+def shared_batch_norm(
+    x: Tensor,
+    running_mean: Tensor,
+    running_variance: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    momentum: float,
+    eps: float,
+) -> Tensor:
+    """`F.batch_norm` in training, of `x` Float[n, c, h, w] by the batches of all processes."""
+    exact = x.to(torch.promote_types(x.dtype, torch.float32))
+    count = exact.new_full((1,), float(x.numel() // x.shape[1]))
+    total = _Total.apply(torch.cat([exact.sum((0, 2, 3)), (exact * exact).sum((0, 2, 3)), count]))  # type: ignore[no-untyped-call]
+    mean, square = (total[:-1] / total[-1]).chunk(2)
+    variance = (square - mean * mean).clamp(min=0.0)
+    with torch.no_grad():
+        n = total[-1]
+        running_mean.lerp_(mean, momentum)
+        running_variance.lerp_(variance * n / (n - 1), momentum)
+    scale = torch.rsqrt(variance + eps)
+    scale = scale if weight is None else weight * scale
+    shift = -mean * scale if bias is None else bias - mean * scale
+    return (exact * scale[:, None, None] + shift[:, None, None]).to(x.dtype)

@@ -121,22 +121,29 @@ class Task(Protocol):
 class Run:
     """A network in training, and what was measured of it so far.
 
-    A subclass says what else is trained than the network of a job (`make`), which passes a step takes (`passes`) and
-    what comes before it (`before`).
+    A subclass says what else is trained than the network of a job (`make`), how several processes do it
+    (`synchronized`, `parallel`), which passes a step takes (`passes`) and what comes before it (`before`).
     """
 
     fused = True
+    alike = False
+    """Whether torch's generators draw the same in all processes."""
 
     def __init__(self, job: Task, images: ImageSet, place: Place, watch: Watch) -> None:
         self.job, self.images, self.place, self.watch = job, images, place, watch
+        if place.world > 1 and job.recipe.batch < _LEAST * place.world:
+            raise HarnessError(
+                f"batches of {job.recipe.batch} images are too few for {place.world} processes.",
+                f"start {max(1, job.recipe.batch // _LEAST)} or fewer.",
+            )
         torch.manual_seed(job.seed)
         network, work = self.make()
         if work * job.recipe.batch < _SMALL_BATCH:
             torch.set_num_threads(1)
-        alone = place.device.type == "cpu" and torch.get_num_threads() == 1 and isinstance(images.train, Resident)
-        self.clock = time.thread_time if alone else time.perf_counter
+        alone = place.world == 1 and place.device.type == "cpu" and torch.get_num_threads() == 1
+        self.clock = time.thread_time if alone and isinstance(images.train, Resident) else time.perf_counter
         network = network.to(place.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.network = synchronized(network, place)
+        self.network = self.synchronized(network)
         self.weights = tuple(self.network.parameters())
         self.optimizer = optimizer(job.recipe, self.weights, fused=self.fused)
         self.scaler = torch.amp.GradScaler(place.device.type, enabled=place.precision == "fp16")
@@ -145,7 +152,7 @@ class Run:
             self.network.compile()
         self.forward: Callable[..., Any] = self.network
         if place.world > 1:
-            self.forward = DistributedDataParallel(self.network, broadcast_buffers=False, find_unused_parameters=True)
+            self.forward = self.parallel()
         self.rows: list[list[float]] = []
         self.diverged = False
         self.micro = job.recipe.batch
@@ -159,8 +166,16 @@ class Run:
         )
         return network, multiply_adds(network, self.images.image)
 
-    def before(self, x: Tensor, labels: Tensor) -> None:
-        """Called before each step with its batch."""
+    def synchronized(self, network: nn.Module) -> nn.Module:
+        """`network` with batch normalisation over the batches of all processes."""
+        return synchronized(network, self.place)
+
+    def parallel(self) -> Callable[..., Any]:
+        """The network as several processes call it: gradients are means over all of them."""
+        return DistributedDataParallel(self.network, broadcast_buffers=False, find_unused_parameters=True)
+
+    def before(self, x: Tensor, labels: Tensor, size: int) -> None:
+        """Called before each step with this process's share of its batch of `size`."""
 
     def passes(self) -> Sequence[tuple[Any, ...]]:
         """What the network is called with besides images, once for each pass whose gradients a step adds up."""
@@ -191,6 +206,8 @@ class Run:
         self.scaler.load_state_dict(state["scaler"])
         for name in ("sums", "rows", "diverged", "micro", "step", "seconds"):
             setattr(self, name, state[name])
+        if self.place.rank:
+            self.sums.zero_()
 
     def train_epoch(self, stop: threading.Event) -> bool:
         """Train from where the epoch stands to its end; False if it was asked to `stop` before."""
@@ -208,9 +225,9 @@ class Run:
         for x, labels in batches:
             for group in self.optimizer.param_groups:
                 group["lr"] = recipe.learning_rate(epoch, self.step / len(starts))
-            reseed(_mixed(self.job.seed, epoch, self.step, place.rank), place.device)
+            reseed(_mixed(self.job.seed, epoch, self.step, 0 if self.alike else place.rank), place.device)
             size = min(recipe.batch, len(order) - starts[self.step])
-            self.before(x, labels)
+            self.before(x, labels, size)
             self._update(x, labels, size)
             self.step += 1
             trained += size
