@@ -344,19 +344,18 @@ def distinct(outcomes: Iterable[Outcome]) -> list[Outcome]:
     Raises HarnessError for a seed with different numbers in two of them.
     """
     parts: list[Outcome] = []
-    taken = np.zeros(0, dtype=np.int64)
+    taken, owner = np.zeros((2, 0), dtype=np.int64)
     for outcome in sorted(outcomes, key=lambda o: -len(o.seeds)):
         again = np.isin(outcome.seeds, taken)
-        if again.any():
-            for part in parts:
-                if told := contradiction(part, outcome):
-                    raise HarnessError(
-                        told, "a seed has one run: keep the file that is right. `harness verify` finds all such files."
-                    )
-        part_left = within(outcome, outcome.seeds[~again])
-        if part_left is not None:
-            parts.append(part_left)
-            taken = np.append(taken, part_left.seeds)
+        for i in np.unique(owner[np.isin(taken, outcome.seeds)]) if again.any() else ():
+            if told := contradiction(parts[i], outcome):
+                hint = "a seed has one run: keep the file that is right. `harness verify` finds all such files."
+                raise HarnessError(told, hint)
+        part = within(outcome, outcome.seeds[~again])
+        if part is not None:
+            taken = np.append(taken, part.seeds)
+            owner = np.append(owner, np.full(len(part.seeds), len(parts)))
+            parts.append(part)
     return parts
 
 

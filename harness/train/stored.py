@@ -67,7 +67,7 @@ def checked(paths: Sequence[Path]) -> list[Checked]:
         if isinstance(record, Outcome):
             apart = [part for part in path.parent.absolute().parts if part in SET_ASIDE]
             studies.setdefault((*apart, identity(kin(record.study.to_json()))), []).append((path, record.seeds))
-    for group in studies.values():
+    for group in (group for group in studies.values() if len(group) > 1):
         for path, wrong in _contradictions(group):
             found[path] = found[path]._replace(wrong=wrong, contradicted=True)
     return [*found.values()]
@@ -75,12 +75,16 @@ def checked(paths: Sequence[Path]) -> list[Checked]:
 
 def _contradictions(group: Sequence[tuple[Path, Ints]]) -> Iterator[tuple[Path, str]]:
     """Files of studies that differ in seeds only which have other numbers than another one, and a sentence each."""
-    seeds, count = np.unique(np.concatenate([seeds for _, seeds in group]), return_counts=True)
-    twice = seeds[count > 1]
-    outcomes = [STUDIES.read(path) for path, seeds in group if np.isin(seeds, twice).any()]
-    for a, b in combinations(outcomes, 2):
-        if wrong := contradiction(a, b):
-            yield from ((o.file, wrong) for o in (a, b) if o.file is not None)
+    paths = [path for path, seeds in group for _ in seeds]
+    every = np.concatenate([seeds for _, seeds in group])
+    order = np.argsort(every, kind="stable")
+    shared: dict[tuple[Path, Path], None] = {}
+    for same in np.split(order, np.flatnonzero(np.diff(every[order])) + 1):
+        shared.update(dict.fromkeys(combinations([paths[i] for i in same], 2)))
+    outcomes = {path: STUDIES.read(path) for path in dict.fromkeys(chain(*shared))}
+    for a, b in shared:
+        if wrong := contradiction(outcomes[a], outcomes[b]):
+            yield from ((path, wrong) for path in (a, b))
 
 
 def _read(path: Path) -> tuple[Any, bool]:
