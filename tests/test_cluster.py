@@ -105,6 +105,9 @@ def test_a_worker_with_another_table_is_refused_by_name(scheduler: Any, tmp_path
     [
         ("nowhere", "neither a cluster nor a scheduler file"),
         ("local:none", "is no cluster"),
+        ("slurm:", "'slurm:' is no cluster"),
+        ("tcp://", "'tcp://' has no host or no port"),
+        ("tls://there", "'tls://there' has no host or no port"),
         ("tcp://127.0.0.1:1", "no scheduler answers at tcp://127.0.0.1:1"),
     ],
 )

@@ -165,6 +165,15 @@ def test_a_seed_with_other_numbers_in_two_files_is_refused(
         harness(*command.split(), "one", "two").refuses(told, "keep the file that is right")
 
 
+def test_what_is_saved_takes_the_place_of_no_other_numbers(shifted: tuple[Path, Path]) -> None:
+    loaded = h.load(shifted[1])
+    assert loaded.save("two") == [shifted[1]]
+    (outcome,) = loaded
+    other = type(loaded)([replace(outcome, val_loss=outcome.val_loss + 1)])
+    with pytest.raises(HarnessError, match="have different numbers for seed 1 of re"):
+        other.save("two")
+
+
 def test_a_run_takes_no_seed_with_other_numbers_in_two_files(harness: Harness, shifted: tuple[Path, Path]) -> None:
     shutil.copy(shifted[1], "one")
     words = ("--algo", "re", "--bench", "nb201", "--budget", "2e5", "--seeds", "6", "--processes", "1")

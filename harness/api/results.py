@@ -171,13 +171,16 @@ class Results:
     def save(self, folder: str | Path) -> list[Path]:
         """Write the studies as files into a folder, as `harness run --out` does; their paths.
 
-        Seeds with gaps between them are several studies.
+        Seeds with gaps between them are several studies. Raises HarnessError if a study is there with other numbers.
         """
         from harness.studies.selection import unbroken  # noqa: PLC0415
-        from harness.studies.store import ResultStore, write  # noqa: PLC0415
+        from harness.studies.store import ResultStore, read, write  # noqa: PLC0415
 
         store = ResultStore(Path(folder))
         parts = [part for outcome in self for part in unbroken(outcome)]
+        for part in parts:
+            if store.complete(part.study):
+                pooled([read(store.path(part.study)), part])
         for part in parts:
             write(part, store.path(part.study))
         return [store.path(part.study) for part in parts]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any, NamedTuple
 from harness.errors import HarnessError
 from harness.studies import local_workers
 from harness.studies.slurm import Jobs, slurm
+
+_HOST_AND_PORT = re.compile(r"//.+:\d+/?")
 
 
 class Scheduler(NamedTuple):
@@ -30,12 +33,16 @@ def scheduler(address: str) -> Iterator[Scheduler]:
         with local_workers.cluster(workers) as cluster:
             yield Scheduler({"address": cluster})
     elif kind == "slurm":
+        if not rest:
+            raise HarnessError(f"'{address}' is no cluster.", "write slurm:config.yaml.")
         path = Path(rest)
         with slurm(path) as cluster:
             yield Scheduler({"address": cluster}, Jobs(cluster, path).gone)
     elif Path(address).is_file():
         yield Scheduler({"scheduler_file": address})
     elif "://" in address:
+        if kind in ("tcp", "tls") and not _HOST_AND_PORT.fullmatch(rest):
+            raise HarnessError(f"'{address}' has no host or no port.", "write tcp://host:8786.")
         yield Scheduler({"address": address})
     else:
         raise HarnessError(
