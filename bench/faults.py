@@ -21,6 +21,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -89,7 +90,7 @@ def contradicted(rng: random.Random, folder: Path) -> str:
     if seed >= 0:
         run, place = parts[1].trajectory, seed - spans[1].start
         name = rng.choice(["time", "evaluation", "row", "loss", "evaluations", "ended", "val_loss"])
-        column = (parts[1].val_loss if name == "val_loss" else getattr(run, name)).copy()
+        column: Any = (parts[1].val_loss if name == "val_loss" else getattr(run, name)).copy()
         at = place if name in run.PER_SEED else rng.choice(np.flatnonzero(run.seed == place).tolist())
         column[at] = column[at] + 1 if column.dtype.kind == "i" else np.nextafter(column[at], np.inf)
         changed = {"val_loss": column} if name == "val_loss" else {"trajectory": replace(run, **{name: column})}
