@@ -64,14 +64,14 @@ def test_cells_and_tests_are_those_of_scipy() -> None:
             if o.study.benchmark == row.benchmark
         }
         best = min(of_row, key=lambda name: of_row[name].mean())
-        assert row.entries[best].worse is None
+        assert row.cells[best].worse is None
         for name in NAMES:
-            assert row.entries[name].mean == pytest.approx(of_row[name].mean())
-            assert row.entries[name].sem == pytest.approx(stats.sem(of_row[name]))
+            assert row.cells[name].mean == pytest.approx(of_row[name].mean())
+            assert row.cells[name].sem == pytest.approx(stats.sem(of_row[name]))
             if name != best:
                 difference = of_row[name] - of_row[best]
                 expected.append(stats.wilcoxon(difference, zero_method="pratt", alternative="greater").pvalue)
-    cells = [c for row in found.rows for c in row.entries.values() if c.worse is not None]
+    cells = [c for row in found.rows for c in row.cells.values() if c.worse is not None]
     assert [c.worse for c in cells] == pytest.approx(holm(np.array(expected)).tolist())
     assert [c.top for c in cells] == [c.worse >= 0.05 for c in cells]  # type: ignore[operator]
     assert {c.top for c in cells} == {True, False}
@@ -95,12 +95,12 @@ def test_duels_are_of_all_pairs_at_every_time() -> None:
 def test_medians_are_told_with_quartiles() -> None:
     found = compare(studied(), "val", statistic="median")
     for row in found.rows:
-        for name, cell in row.entries.items():
+        for name, cell in row.cells.items():
             (of_row,) = [o for o in studied() if (o.study.benchmark, o.label) == (row.benchmark, name)]
             regret = of_row.regret("val", np.array([row.time]))[:, 0]
             assert (cell.low, cell.median, cell.high) == pytest.approx(np.percentile(regret, [25, 50, 75]))
-        assert row.entries[min(row.entries, key=lambda n: row.entries[n].median)].worse is None
-    assert found.duels[0].centres[0] == found.rows[0].entries["rs"].median
+        assert row.cells[min(row.cells, key=lambda n: row.cells[n].median)].worse is None
+    assert found.duels[0].centres[0] == found.rows[0].cells["rs"].median
     for form in ("markdown", "latex"):
         text = FORMATS[form](found)
         assert "median [quartiles]" in text
@@ -198,7 +198,7 @@ def test_numbers_are_written_in_one_way() -> None:
 
 def test_sentences_have_the_numbers_of_the_table() -> None:
     found = compare([studied()[0], studied()[2]], "val")
-    cells = found.rows[0].entries
+    cells = found.rows[0].cells
     first, second = (number(cells[label].mean) for label in ("ls", "rs"))
     assert f"{first} against {second} in the mean" in sentences(found)[0]
 
@@ -218,14 +218,14 @@ def test_formats_hold_the_same_numbers() -> None:
     assert latex.count("\\mathbf") == len(found.rows)
     assert latex.count("\\underline") == top - len(found.rows)
     assert latex.count("\\\\\n") == 3 + len(NAMES)
-    row, names = found.rows[0], [*found.rows[0].entries]
-    exponent = math.floor(math.log10(min(cell.mean for cell in row.entries.values())))
+    row, names = found.rows[0], [*found.rows[0].cells]
+    exponent = math.floor(math.log10(min(cell.mean for cell in row.cells.values())))
     assert f"$\\times 10^{{{exponent}}}$" in latex.split("\\midrule")[0]
     for name in names:
         line = next(line for line in latex.splitlines() if line.startswith(f"{name} & "))
         mean, sem = map(float, re.findall(r"[\d.]+", line.split(" & ")[1])[:2])
-        assert mean == pytest.approx(row.entries[name].mean / 10**exponent, abs=0.005)
-        assert sem == pytest.approx(row.entries[name].sem / 10**exponent, abs=0.005)
+        assert mean == pytest.approx(row.cells[name].mean / 10**exponent, abs=0.005)
+        assert sem == pytest.approx(row.cells[name].sem / 10**exponent, abs=0.005)
     for rule in ("toprule", "midrule", "bottomrule"):
         assert latex.count(f"\\{rule}") == 1
 

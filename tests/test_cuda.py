@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -16,8 +15,7 @@ torch = pytest.importorskip("torch")
 if not torch.cuda.is_available():
     pytest.skip("there is no CUDA device", allow_module_level=True)
 
-import torch.distributed as dist  # noqa: E402
-from torch import nn  # noqa: E402
+from ranks import CPU, GOOD, GPU, SHARED, TINY, free_port, search_on_gpu, train_on_gpu  # noqa: E402
 
 from harness import Rules, Seen, Streams, registry  # noqa: E402
 from harness.scoring import Scoring  # noqa: E402
@@ -30,10 +28,6 @@ from harness.train import images, loop, networks, recipes  # noqa: E402
 from harness.train.devices import Place, settings  # noqa: E402
 from harness.train.results import Job  # noqa: E402
 
-GPU, CPU = torch.device("cuda", 0), torch.device("cpu")
-GOOD = "|nor_conv_3x3~0|+|none~0|nor_conv_3x3~1|+|skip_connect~0|none~1|nor_conv_3x3~2|"
-TINY = replace(recipes.read("digits"), channels=8, epochs=2, batch=64, cutout=2, flip=True, clip=5.0)
-SHARED = replace(recipes.read("sharing-digits"), epochs=2, batch=240)
 METHODS = registry.method_names()
 
 
@@ -92,73 +86,20 @@ def test_gradients_are_those_of_a_cpu_and_memory_is_channels_last() -> None:
     assert all(p.is_contiguous(memory_format=torch.channels_last) for p in weights)
 
 
-def _process(rank: int, world: int, port: int, backend: str, out: str) -> None:
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    torch.backends.cudnn.allow_tf32 = False
-    dist.init_process_group(backend, rank=rank, world_size=world)
-    try:
-        recipe = replace(TINY, epochs=1, batch=512)
-        place = Place(GPU, rank=rank, world=world)
-        found = images.load("digits", None, recipe, GPU)
-        run = loop.Run(Job(Architecture.parse(GOOD), "digits", "", recipe, 777), found, place, loop.Watch())
-        if world == 1:
-            run.forward = nn.parallel.DistributedDataParallel(run.network, broadcast_buffers=False)
-        run.train_epoch(threading.Event())
-        run.end_epoch()
-        if rank == 0:
-            np.save(out, np.array(run.rows))
-    finally:
-        dist.destroy_process_group()
-
-
 @pytest.mark.parametrize(("world", "backend"), [(1, "nccl"), (2, "gloo")])
 def test_several_processes_on_a_gpu_train_as_one_does(tmp_path: Path, world: int, backend: str) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     out = tmp_path / "rows.npy"
-    torch.multiprocessing.spawn(_process, (world, port, backend, str(out)), nprocs=world)
+    torch.multiprocessing.spawn(train_on_gpu, (world, free_port(), backend, str(out)), nprocs=world)
     alone = trained(Place(GPU), replace(TINY, epochs=1, batch=512))
     (row,) = np.load(out)
     assert row[1] == pytest.approx(alone.train_loss[0], rel=1e-3)
     assert row[3] == pytest.approx(alone.val_loss[0], rel=1e-3)
 
 
-def _searching(rank: int, world: int, port: int, backend: str, out: str) -> None:
-    """Numbers of a search together, and of one alone, in float64."""
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    torch.set_default_dtype(torch.float64)
-    torch.Tensor.float = torch.Tensor.double
-    dist.init_process_group(backend, rank=rank, world_size=world)
-    try:
-        found = [searched(Place(GPU, rank=rank, world=world), together=True)]
-        if rank == 0:
-            np.save(out, [*found, searched(Place(GPU))])
-    finally:
-        dist.destroy_process_group()
-
-
-def searched(place: Place, *, together: bool = False) -> list[float]:
-    """Loss and distribution after an epoch of DARTS."""
-    recipe = replace(SHARED, epochs=1)
-    found = images.load("digits", None, recipe, place.device)
-    search = SharedSearch.plan("digits201", "darts", {}, found, recipe, "fp32", "batch", 0)
-    with settings(place):
-        run = SharedRun(search, found, place, loop.Watch())
-        if together:
-            run.forward = run.parallel()
-        run.train_epoch(threading.Event())
-        run.end_epoch()
-    return [run.log[0].train_loss, *np.ravel(run.log[0].distribution)]
-
-
 @pytest.mark.parametrize(("world", "backend"), [(1, "nccl"), (2, "gloo")])
 def test_several_processes_on_a_gpu_search_as_one_does(tmp_path: Path, world: int, backend: str) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     out = tmp_path / "found.npy"
-    torch.multiprocessing.spawn(_searching, (world, port, backend, str(out)), nprocs=world)
+    torch.multiprocessing.spawn(search_on_gpu, (world, free_port(), backend, str(out)), nprocs=world)
     together, alone = np.load(out)
     np.testing.assert_allclose(together, alone, rtol=1e-8)
 

@@ -219,7 +219,7 @@ def test_tests_are_those_of_compare() -> None:
         for sentence in sentences(found):
             assert sentence in parsed.inside["tests"]
         for row in found.rows:
-            for cell in row.entries.values():
+            for cell in row.cells.values():
                 assert mean_sem(cell.mean, cell.sem) in parsed.inside["tests"]
     assert "harness compare results --kind test --at 200.0,800.0 --alpha 0.01" in parsed.inside["tests"]
 
@@ -227,7 +227,7 @@ def test_tests_are_those_of_compare() -> None:
 def test_medians_are_those_of_compare() -> None:
     parsed = Parsed(made(studied(), statistic="median"))
     found = compare(studied(), "val", statistic="median")
-    for cell in (cell for row in found.rows for cell in row.entries.values()):
+    for cell in (cell for row in found.rows for cell in row.cells.values()):
         assert quartiles(cell.median, cell.low, cell.high) in parsed.inside["tests"]
     for sentence in sentences(found):
         assert sentence in parsed.inside["tests"]

@@ -103,7 +103,7 @@ def test_comparisons(form: tuple[float, float], levels: int, kind: Any) -> None:
     ]
     mine, its = found
     for a, b in zip(mine.rows, its.rows, strict=True):
-        for x, y in zip(a.entries.values(), b.entries.values(), strict=True):
+        for x, y in zip(a.cells.values(), b.cells.values(), strict=True):
             assert (y.top, y.worse) == (x.top, pytest.approx(x.worse, rel=1e-6) if x.worse is not None else None)
             assert [y.mean, y.sem, y.median] == pytest.approx([factor * v for v in (x.mean, x.sem, x.median)], rel=1e-6)
     for name in ("duels", "areas"):

@@ -143,12 +143,12 @@ def _anytime(benchmark: str, same: Mapping[str, Outcome], kind: Kind, name: str,
     stamps = sorted({*(10.0 ** np.arange(math.ceil(math.log10(start)), math.log10(end))).tolist(), end})
     for row in rows([*same.values()], kind, at=stamps, alpha=ALPHA):
         regrets = {label: o.regret(kind, np.array([row.time]))[:, 0] for label, o in same.items()}
-        best = min(rivals, key=lambda label: row.entries[label].mean)
+        best = min(rivals, key=lambda label: row.cells[label].mean)
         estimate = _ratio(regrets[best], regrets[name], weights)
-        top = ", ".join(label for label, entry in row.entries.items() if entry.top)
+        top = ", ".join(label for label, cell in row.cells.items() if cell.top)
         when = f"at {row.time:.4g} {row.unit}"
         what = f"{kind} regret of {best} over that of {name} {when}; lowest or not told apart: {top}"
-        found.append(Finding(benchmark, what, estimate, None, None if row.entries[name].top else "does not hold"))
+        found.append(Finding(benchmark, what, estimate, None, None if row.cells[name].top else "does not hold"))
     share = _share_lowest([own, *(same[rival] for rival in rivals)], kind, np.geomspace(start, end, _STAMPS), weights)
     return [*found, Finding(benchmark, f"share of log time with {name}'s mean {kind} regret the lowest", share)]
 
@@ -232,7 +232,7 @@ def _variants(benchmark: str, variants: Sequence[Outcome], kind: Kind) -> list[F
     weights = bootstrap_weights(row.seeds, np.random.default_rng(0), _REPLICATES)
     found = []
     for o, regret in zip(variants, regrets, strict=True):
-        note = " (lowest, or not told apart from it)" if row.entries[o.study.label].top else ""
+        note = " (lowest, or not told apart from it)" if row.cells[o.study.label].top else ""
         estimate = _interval(float(regret.mean()), weights @ regret)
         found.append(Finding(benchmark, f"{kind} regret of {o.study.label} at the end{note}", estimate))
     return found

@@ -183,7 +183,7 @@ def require_paired(outcomes: Sequence[Outcome], least: int = 2) -> None:
 
 
 @dataclass(frozen=True)
-class Entry:
+class TableCell:
     """Regret of one algorithm: mean and standard error over seeds, median and quartiles (`low`, `high`).
 
     `worse` is p of its runs being worse than those of the best algorithm of the row, None for the best itself; `top`
@@ -201,12 +201,12 @@ class Entry:
 
 @dataclass(frozen=True)
 class Row:
-    """One benchmark at one simulated time; `entries` by the label of the algorithm, in the order of the studies."""
+    """One benchmark at one simulated time; `cells` by the label of the algorithm, in the order of the studies."""
 
     benchmark: str
     time: float
     seeds: int
-    entries: dict[str, Entry]
+    cells: dict[str, TableCell]
     unit: str = "s"
 
 
@@ -325,7 +325,7 @@ def rows(
         regrets = np.array([regret_at(o, kind, times) for o in same])
         labels, seeds = [o.label for o in same], len(same[0].trajectory.seeds)
         for i, time in enumerate(times):
-            found.append(Row(benchmark, time, seeds, _entries(labels, regrets[:, :, i], statistic), unit_of(same)))
+            found.append(Row(benchmark, time, seeds, _cells(labels, regrets[:, :, i], statistic), unit_of(same)))
     return _marked(found, alpha)
 
 
@@ -340,7 +340,7 @@ def final(outcomes: Sequence[Outcome], kind: Kind, *, alpha: float = 0.05) -> tu
         if np.isnan(regret).any():
             raise lacking(outcome, outcome.end)
     labels, seeds, end = [o.label for o in outcomes], regrets.shape[1], max(o.end for o in outcomes)
-    row = Row(outcomes[0].benchmark, end, seeds, _entries(labels, regrets, "mean"), unit_of(outcomes))
+    row = Row(outcomes[0].benchmark, end, seeds, _cells(labels, regrets, "mean"), unit_of(outcomes))
     return _marked([row], alpha)[0], regrets
 
 
@@ -355,20 +355,20 @@ def regret_at(outcome: Outcome, kind: Kind, times: Sequence[float]) -> Floats:
     return regret
 
 
-def _entries(labels: Sequence[str], regrets: Floats, statistic: Statistic) -> dict[str, Entry]:
+def _cells(labels: Sequence[str], regrets: Floats, statistic: Statistic) -> dict[str, TableCell]:
     """Cells of the `labels` out of `regrets` Float[A, S]."""
     numbers = np.array([*moments(regrets.T), *np.quantile(regrets, [0.5, 0.25, 0.75], axis=1)])
     best = int(numbers[0 if statistic == "mean" else 2].argmin())
     worse = [None if i == best else paired_wilcoxon(r - regrets[best], "greater") for i, r in enumerate(regrets)]
     return {
-        label: Entry(mean, sem, median, low, high, p)
+        label: TableCell(mean, sem, median, low, high, p)
         for label, (mean, sem, median, low, high), p in zip(labels, numbers.T.tolist(), worse, strict=True)
     }
 
 
 def _duel(where: Row, labels: tuple[str, str], regrets: Floats, chance: Estimate, statistic: Statistic) -> Duel:
     """Duel of two algorithms with `regrets` Float[2, S]; its p is not corrected yet."""
-    first, second = (getattr(where.entries[label], statistic) for label in labels)
+    first, second = (getattr(where.cells[label], statistic) for label in labels)
     p = paired_wilcoxon(regrets[0] - regrets[1])
     return Duel(where.benchmark, where.time, where.seeds, *labels, (first, second), chance, p, where.unit)
 
@@ -419,16 +419,16 @@ def _saturated(same: Sequence[Outcome], row: Row) -> str:
 
 
 def _marked(rows: Sequence[Row], alpha: float) -> tuple[Row, ...]:
-    """The rows with corrected p-values, and with the entries on top."""
-    corrected = iter(holm(np.array([c.worse for row in rows for c in row.entries.values() if c.worse is not None])))
+    """The rows with corrected p-values, and with the cells on top."""
+    corrected = iter(holm(np.array([c.worse for row in rows for c in row.cells.values() if c.worse is not None])))
 
-    def marked(entry: Entry) -> Entry:
-        if entry.worse is None:
-            return entry
+    def marked(cell: TableCell) -> TableCell:
+        if cell.worse is None:
+            return cell
         p = float(next(corrected))
-        return replace(entry, worse=p, top=p >= alpha)
+        return replace(cell, worse=p, top=p >= alpha)
 
-    return tuple(replace(row, entries={label: marked(entry) for label, entry in row.entries.items()}) for row in rows)
+    return tuple(replace(row, cells={label: marked(cell) for label, cell in row.cells.items()}) for row in rows)
 
 
 def _corrected(pairs: Sequence[P]) -> tuple[P, ...]:

@@ -12,7 +12,7 @@ from harness.cli.options import Numbers, OneOf, Share, selects
 from harness.errors import HarnessError
 
 if TYPE_CHECKING:
-    from harness.analysis.comparison import Comparison, Entry, Statistic
+    from harness.analysis.comparison import Comparison, Statistic, TableCell
     from harness.report.tables import Grid
     from harness.studies.outcome import Kind
     from harness.studies.selection import Selection
@@ -101,12 +101,12 @@ def _grid(found: Comparison) -> Grid:
         grid.add_column(name, justify="right")
     texts = comparison_table.grid(found, functools.partial(comparison_table.plain, statistic=found.statistic), "–")
     for row, cells in zip(found.rows, texts, strict=True):
-        top = [_style(row.entries.get(name)) for name in columns]
+        top = [_style(row.cells.get(name)) for name in columns]
         grid.add_row(*cells[:2], *(Text(cell, style=style) for cell, style in zip(cells[2:], top, strict=True)))
     return grid
 
 
-def _style(entry: Entry | None) -> str:
-    if entry is None or not entry.top:
+def _style(cell: TableCell | None) -> str:
+    if cell is None or not cell.top:
         return ""
-    return "bold" if entry.worse is None else "underline"
+    return "bold" if cell.worse is None else "underline"

@@ -94,7 +94,7 @@ def _cost(planned: int, left: Sequence[Expected], processes: int) -> str:
 
     seconds, unknown = total(left)
     if not left:
-        return f"all {planned} studies are there."
+        return f"all {planned} studies are there." if planned > 1 else "the study is there."
     many = f", {duration(seconds / processes)} by {processes} processes" if processes > 1 else ""
     some = f"; {unknown} of them are not in it, as nothing like them was measured" if unknown else ""
     cost = f"take about {duration(seconds)} of CPU time{many}{some}" if unknown < len(left) else "were never measured"

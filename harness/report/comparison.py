@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
 from harness import escapes
-from harness.analysis.comparison import Comparison, Entry, Row, Statistic
+from harness.analysis.comparison import Comparison, Row, Statistic, TableCell
 from harness.files import json_text
 from harness.numbers import mean_sem, power, quartiles, scaled
 from harness.report.sentences import sentences
@@ -18,23 +18,23 @@ Format = Callable[[Comparison], str]
 
 def labels(comparison: Comparison) -> list[str]:
     """The algorithms of any row, in the order in which they appear."""
-    return list(dict.fromkeys(label for row in comparison.rows for label in row.entries))
+    return list(dict.fromkeys(label for row in comparison.rows for label in row.cells))
 
 
-def grid(comparison: Comparison, text: Callable[[Entry], str], absent: str) -> list[list[str]]:
-    """Texts of the table: benchmark, time, and an entry for each algorithm."""
+def grid(comparison: Comparison, text: Callable[[TableCell], str], absent: str) -> list[list[str]]:
+    """Texts of the table: benchmark, time, and a cell for each algorithm."""
     columns = labels(comparison)
     return [
-        [row.benchmark, f"{row.time:.4g}", *(text(row.entries[c]) if c in row.entries else absent for c in columns)]
+        [row.benchmark, f"{row.time:.4g}", *(text(row.cells[c]) if c in row.cells else absent for c in columns)]
         for row in comparison.rows
     ]
 
 
-def plain(entry: Entry, statistic: Statistic = "mean") -> str:
+def plain(cell: TableCell, statistic: Statistic = "mean") -> str:
     """`3.59e-04 ± 2.3e-05`, or median and quartiles."""
     if statistic == "median":
-        return quartiles(entry.median, entry.low, entry.high)
-    return mean_sem(entry.mean, entry.sem)
+        return quartiles(cell.median, cell.low, cell.high)
+    return mean_sem(cell.mean, cell.sem)
 
 
 def note(comparison: Comparison, *, underlined: bool = False) -> str:
@@ -57,9 +57,9 @@ def markdown(comparison: Comparison) -> str:
     """A table, its note, and the sentences."""
     head = ["benchmark", time_head(comparison), *map(escapes.markdown, labels(comparison))]
 
-    def text(entry: Entry) -> str:
-        shown = plain(entry, comparison.statistic)
-        return f"**{shown}**" if entry.top else shown
+    def text(cell: TableCell) -> str:
+        shown = plain(cell, comparison.statistic)
+        return f"**{shown}**" if cell.top else shown
 
     rows = [[escapes.markdown(row[0]), *row[1:]] for row in grid(comparison, text, "–")]
     lines = [_bar(head), _bar(["---", "---:", *("---:" for _ in head[2:])]), *map(_bar, rows)]
@@ -78,7 +78,7 @@ def latex(comparison: Comparison) -> str:
     A row for each algorithm, and a column for each benchmark and time, with the power of ten that it has in common.
     """
     names, rows = labels(comparison), comparison.rows
-    powers = [power(getattr(entry, comparison.statistic) for entry in row.entries.values()) for row in rows]
+    powers = [power(getattr(cell, comparison.statistic) for cell in row.cells.values()) for row in rows]
     head = [
         ["", *(escapes.latex(row.benchmark) for row in rows)],
         ["", *(f"{row.time:.4g} {escapes.latex(row.unit)}" for row in rows)],
@@ -99,14 +99,14 @@ def latex(comparison: Comparison) -> str:
 
 def _marked(row: Row, name: str, exponent: int, statistic: Statistic) -> str:
     """The best of a row bold, those that are not told apart from it underlined, in units of 10^`exponent`."""
-    if name not in row.entries:
+    if name not in row.cells:
         return "--"
-    entry = row.entries[name]
+    cell = row.cells[name]
     value, low, high, sem = (
-        scaled(number, exponent) for number in (getattr(entry, statistic), entry.low, entry.high, entry.sem)
+        scaled(number, exponent) for number in (getattr(cell, statistic), cell.low, cell.high, cell.sem)
     )
     text = f"{value}\\;[{low}, {high}]" if statistic == "median" else f"{value} \\pm {sem}"
-    return f"$\\mathbf{{{text}}}$" if entry.worse is None else f"$\\underline{{{text}}}$" if entry.top else f"${text}$"
+    return f"$\\mathbf{{{text}}}$" if cell.worse is None else f"$\\underline{{{text}}}$" if cell.top else f"${text}$"
 
 
 def comma_separated(comparison: Comparison) -> str:
@@ -117,10 +117,10 @@ def comma_separated(comparison: Comparison) -> str:
     quartiles = ("mean", "sem", "median", "q25", "q75")
     writer.writerow(["benchmark", "time", "seeds", "kind", "algorithm", *quartiles, "p_worse_than_best", "top"])
     for row in comparison.rows:
-        for label, entry in row.entries.items():
+        for label, cell in row.cells.items():
             where = (row.benchmark, row.time, row.seeds, comparison.kind, label)
-            told = [getattr(entry, name) for name in numbers]
-            writer.writerow([*where, *told, "" if entry.worse is None else entry.worse, entry.top])
+            told = [getattr(cell, name) for name in numbers]
+            writer.writerow([*where, *told, "" if cell.worse is None else cell.worse, cell.top])
     return out.getvalue().rstrip("\n")
 
 

@@ -9,7 +9,7 @@ from xml.etree.ElementTree import Element
 
 from harness import registry
 from harness.analysis.comparable import completed
-from harness.analysis.comparison import Comparison, Duel, Entry, peculiarities, remarks
+from harness.analysis.comparison import Comparison, Duel, TableCell, peculiarities, remarks
 from harness.numbers import number
 from harness.report import commands
 from harness.report import comparison as comparison_table
@@ -138,15 +138,15 @@ def _means(found: Comparison) -> Element:
     texts = comparison_table.grid(found, partial(comparison_table.plain, statistic=found.statistic), "–")
     rows: list[list[Node]] = []
     for row, told in zip(found.rows, texts, strict=True):
-        rows.append([*told[:2], *map(_marked, told[2:], map(row.entries.get, labels))])
+        rows.append([*told[:2], *map(_marked, told[2:], map(row.cells.get, labels))])
     head = ["benchmark", comparison_table.time_head(found), *labels]
     return table(f"{found.statistic.capitalize()} {found.regret}", head, rows, numbers=len(labels) + 1)
 
 
-def _marked(text: str, entry: Entry | None) -> Node:
-    if entry is None or not entry.top:
+def _marked(text: str, cell: TableCell | None) -> Node:
+    if cell is None or not cell.top:
         return text
-    return element("strong" if entry.worse is None else "u", text)
+    return element("strong" if cell.worse is None else "u", text)
 
 
 def _duels(found: Comparison) -> Element:
