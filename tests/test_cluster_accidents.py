@@ -7,7 +7,9 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -29,7 +31,7 @@ from schedulers import (
 )
 
 from harness import HarnessError
-from harness.studies.cluster import Cluster
+from harness.studies.cluster import Cluster, Session
 from harness.studies.evaluate import evaluate
 from harness.studies.run import run
 from harness.studies.store import ResultStore
@@ -193,6 +195,39 @@ def test_a_worker_that_lacks_a_module_is_named(
     outside.worker("first")
     with pytest.raises(HarnessError, match=r"the worker tcp://\S+ cannot import what rs is made of: No module named"):
         run(studies(), ResultStore(tmp_path / "out"), made, executor=Cluster(outside.address, print))
+
+
+def test_a_result_that_is_lost_with_the_last_worker_is_computed_by_the_next(
+    outside: Outside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its caller would wait for it without a word, and never ask whether a worker may come."""
+    monkeypatch.setattr("harness.studies.cluster._SECONDS_TO_CONNECT", 3)
+    told = list[str]()
+
+    def awaited() -> bool:
+        return any("has no workers; waiting for the first" in said for said in told)
+
+    def replaced() -> None:
+        with suppress(AssertionError):  # else the caller waits for good
+            until(awaited)
+        outside.worker("second")
+
+    outside.wait()
+    first = outside.worker("first")
+    with Session(Cluster(outside.address, told.append)) as session:
+        session.submit(abs, {"one": (-1,)})
+        assert session.next() == ("one", 1)
+        session.submit(abs, {"two": (-2,)})
+        time.sleep(0.3)  # it is there, not fetched, and the workers were counted a moment ago
+        told.clear()
+        first.kill()
+        first.wait()
+        thread = threading.Thread(target=replaced)
+        thread.start()
+        assert session.next() == ("two", 2)
+        thread.join()
+    assert awaited()
+    assert not any("does not answer" in said for said in told)
 
 
 def test_a_scheduler_without_workers_is_waited_for(outside: Outside, tmp_path: Path) -> None:

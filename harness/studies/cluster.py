@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module, metadata
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -234,10 +235,16 @@ class Session:
             return
         for (key, asked), future in zip(those.items(), futures, strict=True):
             self._asked[key] = asked._replace(future=future)
-            future.add_done_callback(lambda done, key=key: self._ended.put((key, done)))
+            self._hear(key, future)
+
+    def _hear(self, key: str, future: Any) -> None:
+        future.add_done_callback(lambda done: self._ended.put((key, done)))
 
     def _fetch(self, first: tuple[str, Any]) -> None:
-        """Take the results of tasks that have ended, and ask again for what was lost on the way."""
+        """Take the results of tasks that have ended, and ask again for what was lost on the way.
+
+        A result that is lost with its worker is computed again, for which is not waited here: there may be no worker.
+        """
         ended = [first]
         with suppress(queue.Empty):
             while len(ended) < _TOGETHER:
@@ -245,11 +252,17 @@ class Session:
         ended = [(key, done) for key, done in ended if key in self._asked and self._asked[key].future is done]
         whole = [done for _, done in ended if done.status == "finished"]
         try:
-            values = dict(zip((done.key for done in whole), self._client.gather(whole), strict=True))
+            found = self._client.sync(
+                partial(self._client.gather, whole, asynchronous=True), callback_timeout=_SECONDS_TO_CONNECT
+            )
+            values = dict(zip((done.key for done in whole), found, strict=True))
         except Exception:  # each says by itself what is wrong
             values = {}
         for key, done in ended:
             asked = self._asked[key]
+            if done.status in ("pending", "lost"):
+                self._hear(key, done)
+                continue
             value = values[done.key] if done.key in values else _value(done)
             if isinstance(value, _Lost):
                 self._lost, self._next_look = True, 0.0
@@ -283,6 +296,7 @@ class Session:
         if new := here.keys() - self._checked:
             self._check([*new])
         self.threads, self.workers = sum(here.values()), len(here)
+        self._scheduler.noted()
 
     def _connected(self) -> Any:
         """A client of the scheduler. Raises OSError if it does not answer."""

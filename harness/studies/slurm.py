@@ -78,10 +78,14 @@ class Jobs:
         self._seen: dict[str, str | None] = {}
         """By the ids of jobs that were submitted, the folder of their output, which is the current one for None."""
 
-    def gone(self) -> HarnessError | None:
-        """Why no worker will come any more: no job waits or runs. None as long as one may, or Slurm does not say."""
+    def note(self) -> None:
+        """Take the jobs that there are now among those that were submitted."""
         jobs = [*self.cluster.workers.values()]
         self._seen |= {job.job_id: job.log_directory for job in jobs if job.job_id is not None}
+
+    def gone(self) -> HarnessError | None:
+        """Why no worker will come any more: no job waits or runs. None as long as one may, or Slurm does not say."""
+        self.note()
         if not self._seen or _any_left([*self._seen]):
             return None
         ids = ", ".join(self._seen)
