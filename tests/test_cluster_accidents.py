@@ -230,6 +230,31 @@ def test_a_result_that_is_lost_with_the_last_worker_is_computed_by_the_next(
     assert not any("does not answer" in said for said in told)
 
 
+def test_a_worker_that_dies_while_it_is_checked_is_left_out(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was told as one that does not have the package."""
+    monkeypatch.setenv("DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT", "2s")  # of the scheduler, with the dead
+    outside: Outside = request.getfixturevalue("outside")
+    names, told = Session._names, list[str]()
+
+    def accident(session: Session) -> dict[str, str]:
+        found = names(session)
+        if first.poll() is None:
+            first.kill()
+            first.wait()
+            outside.worker("second")
+        return found
+
+    monkeypatch.setattr(Session, "_names", accident)
+    outside.wait()
+    first = outside.worker("first")
+    with Session(Cluster(outside.address, told.append)) as session:
+        session.submit(abs, {"one": (-1,)})
+        assert session.next() == ("one", 1)
+    assert not any("does not answer" in said for said in told)
+
+
 def test_a_scheduler_without_workers_is_waited_for(outside: Outside, tmp_path: Path) -> None:
     outside.wait()
     told = list[str]()

@@ -354,17 +354,28 @@ class Session:
         )
 
     def _check(self, workers: list[str]) -> None:
-        """Raises HarnessError for a worker of another version; where bits may differ, that is told."""
-        names, ours = self._names(), about()
+        """Raises HarnessError for a worker of another version; where bits may differ, that is told.
+
+        One that has gone meanwhile is not checked.
+        """
+        names, ours, here = self._names(), about(), list[str]()
         versions = self._client.run(metadata.version, "nas-harness", workers=workers, on_error="return")
         for at, there in versions.items():
-            if there != (here := ours["nas-harness"]):
+            if isinstance(there, OSError):
+                continue
+            if there != (wanted := ours["nas-harness"]):
                 what = "does not have nas-harness" if isinstance(there, Exception) else f"has nas-harness {there}"
                 raise HarnessError(
-                    f"the worker {names[at]} {what}; {here} is here.",
-                    f"install it there: pip install nas-harness=={here}",
+                    f"the worker {names[at]} {what}; {wanted} is here.",
+                    f"install it there: pip install nas-harness=={wanted}",
                 )
-        for at, theirs in self._client.run(about, workers=workers).items():
+            here.append(at)
+        found = self._client.run(about, workers=here, on_error="return") if here else {}
+        for at, theirs in found.items():
+            if isinstance(theirs, OSError):
+                continue
+            if isinstance(theirs, Exception):
+                raise theirs
             if theirs["code"] != ours["code"]:
                 raise HarnessError(
                     f"the worker {names[at]} has other code of nas-harness {ours['nas-harness']}.",
@@ -378,7 +389,7 @@ class Session:
                 self.cluster.tell(
                     f"note: the worker {names[at]} has {told}: last bits may differ where networks train."
                 )
-        self._checked.update(workers)
+            self._checked.add(at)
 
 
 class _Names(dict[str, str]):
