@@ -32,6 +32,10 @@ def _main() -> "NoReturn":
     mine = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if mine:
         signal.signal(signal.SIGINT, leave)
+        import atexit  # noqa: PLC0415
+
+        # Python hands signals back to the system as it ends, which would kill what is done already.
+        atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
     from harness.errors import CRASH  # noqa: PLC0415
 
     try:
