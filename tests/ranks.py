@@ -33,6 +33,16 @@ CPU, GPU = torch.device("cpu"), torch.device("cuda", 0)
 GOOD = "|nor_conv_3x3~0|+|none~0|nor_conv_3x3~1|+|skip_connect~0|none~1|nor_conv_3x3~2|"
 TINY = replace(recipes.read("digits"), channels=8, epochs=2, batch=64, cutout=2, flip=True, clip=5.0)
 SHARED = replace(recipes.read("sharing-digits"), epochs=2, batch=240)
+TINY_FILE = """\
+title = "tiny"
+epochs = 1
+batch = 360
+lr = 0.1
+channels = 4
+cells = 1
+validation = 0.5
+seeds = [0]
+"""
 RECIPE = replace(recipes.read("sharing-digits"), batch=33, channels=4, cells=1)
 """Batches that two processes cannot halve."""
 GIVEN: dict[str, dict[str, Any]] = {

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ranks import ALONE, SEARCHES, free_port, planned, search_together
+from ranks import ALONE, SEARCHES, TINY_FILE, free_port, planned, search_together
 from torch.multiprocessing.spawn import spawn
 from torchrun import two_processes
 
@@ -29,21 +29,9 @@ def test_two_processes_search_as_one_does(tmp_path: Path) -> None:
     assert max(told["apart"].values()) < 1e-10, told["apart"]
 
 
-RECIPE_FILE = """\
-title = "tiny"
-epochs = 1
-batch = 360
-lr = 0.1
-channels = 4
-cells = 1
-validation = 0.5
-seeds = [0]
-"""
-
-
 def test_torchrun_searches_and_trains_the_best(harness: Callable[..., Any]) -> None:
     """One process writes and prints; what goes on from a search follows, and the same command finds all there."""
-    Path("tiny.toml").write_text(RECIPE_FILE)
+    Path("tiny.toml").write_text(TINY_FILE)
     asked = ["search", "--space", "digits201", "--method", "rsps", "--param", "rsps.samples=5", "--data", "digits"]
     asked += ["--epochs", "1", "--train", "best", "--recipe", "tiny.toml", "--device", "cpu", "--out", "r"]
     answer = two_processes(*asked)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from ranks import TINY_FILE
 
 from harness import registry
 from harness.analysis.comparable import comparable
@@ -20,22 +21,12 @@ from harness.studies.store import read
 from harness.train.devices import device_of
 from harness.train.images import load
 
-TINY = """\
-title = "tiny"
-epochs = 1
-batch = 360
-lr = 0.1
-channels = 4
-cells = 1
-validation = 0.5
-seeds = [0]
-"""
 SEARCH = ("search", "--space", "digits201", "--data", "digits", "--device", "cpu", "--recipe", "tiny.toml")
 
 
 @pytest.fixture(autouse=True)
 def _tiny() -> None:
-    Path("tiny.toml").write_text(TINY)
+    Path("tiny.toml").write_text(TINY_FILE)
     torch.set_num_threads(1)
 
 
