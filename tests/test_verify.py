@@ -227,11 +227,11 @@ def _other(kind: str) -> tuple[Any, Any]:
             timed, other = (replace(result.curve, **{n: getattr(result.curve, n) + 1}) for n in ("seconds", "lr"))
             return replace(result, curve=timed), replace(result, curve=other)
         case "sharing" | "then":
-            timed, other = (
+            later, changed = (
                 [type(row)(**{**_fields(row), name: 9.0}) for row in result.rows]
                 for name in ("seconds", "train_loss" if kind == "sharing" else "loss")
             )
-            return result._replace(rows=timed), result._replace(rows=other)
+            return result._replace(rows=later), result._replace(rows=changed)
         case "correlation":
             return result, replace(result, columns={name: values + 1 for name, values in result.columns.items()})
         case "lookup":
