@@ -55,7 +55,7 @@ def greedy(study: Study, shard: range, heard: Heard) -> Outcome:
 
 
 def run_among_strangers(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """`harness run` as the installed command, where other modules called harness and numpy lie, which say if imported."""
+    """`harness run` as it is installed, where other modules called harness and numpy lie, and tell when imported."""
     folder.mkdir()
     for stranger in (folder / "harness.py", folder / "numpy.py"):
         stranger.write_text("import os\nos.write(2, b'a stranger is imported\\n')\n")

@@ -257,9 +257,9 @@ class Where(NamedTuple):
     shared: bool
 
 
-def _prepared(_ctx: click.Context, _param: click.Parameter, address: str | None) -> str | None:
+def _prepared(context: click.Context, _parameter: click.Parameter, address: str | None) -> str | None:
     """The workers of `local:N` import while other options are read, which imports as well."""
-    if address is not None and address.startswith("local:"):
+    if address is not None and address.startswith("local:") and not context.resilient_parsing:
         from harness.studies.local_workers import prepare
 
         prepare()

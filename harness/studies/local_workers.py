@@ -48,8 +48,7 @@ def cluster(count: int) -> Iterator[Any]:
     prepare()
     distributed: Any = import_module("distributed")
     dask: Any = import_module("dask")
-    logs = logging.ERROR  # of workers that end with their cluster, a scheduler would warn
-    settings = {"threads_per_worker": 1, "processes": True, "dashboard_address": ":0", "silence_logs": logs}
+    settings = {"threads_per_worker": 1, "processes": True, "dashboard_address": ":0", "silence_logs": False}
     with (
         dask.config.set(_SETTINGS),
         distributed.LocalCluster(n_workers=0, **settings) as found,
