@@ -23,7 +23,7 @@ from test_report import quality, training
 from harness import HarnessError, Rules, registry, toml
 from harness.analysis import quality_store
 from harness.benchmarks import embedded, imported
-from harness.sharing import correlate, lookup
+from harness.sharing import correlate, lookup, then
 from harness.sharing import log as sharing_log
 from harness.sharing.search import Derived, Row, SharedSearch
 from harness.spaces.architecture import Architecture
@@ -72,6 +72,8 @@ def samples() -> dict[str, tuple[Form[Any, Any], Any]]:
         shared(), setting, codes, np.array([1, 0, 0]), columns, {"val": (0.1, 0.2, 0.3), "test": (0.1, 0.2, 0.3)}
     )
     kept = lookup.Kept("0123456789ab", np.arange(4), np.linspace(0, 1, 4))
+    score = then.Score(1.5, 60, (0, 1, 2, 0, 1, 2), 0.7, 0.8)
+    scores = then.Scores(then.Sequel(shared(), "re", {}, "0", 200), 2.0, [score, score])
     return {
         "study": (STUDIES, study),
         "quality": (quality_store.FORM, quality("ridge", 0.5)),
@@ -80,6 +82,7 @@ def samples() -> dict[str, tuple[Form[Any, Any], Any]]:
         "sharing": (sharing_log.FORM, sharing_log.Log(shared(), [row])),
         "correlation": (correlate.FORM, correlation),
         "lookup": (lookup.FORM, kept),
+        "then": (then.FORM, scores),
     }
 
 

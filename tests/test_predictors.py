@@ -25,7 +25,7 @@ from algorithms.predictors.neural import NeuralPredictor
 from algorithms.predictors.training import Training
 from harness import HarnessError, Problem, Results, Rules, Seen, Streams, Table, registry, simulate
 from harness.analysis.quality import MEASURES, SECONDS, QualityStudy, judge
-from harness.analysis.quality_store import FORM, find, read
+from harness.analysis.quality_store import FORM, find
 from harness.params import declared, resolve
 from harness.scoring import Scoring
 from harness.spaces.nasbench101 import ENCODINGS
@@ -458,7 +458,7 @@ def test_predict_end_to_end(harness: Harness) -> None:
     assert rows[0]["mse_unit"] == "percentage points²"
     assert rows[1]["spearman_mean"] > rows[0]["spearman_mean"]
     part = harness(*base[:-4], "--seeds", "1:3", "--processes", "1", *extra, "--out", "part")
-    whole, some = read(Path(paths[0])), read(Path(part.out.splitlines()[0]))
+    whole, some = FORM.read(Path(paths[0])), FORM.read(Path(part.out.splitlines()[0]))
     for name in {*MEASURES} - {*SECONDS}:
         np.testing.assert_array_equal(some.measures[name], whole.measures[name][1:])
     assert all((whole.measures[name] > 0).all() for name in SECONDS)
@@ -466,20 +466,22 @@ def test_predict_end_to_end(harness: Harness) -> None:
     drawn = harness("plot", "--figure", "prediction", "--measure", "mse", "-o", "a.png", "results")
     assert drawn.out == "a.png\n", drawn.err
     source = json.loads(Path("a.json").read_text())
-    assert [study["id"] for study in source["studies"]] == [read(path).study.id for path in find([Path("results")])]
+    assert [study["id"] for study in source["studies"]] == [
+        FORM.read(path).study.id for path in find([Path("results")])
+    ]
     assert "no finished study" in harness("plot", "results").err
 
 
 def test_files_of_earlier_versions_have_no_seconds(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     (path,) = harness("predict", "nb201", "--predictor", "ridge", "--train", "20", "--seeds", "2").out.splitlines()
-    written = read(Path(path))
+    written = FORM.read(Path(path))
     old = FORM.columns
     for name in SECONDS:
         old = old.remove(old.get_field_index(name))
     with monkeypatch.context() as earlier:
         earlier.setattr(type(FORM), "columns", old)
         FORM.write(written, Path("old.parquet"))
-    found = read(Path("old.parquet"))
+    found = FORM.read(Path("old.parquet"))
     assert found.study.id == written.study.id
     np.testing.assert_array_equal(found.measures["mse"], written.measures["mse"])
     assert all(np.isnan(found.measures[name]).all() for name in SECONDS)

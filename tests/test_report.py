@@ -97,7 +97,8 @@ def quality(predictor: str, level: float) -> Quality:
     values = level + np.array([[0.0, 0.1], [0.02, 0.13], [0.04, 0.12]])
     measures = dict.fromkeys(MEASURES, values) | {"fit_seconds": np.full((3, 2), 0.0243412)}
     skipped = np.zeros((3, 2), dtype=np.int64)
-    return Quality(study, Reference.of(table), "percentage points²", np.arange(3), measures, skipped, 1.0, {})
+    files = (Path(f"results/predictions/{predictor}.parquet"),)
+    return Quality(study, Reference.of(table), "percentage points²", np.arange(3), measures, skipped, 1.0, {}, files)
 
 
 def made(outcomes: Sequence[Outcome], **settings: Any) -> str:
@@ -371,7 +372,7 @@ def test_a_page_with_trainings_needs_no_torch(tmp_path: Path, harness: Harness) 
 
 def test_predictors_have_a_section() -> None:
     found = [quality("ridge", 0.5), quality("forest", 0.6)]
-    parsed = Parsed(made(studied(), qualities=by_file(found, "predictions")))
+    parsed = Parsed(made(studied(), qualities=found))
     inside = parsed.inside["predictors"]
     for one in found:
         for record in summary(one):
@@ -380,9 +381,9 @@ def test_predictors_have_a_section() -> None:
     assert "harness plot results --figure prediction --measure spearman -o prediction.pdf" in inside
     (drawn,) = [a for tag, a in parsed.tags if tag == "svg" and a.get("class") == "still"]
     assert str(drawn["aria-label"]).startswith("Spearman's rank correlation on NAS-Bench-201, cifar10: ridge, forest.")
-    twice = replace(found[0], study=replace(found[0].study, stop=2))
-    told = Parsed(made(studied(), qualities=by_file([found[0], twice], "predictions"))).inside["predictors"]
-    assert "There is no picture: two studies of one predictor on nb201/cifar10 differ" in told
+    twice = replace(found[0], study=replace(found[0].study, sizes=(20, 101)))
+    told = Parsed(made(studied(), qualities=[found[0], twice])).inside["predictors"]
+    assert "There is no picture: two studies of one predictor on nb201/cifar10 differ in sizes, noise or code" in told
 
 
 def test_names_cannot_become_markup(text: str) -> None:

@@ -97,7 +97,7 @@ def outcomes() -> list[Outcome]:
 def path(outcomes: list[Outcome], tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("page") / "report.html"
     trainings = by_file([*TRAININGS, *TRANSFERS], "trained")
-    qualities = by_file([quality("ridge", 0.5), quality("forest", 0.6)], "predictions")
+    qualities = [quality("ridge", 0.5), quality("forest", 0.6)]
     path.write_text(made(outcomes, trainings=trainings, qualities=qualities), encoding="utf-8")
     return path
 

@@ -281,6 +281,7 @@ def test_two_processes_train_as_one_does(harness: Harness, tmp_path: Path) -> No
     (one,) = harness(*options, "--out", "one").out.splitlines()
     answer = two_processes(*options, "--out", "two")
     assert answer.returncode == 0, answer.stderr
+    assert answer.stderr.count("images to train") == 1
     (two,) = answer.stdout.splitlines()
     alone, together = results.read(Path(one)), results.read(Path(two))
     assert together.facts["processes"] == 2

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -21,9 +22,9 @@ from test_report import TRAININGS
 
 import harness as h
 from harness import HarnessError
+from harness.analysis import quality_store
+from harness.analysis.quality import Quality
 from harness.files import made
-from harness.sharing import correlate
-from harness.sharing import log as sharing_log
 from harness.studies import baseline
 from harness.studies.evaluate import evaluate
 from harness.studies.outcome import within
@@ -210,20 +211,108 @@ def test_trainings_of_one_seed_count_once_or_are_refused(harness: Harness) -> No
     harness("validate", "one", "two").refuses(f"{path} have different numbers for seed 888", "a seed has one run")
 
 
-@pytest.mark.parametrize(("kind", "read"), [("sharing", sharing_log.read_once), ("correlation", correlate.read_once)])
-def test_searches_of_one_seed_count_once_or_are_refused(kind: str, read: Callable[..., Any], tmp_path: Path) -> None:
+def _fields(row: Any) -> dict[str, Any]:
+    return row._asdict() if hasattr(row, "_asdict") else vars(row)
+
+
+def _other(kind: str) -> tuple[Any, Any]:
+    """A sample of a kind of record with other seconds, if it has some, and one with other numbers."""
+    _, result = samples()[kind]
+    match kind:
+        case "quality":
+            timed = {**result.measures, "fit_seconds": result.measures["fit_seconds"] + 1}
+            other = {**result.measures, "kendall": result.measures["kendall"] + 1}
+            return replace(result, measures=timed), replace(result, measures=other)
+        case "training":
+            timed, other = (replace(result.curve, **{n: getattr(result.curve, n) + 1}) for n in ("seconds", "lr"))
+            return replace(result, curve=timed), replace(result, curve=other)
+        case "sharing" | "then":
+            later, changed = (
+                [type(row)(**{**_fields(row), name: 9.0}) for row in result.rows]
+                for name in ("seconds", "train_loss" if kind == "sharing" else "loss")
+            )
+            return result._replace(rows=later), result._replace(rows=changed)
+        case "correlation":
+            return result, replace(result, columns={name: values + 1 for name, values in result.columns.items()})
+        case "lookup":
+            return result, result._replace(predicted=result.predicted + 1)
+    raise AssertionError(kind)
+
+
+ONCE = ("quality", "training", "sharing", "then", "correlation", "lookup")
+
+
+@pytest.mark.parametrize("kind", ONCE)
+def test_a_copy_in_another_folder_counts_once_and_other_numbers_are_refused(
+    kind: str, tmp_path: Path, harness: Harness
+) -> None:
+    form: Any
     form, result = samples()[kind]
-    paths = [tmp_path / f"{name}.parquet" for name in "ab"]
-    for path in paths:
-        form.write(result, path)
-    assert len(read(paths)) == 1
-    if kind == "sharing":
-        other = result._replace(rows=[replace(row, seconds=row.seconds + 1) for row in result.rows])
-        form.write(other, paths[1])
-        assert len(read(paths)) == 1
-        other = result._replace(rows=[replace(row, train_loss=row.train_loss + 1) for row in result.rows])
-    else:
-        other = replace(result, columns={name: values + 1 for name, values in result.columns.items()})
-    form.write(other, paths[1])
-    with pytest.raises(HarnessError, match=f"{paths[0]} and {paths[1]} have different numbers for seed"):
-        read(paths)
+    first, second = tmp_path / "one" / "a.parquet", tmp_path / "two" / "b.parquet"
+
+    def read() -> int:
+        return len(quality_store.read_once([first, second]) if kind == "quality" else form.read_once([first, second]))
+
+    timed, other = _other(kind)
+    for same in (result, timed):
+        form.write(result, first)
+        form.write(same, second)
+        assert read() == 1
+        assert "2 of 2 files are what was written." in harness("verify", "one", "two").err
+    form.write(other, second)
+    with pytest.raises(HarnessError, match=f"{first} and {second} have different numbers for") as raised:
+        read()
+    answer = harness("verify", first, second)
+    assert answer.status == 2
+    assert answer.out.splitlines() == [raised.value.message]
+    assert "2 of 2 files have different numbers for the same seeds" in answer.err
+
+
+def test_every_form_with_seeds_is_verified_so() -> None:
+    """But for the log of a search, which is written anew after each event: a copy is what was known before."""
+    assert {*samples()} == {"study", "search", *ONCE}
+
+
+def test_predictors_that_differ_in_seeds_only_are_one_study(harness: Harness) -> None:
+    words = ("predict", "nb201", "--predictor", "ridge", "--train", "20,50", "--processes", "1")
+    for seeds, folder in (("0:3", "one"), ("2:5", "two"), ("5", "whole")):
+        harness(*words, "--seeds", seeds, "--out", folder)
+    shutil.copytree("one", "copy")
+    whole, joined, alone = (
+        quality_store.read_once(quality_store.find(map(Path, folders)))
+        for folders in (["whole"], ["one", "two", "copy", "one/../one"], ["one", "copy"])
+    )
+    for measure in ("mse", "spearman", "kendall", "regret", "precision"):
+        np.testing.assert_array_equal(whole[0].measures[measure], joined[0].measures[measure])
+    assert [len(joined), len(alone)] == [1, 1]
+    assert (joined[0].study.id, len(alone[0].seeds)) == (whole[0].study.id, 3)
+    for folder in ("one", "two", "copy"):
+        harness("run", "--algo", "rs,re", *QUICK, "--out", folder)
+    assert harness("report", "one", "two", "copy").status == 0
+    page = Path("report.html").read_text()
+    assert page.count("<td>ridge</td>") == 2  # a row for each size
+    assert "harness plot one two --figure prediction" in page
+    assert harness("plot", "one", "two", "copy", "--figure", "prediction", "-o", "a.pdf").status == 0
+    (drawn,) = json.loads(Path("a.json").read_text())["studies"]
+    assert (drawn["first"], drawn["stop"]) == (0, 5)
+    path = next(Path("copy/predictions").glob("*.parquet"))
+    (found,) = quality_store.read_once([path])
+    quality_store.FORM.write(_other_seed(found), path)
+    told = f"{next(Path('one/predictions').glob('*.parquet'))} and {path} have different numbers for seed 1 of ridge"
+    for command in ("report", "plot --figure prediction"):
+        harness(*command.split(), "one", "copy").refuses(told, "keep the file that is right")
+
+
+def _other_seed(quality: Quality) -> Quality:
+    """With another number for seed 1."""
+    changed = quality.measures["mse"] + (quality.seeds == 1)[:, None]
+    return replace(quality, measures={**quality.measures, "mse": changed})
+
+
+def test_a_file_by_several_names_is_checked_once(harness: Harness) -> None:
+    harness("run", "--algo", "rs,re", *QUICK)
+    Path("link").symlink_to("results")
+    one = min(Path("results").glob("*.parquet"))
+    Path("file.parquet").symlink_to(one)
+    answer = harness("verify", "results", "results", "results/../results", "link", "file.parquet", "--json")
+    assert [row["file"] for row in json.loads(answer.out)] == sorted(map(str, Path("results").glob("*.parquet")))

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -116,7 +117,8 @@ class Quality:
     `mse` is in squared percentage points where the loss is an error rate, else in squares of its unit, as `unit` says;
     `regret` is the true loss of the best predicted minus the lowest of the rest. `fit_seconds` are those of a fit,
     `query_seconds` those of predicting the whole table, NaN in files of earlier versions. `skipped` Int[S, sizes]
-    counts the training steps that were left out because their loss was not finite.
+    counts the training steps that were left out because their loss was not finite. `files` are those that it was read
+    from, all of them or more.
     """
 
     study: QualityStudy
@@ -127,6 +129,7 @@ class Quality:
     skipped: Ints
     wall_seconds: float
     versions: Mapping[str, str]
+    files: tuple[Path, ...] = ()
 
 
 def is_error_rate(table: Table) -> bool:

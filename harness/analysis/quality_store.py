@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -16,7 +17,8 @@ from harness.errors import HarnessError
 from harness.studies import records
 from harness.studies.keeping import Folder
 from harness.studies.outcome import Reference
-from harness.studies.records import Columns, Footer, Sharded, file_name
+from harness.studies.records import Columns, Footer, file_name, identity
+from harness.studies.runs import Sharded, kin
 from harness.studies.store import QUALITIES
 
 
@@ -55,22 +57,45 @@ class QualityForm(Sharded[QualityStudy, Quality]):
     def seeds(self, result: Quality) -> Ints:
         return result.seeds
 
-    def join(self, job: QualityStudy, parts: Sequence[Quality]) -> Quality:
+    def sources(self, result: Quality) -> Sequence[Path]:
+        return result.files
+
+    def same(self, a: Quality, b: Quality) -> bool:
+        measured = [name for name in MEASURES if name not in SECONDS]
+        pairs = [(a.measures[name], b.measures[name]) for name in measured]
+        return np.array_equal(a.skipped, b.skipped) and all(np.array_equal(x, y, equal_nan=True) for x, y in pairs)
+
+    def read(self, path: Path) -> Quality:
+        return replace(super().read(path), files=(path,))
+
+    def join(self, job: QualityStudy, parts: Iterable[Quality]) -> Quality:
+        parts = self.distinct(parts)
+        seeds = np.concatenate([part.seeds for part in parts])
+        order = np.argsort(seeds)
         return Quality(
             job,
             parts[0].reference,
             parts[0].unit,
-            np.concatenate([part.seeds for part in parts]),
-            {name: np.concatenate([part.measures[name] for part in parts]) for name in MEASURES},
-            np.concatenate([part.skipped for part in parts]),
+            seeds[order],
+            {name: np.concatenate([part.measures[name] for part in parts])[order] for name in MEASURES},
+            np.concatenate([part.skipped for part in parts])[order],
             sum(part.wall_seconds for part in parts),
             parts[-1].versions,
+            tuple(chain.from_iterable(part.files for part in parts)),
         )
 
-    def portion(self, job: QualityStudy, result: Quality, seeds: range) -> Quality:
-        kept = np.isin(result.seeds, seeds)
+    def within(self, result: Quality, seeds: range | Ints) -> Quality | None:
+        kept = np.isin(result.seeds, np.asarray(seeds))
+        if not kept.any():
+            return None
+        study = _of_seeds(result.study, result.seeds[kept])
         measures = {name: values[kept] for name, values in result.measures.items()}
-        return replace(result, study=job, seeds=result.seeds[kept], measures=measures, skipped=result.skipped[kept])
+        return replace(result, study=study, seeds=result.seeds[kept], measures=measures, skipped=result.skipped[kept])
+
+    def portion(self, job: QualityStudy, result: Quality, seeds: range) -> Quality:
+        part = self.within(result, seeds)
+        assert part is not None
+        return replace(part, study=job)
 
     def pack(self, result: Quality) -> tuple[str, Columns, Footer]:
         sizes = result.study.sizes
@@ -114,9 +139,27 @@ class QualityStore(Folder[QualityStudy, Quality]):
         super().__init__(FORM, folder / QUALITIES)
 
 
-def read(path: Path) -> Quality:
-    """What is stored at `path`. Raises HarnessError if it is not the quality of a predictor as it was written."""
-    return FORM.read(path)
+def read_once(paths: Iterable[Path]) -> list[Quality]:
+    """What is stored at `paths`, of which studies that differ in seeds only are one.
+
+    Raises HarnessError if a file is not the quality of a predictor as it was written, and for a seed with different
+    numbers in two of them.
+    """
+    groups: dict[str, list[Quality]] = {}
+    for path in paths:
+        quality = FORM.read(path)
+        groups.setdefault(identity(kin(quality.study.to_json())), []).append(quality)
+    return [group[0] if len(group) == 1 else _pooled(group) for group in groups.values()]
+
+
+def _pooled(same: Sequence[Quality]) -> Quality:
+    seeds = np.sort(np.concatenate([quality.seeds for quality in same]))
+    return FORM.join(_of_seeds(same[0].study, seeds), same)
+
+
+def _of_seeds(study: QualityStudy, seeds: Ints) -> QualityStudy:
+    """The study of ascending seeds."""
+    return replace(study, first=int(seeds[0]), stop=int(seeds[-1]) + 1)
 
 
 def find(paths: Iterable[Path]) -> list[Path]:

@@ -21,7 +21,7 @@ from harness.studies.executors import local
 from harness.studies.keeping import Memory
 from harness.studies.outcome import Outcome
 from harness.studies.plan import plan
-from harness.studies.records import Store
+from harness.studies.runs import Store
 from harness.studies.selection import gathered, seed_range
 from harness.studies.store import STUDIES, ResultStore, unfinished
 from harness.studies.study import Study

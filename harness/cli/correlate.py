@@ -102,7 +102,7 @@ def _logs(paths: tuple[Path, ...]) -> list[tuple[Path, Log]]:
             f"there is no search by weight sharing in {', '.join(map(str, paths))}.",
             "make one: harness search --space digits201 --method fairnas --data digits",
         )
-    return [*log.read_once(files).items()]
+    return [*log.FORM.read_once(files).items()]
 
 
 def _correlated(

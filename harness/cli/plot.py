@@ -58,7 +58,7 @@ def command(results: tuple[Path, ...], selection: Selection, output: tuple[Path,
     if predictions and selection.words:
         raise HarnessError("the figure 'prediction' has no studies to select among.", "name the files to draw.")
     outcomes: list[Any] = (
-        [quality_store.read(path) for path in quality_store.find(results)]
+        quality_store.read_once(quality_store.find(results))
         if predictions
         else told_by(drawable(gathered(results, selection), settings), partial(click.echo, err=True))
     )
@@ -83,7 +83,7 @@ def _draw_operators(results: tuple[Path, ...], output: tuple[Path, ...]) -> None
     from harness.studies.store import SEARCHES
 
     found = [file for path in results for file in (sorted((path / SEARCHES).glob("*.parquet")) or [path])]
-    kept = log.read_once(path for path in found if not path.is_dir() and log.FORM.is_one(path))
+    kept = log.FORM.read_once(path for path in found if not path.is_dir() and log.FORM.is_one(path))
     logs = [*kept.values()]
     if not logs:
         raise HarnessError(

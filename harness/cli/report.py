@@ -59,8 +59,8 @@ def command(
 
     folders = [path for path in results if path.is_dir()]
     kept = [path for folder in folders for path in trained.within(folder)]
-    trainings = trained.read_once(kept)
-    qualities = {path: quality_store.read(path) for folder in folders for path in quality_store.within(folder)}
+    trainings = trained.FORM.read_once(kept)
+    qualities = quality_store.read_once(path for folder in folders for path in quality_store.within(folder))
     studies = selection.of(stored(_studies(results, {*kept})))
     outcomes = told_by(comparable(studies, paired=True), partial(click.echo, err=True))
     text = page(
@@ -105,6 +105,6 @@ def _sharing(folders: list[Path]) -> dict[str, Any]:
         return {}
     from harness.sharing import correlate, course, log
 
-    logs = log.read_once(path for path in files if log.FORM.is_one(path)).values()
+    logs = log.FORM.read_once(path for path in files if log.FORM.is_one(path)).values()
     kept = [path for folder in folders for path in sorted(correlate.folder(folder).glob("*.parquet"))]
-    return {"courses": course.courses(logs), "correlations": correlate.read_once(kept)}
+    return {"courses": course.courses(logs), "correlations": [*correlate.FORM.read_once(kept).values()]}

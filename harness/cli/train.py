@@ -145,12 +145,12 @@ def _on_cluster(
 
 def _architectures(results: tuple[Path, ...], selection: Selection, arch: tuple[str, ...], top: int) -> list[Found]:
     from harness.studies.selection import gathered
-    from harness.train import incumbents
+    from harness.train import devices, incumbents
 
     if not results and not arch:
         raise HarnessError("there is nothing to train.", "name results of `harness run`, or give --arch.")
-    tell = partial(click.echo, err=True)
-    found = dict(incumbents.best(gathered(results, selection), top, tell) if results else ())
+    tell = [partial(click.echo, err=True)] if devices.is_first() else []
+    found = dict(incumbents.best(gathered(results, selection), top, *tell) if results else ())
     for text in arch:
         architecture, origin = incumbents.named(text)
         found.setdefault(architecture, origin)
@@ -158,10 +158,11 @@ def _architectures(results: tuple[Path, ...], selection: Selection, arch: tuple[
 
 
 def _loaded(name: str, root: Path | None, recipe: Recipe, device: torch.device) -> ImageSet:
-    from harness.train import images
+    from harness.train import devices, images
 
     loaded = images.load(name, root, recipe, device)
-    click.echo(f"{loaded.name}: {loaded.words}; recipe: {recipe.title}, {recipe.epochs} epochs.", err=True)
+    if devices.is_first():
+        click.echo(f"{loaded.name}: {loaded.words}; recipe: {recipe.title}, {recipe.epochs} epochs.", err=True)
     return loaded
 
 

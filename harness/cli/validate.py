@@ -33,7 +33,7 @@ def command(results: tuple[Path, ...], selection: Selection, as_json: bool) -> N
     from harness.train import results as store
     from harness.train import validation
 
-    trainings = _selected(validation.with_table(store.read_once(store.find(results)).values()), results, selection)
+    trainings = _selected(validation.with_table(store.FORM.read_once(store.find(results)).values()), results, selection)
     if not trainings:
         raise HarnessError(
             "none of these trainings is of an architecture with a table.",

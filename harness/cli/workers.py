@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from harness.studies.cluster import Cluster
     from harness.studies.executors import Executor
     from harness.studies.keeping import Folder
-    from harness.studies.records import J, R
+    from harness.studies.records import R
     from harness.studies.run import Work
+    from harness.studies.runs import J
     from harness.train.pool import Devices
 
 

@@ -54,7 +54,7 @@ def by_benchmark(qualities: Iterable[Quality]) -> dict[str, list[Quality]]:
         groups.setdefault(quality.study.benchmark, []).append(quality)
     for name, same in groups.items():
         if len({quality.study.label for quality in same}) < len(same):
-            raise HarnessError(f"two studies of one predictor on {name} differ in seeds, sizes or noise.", _NAME)
+            raise HarnessError(f"two studies of one predictor on {name} differ in sizes, noise or code.", _NAME)
     return groups
 
 

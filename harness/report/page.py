@@ -40,7 +40,7 @@ def page(
     results: Sequence[str],
     *,
     trainings: Mapping[Path, Training] | None = None,
-    qualities: Mapping[Path, Quality] | None = None,
+    qualities: Sequence[Quality] = (),
     courses: Sequence[Course] = (),
     correlations: Sequence[Correlation] = (),
     at: Sequence[float] = (),
@@ -49,7 +49,7 @@ def page(
 ) -> str:
     """The HTML of the page about `studies`, by their files; `results` is what the command line named.
 
-    `trainings` and `qualities` of predictors, by their files too, get sections of their own, as do the `courses` of
+    `trainings`, by their files too, and `qualities` of predictors get sections of their own, as do the `courses` of
     searches by weight sharing and the `correlations` of their super-networks with tables. `at`, `alpha` and `statistic`
     are those of `compare`; the curves begin with that statistic, and show the other on demand. Equal arguments give
     equal pages. Raises HarnessError if the studies cannot be compared or paired.
@@ -61,7 +61,7 @@ def page(
     comparisons = {kind: compare(outcomes, kind, at=at, alpha=alpha, statistic=statistic) for kind in kinds}
     ranks = curves.ranks(outcomes, kinds)
     named = shlex.join(results)
-    report = Report(studies, trainings or {}, qualities or {}, named, at, comparisons, ranks, courses, correlations)
+    report = Report(studies, trainings or {}, qualities, named, at, comparisons, ranks, courses, correlations)
     data = {
         "results": report.results,
         "kinds": kinds,
@@ -70,9 +70,7 @@ def page(
         "benchmarks": curves.regrets(report.groups, kinds),
         "fronts": fronts.drawn(report.groups),
         "ranks": None if isinstance(report.ranks, str) else report.ranks,
-        "provenance": provenance(
-            [*outcomes, *report.qualities.values()], {"at": [*at], "alpha": alpha, "statistic": statistic}
-        )
+        "provenance": provenance([*outcomes, *report.qualities], {"at": [*at], "alpha": alpha, "statistic": statistic})
         | {"trainings": [{"id": one.job.id, **one.job.to_json()} for one in report.trainings.values()]},
     }
     return _html(report, data)

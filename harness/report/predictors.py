@@ -23,10 +23,9 @@ def predictors(report: Report) -> Section | None:
     """The quality of predictors, where any was measured."""
     if not report.qualities:
         return None
-    qualities = [*report.qualities.values()]
-    chosen = looks(quality.study.label for quality in qualities)
+    chosen = looks(quality.study.label for quality in report.qualities)
     try:
-        drawn = [_curves(same, chosen) for same in by_benchmark(qualities).values()]
+        drawn = [_curves(same, chosen) for same in by_benchmark(report.qualities).values()]
     except HarnessError as error:
         body = [paragraph(f"There is no picture: {error.message}")]
     else:
@@ -38,8 +37,9 @@ def predictors(report: Report) -> Section | None:
             "and two standard errors over samples. More is better."
         )
         body = [keys, element("div", *drawn, class_="stills"), paragraph(note, class_="note")]
-    records = [record for quality in qualities for record in summary(quality)]
-    folders = shlex.join(dict.fromkeys(str(path.parent.parent) for path in report.qualities))
+    records = [record for quality in report.qualities for record in summary(quality)]
+    files = [file for quality in report.qualities for file in quality.files]
+    folders = shlex.join(dict.fromkeys(str(file.parent.parent) for file in files))
     again = f"harness plot {folders} --figure prediction --measure {_SHOWN} -o prediction.pdf"
     return Section("predictors", "Predictors", [*body, _table(records)], [again])
 

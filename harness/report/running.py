@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from harness.report import tables
 from harness.studies import run as running
 from harness.studies.executors import Executor
-from harness.studies.records import J, R, Store
+from harness.studies.records import R
 from harness.studies.run import Work
+from harness.studies.runs import J, Store
 
 
 def run(

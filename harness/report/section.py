@@ -30,7 +30,7 @@ class Report:
 
     studies: Mapping[Path, Outcome]
     trainings: Mapping[Path, Training]
-    qualities: Mapping[Path, Quality]
+    qualities: Sequence[Quality]
     results: str
     at: Sequence[float]
     comparisons: Mapping[Kind, Comparison]

@@ -35,7 +35,7 @@ from harness.studies.outcome import Kind, Outcome, unit_of
 from harness.studies.selection import spans
 
 if TYPE_CHECKING:
-    from harness.studies.records import J
+    from harness.studies.runs import J
 
 SECONDS_BETWEEN_LINES = 10.0
 """Without a terminal."""

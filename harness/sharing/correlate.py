@@ -7,7 +7,7 @@ Of a seed's random order of the architectures the first `samples` are scored and
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import compress
 from pathlib import Path
@@ -29,7 +29,8 @@ from harness.sharing.product_graph import GraphRegression, ProductGraph
 from harness.sharing.search import SharedSearch
 from harness.spaces import published
 from harness.studies import records
-from harness.studies.records import Columns, Footer, Form, file_name
+from harness.studies.records import Columns, Footer, file_name
+from harness.studies.runs import Single
 from harness.studies.store import SEARCHES
 from harness.table import Table
 from harness.train.images import ImageSet
@@ -99,7 +100,7 @@ class _Footer(TypedDict):
     correlation: _About
 
 
-class CorrelationForm(Form[Correlation, Correlation]):
+class CorrelationForm(Single[Correlation, Correlation]):
     """A row for each architecture."""
 
     what = "a correlation of a super-network with a table"
@@ -114,6 +115,9 @@ class CorrelationForm(Form[Correlation, Correlation]):
             **{name: pa.float64() for name in (*PREDICTORS, *_TRUTHS)},
         }
     )
+
+    def title(self, result: Correlation) -> str:
+        return f"seed {result.search.seed} of {_plain(result.search)}"
 
     def name(self, job: Correlation) -> str:
         return file_name(job.search.space, job.search.images, job.search.method, str(job.search.seed), job.id)
@@ -142,17 +146,6 @@ FORM = CorrelationForm()
 def folder(results: Path) -> Path:
     """Where the correlations in a folder of results are."""
     return results / SEARCHES / "correlations"
-
-
-def read_once(sources: Iterable[Path]) -> list[Correlation]:
-    """The correlations at `sources`, each once. Raises HarnessError for two files of one with other numbers."""
-    found = records.once(
-        ((source, FORM.read(source)) for source in sources),
-        lambda one: one.id,
-        lambda one: {name: values.tolist() for name, values in {"codes": one.codes, **one.columns}.items()},
-        lambda one: f"seed {one.search.seed} of {_plain(one.search)}",
-    )
-    return [*found.values()]
 
 
 def rows_of(table: Table, space: str, codes: Ints) -> Ints:

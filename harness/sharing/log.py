@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
 
@@ -28,7 +28,8 @@ from harness.sharing.search import Derived, Row, SharedSearch
 from harness.spaces import SKIPS, published
 from harness.studies.evaluate import versions
 from harness.studies.outcome import Outcome
-from harness.studies.records import Columns, Footer, Form, file_name, once
+from harness.studies.records import Columns, Footer, file_name
+from harness.studies.runs import Single
 from harness.studies.store import SEARCHES
 from harness.studies.study import Study
 from harness.table import Table
@@ -52,7 +53,7 @@ class _Footer(TypedDict):
     sharing: SharedSearch
 
 
-class LogForm(Form[SharedSearch, Log]):
+class LogForm(Single[SharedSearch, Log]):
     """A row for each epoch; what was derived, and the distribution, are JSON."""
 
     what = "the log of a search by weight sharing"
@@ -63,6 +64,11 @@ class LogForm(Form[SharedSearch, Log]):
     columns = pa.schema(
         {"epoch": pa.int64(), **dict.fromkeys(_NUMBERS, pa.float64()), **dict.fromkeys(_TEXTS, pa.string())}
     )
+
+    timed = ("seconds", "scoring")
+
+    def title(self, result: Log) -> str:
+        return f"seed {result.search.seed} of {result.search.method} on {result.search.space}"
 
     def name(self, job: SharedSearch) -> str:
         return file_name(job.space, job.images, job.method, str(job.seed), job.id)
@@ -128,20 +134,6 @@ def write(target: Path, log: Log) -> None:
 def read(source: Path) -> Log:
     """The log at `source`. Raises HarnessError if it cannot be read."""
     return FORM.read(source)
-
-
-def read_once(sources: Iterable[Path]) -> dict[Path, Log]:
-    """The logs at `sources`, each once, whatever seconds it took.
-
-    Raises HarnessError like `read`, and for two files of one search with other numbers.
-    """
-    timed = dict.fromkeys(("seconds", "scoring"))
-    return once(
-        ((source, read(source)) for source in sources),
-        lambda log: log.search.id,
-        lambda log: [{**row.to_json(), **timed} for row in log.rows],
-        lambda log: f"seed {log.search.seed} of {log.search.method} on {log.search.space}",
-    )
 
 
 def table_of(space: str, images: str) -> Table | None:

@@ -20,7 +20,8 @@ from harness.sharing.search import SharedSearch
 from harness.sharing.segments import Lookup
 from harness.spaces import published
 from harness.spaces.architecture import Architecture
-from harness.studies.records import Columns, Footer, Form
+from harness.studies.records import Columns, Footer
+from harness.studies.runs import Single
 from harness.studies.store import SEARCHES
 from harness.train.images import ImageSet
 
@@ -39,7 +40,7 @@ class _Footer(TypedDict):
     lookup: str
 
 
-class LookupForm(Form[Kept, Kept]):
+class LookupForm(Single[Kept, Kept]):
     """A row for each architecture of the last segment."""
 
     what = "a lookup table of a search"
@@ -47,6 +48,9 @@ class LookupForm(Form[Kept, Kept]):
     again = "move it away, and the log of its search; the search begins anew."
     footer = _Footer
     columns = pa.schema({"number": pa.int64(), "predicted": pa.float64()})
+
+    def title(self, result: Kept) -> str:
+        return f"the lookup table of search {result.id}"
 
     def name(self, job: Kept) -> str:
         return f"{job.id}.parquet"

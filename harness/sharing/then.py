@@ -29,7 +29,8 @@ from harness.sharing.search import Derived, SharedSearch
 from harness.spaces import published
 from harness.spaces.architecture import Architecture
 from harness.studies.outcome import Outcome
-from harness.studies.records import Columns, Footer, Form, file_name, identity
+from harness.studies.records import Columns, Footer, file_name, identity
+from harness.studies.runs import Single
 from harness.studies.store import SEARCHES
 from harness.studies.study import source_of
 from harness.table import Table
@@ -103,7 +104,7 @@ class _Footer(TypedDict):
     trained: float
 
 
-class ScoresForm(Form[Sequel, Scores]):
+class ScoresForm(Single[Sequel, Scores]):
     """A row for each architecture that was scored."""
 
     what = "scores by a super-network"
@@ -120,6 +121,12 @@ class ScoresForm(Form[Sequel, Scores]):
             "accuracy": pa.float64(),
         }
     )
+
+    timed = ("seconds",)
+
+    def title(self, result: Scores) -> str:
+        of = result.sequel.search
+        return f"seed {of.seed} of {result.sequel.label} by {of.method} on {of.space}"
 
     def name(self, job: Sequel) -> str:
         of = job.search

@@ -14,7 +14,8 @@ from typing import Any, Generic
 from harness.errors import HarnessError
 from harness.files import locked, made, sweep
 from harness.studies.ranges import left_of
-from harness.studies.records import JOINED, UNFINISHED, J, R, Sharded, kin, refusal
+from harness.studies.records import JOINED, UNFINISHED, R, refusal
+from harness.studies.runs import J, Sharded, kin
 
 
 class Folder(Generic[J, R]):

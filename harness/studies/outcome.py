@@ -338,50 +338,6 @@ def within(outcome: Outcome, seeds: range | Ints) -> Outcome | None:
     )
 
 
-def distinct(outcomes: Iterable[Outcome]) -> list[Outcome]:
-    """Each seed of outcomes that differ in seeds only once, of the longest outcome that has it, the longest first.
-
-    Raises HarnessError for a seed with different numbers in two of them.
-    """
-    parts: list[Outcome] = []
-    taken, owner = np.zeros((2, 0), dtype=np.int64)
-    for outcome in sorted(outcomes, key=lambda o: -len(o.seeds)):
-        again = np.isin(outcome.seeds, taken)
-        for i in np.unique(owner[np.isin(taken, outcome.seeds)]) if again.any() else ():
-            if told := contradiction(parts[i], outcome):
-                hint = "a seed has one run: keep the file that is right. `harness verify` finds all such files."
-                raise HarnessError(told, hint)
-        part = within(outcome, outcome.seeds[~again])
-        if part is not None:
-            taken = np.append(taken, part.seeds)
-            owner = np.append(owner, np.full(len(part.seeds), len(parts)))
-            parts.append(part)
-    return parts
-
-
-def contradiction(a: Outcome, b: Outcome) -> str:
-    """Which seed has different numbers in outcomes that differ in seeds only, in a sentence; empty if none has."""
-    shared = np.intersect1d(a.seeds, b.seeds)
-    if not shared.size or _agree(a, b, shared):
-        return ""
-    seed = next(int(seed) for seed in shared if not _agree(a, b, np.array([seed])))
-    first, second = (str(o.file or f"study {o.study.id} of this session") for o in (a, b))
-    return f"{first} and {second} have different numbers for seed {seed} of {a.study.label} on {a.study.benchmark}."
-
-
-def _agree(a: Outcome, b: Outcome, seeds: Ints) -> bool:
-    """Whether the runs of `seeds`, which both have, are the same; test losses where both have them."""
-    one, other = within(a, seeds), within(b, seeds)
-    assert one is not None
-    assert other is not None
-    mine, theirs = one.trajectory, other.trajectory
-    pairs = [(getattr(mine, name), getattr(theirs, name)) for name in (*Trajectory.COLUMNS, *Trajectory.PER_SEED)]
-    pairs.append((one.val_loss, other.val_loss))
-    if None not in (a.reference.test_optimum, b.reference.test_optimum):  # a table may have gained them since
-        pairs.append((one.test_loss, other.test_loss))
-    return all(np.array_equal(x, y, equal_nan=x.dtype.kind == "f") for x, y in pairs)
-
-
 def of_seeds(study: Study, seeds: Ints) -> Study:
     """The study of ascending seeds."""
     return replace(study, first=int(seeds[0]), stop=int(seeds[-1]) + 1)

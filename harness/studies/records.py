@@ -1,4 +1,4 @@
-"""What every stored thing has in common: its identity, its file, and what a store of it can do.
+"""What every stored thing has in common: its identity and its file.
 
 A record is a Parquet file with a JSON footer, whole or absent. The footer has the digest of all columns and of itself,
 which is verified on read as are the checksums of the pages; files of earlier versions have none.
@@ -10,22 +10,19 @@ import hashlib
 import json
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from harness.arrays import Ints, of_column
+from harness.arrays import of_column
 from harness.errors import HarnessError
 from harness.escapes import obeyed
 from harness.fields import fit
 from harness.files import FULL, RESULTS, arrow_file, reading, whole
-from harness.studies.executors import Named
-from harness.studies.ranges import joined, left_of, overlaps
 
 UNFINISHED = ".unfinished"
 JOINED = ".joined"
@@ -46,33 +43,13 @@ Columns = Mapping[str, Any]
 Footer = dict[str, Any]
 
 
-class Job(Named, Protocol):
-    """What is asked for: a study of an algorithm or of a predictor, seed by seed."""
-
-    @property
-    def seeds(self) -> Ints: ...
-    @property
-    def shards(self) -> list[range]:
-        """The seeds in the portions that are computed and stored together."""
-
-    def to_json(self) -> dict[str, Any]:
-        """What it is identified by, its seeds as `first` and `stop`."""
-
-
 R = TypeVar("R")
-J = TypeVar("J", bound=Job)
 K_contra = TypeVar("K_contra", contravariant=True)
-Asked_contra = TypeVar("Asked_contra", bound=Job, contravariant=True)
 
 
 def identity(data: Mapping[str, Any]) -> str:
     """Twelve hexadecimal digits of the hash of the canonical JSON."""
     return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:12]
-
-
-def kin(data: Mapping[str, Any]) -> dict[str, Any]:
-    """What jobs that differ in seeds only have in common, of their `to_json`."""
-    return {name: value for name, value in data.items() if name not in ("first", "stop")}
 
 
 def file_name(*parts: str) -> str:
@@ -203,76 +180,6 @@ class Form(ABC, Generic[K_contra, R]):
             )
 
 
-class Sharded(Form[J, R]):
-    """The files of results that are computed and stored in shards of their seeds."""
-
-    @abstractmethod
-    def job(self, result: R) -> J: ...
-
-    @abstractmethod
-    def seeds(self, result: R) -> Ints: ...
-
-    @abstractmethod
-    def join(self, job: J, parts: Sequence[R]) -> R:
-        """The result of a job out of those of its shards, in their order."""
-
-    @abstractmethod
-    def portion(self, job: J, result: R, seeds: range) -> R:
-        """Those of the seeds of a result of a job that differs in seeds only, as of this job."""
-
-    def shard(self, result: R) -> range:
-        seeds = self.seeds(result)
-        return range(int(seeds[0]), int(seeds[-1]) + 1)
-
-    def taken(self, job: J, results: Iterable[R], stored: Iterable[range]) -> Iterator[R]:
-        """Portions for a job that has the shards `stored`, out of `results` of jobs that differ in seeds only.
-
-        Each seed is taken once, if it can be out of a result that is taken whole, as counts over its seeds are then
-        known.
-        """
-        left = left_of(job.shards, stored)
-        spans = sorted(((self.shard(result), result) for result in results), key=lambda pair: -len(pair[0]))
-        for whole_only in (True, False):
-            for span, result in spans:
-                free = joined(overlaps(left, span))
-                if not free or (whole_only and free != [span]):
-                    continue
-                for seeds in free:
-                    yield self.portion(job, result, seeds)
-                left = left_of(left, free)
-
-
-class Store(Protocol[Asked_contra, R]):
-    """Where results are kept: whole ones of jobs, and of shards of those that are not finished."""
-
-    def complete(self, job: Asked_contra) -> bool: ...
-
-    def missing(self, job: Asked_contra) -> list[range]:
-        """The shards of a job, or parts of them, that are not stored yet, or cannot be read.
-
-        Seeds that a finished job has which differs in seeds only are taken over from it.
-        """
-
-    def add(self, result: R) -> None:
-        """Keep the result of one shard."""
-
-    def finish(self, job: Asked_contra) -> None:
-        """Join the shards of a job, which are all there."""
-
-    def get(self, job: Asked_contra) -> R:
-        """The result of a job that is complete."""
-
-    def held(self, job: Asked_contra) -> AbstractContextManager[bool]:
-        """The lock of a job, if nobody else has it."""
-
-    def shared(self, job: Asked_contra) -> bool:
-        """Whether a copy of this store, in another process, is where the caller's is, who holds the job."""
-
-    @property
-    def reached(self) -> bool:
-        """Whether other processes of this machine can `add` to a copy of it."""
-
-
 def find(paths: Iterable[Path], inside: Iterable[str], none: HarnessError, makes: str) -> list[Path]:
     """The files that `paths` name and those in folders among them that match a glob of `inside`, sorted, each once.
 
@@ -289,30 +196,6 @@ def find(paths: Iterable[Path], inside: Iterable[str], none: HarnessError, makes
     if not found:
         raise none
     return [*found]
-
-
-def once(
-    found: Iterable[tuple[Path, R]],
-    key: Callable[[R], object],
-    numbers: Callable[[R], object],
-    said: Callable[[R], str],
-) -> dict[Path, R]:
-    """The results of one seed each, with their files, of which those with one `key` count once.
-
-    Raises HarnessError for two of them with other `numbers`, compared as JSON; `said` names what they are of.
-    """
-    kept: dict[Path, R] = {}
-    first: dict[object, Path] = {}
-    for path, result in found:
-        known = first.setdefault(key(result), path)
-        if known is path:
-            kept[path] = result
-        elif json.dumps(numbers(kept[known])) != json.dumps(numbers(result)):
-            raise HarnessError(
-                f"{known} and {path} have different numbers for {said(result)}.",
-                "a seed has one run: keep the file that is meant.",
-            )
-    return kept
 
 
 def _schema(path: Path) -> pa.Schema:

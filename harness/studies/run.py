@@ -15,7 +15,8 @@ from harness import registry
 from harness.errors import HarnessError, PluginError
 from harness.simulation import Share
 from harness.studies.executors import Executor, Failed, Heard, Here, Task
-from harness.studies.records import J, R, Store
+from harness.studies.records import R
+from harness.studies.runs import J, Store
 
 Work = Callable[[J, range, Heard], R]
 """Makes the result of a shard of a job; the last argument is told the done share of it."""

@@ -15,9 +15,9 @@ from harness import registry
 from harness.arrays import Ints
 from harness.errors import HarnessError, unknown
 from harness.studies.index import stored, together
-from harness.studies.outcome import Outcome, distinct, of_seeds, within
-from harness.studies.records import kin
-from harness.studies.store import find
+from harness.studies.outcome import Outcome, of_seeds, within
+from harness.studies.runs import kin
+from harness.studies.store import STUDIES, find
 from harness.trajectory import Trajectory
 
 T = TypeVar("T")
@@ -147,7 +147,7 @@ def once(outcomes: Iterable[Outcome]) -> list[Outcome]:
 
 def _joined(outcomes: Sequence[Outcome]) -> Outcome:
     """One outcome of all seeds of outcomes that differ in seeds only."""
-    parts = distinct(outcomes)
+    parts = STUDIES.distinct(outcomes)
     if len(parts) == 1:
         return parts[0]
     run = Trajectory.join([part.trajectory for part in parts])

@@ -7,7 +7,7 @@ the footer, under the key `nas_harness`.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -20,14 +20,17 @@ from harness.arrays import Ints
 from harness.errors import HarnessError
 from harness.files import inside
 from harness.studies.keeping import Folder
-from harness.studies.outcome import Outcome, Reference, distinct, within
-from harness.studies.records import UNFINISHED, Columns, Footer, Sharded, file_name
+from harness.studies.outcome import Outcome, Reference, within
+from harness.studies.records import UNFINISHED, Columns, Footer, file_name
+from harness.studies.runs import Sharded
 from harness.studies.study import Study
 from harness.trajectory import Trajectory
 
 QUALITIES, TRAINED, SEARCHES = "predictions", "trained", "searches"
 """Subfolders of results that hold the qualities of predictors, trainings, and searches by training."""
-SET_ASIDE = {UNFINISHED, "baseline", QUALITIES, TRAINED, SEARCHES}
+BASELINE = "baseline"
+"""The subfolder whose studies later ones are held against."""
+SET_ASIDE = {UNFINISHED, BASELINE, QUALITIES, TRAINED, SEARCHES}
 
 
 class _PerSeed(TypedDict):
@@ -81,14 +84,28 @@ class StudyForm(Sharded[Study, Outcome]):
         return result.study
 
     def seeds(self, result: Outcome) -> Ints:
-        return result.trajectory.seeds
+        return result.seeds
 
     def read(self, path: Path) -> Outcome:
         return replace(super().read(path), file=path)
 
-    def join(self, job: Study, parts: Sequence[Outcome]) -> Outcome:
-        """As of every kind. Raises HarnessError for a seed with different numbers in two parts."""
-        parts = sorted(distinct(parts), key=lambda part: int(part.seeds[0]))
+    def sources(self, result: Outcome) -> Sequence[Path]:
+        return () if result.file is None else (result.file,)
+
+    def same(self, a: Outcome, b: Outcome) -> bool:
+        """Test losses count where both have them."""
+        names = (*Trajectory.COLUMNS, *Trajectory.PER_SEED)
+        pairs = [(getattr(a.trajectory, name), getattr(b.trajectory, name)) for name in names]
+        pairs.append((a.val_loss, b.val_loss))
+        if None not in (a.reference.test_optimum, b.reference.test_optimum):  # a table may have gained them since
+            pairs.append((a.test_loss, b.test_loss))
+        return all(np.array_equal(x, y, equal_nan=x.dtype.kind == "f") for x, y in pairs)
+
+    def within(self, result: Outcome, seeds: range | Ints) -> Outcome | None:
+        return within(result, seeds)
+
+    def join(self, job: Study, parts: Iterable[Outcome]) -> Outcome:
+        parts = sorted(self.distinct(parts), key=lambda part: int(part.seeds[0]))
         return Outcome(
             study=job,
             reference=parts[0].reference,
@@ -99,12 +116,6 @@ class StudyForm(Sharded[Study, Outcome]):
             cpu_seconds=sum(part.cpu_seconds for part in parts),
             versions=parts[-1].versions,
         )
-
-    def taken(self, job: Study, results: Iterable[Outcome], stored: Iterable[range]) -> Iterator[Outcome]:
-        """As of every kind. Raises HarnessError for a seed with different numbers in two of `results`."""
-        results = [*results]
-        distinct(results)
-        return super().taken(job, results, stored)
 
     def portion(self, job: Study, result: Outcome, seeds: range) -> Outcome:
         part = within(result, seeds)

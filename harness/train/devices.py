@@ -100,6 +100,11 @@ def precision_of(name: str, device: torch.device) -> Precision:
     return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
 
 
+def is_first() -> bool:
+    """Whether this is the first of the processes that torchrun started, or the only one."""
+    return int(os.environ.get("WORLD_SIZE", "1")) == 1 or os.environ.get("RANK", "0") == "0"
+
+
 @contextmanager
 def processes(device: torch.device) -> Iterator[tuple[int, int]]:
     """Rank and number of the processes that torchrun started, in a group for as long as this lasts; else (0, 1)."""

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
-from multiprocessing import connection, resource_tracker
+from multiprocessing import connection
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -25,7 +25,7 @@ from typing import Any, Generic, NamedTuple, NoReturn, Protocol, Self, TypeVar
 import torch
 
 from harness.errors import HarnessError
-from harness.processes import leave_with_parent, uninterrupted
+from harness.processes import leave_with_parent, starting
 from harness.train import images
 from harness.train.devices import Place, Precision, device_of, precision_of
 from harness.train.images import ImageSet
@@ -246,8 +246,7 @@ class Pool:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(target=_serve, args=(theirs, self.work, self.devices[slot]))
-        resource_tracker.ensure_running()
-        with uninterrupted():
+        with starting():
             process.start()
         theirs.close()
         return process, ours

@@ -5,6 +5,7 @@ A row per epoch; what was trained and how is JSON in the footer, under the key `
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -19,7 +20,8 @@ from harness.errors import HarnessError
 from harness.fields import fit
 from harness.spaces.architecture import Architecture
 from harness.studies import records
-from harness.studies.records import Columns, Footer, Form, identity
+from harness.studies.records import Columns, Footer, identity
+from harness.studies.runs import Single
 from harness.studies.store import TRAINED
 from harness.train.recipes import Recipe
 
@@ -125,7 +127,7 @@ class _Footer(TypedDict):
     origin: Origin | None
 
 
-class TrainingForm(Form[Job, Training]):
+class TrainingForm(Single[Job, Training]):
     """A row for each epoch."""
 
     what = "a training"
@@ -135,6 +137,19 @@ class TrainingForm(Form[Job, Training]):
     makes = "`harness train` makes trainings; --out says where."
     footer = _Footer
     columns = pa.schema({"epoch": pa.int64(), **dict.fromkeys(Curve.COLUMNS, pa.float64())})
+
+    timed = ("seconds",)
+
+    def title(self, result: Training) -> str:
+        return f"seed {result.job.seed} of {result.job.title}"
+
+    def run_id(self, result: Training) -> object:
+        """The row of another benchmark is held against another table."""
+        return result.job.id, result.origin and result.origin.benchmark
+
+    def numbers(self, result: Training) -> str:
+        curve = result.curve
+        return json.dumps([super().numbers(result), curve.test_loss, curve.test_accuracy, curve.diverged])
 
     def name(self, job: Job) -> str:
         return f"{job.architecture.space}.{job.images}.{job.seed}.{job.id}.parquet"
@@ -180,21 +195,6 @@ def write(training: Training, target: Path) -> None:
 def read(source: Path) -> Training:
     """The training stored at `source`. Raises HarnessError if it is not what was written, or none."""
     return FORM.read(source)
-
-
-def read_once(sources: Iterable[Path]) -> dict[Path, Training]:
-    """The trainings stored at `sources`, each once, whatever seconds it took.
-
-    Raises HarnessError like `read`, and for two files of one training with other numbers.
-    """
-    return records.once(
-        ((source, read(source)) for source in sources),
-        lambda training: (training.job.id, training.origin and training.origin.benchmark),
-        lambda training: [
-            np.asarray(value).tolist() for name, value in vars(training.curve).items() if name != "seconds"
-        ],
-        lambda training: f"seed {training.job.seed} of {training.job.title}",
-    )
 
 
 def find(paths: Iterable[Path]) -> list[Path]:
