@@ -72,16 +72,17 @@ def command(
     for option, value in (("top", top), ("epochs", epochs), ("repeats", repeats)):
         if value is not None and value < 1:
             raise HarnessError(f"{option} must be at least 1, got {value}.")
+    from harness.studies.keeping import writable
     from harness.train import devices, recipes
     from harness.train.results import Job
 
     found = _architectures(results, selection, arch, top)
+    target = out or _beside(results)
     if cluster is not None:
         if deterministic or compiled or tensorboard is not None:
             raise HarnessError(
                 "--deterministic, --compile and --tensorboard are of one machine.", "leave them out on a --cluster."
             )
-        target = out or _beside(results)
         about = (images, data_root, recipe, epochs, repeats, device, precision, target)
         _tell(_on_cluster(cluster, found, *about), target, as_json)
         return
@@ -92,13 +93,14 @@ def command(
     jobs = []
     for architecture, origin in found:
         used, loaded = chosen[architecture.space], sets[architecture.space]
-        for seed in used.repeats(repeats):
+        for seed in used.repeats(repeats, len(found)):
             jobs.append((Job(architecture, loaded.name, loaded.checksum, used, seed, exact), loaded, origin))
+    writable(target)
     with devices.processes(where) as (rank, world):
         place = devices.Place(where, exact, rank, world, deterministic, compiled)
-        trainings = _train(jobs, place, out or _beside(results), tensorboard)
+        trainings = _train(jobs, place, target, tensorboard)
     if rank == 0:
-        _tell(trainings, out or _beside(results), as_json)
+        _tell(trainings, target, as_json)
 
 
 def _on_cluster(
@@ -116,6 +118,7 @@ def _on_cluster(
     """One training at a time on each worker, space by space."""
     from harness.cli.workers import trainers
     from harness.report import tables
+    from harness.studies.keeping import writable
     from harness.train import devices, recipes, tabulate
     from harness.train.results import Job
 
@@ -132,8 +135,9 @@ def _on_cluster(
                 (Job(architecture, loaded.name, loaded.checksum, used, seed, where.precision), origin)
                 for architecture, origin in found
                 if architecture.space == space
-                for seed in used.repeats(repeats)
+                for seed in used.repeats(repeats, len(found))
             ]
+            writable(out)
             jobs, origins = zip(*each, strict=True)
             bar = bars.add_task(f"trainings of {space}", total=len(jobs), note="")
 
