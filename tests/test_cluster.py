@@ -83,6 +83,12 @@ def test_processes_of_this_machine_are_workers_and_one_that_is_killed_is_replace
     equal_to_one_process(ResultStore(tmp_path / "there"), tmp_path / "here")
 
 
+def test_workers_of_this_machine_import_what_the_command_does(tmp_path: Path) -> None:
+    done = workers.run_among_strangers(tmp_path / "cwd", "--cluster", "local:2", "--out", str(tmp_path / "results"))
+    assert done.returncode == 0, done.stderr
+    assert "stranger" not in done.stderr
+
+
 def test_a_worker_of_this_machine_that_cannot_start(tmp_path: Path) -> None:
     """Dask is told to preload what is not there."""
     words = ("run", "--algo", "rs", "--bench", "nb201", "--seeds", "3", "--cluster", "local:2", "--out", str(tmp_path))

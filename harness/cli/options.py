@@ -269,6 +269,15 @@ class Where(NamedTuple):
     shared: bool
 
 
+def _prepared(context: click.Context, _parameter: click.Parameter, address: str | None) -> str | None:
+    """The workers of `local:N` import while other options are read, which imports as well."""
+    if address is not None and address.startswith("local:") and not context.resilient_parsing:
+        from harness.studies.local_workers import prepare
+
+        prepare()
+    return address
+
+
 def cluster_option(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options of a cluster, as its argument `cluster`, which is None without one."""
 
@@ -276,16 +285,14 @@ def cluster_option(command: Callable[..., None]) -> Callable[..., None]:
     def placed(*, cluster: str | None, store_on_workers: bool, **rest: Any) -> None:
         if store_on_workers and cluster is None:
             raise HarnessError("--store-on-workers is of a --cluster.", "give its address, or leave it out.")
-        if cluster is not None and cluster.startswith("local:"):
-            from harness.studies.local_workers import prepare
-
-            prepare()
         command(cluster=None if cluster is None else Where(cluster, store_on_workers), **rest)
 
     for option in (
         click.option("--store-on-workers", is_flag=True, help="Workers of the cluster share this file system."),
         click.option(
             "--cluster",
+            is_eager=True,
+            callback=_prepared,
             help="Run on the workers of Dask: tcp://HOST:PORT, a scheduler file, local:N, or slurm:FILE.yaml.",
         ),
     ):

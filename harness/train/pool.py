@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing import connection, resource_tracker
+from multiprocessing import connection
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -22,7 +22,7 @@ from typing import NamedTuple, NoReturn, Protocol, Self
 import torch
 
 from harness.errors import HarnessError
-from harness.processes import leave_with_parent, uninterrupted
+from harness.processes import leave_with_parent, starting
 from harness.train import images, results
 from harness.train.devices import Place, Precision, device_of, precision_of
 from harness.train.jobs import finish
@@ -174,8 +174,7 @@ class Pool:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(target=_serve, args=(theirs, self.work, self.devices[slot]))
-        resource_tracker.ensure_running()
-        with uninterrupted():
+        with starting():
             process.start()
         theirs.close()
         return process, ours
