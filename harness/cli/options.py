@@ -12,6 +12,7 @@ from types import MappingProxyType, NoneType
 from typing import Any, Literal, NamedTuple, TypeVar, get_args, get_origin
 
 import click
+from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
 from harness.errors import HarnessError, unknown
@@ -212,14 +213,17 @@ def _type(kind: Any, said: Option) -> Any:
     if origin is dict:
         return Pairs()
     if origin in (list, tuple):
-        return Names() if arguments[0] is str else Numbers()
+        return Names() if arguments[0] is str else Numbers("numbers", "separate them by commas: 1e5,1e6")
     return Share() if said.high == BELOW_1 else kind
 
 
 class Numbers(click.ParamType[list[float]]):
-    """Positive numbers separated by commas."""
+    """Positive numbers separated by commas; `what` they are, and a hint how to write them."""
 
     name = "number[,number...]"
+
+    def __init__(self, what: str = "times", hint: str = "give simulated seconds: 1e5,1e6") -> None:
+        self.what, self.hint = what, hint
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[float]:
         if not isinstance(value, str):
@@ -227,9 +231,9 @@ class Numbers(click.ParamType[list[float]]):
         try:
             numbers = [float(number) for number in value.split(",")]
         except ValueError:
-            raise HarnessError(f"'{value}' is not a list of numbers.", "give simulated seconds: 1e5,1e6") from None
+            raise HarnessError(f"'{value}' is not a list of numbers.", self.hint) from None
         if not all(number > 0 for number in numbers):
-            raise HarnessError(f"times must be positive, got {value}.", "give simulated seconds: 1e5,1e6")
+            raise HarnessError(f"{self.what} must be positive, got {value}.", self.hint)
         return numbers
 
 
@@ -243,6 +247,14 @@ class Processes(click.ParamType[int]):
         if processes < 1:
             raise HarnessError(f"processes must be at least 1, got {processes}.")
         return processes
+
+
+def refuse_unused(of: str, *names: str, hint: str) -> None:
+    """Raise HarnessError if an option among `names` was given, which is `of` something that was not asked for."""
+    ctx = click.get_current_context()
+    for name in names:
+        if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise HarnessError(f"--{name} is of {of}.", hint)
 
 
 def _use_data_folder(ctx: click.Context, param: click.Parameter, value: str | None) -> None:

@@ -73,6 +73,7 @@ def command(
             raise HarnessError(f"{option} must be at least 1, got {value}.")
     from harness.cli.workers import trainers
     from harness.spaces import published
+    from harness.studies.keeping import writable
     from harness.studies.store import TRAINED
     from harness.train import devices, recipes, tabulate
     from harness.train import images as image_sets
@@ -93,12 +94,12 @@ def command(
             "use a recipe with validation = 0.25, or a folder with train, val and test.",
         )
     with trainers(cluster, device, processes, precision) as where:
+        seeds = used.repeats(repeats, len(cells))
         jobs = [
-            Job(cell, loaded.name, loaded.checksum, used, repeat, where.precision)
-            for cell in cells
-            for repeat in used.repeats(repeats)
+            Job(cell, loaded.name, loaded.checksum, used, seed, where.precision) for cell in cells for seed in seeds
         ]
         tabulate.check_target(out, name, jobs)
+        writable(out / TRAINED)
         click.echo(
             f"{loaded.name}: {loaded.words}; recipe: {used.title}, {used.epochs} epochs; {len(cells):,} cells, "
             f"{len(jobs):,} trainings.",

@@ -73,15 +73,16 @@ def command(
     for option, value in (("top", top), ("epochs", epochs), ("repeats", repeats)):
         if value is not None and value < 1:
             raise HarnessError(f"{option} must be at least 1, got {value}.")
+    from harness.studies.keeping import writable
     from harness.train import devices, recipes
     from harness.train.pool import Work
     from harness.train.results import Job
 
     found = _architectures(results, selection, arch, top)
+    target = out or _beside(results)
     if cluster is not None:
         if tensorboard is not None:
             raise HarnessError("--tensorboard is of one machine.", "leave it out on a --cluster.")
-        target = out or _beside(results)
         work = Work(images, data_root, target, deterministic, compiled)
         _tell(_on_cluster(cluster, found, work, recipe, epochs, repeats, device, precision), target, as_json)
         return
@@ -92,13 +93,14 @@ def command(
     jobs = []
     for architecture, origin in found:
         used, loaded = chosen[architecture.space], sets[architecture.space]
-        for seed in used.repeats(repeats):
+        for seed in used.repeats(repeats, len(found)):
             jobs.append((Job(architecture, loaded.name, loaded.checksum, used, seed, exact), loaded, origin))
+    writable(target)
     with devices.processes(where) as (rank, world):
         place = devices.Place(where, exact, rank, world, deterministic, compiled)
-        trainings = _train(jobs, place, out or _beside(results), tensorboard)
+        trainings = _train(jobs, place, target, tensorboard)
     if rank == 0:
-        _tell(trainings, out or _beside(results), as_json)
+        _tell(trainings, target, as_json)
 
 
 def _on_cluster(
@@ -115,6 +117,7 @@ def _on_cluster(
     from harness.cli.workers import trainers
     from harness.report import tables
     from harness.report.watching import Noted
+    from harness.studies.keeping import writable
     from harness.train import devices, recipes, tabulate
     from harness.train.results import Job
 
@@ -127,8 +130,9 @@ def _on_cluster(
                 (Job(architecture, loaded.name, loaded.checksum, used, seed, where.precision), origin)
                 for architecture, origin in found
                 if architecture.space == space
-                for seed in used.repeats(repeats)
+                for seed in used.repeats(repeats, len(found))
             ]
+            writable(work.folder)
             jobs, origins = zip(*each, strict=True)
             bar = bars.add_task(f"trainings of {space}", total=len(jobs), note="")
 
