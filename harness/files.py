@@ -64,7 +64,7 @@ def inside(folder: Path, *endings: str, without: Collection[str] = ()) -> list[P
 
 @contextmanager
 def whole(
-    path: Path, hint: str = "choose another -o.", refuse: Callable[[Path, OSError], HarnessError] | None = None
+    path: Path, hint: str = "choose another name.", refuse: Callable[[Path, OSError], HarnessError] | None = None
 ) -> Iterator[Path]:
     """The name of a temporary file to fill, which then takes the place of `path`; its folder is made.
 
@@ -105,7 +105,7 @@ def output(path: Path) -> Iterator[Path]:
 def replaceable(path: Path, *inputs: Path) -> None:
     """Raise HarnessError if what is at `path` is no file, results, or one of the `inputs` that are read for it."""
     if reason := _irreplaceable(path) or ("it holds results" if _holds_results(path) else ""):
-        raise HarnessError(f"cannot write {path}: {reason}.", "choose another -o.")
+        raise HarnessError(f"cannot write {path}: {reason}.", "choose another name.")
     for source in inputs:
         with suppress(OSError):
             if path.samefile(source):

@@ -10,7 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from multiprocessing import connection
+from multiprocessing import connection, resource_tracker
 
 
 @contextmanager
@@ -35,7 +35,35 @@ def uninterrupted() -> Iterator[None]:
 
 
 @contextmanager
-def no_main() -> Iterator[None]:
+def starting() -> Iterator[None]:
+    """Processes are started meanwhile: they import what this one does, and SIGINT does not reach them."""
+    with _same_path():
+        resource_tracker.ensure_running()  # which ends with SIGINT no longer blocked
+        with uninterrupted(), _no_main():
+            yield
+
+
+@contextmanager
+def _same_path() -> Iterator[None]:
+    """Processes started meanwhile import from where this one does.
+
+    `python -c`, by which they are started, looks in the working directory first, where another checkout of this package
+    may be, and a fork server of Python 3.11 to 3.13 preloads from there, whatever path it is given.
+    """
+    ours = {"PYTHONPATH": os.pathsep.join(path or os.curdir for path in sys.path), "PYTHONSAFEPATH": "1"}
+    before = {name: os.environ.get(name) for name in ours}
+    os.environ.update(ours)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
+
+
+@contextmanager
+def _no_main() -> Iterator[None]:
     """Processes started meanwhile do not run the user's script again, of which they are sent what they need."""
     main = vars(sys.modules["__main__"])
     hidden = {name: main.pop(name) for name in ("__file__",) if name in main}

@@ -83,6 +83,12 @@ def test_processes_of_this_machine_are_workers_and_one_that_is_killed_is_replace
     equal_to_one_process(ResultStore(tmp_path / "there"), tmp_path / "here")
 
 
+def test_workers_of_this_machine_import_what_the_command_does(tmp_path: Path) -> None:
+    done = workers.run_among_strangers(tmp_path / "cwd", "--cluster", "local:2", "--out", str(tmp_path / "results"))
+    assert done.returncode == 0, done.stderr
+    assert "stranger" not in done.stderr
+
+
 def test_a_worker_of_this_machine_that_cannot_start(tmp_path: Path) -> None:
     """Dask is told to preload what is not there."""
     words = ("run", "--algo", "rs", "--bench", "nb201", "--seeds", "3", "--cluster", "local:2", "--out", str(tmp_path))
@@ -140,7 +146,9 @@ def test_trainings_on_a_cluster_are_those_of_one_process(scheduler: Any, tmp_pat
     from harness.train import images, recipes, results
     from harness.train.cluster import hosts
     from harness.train.devices import Place, device_of
+    from harness.train.jobs import Train
     from harness.train.loop import train
+    from harness.train.pool import Work
 
     path = tmp_path / "tiny.toml"
     path.write_text(
@@ -152,11 +160,11 @@ def test_trainings_on_a_cluster_are_those_of_one_process(scheduler: Any, tmp_pat
     job = results.Job(architecture, loaded.name, loaded.checksum, recipe, 5)
     with hosts(Cluster(scheduler.scheduler_address, print), "auto", None, "auto") as found:
         assert found.names == ("cpu", "cpu")
-        with found.pool("digits", None, recipe, tmp_path / "out") as pool:
-            pool.submit(0, job, until=1)
+        with found.pool(Work("digits", None, tmp_path / "out")) as pool:
+            pool.submit(0, Train(job, until=1))
             first = pool.next()
             assert results.checkpoint_path(tmp_path / "out", job).exists()
-            pool.submit(1, job)
+            pool.submit(1, Train(job))
             whole = pool.next()
     expected = train(job, loaded, Place(device_of("cpu")))
     assert (first.slot, whole.slot) == (0, 1)
@@ -166,6 +174,45 @@ def test_trainings_on_a_cluster_are_those_of_one_process(scheduler: Any, tmp_pat
     np.testing.assert_array_equal(whole.outcome.val_loss, expected.val_loss)
     assert results.read(results.path(tmp_path / "out", job)).curve.test_accuracy == expected.test_accuracy
     assert not results.checkpoint_path(tmp_path / "out", job).exists()
+
+
+def test_two_callers_that_share_storage_each_get_their_files(scheduler: Any, tmp_path: Path) -> None:
+    """One search, asked for by both at once; each has its own folder."""
+    pytest.importorskip("torch", reason="searches by weight sharing need torch")
+    from ranks import TINY_FILE
+
+    from harness.sharing.jobs import Share
+    from harness.sharing.search import SharedSearch
+    from harness.train import images, recipes
+    from harness.train.cluster import hosts
+    from harness.train.devices import device_of
+    from harness.train.pool import Work
+
+    (tmp_path / "tiny.toml").write_text(TINY_FILE)
+    recipe = recipes.read(str(tmp_path / "tiny.toml"))
+    loaded = images.load("digits", None, recipe, device_of("cpu"))
+    asked = Share(SharedSearch.plan("digits201", "gdas", {}, loaded, recipe, "fp32", "batch", 0))
+    cluster = Cluster(scheduler.scheduler_address, print, local=True)
+    with hosts(cluster, "cpu", 1, "auto") as one, hosts(cluster, "cpu", 1, "auto") as other:
+        first, second = (at.pool(Work("digits", None, tmp_path / name)) for at, name in ((one, "a"), (other, "b")))
+        with first, second:
+            for pool in (first, second):
+                pool.submit(0, asked)
+            assert [pool.next().outcome for pool in (first, second)] == [None, None]
+    assert all(asked.files(tmp_path / name)[-1].exists() for name in "ab")
+
+
+def test_searches_by_weight_sharing_on_a_cluster_have_the_bits_of_one_process(harness: Harness) -> None:
+    pytest.importorskip("torch", reason="searches by weight sharing need torch")
+    from ranks import TINY_FILE
+    from sharing_files import ASKED, bits
+
+    Path("tiny.toml").write_text(TINY_FILE)
+    for out, given in (("here", ()), ("there", ("--cluster", "local:2"))):
+        answer = harness(*ASKED, "--out", out, *given)
+        assert answer.status == 0, answer.err
+    assert bits("there") == bits("here")
+    assert len(bits("there")) == 2
 
 
 SBATCH = """#!/bin/bash

@@ -423,7 +423,7 @@ def test_a_full_disk_leaves_no_half_of_a_file(command: str, kept: Path) -> None:
         "cache" in line for line in more
     )  # of fonts, which matplotlib makes where it is not there, or is being made
     assert re.fullmatch(r"error: cannot write out/a\.\w+: File too large\.", error)
-    assert hint == "hint: free some space, or choose another -o."
+    assert hint == "hint: free some space, or choose another name."
     assert [*Path("out").iterdir()] == []
 
 

@@ -88,7 +88,7 @@ def test_no_output_takes_the_place_of_results(harness: Harness) -> None:
     for words in (WRITERS["report"], WRITERS["junit"], WRITERS["export"]):
         answer = harness(*words[:-1], study)
         assert answer.status == 2
-        assert f"cannot write {study}: it holds results.\nhint: choose another -o." in answer.err
+        assert f"cannot write {study}: it holds results.\nhint: choose another name." in answer.err
     with pytest.raises(HarnessError, match="it holds results"):
         h.load("there").report(study)
     assert study.read_bytes() == held

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 from rich.progress import Progress
-from workers import alive, dying, refusing
+from workers import alive, dying, refusing, run_among_strangers
 
 from harness import HarnessError, Rules, registry
 from harness.report import tables
@@ -279,6 +279,12 @@ def test_a_worker_that_dies_costs_its_shard_only(tmp_path: Path, monkeypatch: py
     assert len(told) == 1
     assert "seeds 5 to 44 of re on nb201/cifar10 was killed, likely as memory ran out" in told[0]
     assert [store.complete(study) for study in plan] == [True, often == "once", True]
+
+
+def test_processes_import_what_the_command_does_wherever_it_is_run(tmp_path: Path) -> None:
+    done = run_among_strangers(tmp_path / "cwd", "--processes", "2", "--out", str(tmp_path / "results"))
+    assert done.returncode == 0, done.stderr
+    assert "stranger" not in done.stderr
 
 
 ORPHANED = """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -158,6 +159,8 @@ def test_an_unfinished_study_is_said_to_be(
     harness("show", "results").refuses(f"no finished study in results. {told}", "harness run")
     run([replace(planned, first=9, stop=10)], store, evaluate)
     assert told in harness("show", "results").err
+    shutil.copytree("results", "copy")
+    assert harness("show", "results", "results/../results", "copy").err.count(told) == 1
     assert told in h.load(tmp_path / "results").notes[0]
     run([planned], store, evaluate)
     assert "unfinished" not in harness("show", "results").err

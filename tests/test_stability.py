@@ -13,7 +13,7 @@ import pytest
 from test_imported import store_sample
 
 from harness import Floats, HarnessError, Ints, Problem, Rules, Seen, Streams, Table, registry
-from harness.analysis.stability import Fares, Patterns, patterns, predicted, ranking, rows
+from harness.analysis.stability import Fares, Fitting, Patterns, patterns, predicted, ranking, rows
 from harness.plots import draw
 from harness.plots.stability import stability_figure
 from harness.spaces import nasbench101_cells
@@ -160,7 +160,7 @@ def test_a_seed_alone_sees_what_it_sees_among_others(nb201: Patterns, monkeypatc
 def test_training_on_more_than_there_is_is_refused(nb201: Patterns) -> None:
     for train in (1, 15_626):
         with pytest.raises(HarnessError, match=f"cannot be trained on {train} of the 15,625 architectures"):
-            next(predicted(nb201, Knows, train, np.arange(2)))
+            Fitting.plan(nb201, "ridge", train)
 
 
 def test_patterns_are_drawn_without_operators(nb201: Patterns) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import subprocess
+import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -50,6 +52,17 @@ def greedy(study: Study, shard: range, heard: Heard) -> Outcome:
     Path(os.environ["CALLS"], str(os.getpid())).touch()
     ctypes.PyDLL(None).sleep(120)
     return evaluate(study, shard, heard)
+
+
+def run_among_strangers(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """`harness run` as it is installed, where other modules called harness and numpy lie, and tell when imported."""
+    folder.mkdir()
+    for stranger in (folder / "harness.py", folder / "numpy.py"):
+        stranger.write_text("import os\nos.write(2, b'a stranger is imported\\n')\n")
+    installed = "import sys; del sys.path[0]; from harness.__main__ import main; main()"
+    study = ("run", "--algo", "rs,re", "--bench", "nb201", "--seeds", "3", "--evals", "9")
+    command = [sys.executable, "-c", installed, *study, *words]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
 def alive(group: int) -> list[int]:

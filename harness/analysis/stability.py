@@ -114,14 +114,8 @@ def predicted(found: Patterns, factory: PredictorFactory, train: int, seeds: Int
     """How the patterns fare by a predictor that saw one training of `train` random architectures, block by block.
 
     Of each block of seeds the fares Float[k, P], and Spearman's correlation of predicted with measured means Float[k].
-    Raises HarnessError if the table has not so many architectures.
     """
     table = found.table
-    if not 2 <= train <= len(found.rows):
-        raise HarnessError(
-            f"a predictor cannot be trained on {train} of the {len(found.rows):,} architectures of {table.name}.",
-            "choose --train from 2 to that many.",
-        )
     true = found.measured().mean
     for start in range(0, len(seeds), BLOCK):
         some = seeds[start : start + BLOCK]
@@ -146,7 +140,13 @@ class Fitting:
 
     @classmethod
     def plan(cls, found: Patterns, predictor: str, train: int) -> Fitting:
-        """Raises HarnessError for an unknown predictor."""
+        """Raises HarnessError for an unknown predictor, and if the table has not so many architectures."""
+        if not 2 <= train <= len(found.rows):
+            raise HarnessError(
+                f"a predictor cannot be trained on {train} of the {len(found.rows):,} architectures of "
+                f"{found.table.name}.",
+                "choose --train from 2 to that many.",
+            )
         source = folder_source(registry.predictor(predictor))
         return cls(found.table.name, found.table.checksum, predictor, source, train)
 

@@ -159,13 +159,16 @@ def _interrupted(told: str = "") -> int:
 
 
 def _failed(error: BaseException, debug: bool) -> int:
+    if debug and isinstance(error, HarnessError | MemoryError):
+        _print_traceback(error)
     if isinstance(error, HarnessError):
-        if debug:
-            _print_traceback(error)
         _complain(error.message, error.hint)
         return error.status
     if isinstance(error, click.ClickException):
         return _complain_of_usage(error)
+    if isinstance(error, MemoryError):
+        reason = str(error)[:1].lower() + str(error)[1:].rstrip(".")
+        return _complain(f"there is not enough memory{reason and f': {reason}'}.", "ask for less at a time.")
     return _complain_of_system(error) if isinstance(error, OSError) else _crashed(error)
 
 
@@ -187,7 +190,9 @@ def _complain_of_system(error: OSError) -> int:
     if error.filename is None:
         sys.stdout = None  # what is left in it cannot be printed either
     what = "write" if error.filename is None else f"access {error.filename}"
-    return _complain(f"cannot {what}: {error.strerror}.", "free some space, or choose another place.")
+    denied = isinstance(error, PermissionError)
+    hint = "let yourself in, or choose another place." if denied else "free some space, or choose another place."
+    return _complain(f"cannot {what}: {error.strerror}.", hint)
 
 
 def _crashed(error: BaseException) -> int:
@@ -207,6 +212,8 @@ def _complain_of_usage(error: click.ClickException) -> int:
     if isinstance(error, click.NoSuchOption):
         close = " or ".join(error.possibilities or ())
         return _complain(f"unknown option '{error.option_name}'.", f"did you mean {close}?" if close else hint)
+    if isinstance(error, click.BadParameter) and error.message.endswith("is not readable."):
+        return _complain(f"{error.message[:1].lower()}{error.message[1:]}", "let yourself read it.")
     said = (getattr(getattr(error, "param", None), "help", None) or "").partition(" [")[0].rstrip(".")
     return _complain(error.format_message(), f"{said[:1].lower()}{said[1:]}; {hint}" if said else hint)
 

@@ -20,8 +20,11 @@ def save(folder: Path, results: tuple[Path, ...]) -> None:
 
     They take the place of studies there that differ in seeds, code or table version only. Paths are printed.
     """
+    from harness.errors import HarnessError
     from harness.studies import baseline
     from harness.studies.store import find, read
 
+    if any(path.exists() and folder.exists() and path.samefile(folder) for path in results):
+        raise HarnessError(f"{folder} cannot become the baseline of itself.", "name another folder: results/baseline")
     paths = baseline.save(folder, [read(path) for path in find(results)])
     click.echo("\n".join(map(str, paths)))

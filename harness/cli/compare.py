@@ -31,7 +31,11 @@ if TYPE_CHECKING:
     show_default=True,
     help="Show means with standard errors, or medians with quartiles.",
 )
-@click.option("--targets", type=Numbers(), help="Also say how much sooner these regrets are reached, e.g. 1e-2,1e-3.")
+@click.option(
+    "--targets",
+    type=Numbers("regrets", "name some: 1e-2,1e-3"),
+    help="Also say how much sooner these regrets are reached, e.g. 1e-2,1e-3.",
+)
 @click.option("--against", help="The algorithm that --targets hold the others against. [default: the first]")
 @click.option("--alpha", type=Share(), default="0.05", show_default=True, help="Level of significance.")
 @click.option(

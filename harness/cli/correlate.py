@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli.options import Names, OneOf, data_folder
-from harness.errors import HarnessError
+from harness.errors import HarnessError, unknown
 from harness.files import json_text
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @click.option("--samples", type=click.IntRange(10), default=200, show_default=True, help="Scores that are fitted to.")
 @click.option("--cells", type=click.IntRange(10), default=1000, show_default=True, help="Architectures judged at most.")
 @click.option("--statistics", type=OneOf(["batch", "running", "recalibrated"]), help="[default: those of the search]")
-@click.option("--width", type=click.IntRange(1), default=512, show_default=True, help="Of the graph network.")
+@click.option("--width", type=click.IntRange(1, 8192), default=512, show_default=True, help="Of the graph network.")
 @click.option("--epochs", type=click.IntRange(1), default=600, show_default=True, help="Of the graph network.")
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda or cuda:1.")
 @click.option("--data-file", "images", type=click.Path(path_type=Path), help="The .npz or folder of the images.")
@@ -63,9 +63,12 @@ def command(
 
     if output is not None:
         file_format(output)
-    logs = [(path, log) for path, log in _logs(search) if method is None or log.search.method in method]
-    if not logs:
-        raise HarnessError("no search by weight sharing there is by such a method.", "`harness search --method`")
+    every = _logs(search)
+    there = {log.search.method for _, log in every}
+    for name in method or ():
+        if name not in there:
+            raise unknown("method of the searches there", name, there)
+    logs = [(path, log) for path, log in every if method is None or log.search.method in method]
     asked = (samples, cells, statistics, width, epochs)
     found = [_correlated(path, log, bench, asked, device, images, data_root) for path, log in logs]
     grouped = [*groups(found).values()]

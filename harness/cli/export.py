@@ -8,12 +8,19 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.options import Numbers, OneOf, data_folder, selects
+from harness.cli.options import Numbers, OneOf, data_folder, refuse_unused, selects
 
 if TYPE_CHECKING:
     from harness.studies.selection import Selection
 
 _WHAT = ("curves", "summary", "trials", "incumbents", "ranks", "standing")
+_OF = {
+    "at": ("curves", "summary", "incumbents"),
+    "points": ("curves",),
+    "mean": ("curves",),
+    "kind": ("ranks", "standing"),
+}
+"""What takes an option."""
 
 
 @click.command("export", short_help="Write the numbers of results as CSV, Parquet or JSON.")
@@ -49,6 +56,9 @@ def command(
     from harness.report import frames
     from harness.studies.selection import gathered
 
+    for option, takers in _OF.items():
+        if what not in takers:
+            refuse_unused(", ".join(takers), option, hint=f"leave it out for {what}.")
     frames.file_format(output)
     outcomes = gathered(results, selection)
     if what == "curves":

@@ -12,6 +12,7 @@ from types import MappingProxyType, NoneType
 from typing import Any, Literal, NamedTuple, TypeVar, get_args, get_origin
 
 import click
+from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
 from harness.errors import HarnessError, unknown
@@ -212,14 +213,17 @@ def _type(kind: Any, said: Option) -> Any:
     if origin is dict:
         return Pairs()
     if origin in (list, tuple):
-        return Names() if arguments[0] is str else Numbers()
+        return Names() if arguments[0] is str else Numbers("numbers", "separate them by commas: 1e5,1e6")
     return Share() if said.high == BELOW_1 else kind
 
 
 class Numbers(click.ParamType[list[float]]):
-    """Positive numbers separated by commas."""
+    """Positive numbers separated by commas; `what` they are, and a hint how to write them."""
 
     name = "number[,number...]"
+
+    def __init__(self, what: str = "times", hint: str = "give simulated seconds: 1e5,1e6") -> None:
+        self.what, self.hint = what, hint
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[float]:
         if not isinstance(value, str):
@@ -227,9 +231,9 @@ class Numbers(click.ParamType[list[float]]):
         try:
             numbers = [float(number) for number in value.split(",")]
         except ValueError:
-            raise HarnessError(f"'{value}' is not a list of numbers.", "give simulated seconds: 1e5,1e6") from None
+            raise HarnessError(f"'{value}' is not a list of numbers.", self.hint) from None
         if not all(number > 0 for number in numbers):
-            raise HarnessError(f"times must be positive, got {value}.", "give simulated seconds: 1e5,1e6")
+            raise HarnessError(f"{self.what} must be positive, got {value}.", self.hint)
         return numbers
 
 
@@ -245,6 +249,14 @@ class Processes(click.ParamType[int]):
         return processes
 
 
+def refuse_unused(of: str, *names: str, hint: str) -> None:
+    """Raise HarnessError if an option among `names` was given, which is `of` something that was not asked for."""
+    ctx = click.get_current_context()
+    for name in names:
+        if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise HarnessError(f"--{name} is of {of}.", hint)
+
+
 def _use_data_folder(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
     if value is not None:
         os.environ["NAS_HARNESS_DATA"] = os.path.abspath(value)
@@ -257,6 +269,15 @@ class Where(NamedTuple):
     shared: bool
 
 
+def _prepared(context: click.Context, _parameter: click.Parameter, address: str | None) -> str | None:
+    """The workers of `local:N` import while other options are read, which imports as well."""
+    if address is not None and address.startswith("local:") and not context.resilient_parsing:
+        from harness.studies.local_workers import prepare
+
+        prepare()
+    return address
+
+
 def cluster_option(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options of a cluster, as its argument `cluster`, which is None without one."""
 
@@ -264,16 +285,14 @@ def cluster_option(command: Callable[..., None]) -> Callable[..., None]:
     def placed(*, cluster: str | None, store_on_workers: bool, **rest: Any) -> None:
         if store_on_workers and cluster is None:
             raise HarnessError("--store-on-workers is of a --cluster.", "give its address, or leave it out.")
-        if cluster is not None and cluster.startswith("local:"):
-            from harness.studies.local_workers import prepare
-
-            prepare()
         command(cluster=None if cluster is None else Where(cluster, store_on_workers), **rest)
 
     for option in (
         click.option("--store-on-workers", is_flag=True, help="Workers of the cluster share this file system."),
         click.option(
             "--cluster",
+            is_eager=True,
+            callback=_prepared,
             help="Run on the workers of Dask: tcp://HOST:PORT, a scheduler file, local:N, or slurm:FILE.yaml.",
         ),
     ):

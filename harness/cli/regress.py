@@ -50,14 +50,23 @@ def command(
     """
     from harness.analysis import regression
     from harness.cli.workers import executor
-    from harness.files import output
+    from harness.files import output, replaceable
     from harness.report import regression as regression_report
     from harness.report import tables
     from harness.studies import baseline
 
     if accept and seeds is not None:
         raise HarnessError("a part of the seeds cannot become the baseline.", "leave out --seeds to --accept.")
+    if figure:
+        from harness.plots.style import file_format
+
+        file_format(figure)
+    for path in filter(None, (junit, figure)):
+        replaceable(path)
     recorded = baseline.load(folder)
+    for outcome in recorded:
+        if at:
+            outcome.require(max(at))
     plans = [baseline.plan(outcome.study, seeds) for outcome in recorded]
     with tables.progress(plans, set()) as progress:
         candidates = baseline.rerun(plans, executor=executor(processes, cluster), progress=progress)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.options import OneOf, Seeds, Where, cluster_option, data_folder
+from harness.cli.options import OneOf, Seeds, Where, cluster_option, data_folder, refuse_unused
 from harness.errors import HarnessError
 from harness.files import json_text
 
@@ -61,8 +61,8 @@ def command(
 
     if top < 1:
         raise HarnessError(f"--top must be at least 1, got {top}.")
-    if predictor is not None:
-        registry.predictor(predictor)
+    if predictor is None:
+        refuse_unused("--predictor", "train", "seeds", "cluster", hint="name one, such as gcn, or leave it out.")
     where: Executor = Here() if cluster is None else on(cluster)
     (name,) = registry.expand([bench])[:1]
     found = stability.patterns_of(name)

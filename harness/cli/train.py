@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from harness.train.images import ImageSet
     from harness.train.incumbents import Found
     from harness.train.loop import Task
+    from harness.train.pool import Work
     from harness.train.recipes import Recipe
     from harness.train.results import Job, Origin, Training
 
@@ -72,18 +73,18 @@ def command(
     for option, value in (("top", top), ("epochs", epochs), ("repeats", repeats)):
         if value is not None and value < 1:
             raise HarnessError(f"{option} must be at least 1, got {value}.")
+    from harness.studies.keeping import writable
     from harness.train import devices, recipes
+    from harness.train.pool import Work
     from harness.train.results import Job
 
     found = _architectures(results, selection, arch, top)
+    target = out or _beside(results)
     if cluster is not None:
-        if deterministic or compiled or tensorboard is not None:
-            raise HarnessError(
-                "--deterministic, --compile and --tensorboard are of one machine.", "leave them out on a --cluster."
-            )
-        target = out or _beside(results)
-        about = (images, data_root, recipe, epochs, repeats, device, precision, target)
-        _tell(_on_cluster(cluster, found, *about), target, as_json)
+        if tensorboard is not None:
+            raise HarnessError("--tensorboard is of one machine.", "leave it out on a --cluster.")
+        work = Work(images, data_root, target, deterministic, compiled)
+        _tell(_on_cluster(cluster, found, work, recipe, epochs, repeats, device, precision), target, as_json)
         return
     where = devices.device_of(device)
     exact = devices.precision_of(precision, where)
@@ -92,48 +93,46 @@ def command(
     jobs = []
     for architecture, origin in found:
         used, loaded = chosen[architecture.space], sets[architecture.space]
-        for seed in used.repeats(repeats):
+        for seed in used.repeats(repeats, len(found)):
             jobs.append((Job(architecture, loaded.name, loaded.checksum, used, seed, exact), loaded, origin))
+    writable(target)
     with devices.processes(where) as (rank, world):
         place = devices.Place(where, exact, rank, world, deterministic, compiled)
-        trainings = _train(jobs, place, out or _beside(results), tensorboard)
+        trainings = _train(jobs, place, target, tensorboard)
     if rank == 0:
-        _tell(trainings, out or _beside(results), as_json)
+        _tell(trainings, target, as_json)
 
 
 def _on_cluster(
     cluster: Where,
     found: list[Found],
-    images: str,
-    data_root: Path | None,
+    work: Work,
     recipe: str | None,
     epochs: int | None,
     repeats: int | None,
     device: str,
     precision: str,
-    out: Path,
 ) -> list[Training]:
     """One training at a time on each worker, space by space."""
     from harness.cli.workers import trainers
     from harness.report import tables
+    from harness.report.watching import Noted
+    from harness.studies.keeping import writable
     from harness.train import devices, recipes, tabulate
     from harness.train.results import Job
 
     trainings: list[Training] = []
     with trainers(cluster, [device], None, precision) as where, tables.bars() as bars:
-
-        def note(job: Job, text: str) -> None:
-            bars.console.print(f"note: {job.architecture.text}, seed {job.seed}: {text}")
-
         for space in dict.fromkeys(architecture.space for architecture, _ in found):
-            used = recipes.chosen(recipe, space, images, epochs)
-            loaded = _loaded(images, data_root, used, devices.device_of("cpu"))
+            used = recipes.chosen(recipe, space, work.images, epochs)
+            loaded = _loaded(work.images, work.root, used, devices.device_of("cpu"))
             each = [
                 (Job(architecture, loaded.name, loaded.checksum, used, seed, where.precision), origin)
                 for architecture, origin in found
                 if architecture.space == space
-                for seed in used.repeats(repeats)
+                for seed in used.repeats(repeats, len(found))
             ]
+            writable(work.folder)
             jobs, origins = zip(*each, strict=True)
             bar = bars.add_task(f"trainings of {space}", total=len(jobs), note="")
 
@@ -141,8 +140,8 @@ def _on_cluster(
                 bars.update(bar, completed=count)
 
             try:
-                with where.pool(images, data_root, used, out, note=note) as pool:
-                    trainings += tabulate.train(jobs, pool, out, told, origins)
+                with where.pool(work, partial(Noted, bars)) as pool:
+                    trainings += tabulate.train(jobs, pool, work.folder, told, origins)
             except KeyboardInterrupt:
                 raise click.Abort("stopped; the same command goes on from the trainings that are whole.") from None
     return trainings

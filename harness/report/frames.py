@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Collection, Iterable, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +38,16 @@ def curves(
 
     Times are `times`, or `points` of them from the first result to the end of each study, evenly spread on a log axis.
     Without `seeds` a row is a time, with the number of seeds, their mean, its standard error, median and quartiles of
-    each kind of regret, from where all seeds have one. Raises HarnessError for a frame that memory cannot hold.
+    each kind of regret, from where all seeds have one. Raises HarnessError for a frame that memory cannot hold, and for
+    a time of which a study says nothing.
     """
+    each = points if times is None else len(times)
+    counts = [len(o.trajectory.seeds) for o in outcomes]
+    thin = f"thin it with points=50, or give times=[...]{', or have seeds=False' * seeds}."
+    _require_memory(each * (sum(counts) if seeds else max(counts, default=0)), 6, thin)
+    for outcome, time in product(outcomes, times or ()):
+        outcome.require(time)
     grids = [np.array(times, dtype=np.float64) if times is not None else _grid(o, points) for o in outcomes]
-    if seeds:
-        rows = sum(len(grid) * len(o.trajectory.seeds) for grid, o in zip(grids, outcomes, strict=True))
-        _require_memory(rows, 6, "thin it with points=50, give times=[...], or have seeds=False.")
     make = _each_seed if seeds else _over_seeds
     return _joined([make(o, grid) for o, grid in zip(outcomes, grids, strict=True)])
 

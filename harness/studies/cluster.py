@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import gc
+import logging
 import queue
 import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module, metadata
@@ -142,6 +143,7 @@ class Session:
     def __enter__(self) -> Self:
         """Raises HarnessError if nothing answers, or a worker has another version."""
         with ExitStack() as stack:
+            stack.enter_context(_quiet())
             self._scheduler = stack.enter_context(scheduler(self.cluster.address))
             stack.callback(self._close)
             self._client = self._connected()
@@ -387,6 +389,18 @@ class Session:
                     f"note: the worker {names[at]} has {told}: last bits may differ where networks train."
                 )
             self._checked.add(at)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Errors only of what distributed logs: that workers and lines are lost as a session ends is no news."""
+    logger = logging.getLogger("distributed")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 class _Names(dict[str, str]):

@@ -13,13 +13,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from multiprocessing import connection, resource_tracker
+from multiprocessing import connection
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from harness.errors import HarnessError
-from harness.processes import leave_with_parent, no_main, uninterrupted
+from harness.processes import leave_with_parent, starting
 
 
 class Named(Protocol):
@@ -196,8 +196,7 @@ class _Worker:
         context.set_forkserver_preload([__name__, *getattr(call, "preload", ())])
         self.pipe, theirs = context.Pipe()
         self.process: BaseProcess = context.Process(target=_serve, args=(theirs, call, dict(os.environ)))
-        resource_tracker.ensure_running()
-        with uninterrupted(), no_main():
+        with starting():
             self.process.start()
         theirs.close()
 

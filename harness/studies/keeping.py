@@ -26,14 +26,7 @@ class Folder(Generic[J, R]):
     def __init__(self, form: Sharded[J, R], folder: Path) -> None:
         """Sweep what killed processes left. Raises HarnessError if `folder` cannot be made or written."""
         self.form, self.folder = form, folder
-        try:
-            made(folder)
-        except FileExistsError:
-            raise HarnessError(f"{folder} is a file, not a folder for results.", "choose another --out.") from None
-        except OSError as error:
-            raise refusal(folder / "-", error) from None
-        if not os.access(folder, os.W_OK | os.X_OK):
-            raise HarnessError(f"the folder {folder} is not writable.", "choose another --out.")
+        writable(folder)
         self._sweep()
 
     def path(self, job: J) -> Path:
@@ -175,6 +168,18 @@ class Memory(Generic[J, R]):
 
     def shared(self, job: J) -> bool:
         return False
+
+
+def writable(folder: Path) -> None:
+    """Make a folder for results. Raises HarnessError if that cannot be done, or nothing may be written into it."""
+    try:
+        made(folder)
+    except FileExistsError:
+        raise HarnessError(f"{folder} is a file, not a folder for results.", "choose another folder.") from None
+    except OSError as error:
+        raise refusal(folder / "-", error) from None
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise HarnessError(f"the folder {folder} is not writable.", "choose another folder.")
 
 
 def _first(stored: tuple[range, object]) -> int:

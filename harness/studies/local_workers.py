@@ -11,13 +11,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from importlib import import_module
-from multiprocessing import connection, forkserver, resource_tracker
+from multiprocessing import connection, forkserver
 from multiprocessing.process import BaseProcess
 from types import TracebackType
 from typing import Any, Self
 
 from harness.errors import HarnessError
-from harness.processes import leave_with_parent, no_main, uninterrupted
+from harness.processes import leave_with_parent, starting
 
 _PRELOAD = "harness.studies.forked"
 _SETTINGS = {
@@ -38,8 +38,7 @@ def prepare() -> None:
     """Have the process started whose forks will be the workers: it imports while this one does other things."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([_PRELOAD])
-    resource_tracker.ensure_running()
-    with uninterrupted(), no_main():
+    with starting():
         forkserver.ensure_running()
 
 
@@ -49,8 +48,7 @@ def cluster(count: int) -> Iterator[Any]:
     prepare()
     distributed: Any = import_module("distributed")
     dask: Any = import_module("dask")
-    logs = logging.ERROR  # of workers that end with their cluster, a scheduler would warn
-    settings = {"threads_per_worker": 1, "processes": True, "dashboard_address": ":0", "silence_logs": logs}
+    settings = {"threads_per_worker": 1, "processes": True, "dashboard_address": ":0", "silence_logs": False}
     with (
         dask.config.set(_SETTINGS),
         distributed.LocalCluster(n_workers=0, **settings) as found,
@@ -105,7 +103,7 @@ class _Workers:
         context = multiprocessing.get_context("forkserver")
         given = (self.cluster.scheduler_address, name, self._folder.name, dict(os.environ))
         self._processes[name] = context.Process(target=_work, args=given, daemon=True)
-        with uninterrupted(), no_main():
+        with starting():
             self._processes[name].start()
 
     def _replace(self) -> None:

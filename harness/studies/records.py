@@ -145,7 +145,9 @@ class Form(ABC, Generic[K_contra, R]):
     def _said(self, path: Path, metadata: Mapping[bytes, bytes]) -> Footer:
         """The footer. Raises HarnessError if it is not of this kind and version."""
         if self.key not in metadata:
-            raise HarnessError(f"{path} is not {self.what}: it has no footer of this harness.", self.makes)
+            known = any(key.startswith(RESULTS) for key in metadata)
+            told = ", but something else of this harness" if known else ": it has no footer of this harness"
+            raise HarnessError(f"{path} is not {self.what}{told}.", self.makes)
         written = metadata[self.key]
         if _UNUSUAL.search(written) and any(obeyed(json.loads(text)) for text in {*_TEXT.findall(written)}):
             told = "control characters, or commands to a log, in a name or text"
@@ -234,5 +236,5 @@ def refusal(path: Path, error: OSError) -> HarnessError:
     if error.errno in FULL:
         hint = "free some space and run the same command again: finished shards are kept."
     else:
-        hint = "choose another --out."
+        hint = "choose another folder."
     return HarnessError(f"cannot write to {path.parent}: {error.strerror or error}.", hint)

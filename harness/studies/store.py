@@ -221,15 +221,15 @@ def find(paths: Iterable[Path]) -> list[Path]:
 
 def unfinished(paths: Iterable[Path]) -> list[str]:
     """A sentence for each study in folders among `paths` of which some seeds are there, and how many."""
-    done: dict[str, tuple[Study, int]] = {}
+    done: dict[str, tuple[Study, set[int]]] = {}
     shards = (path for folder in paths for path in inside(folder, ".parquet") if path.parts[-3:-2] == (UNFINISHED,))
     for path in shards:
         with suppress(HarnessError):
             said = STUDIES.said(path)
             study = Study.from_json(said["study"])
-            done[study.id] = study, done.get(study.id, (study, 0))[1] + len(said["per_seed"]["seeds"])
+            done.setdefault(study.id, (study, set()))[1].update(said["per_seed"]["seeds"])
     return [
-        f"{study.label} on {study.benchmark} ({study.id}) is unfinished: {seeds} of {study.stop - study.first} seeds; "
-        "the `harness run` that began it goes on."
+        f"{study.label} on {study.benchmark} ({study.id}) is unfinished: {len(seeds)} of {study.stop - study.first} "
+        "seeds; the `harness run` that began it goes on."
         for study, seeds in done.values()
     ]

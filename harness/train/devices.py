@@ -14,7 +14,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from harness.arrays import Ints
-from harness.errors import HarnessError, unknown
+from harness.errors import HarnessError
 
 T = TypeVar("T")
 Precision = Literal["fp32", "bf16", "fp16"]
@@ -65,7 +65,7 @@ def device_of(name: str) -> torch.device:
     if name == "auto":
         return device_of("cuda" if torch.cuda.is_available() else "cpu")
     if kind not in ("cpu", "cuda") or (index and not index.isdigit()) or (kind == "cpu" and index):
-        raise unknown("device", name, ("auto", "cpu", "cuda", "cuda:0"))
+        raise HarnessError(f"unknown device '{name}'.", "choose from auto, cpu, cuda and cuda:0.")
     here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     if index and here > 1:
         raise HarnessError(f"{name} is one device, and here are {here} processes.", "--device cuda gives each its own.")

@@ -13,6 +13,7 @@ from harness.errors import HarnessError, unknown
 from harness.fields import fit
 from harness.params import Param
 
+_MOST = 1_000_000
 _SHIPPED = Path(__file__).parent / "recipe_files"
 
 
@@ -60,10 +61,19 @@ class Recipe:
     methods: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, compare=False)
     """Parameters of methods of weight sharing, in place of their defaults; a search has them as its own."""
 
-    def repeats(self, count: int | None = None) -> list[int]:
-        """The seeds of the first `count` repeats."""
-        beyond = range(self.seeds[-1] + 1, self.seeds[-1] + 1 + max(0, (count or 0) - len(self.seeds)))
-        return [*self.seeds[:count], *beyond]
+    def repeats(self, count: int | None = None, of: int = 1) -> list[int]:
+        """The seeds of the first `count` repeats of each of `of` architectures.
+
+        Raises HarnessError for more than a million trainings.
+        """
+        count = len(self.seeds) if count is None else count
+        if count * of > _MOST:
+            raise HarnessError(f"{count * of:,} trainings are more than {_MOST:,}.", "ask for fewer --repeats.")
+        return [self.repeat(number) for number in range(count)]
+
+    def repeat(self, number: int) -> int:
+        """The seed of the repeat of this number, from 0."""
+        return self.seeds[number] if number < len(self.seeds) else self.seeds[-1] + 1 + number - len(self.seeds)
 
     def learning_rate(self, epoch: int, share: float) -> float:
         """Learning rate at `share` in [0, 1) of the epoch that begins after `epoch` whole ones."""

@@ -136,7 +136,7 @@ class Search:
 
     def job(self, architecture: Architecture) -> Job:
         """The whole training of an architecture, of which a child's is the beginning."""
-        seed = self.recipe.repeats(self.seed + 1)[self.seed]
+        seed = self.recipe.repeat(self.seed)
         return Job(architecture, self.images, self.checksum, self.recipe, seed, self.precision)
 
 

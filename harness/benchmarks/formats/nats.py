@@ -25,7 +25,7 @@ from harness.benchmarks.formats.content import FormatError, Progress, describe
 from harness.benchmarks.formats.nasbench201 import ARCHITECTURES, DATASETS, Collector, NasBench201
 from harness.benchmarks.formats.safe_pickle import load
 from harness.errors import HarnessError
-from harness.processes import leave_with_parent, no_main, uninterrupted
+from harness.processes import leave_with_parent, starting
 
 __all__ = ["read"]
 
@@ -83,7 +83,7 @@ def _collected(files: Sequence[Path], datasets: tuple[str, ...]) -> Generator[Co
 
     def send(count: int) -> None:
         for piece in islice(pieces, count):
-            with uninterrupted(), no_main():
+            with starting():
                 waiting.append(pool.submit(_part, piece, datasets))
 
     try:
