@@ -10,7 +10,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 import workers
 from conftest import Answer
-from schedulers import Counted, equal_to_one_process, studies
+from schedulers import Counted, equal_to_one_process, studies, until
 
 from harness import HarnessError
 from harness.studies.cluster import Cluster
@@ -146,7 +146,9 @@ def test_trainings_on_a_cluster_are_those_of_one_process(scheduler: Any, tmp_pat
     from harness.train import images, recipes, results
     from harness.train.cluster import hosts
     from harness.train.devices import Place, device_of
+    from harness.train.jobs import Train
     from harness.train.loop import train
+    from harness.train.pool import Work
 
     path = tmp_path / "tiny.toml"
     path.write_text(
@@ -158,11 +160,11 @@ def test_trainings_on_a_cluster_are_those_of_one_process(scheduler: Any, tmp_pat
     job = results.Job(architecture, loaded.name, loaded.checksum, recipe, 5)
     with hosts(Cluster(scheduler.scheduler_address, print), "auto", None, "auto") as found:
         assert found.names == ("cpu", "cpu")
-        with found.pool("digits", None, recipe, tmp_path / "out") as pool:
-            pool.submit(0, job, until=1)
+        with found.pool(Work("digits", None, tmp_path / "out")) as pool:
+            pool.submit(0, Train(job, until=1))
             first = pool.next()
             assert results.checkpoint_path(tmp_path / "out", job).exists()
-            pool.submit(1, job)
+            pool.submit(1, Train(job))
             whole = pool.next()
     expected = train(job, loaded, Place(device_of("cpu")))
     assert (first.slot, whole.slot) == (0, 1)
@@ -174,20 +176,67 @@ def test_trainings_on_a_cluster_are_those_of_one_process(scheduler: Any, tmp_pat
     assert not results.checkpoint_path(tmp_path / "out", job).exists()
 
 
+def test_two_callers_that_share_storage_each_get_their_files(scheduler: Any, tmp_path: Path) -> None:
+    """One search, asked for by both at once; each has its own folder."""
+    pytest.importorskip("torch", reason="searches by weight sharing need torch")
+    from ranks import TINY_FILE
+
+    from harness.sharing.jobs import Share
+    from harness.sharing.search import SharedSearch
+    from harness.train import images, recipes
+    from harness.train.cluster import hosts
+    from harness.train.devices import device_of
+    from harness.train.pool import Work
+
+    (tmp_path / "tiny.toml").write_text(TINY_FILE)
+    recipe = recipes.read(str(tmp_path / "tiny.toml"))
+    loaded = images.load("digits", None, recipe, device_of("cpu"))
+    asked = Share(SharedSearch.plan("digits201", "gdas", {}, loaded, recipe, "fp32", "batch", 0))
+    cluster = Cluster(scheduler.scheduler_address, print, local=True)
+    with hosts(cluster, "cpu", 1, "auto") as one, hosts(cluster, "cpu", 1, "auto") as other:
+        first, second = (at.pool(Work("digits", None, tmp_path / name)) for at, name in ((one, "a"), (other, "b")))
+        with first, second:
+            for pool in (first, second):
+                pool.submit(0, asked)
+            assert [pool.next().outcome for pool in (first, second)] == [None, None]
+    assert all(asked.files(tmp_path / name)[-1].exists() for name in "ab")
+
+
+def test_searches_by_weight_sharing_on_a_cluster_have_the_bits_of_one_process(harness: Harness) -> None:
+    pytest.importorskip("torch", reason="searches by weight sharing need torch")
+    from ranks import TINY_FILE
+    from sharing_files import ASKED, bits
+
+    Path("tiny.toml").write_text(TINY_FILE)
+    for out, given in (("here", ()), ("there", ("--cluster", "local:2"))):
+        answer = harness(*ASKED, "--out", out, *given)
+        assert answer.status == 0, answer.err
+    assert bits("there") == bits("here")
+    assert len(bits("there")) == 2
+
+
 SBATCH = """#!/bin/bash
 if [ "$1" = --test-only ]; then
   if grep -q nosuch; then echo 'allocation failure: Invalid partition name specified' >&2; exit 1; fi
   exit 0
 fi
+if [ -e "$JOBS/full" ]; then
+  touch "$JOBS/refused"
+  printf 'sbatch: error: %s\\n' QOSMaxSubmitJobPerUserLimit 'Batch job submission failed: Job violates policy' >&2
+  exit 1
+fi
 cp "$1" "$JOBS/$$.sh"
 echo "Submitted batch job $$"
 if [ -n "$RUNS" ]; then setsid bash "$JOBS/$$.sh" >"slurm-$$.out" 2>&1 </dev/null & echo $! >"$JOBS/$$"; fi
 """
-"""Takes a job, whose script is gone when this ends, and runs it in a group of processes if RUNS is set."""
+"""Takes a job, whose script is gone when this ends, and runs it in a group of processes if RUNS is set.
+
+While there is a file `full` it takes none, and leaves `refused`.
+"""
 SQUEUE = """#!/bin/bash
 ids="${@: -1}"
 for id in $(tr , ' ' <<<"${ids#--jobs=}"); do
-  kill -0 "$(cat "$JOBS/$id")" 2>/dev/null && echo "$id"
+  grep -q '^State:[[:space:]]*[^ZX[:space:]]' "/proc/$(cat "$JOBS/$id")/status" 2>/dev/null && echo "$id"
 done
 exit 0
 """
@@ -209,7 +258,7 @@ def slurm_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("JOBS", str(tmp_path / "jobs"))
     path = tmp_path / "slurm.yaml"
-    path.write_text("cores: 1\nprocesses: 1\nmemory: 1GB\nqueue: main\njobs: 2\n")
+    path.write_text("cores: 1\nprocesses: 1\nnanny: false\nmemory: 1GB\nqueue: main\njobs: 2\n")
     return path
 
 
@@ -223,7 +272,8 @@ def running(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
     monkeypatch.setenv("RUNS", "1")
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))  # whose modules workers import
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("harness.studies.cluster._SECONDS_BETWEEN_QUESTIONS_OF_JOBS", 0.5)
+    monkeypatch.setattr("harness.studies.slurm._SECONDS_BETWEEN_QUESTIONS", 0.2)
+    monkeypatch.setattr("harness.studies.slurm._SECONDS_BETWEEN_QUESTIONS_AT_WORK", 0.2)
     before = signal.signal(signal.SIGALRM, late)
     signal.alarm(120)
     try:
@@ -260,31 +310,84 @@ def test_jobs_that_end_at_once_are_not_waited_for(slurm_file: Path, running: Pat
     assert str(tmp_path / "slurm-") in caught.value.message
 
 
-def test_jobs_that_end_in_the_middle_are_not_waited_for(
-    slurm_file: Path, running: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@contextmanager
+def after_three(store: Counted, accident: Callable[[], None]) -> Iterator[None]:
+    """Has the accident happen once three shards are stored, while this lasts."""
+
+    def wait() -> None:
+        store.three.wait(100)
+        accident()
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+
+
+@pytest.mark.parametrize("of_each", ["cores: 1\nprocesses: 1\njobs: 2", "cores: 2\nprocesses: 2\njobs: 1"])
+def test_jobs_that_end_in_the_middle_are_replaced(
+    slurm_file: Path, running: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, of_each: str
 ) -> None:
     monkeypatch.setattr("harness.studies.study.SHARD", 10)
+    slurm_file.write_text(f"memory: 1GB\nqueue: main\n{of_each}\n")
+    store = Counted(tmp_path / "there")
+    with after_three(store, lambda: ended(running)):
+        run(studies(), store, workers.slow, executor=Cluster(f"slurm:{slurm_file}", print))
+    assert len([*running.glob("*.sh")]) > int(of_each[-1])
+    equal_to_one_process(store, tmp_path / "here")
+
+
+def test_jobs_that_bring_no_worker_any_more_are_not_replaced_without_end(
+    slurm_file: Path, running: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first brings a worker, and each after it ends at once: its own replacement, and three in place of that."""
+    monkeypatch.setattr("harness.studies.study.SHARD", 10)
+    monkeypatch.setattr("harness.studies.slurm._USELESS", 3)
+    gone = tmp_path / "gone"
+    slurm_file.write_text(
+        "cores: 1\nprocesses: 1\nmemory: 1GB\nqueue: main\njobs: 1\n"
+        f"job_script_prologue: ['if [ -e {gone} ]; then echo no environment; exit 1; fi']\n"
+    )
     store = Counted(tmp_path / "there")
 
-    def end() -> None:
-        store.three.wait(100)
+    def accident() -> None:
+        gone.touch()
         ended(running)
 
-    thread = threading.Thread(target=end)
-    thread.start()
-    with pytest.raises(HarnessError, match="have ended, and no worker is left") as caught:
+    with after_three(store, accident), pytest.raises(HarnessError, match="have ended, and no worker is left") as caught:
         run(studies(), store, workers.slow, executor=Cluster(f"slurm:{slurm_file}", print))
-    thread.join()
+    assert len([*running.glob("*.sh")]) == 5
+    assert "ends with 'no environment'" in caught.value.message
     assert "goes on from what is stored" in caught.value.hint
     assert 3 <= len(store.added) < 12
-    run(studies(), store, evaluate)
+
+
+def test_jobs_that_slurm_does_not_take_for_a_while_are_asked_for_again(
+    slurm_file: Path, running: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("harness.studies.study.SHARD", 10)
+    slurm_file.write_text(slurm_file.read_text().replace("jobs: 2", "jobs: 1"))
+    store = Counted(tmp_path / "there")
+
+    def accident() -> None:
+        (running / "full").touch()
+        ended(running)
+        until((running / "refused").exists)
+        (running / "full").unlink()
+
+    with after_three(store, accident):
+        run(studies(), store, workers.slow, executor=Cluster(f"slurm:{slurm_file}", print))
     equal_to_one_process(store, tmp_path / "here")
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_slurm_is_given_the_jobs_and_signals_stay(slurm_file: Path) -> None:
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     with slurm(slurm_file) as cluster:
         assert "#SBATCH -p main" in cluster.job_script()
+        assert cluster.scheduler.allowed_failures == 10
         deadline = time.monotonic() + 60
         while len(cluster.workers) < 2:
             assert time.monotonic() < deadline, "no jobs were submitted"
@@ -301,6 +404,12 @@ def test_jobs_that_slurm_does_not_take_are_one_sentence(
     answer = harness(*words)
     assert answer.status == 2
     assert f"Slurm does not take the jobs of {slurm_file}: Invalid partition name specified." in answer.err
+    slurm_file.write_text(slurm_file.read_text().replace("nosuch", "main"))
+    (tmp_path / "jobs" / "full").touch()
+    answer = harness(*words)
+    assert answer.status == 2
+    assert f"Slurm does not take the jobs of {slurm_file}: Job violates policy." in answer.err
+    assert "Traceback" not in answer.err
     slurm_file.write_text("cores: 4\nmemroy: 8GB\n")
     answer = harness(*words)
     assert answer.status == 2

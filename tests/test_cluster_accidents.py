@@ -8,13 +8,13 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import workers
 from schedulers import (
@@ -292,25 +292,63 @@ def test_a_full_disk_of_the_caller_keeps_what_was_stored(
     equal_to_one_process(store, tmp_path / "here")
 
 
-@pytest.mark.parametrize(("shared", "how"), [(True, "goes on from its last checkpoint"), (False, "begins again")])
-def test_a_training_whose_worker_is_lost(outside: Outside, tmp_path: Path, shared: bool, how: str) -> None:
-    pytest.importorskip("torch", reason="trainings need torch")
-    from harness.spaces.architecture import Architecture
-    from harness.train import images, recipes, results
-    from harness.train.cluster import hosts
-    from harness.train.devices import Place, device_of
-    from harness.train.loop import train
+TINY = """\
+title = "tiny"
+epochs = 5
+batch = 128
+lr = 0.1
+channels = 4
+cells = 1
+validation = 0.5
+seeds = [5]
+"""
 
-    path, notes, begun = tmp_path / "tiny.toml", list[str](), threading.Event()
-    path.write_text('title = "tiny"\nepochs = 5\nbatch = 128\nlr = 0.1\nchannels = 4\ncells = 1\nseeds = [5]\n')
-    recipe = recipes.chosen(str(path), "gpnas-cell", "digits", None)
-    loaded = images.load("digits", None, recipe, device_of("cpu"))
+
+def training(recipe: Any, loaded: Any) -> tuple[Any, Callable[[Path], Any]]:
+    """An assignment, and what is known of it in a folder where it is whole, but for seconds."""
+    from harness.spaces.architecture import Architecture
+    from harness.train import results
+    from harness.train.jobs import Train
+
     architecture = Architecture.parse("gpnas-cell:relu.conv_3x3.gauss,selu.max_pool_3x3;0-1,1-2:elu.identity;0-1")
     job = results.Job(architecture, loaded.name, loaded.checksum, recipe, 5)
+    return Train(job), lambda folder: [*results.read(results.path(folder, job)).curve.val_loss]
+
+
+def search(recipe: Any, loaded: Any) -> tuple[Any, Callable[[Path], Any]]:
+    from harness.sharing import log
+    from harness.sharing.jobs import Share
+    from harness.sharing.search import SharedSearch
+
+    of = SharedSearch.plan("digits201", "darts", {}, loaded, recipe, "fp32", "batch", 0)
+    return Share(of), lambda folder: [
+        replace(row, seconds=0.0, scoring=0.0) for row in log.read(log.path(folder, of)).rows
+    ]
+
+
+@pytest.mark.parametrize(("shared", "how"), [(True, "goes on from its last checkpoint"), (False, "begins again")])
+@pytest.mark.parametrize("of", [training, search])
+def test_an_assignment_whose_worker_is_lost(
+    outside: Outside, tmp_path: Path, of: Callable[[Any, Any], Any], shared: bool, how: str
+) -> None:
+    pytest.importorskip("torch", reason="trainings need torch")
+    from harness.train import images, recipes
+    from harness.train.cluster import hosts
+    from harness.train.devices import Place, device_of
+    from harness.train.loop import Watch
+    from harness.train.pool import Work
+
+    path, notes, begun = tmp_path / "tiny.toml", list[str](), threading.Event()
+    path.write_text(TINY)
+    recipe = recipes.read(str(path))
+    loaded = images.load("digits", None, recipe, device_of("cpu"))
+    assignment, known = of(recipe, loaded)
     first = outside.worker("first")
     cluster = Cluster(outside.address, print, local=shared)
+    watch = Watch()
+    watch.note = notes.append  # type: ignore[method-assign, assignment]
     with hosts(cluster, "cpu", 1, "auto") as found:
-        pool = found.pool("digits", None, recipe, tmp_path / "out", note=lambda _, text: notes.append(text))
+        pool = found.pool(Work("digits", None, tmp_path / "out", deterministic=True), lambda _: watch)
         with pool:
             heard = found.session.heard
 
@@ -321,16 +359,19 @@ def test_a_training_whose_worker_is_lost(outside: Outside, tmp_path: Path, share
             def accident() -> None:
                 begun.wait(60)
                 if shared:
-                    until(results.checkpoint_path(tmp_path / "out", job).exists)
+                    until(assignment.checkpoint(tmp_path / "out").exists)
                 first.kill()
                 outside.worker("second")
 
             found.session.heard = hear
             thread = threading.Thread(target=accident)
             thread.start()
-            pool.submit(0, job)
+            pool.submit(0, assignment)
             ended = pool.next().outcome
             thread.join()
-    assert isinstance(ended, results.Curve)
-    np.testing.assert_array_equal(ended.test_accuracy, train(job, loaded, Place(device_of("cpu"))).test_accuracy)
+    assert not isinstance(ended, HarnessError)
+    assignment(loaded, Place(device_of("cpu"), deterministic=True), tmp_path / "here", Watch())
+    assert known(tmp_path / "out") == known(tmp_path / "here")
+    assert len(known(tmp_path / "out")) == 5
+    assert not assignment.checkpoint(tmp_path / "out").exists()
     assert [note for note in notes if how in note and "the worker that trained it was lost" in note]

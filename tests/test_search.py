@@ -18,10 +18,12 @@ from harness import HarnessError
 from harness.spaces import names
 from harness.spaces.architecture import Architecture
 from harness.train import checkpoint, image_files, recipes, results, search_log
-from harness.train.results import Curve, Job, Origin, Training
+from harness.train.results import Curve, Job, Training
 
 torch = pytest.importorskip("torch")
 from harness.train import devices, images, loop, pool  # noqa: E402
+from harness.train.jobs import Train  # noqa: E402
+from harness.train.pool import Assignment, Work  # noqa: E402
 from harness.train.search import Limits, Search, early, rungs  # noqa: E402
 from harness.train.tuner import Tuner  # noqa: E402
 
@@ -67,9 +69,9 @@ def test_a_pool_trains_as_the_loop_does(tmp_path: Path) -> None:
     place = devices.Place(CPU)
     whole = loop.train(job(), image_set(), place)
     long = replace(job(seed=9), recipe=replace(TINY, epochs=5000))
-    with pool.Pool("few.npz", None, TINY, ["cpu", "cpu"], "fp32", tmp_path) as trains:
-        trains.submit(0, job(), until=1)
-        trains.submit(1, job(seed=6), until=2)
+    with pool.Pool(Work("few.npz", None, tmp_path), ["cpu", "cpu"]) as trains:
+        trains.submit(0, Train(job(), until=1))
+        trains.submit(1, Train(job(seed=6), until=2))
         ended = sorted((trains.next() for _ in range(2)), key=lambda e: e.slot)
         first, second = (e.outcome for e in ended)
         same(first, whole.first(1))
@@ -77,21 +79,21 @@ def test_a_pool_trains_as_the_loop_does(tmp_path: Path) -> None:
         assert len(second.lr) == 2
         assert not list(tmp_path.glob("*.parquet"))
         assert results.checkpoint_path(tmp_path, job()).exists()
-        trains.submit(0, job())
+        trains.submit(0, Train(job()))
         slot, done, outcome = trains.next()
         assert (slot, done) == (0, job())
         same(outcome, whole)
         assert results.read(results.path(tmp_path, job())).curve.test_accuracy == whole.test_accuracy
-        trains.submit(0, job(), until=1)
+        trains.submit(0, Train(job(), until=1))
         same(trains.next().outcome, whole.first(1))
-        trains.submit(1, long)
+        trains.submit(1, Train(long))
         pid = trains.processes[1][0].pid
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
         lost = trains.next().outcome
         assert isinstance(lost, HarnessError)
         assert "seed 9, on cpu was killed by SIGKILL" in lost.message
-        trains.submit(0, long)
+        trains.submit(0, Train(long))
         while not results.checkpoint_path(tmp_path, long).exists():
             assert trains.processes[0][0].is_alive()
     state = checkpoint.load(results.checkpoint_path(tmp_path, long), long, torch.device("cpu"))
@@ -102,17 +104,19 @@ def test_a_pool_trains_as_the_loop_does(tmp_path: Path) -> None:
 class Made:
     """In place of a pool: makes curves up, whose error is a function of the architecture and falls with the epochs."""
 
+    devices = ("cpu",)
+
     def __init__(self, folder: Path, order: int = 0, stop_after: int | None = None) -> None:
         self.folder, self.order, self.left = folder, order, stop_after
         self.jobs: dict[int, tuple[Job, int | None]] = {}
         self.submitted: list[tuple[str, int | None]] = []
 
-    def submit(self, slot: int, asked: Job, until: int | None = None) -> None:
+    def submit(self, slot: int, assignment: Train) -> None:
         assert slot not in self.jobs
-        self.jobs[slot] = asked, until
-        self.submitted.append((asked.architecture.text, until))
+        self.jobs[slot] = assignment.job, assignment.until
+        self.submitted.append((assignment.job.architecture.text, assignment.until))
 
-    def next(self) -> pool.Ended:
+    def next(self) -> Any:
         if self.left is not None:
             self.left -= 1
             if self.left < 0:
@@ -215,7 +219,7 @@ def test_the_best_are_trained_to_the_end_and_checkpoints_of_others_removed(tmp_p
 
 def test_a_failed_training_ends_the_search_with_its_reason(tmp_path: Path) -> None:
     class Fails(Made):
-        def next(self) -> pool.Ended:
+        def next(self) -> Any:
             slot, asked, _ = super().next()
             return pool.Ended(slot, asked, HarnessError("the disk is full."))
 
@@ -278,17 +282,14 @@ class Here(pool.Pool):
 
     stop = 0
 
-    def submit(self, slot: int, job: Job, until: int | None = None, origin: Origin | None = None) -> None:
-        self.next_job = job, until
+    def submit(self, slot: int, assignment: Assignment[Any, Any]) -> None:
+        self.asked = assignment
 
-    def next(self) -> pool.Ended:
+    def next(self) -> Any:
         Here.stop -= 1
         if Here.stop == 0:
             raise KeyboardInterrupt
-        asked, until = self.next_job
-        loaded = images.load("few.npz", None, self.work.recipe, CPU)
-        place = devices.Place(CPU)
-        return pool.Ended(0, asked, pool.trained(asked, until, loaded, place, self.work.folder, loop.Watch()))
+        return pool.Ended(0, self.asked.job, self.work.do(self.asked, "cpu", self.work.folder, loop.Watch()))
 
 
 def test_from_a_search_to_trainings(harness: Harness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,8 @@ from harness.train.results import Curve
 
 torch = pytest.importorskip("torch")
 from harness.train import images, tabulate  # noqa: E402
-from harness.train.pool import Ended  # noqa: E402
+from harness.train.jobs import Train  # noqa: E402
+from harness.train.pool import Ended, Work  # noqa: E402
 
 Harness = Callable[..., Any]
 CPU = torch.device("cpu")
@@ -98,16 +99,14 @@ def test_a_part_of_a_space_that_is_split_by_columns() -> None:
 class Here:
     """In place of the pool: curves made up from the seed, at once and in this process."""
 
-    def __init__(
-        self, name: str, root: Path | None, recipe: Any, at: Any, precision: str, folder: Path, *, note: Any
-    ) -> None:
-        self.folder, self.devices = folder, at
+    def __init__(self, work: Work, devices: Any, watching: Any) -> None:
+        self.folder, self.devices = work.folder, devices
         self.waiting: list[Any] = []
 
-    def submit(self, slot: int, job: results.Job, until: int | None = None, origin: Any = None) -> None:
-        self.waiting.append((slot, job))
+    def submit(self, slot: int, assignment: Train) -> None:
+        self.waiting.append((slot, assignment.job))
 
-    def next(self) -> Ended:
+    def next(self) -> Any:
         slot, job = self.waiting.pop(0)
         rng, n = np.random.default_rng(int(job.id, 16)), job.recipe.epochs
         loss, seconds, shares = rng.random((2, n)), rng.uniform(1, 2, n), np.round(rng.random((2, n)) * 719) / 719
@@ -192,7 +191,7 @@ def test_it_goes_on_and_makes_nothing_twice(harness: Harness, here: None, monkey
     count: list[int] = []
     proceed = Here.next
 
-    def interrupted(pool: Here) -> Ended:
+    def interrupted(pool: Here) -> Any:
         if len(count) == 2:
             raise KeyboardInterrupt
         count.append(1)
@@ -206,7 +205,7 @@ def test_it_goes_on_and_makes_nothing_twice(harness: Harness, here: None, monkey
     )
     assert not Path("tables/few.parquet").exists()
 
-    def counted(pool: Here) -> Ended:
+    def counted(pool: Here) -> Any:
         count.append(1)
         return proceed(pool)
 

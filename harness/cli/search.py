@@ -17,7 +17,8 @@ from harness.files import json_text
 
 if TYPE_CHECKING:
     from harness.sharing.method import Statistics
-    from harness.train.results import Job, Training
+    from harness.train.pool import Assignment
+    from harness.train.results import Training
     from harness.train.search import Limits, Search
     from harness.train.search_log import Event
     from harness.train.tuner import Tuner
@@ -77,7 +78,7 @@ if TYPE_CHECKING:
 @click.option("--recipe", help="A recipe's name, or a TOML file. [default: the space's; digits has its own]")
 @click.option("--epochs", type=int, help="Instead of the recipe's.")
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, or several: cuda:0,cuda:1.")
-@click.option("--workers", type=int, help="Trainings at once. [default: one per device]")
+@click.option("--workers", type=int, help="Trainings, or searches by --method, at once. [default: one per device]")
 @cluster_option
 @click.option(
     "--seed",
@@ -125,15 +126,14 @@ def command(
     if seed < 0:
         raise HarnessError(f"the seed cannot be negative, got {seed}.")
     if method is not None:
-        if cluster is not None:
-            raise HarnessError("methods of weight sharing train one network.", "leave --cluster out.")
-        for option, number in (("budget", budget), ("search-epochs", search_epochs), ("workers", workers)):
+        for option, number in (("budget", budget), ("search-epochs", search_epochs)):
             if number is not None:
                 raise HarnessError(f"--{option} is of searches by --algo.", "leave it out with --method.")
         if evals is not None and (then is None or evals < 1):
             raise HarnessError("--evals are scores of --then, at least 1.", "--then re --evals 200")
         every = range(seed, seed + seeds)
-        about = (images, data_root, recipe, epochs, device, every, statistics, out, [*constraint], bench)
+        on = (device, workers, cluster)
+        about = (images, data_root, recipe, epochs, on, every, statistics, out, [*constraint], bench)
         asked = (then or [], evals or 200)
         searches(space, method, param, *about, *asked, train=train is not None, as_json=as_json)
         return
@@ -145,6 +145,7 @@ def command(
     from harness.studies.store import TRAINED, ResultStore
     from harness.train import devices, recipes
     from harness.train.images import load
+    from harness.train.pool import Work
     from harness.train.search import Limits, Search
     from harness.train.tuner import Tuner
 
@@ -164,7 +165,7 @@ def command(
         with (
             _bars(tuner, limits, top) as bars,
             _stopping(tuner),
-            where.pool(images, data_root, used, out / TRAINED, note=bars.note) as pool,
+            where.pool(Work(images, data_root, out / TRAINED), bars.watching) as pool,
         ):
             tuner.drive(pool, limits, bars.told)
             found = tuner.train_best(pool, out / TRAINED, top, bars.trained)
@@ -185,6 +186,7 @@ def _stopping(tuner: Tuner) -> Iterator[None]:
 def _bars(tuner: Tuner, limits: Limits, top: int) -> Iterator[Any]:
     """A bar of the search with its incumbent, and one of the trainings to the end, on stderr."""
     from harness.report import tables
+    from harness.report.watching import Noted
 
     bars = tables.bars()
 
@@ -198,8 +200,8 @@ def _bars(tuner: Tuner, limits: Limits, top: int) -> Iterator[Any]:
         def trained(self) -> None:
             bars.advance(ends)
 
-        def note(self, job: Job, text: str) -> None:
-            bars.console.print(f"note: {job.architecture.text}: {text}")
+        def watching(self, assignment: Assignment[Any, Any]) -> Noted:
+            return Noted(bars, assignment)
 
     with bars:
         search: Search = tuner.search

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import ExitStack
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from harness.files import json_text
 if TYPE_CHECKING:
     import torch
 
+    from harness.cli.options import Where
     from harness.sharing.log import Log
     from harness.sharing.method import Statistics
     from harness.sharing.search import SharedSearch
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from harness.table import Table
     from harness.train.devices import Place, Precision
     from harness.train.images import ImageSet
-    from harness.train.loop import Task
+    from harness.train.pool import Assignment, Devices, Work
     from harness.train.recipes import Recipe
 
 
@@ -34,7 +36,7 @@ def searches(
     data_root: Path | None,
     recipe: str | None,
     epochs: int | None,
-    device: str,
+    where: tuple[str, int | None, Where | None],
     seeds: range,
     statistics: Statistics,
     out: Path,
@@ -46,21 +48,23 @@ def searches(
     train: bool = False,
     as_json: bool,
 ) -> None:
-    """Search by every method with every seed, one after the other; what is there is not searched again.
+    """Search by every method with every seed; what is there is not searched again.
 
-    The algorithms `then` ask the trained super-networks for the scores of `evals` architectures each. With `train` the
-    recipe is that of the training of the best by one-shot accuracy, one for each method. The processes of torchrun
-    train together; what is between a search and the final training is the first one's.
+    `where` is a device, or several, how many searches at once, and a cluster: one after the other in this process where
+    none of that is said. The algorithms `then` ask the trained super-networks for the scores of `evals` architectures
+    each. With `train` the recipe is that of the training of the best by one-shot accuracy, one for each method. The
+    processes of torchrun train together. What is between the searches and the final training is the first process's.
     """
     from harness import registry
     from harness.cli.options import parameters
-    from harness.sharing import lookup
+    from harness.sharing import jobs, lookup
     from harness.sharing.log import table_of
     from harness.sharing.search import SharedSearch
     from harness.spaces import published
     from harness.studies.store import ResultStore
     from harness.train import devices, recipes
     from harness.train.images import load
+    from harness.train.pool import Work
 
     for method in methods:
         registry.method(method)
@@ -70,35 +74,82 @@ def searches(
     usual = (f"sharing-{images}-{space.partition('/')[0]}", f"sharing-{images}", f"sharing-{kind}")
     name = (None if train else recipe) or next(r for r in usual if r in recipes.names())
     used = recipes.chosen(name, space, images, epochs)
-    where = devices.device_of(device)
-    loaded = load(images, data_root, used, where)
-    about = (loaded, used, _precision(where), statistics)
-    plans = {m: [SharedSearch.plan(space, m, given[m], *about, seed) for seed in seeds] for m in methods}
-    for first, *_ in plans.values() if constraints else ():
-        lookup.possible(first, constraints, loaded)
-    sequels = {m: _sequels(planned, then, given, evals) for m, planned in plans.items()}
-    ResultStore(out)
-    table = registry.benchmark(bench) if bench else table_of(space, loaded.name)
-    found, paths = {}, []
-    with devices.processes(where) as (rank, world):
-        place = devices.Place(where, _precision(where), rank, world, deterministic=where.type == "cpu")
-        if rank == 0:
-            click.echo(f"{loaded.name}: {loaded.words}; recipe: {used.title}, {used.epochs} epochs.", err=True)
-            _say(table, bench, space, loaded, train=train)
-        if world > 1:
-            for search in chain.from_iterable(plans.values()):
-                _searched(search, loaded, place, out)
-        firsts = plans if rank == 0 else {}
-        for m, planned in firsts.items():
-            found[m], more = _found(planned, sequels[m], table, loaded, place, out)
-            paths += more
-        taken = _taken(firsts, constraints, loaded, where, out)
-        trained = []
-        if final is not None:
-            best = place.awaited(found)
-            trained = [_trained(kind, rows, images, data_root, final, place, out) for rows in best.values()]
+    found, paths, trained = {}, [], []
+    with ExitStack() as lent:
+        slots = _slots(*where, lent)
+        device = _device(where[0], slots)
+        precision = _precision(devices.precision_of("auto", device) if slots is None else slots.precision)
+        loaded = load(images, data_root, used, device)
+        about = (loaded, used, precision, statistics)
+        plans = {m: [SharedSearch.plan(space, m, given[m], *about, seed) for seed in seeds] for m in methods}
+        for first, *_ in plans.values() if constraints else ():
+            lookup.possible(first, constraints, loaded)
+        sequels = {m: _sequels(planned, then, given, evals) for m, planned in plans.items()}
+        ResultStore(out)
+        left = jobs.left([*chain.from_iterable(plans.values())], out)
+        table = registry.benchmark(bench) if bench else table_of(space, loaded.name)
+        with devices.processes(device) as (rank, world):
+            place = devices.Place(device, precision, rank, world, deterministic=device.type == "cpu")
+            if rank == 0:
+                click.echo(f"{loaded.name}: {loaded.words}; recipe: {used.title}, {used.epochs} epochs.", err=True)
+                _say(table, bench, space, loaded, train=train)
+            if slots is not None:
+                _at_once(left, slots, Work(images, data_root, out, place.deterministic))
+                lent.close()
+            if world > 1:
+                for search in left:
+                    _searched(search, loaded, place, out)
+            firsts = plans if rank == 0 else {}
+            for m, planned in firsts.items():
+                found[m], more = _found(planned, sequels[m], table, loaded, place, out)
+                paths += more
+            taken = _taken(firsts, constraints, loaded, device, out)
+            if final is not None:
+                best = place.awaited(found)
+                trained = [_trained(kind, rows, images, data_root, final, place, out) for rows in best.values()]
     if rank == 0:
         _tell([*chain.from_iterable(found.values())], taken, trained, paths, as_json)
+
+
+def _slots(device: str, workers: int | None, cluster: Where | None, lent: ExitStack) -> Devices | None:
+    """The devices for searches at once, `lent` until they are given back; None where this process searches alone."""
+    from harness.cli.workers import trainers
+
+    if workers is None and cluster is None and "," not in device:
+        return None
+    return lent.enter_context(trainers(cluster, device.split(","), workers, "auto"))
+
+
+def _device(name: str, slots: Devices | None) -> torch.device:
+    """Of this process: that of its searches, or of the first slot; the best there is where a cluster has GPUs."""
+    from harness.train import devices
+
+    first = name if slots is None else slots.names[0]
+    return devices.device_of("auto" if slots is not None and first == "cuda" else first)
+
+
+def _at_once(searches: list[SharedSearch], slots: Devices, work: Work) -> None:
+    """Every search, as many at once as there are slots, with a bar over all their epochs."""
+    from harness.report import tables
+    from harness.report.watching import Searched
+    from harness.sharing.jobs import Share
+    from harness.train.pool import done
+
+    whole, watches = 0, dict[str, Searched]()
+    with tables.bars() as bars:
+        bar = bars.add_task("searches", total=sum(search.recipe.epochs for search in searches), note="")
+
+        def watching(assignment: Assignment[SharedSearch, None]) -> Searched:
+            return watches.setdefault(assignment.key, Searched(bars, bar, assignment, several=True))
+
+        try:
+            with slots.pool(work, watching) as pool:
+                for search, _ in done(pool, map(Share, searches)):
+                    watches[search.id].end()
+                    whole += 1
+        except KeyboardInterrupt:
+            told = f"stopped: {whole} of {len(searches)} searches are whole; the same command goes on from there."
+            raise click.Abort(told) from None
 
 
 def _found(
@@ -150,11 +201,8 @@ def _tell(
     click.echo("\n".join(map(str, [*paths, *(path for _, path in trained)])))
 
 
-def _precision(device: torch.device) -> Precision:
+def _precision(found: Precision) -> Precision:
     """Of a super-network. Losses that distributions learn from are not scaled, as fp16 needs them."""
-    from harness.train import devices
-
-    found = devices.precision_of("auto", device)
     return "fp32" if found == "fp16" else found
 
 
@@ -268,38 +316,21 @@ def _log_of(search: SharedSearch, images: ImageSet, place: Place, out: Path) -> 
 def _searched(search: SharedSearch, images: ImageSet, place: Place, out: Path) -> Path:
     """The path of the log of a search, made unless it is there."""
     from harness.report import tables
-    from harness.sharing import log, lookup
-    from harness.sharing.search import share
-    from harness.train import checkpoint as checkpoints
-    from harness.train.loop import Interrupted, Watch
+    from harness.report.watching import Searched
+    from harness.sharing import log
+    from harness.sharing.jobs import Share
+    from harness.train.loop import Interrupted
 
-    target, checkpoint = log.path(out, search), log.checkpoint_path(out, search)
+    target = log.path(out, search)
     if target.exists():
         return target
+    asked = Share(search)
     with tables.bars(quiet=place.rank > 0) as bars:
-        bar = bars.add_task(
-            f"{search.method} on {search.space}, seed {search.seed}", total=search.recipe.epochs, note=""
-        )
-
-        class Shown(Watch):
-            def epoch(self, job: Task, epoch: int, row: dict[str, float]) -> None:
-                bars.update(bar, completed=epoch, note=f"one-shot accuracy {row['val_accuracy']:.1%}")
-
-            def note(self, text: str) -> None:
-                if place.rank == 0:
-                    bars.console.print(f"note: {search.method}, seed {search.seed}: {text}")
-
+        bar = bars.add_task(asked.label, total=search.recipe.epochs, note="")
         try:
-            rows, run = share(search, images, place, checkpoint=checkpoint, watch=Shown())
+            asked(images, place, out, Searched(bars, bar, asked, several=False))
         except Interrupted as stop:
             raise click.Abort(f"{stop}; the same command goes on from there.") from None
-    if place.rank > 0:
-        return target
-    checkpoints.save(log.weights_path(out, search), search, {"network": run.network.state_dict()})
-    if run.method.lookup is not None:
-        lookup.write(lookup.path(out, search), search, run.method.lookup)
-    log.write(target, log.Log(search, rows))
-    checkpoint.unlink(missing_ok=True)
     return target
 
 

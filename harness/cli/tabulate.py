@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +16,7 @@ from harness.errors import HarnessError
 
 if TYPE_CHECKING:
     from harness.spaces.architecture import Architecture
-    from harness.train.pool import Devices
-    from harness.train.recipes import Recipe
+    from harness.train.pool import Devices, Work
     from harness.train.results import Job, Training
 
 _MACHINE = ("data_root", "device", "processes", "cluster", "store_on_workers", "out")
@@ -77,6 +77,7 @@ def command(
     from harness.studies.store import TRAINED
     from harness.train import devices, recipes, tabulate
     from harness.train import images as image_sets
+    from harness.train.pool import Work
     from harness.train.results import Job
 
     tabulate.check_space(space)
@@ -104,7 +105,7 @@ def command(
             f"{len(jobs):,} trainings.",
             err=True,
         )
-        trainings = _train(jobs, where, images, data_root, used, out / TRAINED)
+        trainings = _train(jobs, where, Work(images, data_root, out / TRAINED))
     path = tabulate.write(out, name, space, trainings, loaded, _said(ctx))
     diverged = sum(training.curve.diverged for training in trainings)
     if diverged:
@@ -132,11 +133,10 @@ def _cells(
     return found
 
 
-def _train(
-    jobs: list[Job], where: Devices, images: str, data_root: Path | None, recipe: Recipe, folder: Path
-) -> list[Training]:
+def _train(jobs: list[Job], where: Devices, work: Work) -> list[Training]:
     """The trainings, with a bar on stderr; Ctrl-C says how many are there."""
     from harness.report import tables
+    from harness.report.watching import Noted
     from harness.train import tabulate
 
     done = 0
@@ -148,13 +148,9 @@ def _train(
 
     with tables.bars() as bars:
         bar = bars.add_task("trainings", total=len(jobs), note="")
-
-        def note(job: Job, text: str) -> None:
-            bars.console.print(f"note: {job.architecture.text}, seed {job.seed}: {text}")
-
         try:
-            with where.pool(images, data_root, recipe, folder, note=note) as pool:
-                return tabulate.train(jobs, pool, folder, told)
+            with where.pool(work, partial(Noted, bars)) as pool:
+                return tabulate.train(jobs, pool, work.folder, told)
         except KeyboardInterrupt:
             raise click.Abort(
                 f"interrupted: {done:,} of {len(jobs):,} trainings are done; the same command goes on from them."

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from harness.train.images import ImageSet
     from harness.train.incumbents import Found
     from harness.train.loop import Task
+    from harness.train.pool import Work
     from harness.train.recipes import Recipe
     from harness.train.results import Job, Origin, Training
 
@@ -74,17 +75,16 @@ def command(
             raise HarnessError(f"{option} must be at least 1, got {value}.")
     from harness.studies.keeping import writable
     from harness.train import devices, recipes
+    from harness.train.pool import Work
     from harness.train.results import Job
 
     found = _architectures(results, selection, arch, top)
     target = out or _beside(results)
     if cluster is not None:
-        if deterministic or compiled or tensorboard is not None:
-            raise HarnessError(
-                "--deterministic, --compile and --tensorboard are of one machine.", "leave them out on a --cluster."
-            )
-        about = (images, data_root, recipe, epochs, repeats, device, precision, target)
-        _tell(_on_cluster(cluster, found, *about), target, as_json)
+        if tensorboard is not None:
+            raise HarnessError("--tensorboard is of one machine.", "leave it out on a --cluster.")
+        work = Work(images, data_root, target, deterministic, compiled)
+        _tell(_on_cluster(cluster, found, work, recipe, epochs, repeats, device, precision), target, as_json)
         return
     where = devices.device_of(device)
     exact = devices.precision_of(precision, where)
@@ -106,38 +106,33 @@ def command(
 def _on_cluster(
     cluster: Where,
     found: list[Found],
-    images: str,
-    data_root: Path | None,
+    work: Work,
     recipe: str | None,
     epochs: int | None,
     repeats: int | None,
     device: str,
     precision: str,
-    out: Path,
 ) -> list[Training]:
     """One training at a time on each worker, space by space."""
     from harness.cli.workers import trainers
     from harness.report import tables
+    from harness.report.watching import Noted
     from harness.studies.keeping import writable
     from harness.train import devices, recipes, tabulate
     from harness.train.results import Job
 
     trainings: list[Training] = []
     with trainers(cluster, [device], None, precision) as where, tables.bars() as bars:
-
-        def note(job: Job, text: str) -> None:
-            bars.console.print(f"note: {job.architecture.text}, seed {job.seed}: {text}")
-
         for space in dict.fromkeys(architecture.space for architecture, _ in found):
-            used = recipes.chosen(recipe, space, images, epochs)
-            loaded = _loaded(images, data_root, used, devices.device_of("cpu"))
+            used = recipes.chosen(recipe, space, work.images, epochs)
+            loaded = _loaded(work.images, work.root, used, devices.device_of("cpu"))
             each = [
                 (Job(architecture, loaded.name, loaded.checksum, used, seed, where.precision), origin)
                 for architecture, origin in found
                 if architecture.space == space
                 for seed in used.repeats(repeats, len(found))
             ]
-            writable(out)
+            writable(work.folder)
             jobs, origins = zip(*each, strict=True)
             bar = bars.add_task(f"trainings of {space}", total=len(jobs), note="")
 
@@ -145,8 +140,8 @@ def _on_cluster(
                 bars.update(bar, completed=count)
 
             try:
-                with where.pool(images, data_root, used, out, note=note) as pool:
-                    trainings += tabulate.train(jobs, pool, out, told, origins)
+                with where.pool(work, partial(Noted, bars)) as pool:
+                    trainings += tabulate.train(jobs, pool, work.folder, told, origins)
             except KeyboardInterrupt:
                 raise click.Abort("stopped; the same command goes on from the trainings that are whole.") from None
     return trainings

@@ -308,9 +308,12 @@ def share(
     """Search, and return the log with what was trained.
 
     With a `checkpoint` the state is kept there after every epoch, and what is there is gone on from, bit for bit the
-    same on one device. Raises Interrupted on SIGINT or SIGTERM, HarnessError if the checkpoint is of another search.
+    same on one device. On a CPU it takes one thread, of whose number the last bits would depend. Raises Interrupted on
+    SIGINT or SIGTERM, HarnessError if the checkpoint is of another search.
     """
     with settings(place):
+        if place.device.type == "cpu":
+            torch.set_num_threads(1)
         state = None
         if checkpoint is not None and checkpoint.exists():
             state = checkpoints.load(checkpoint, search, place.device)

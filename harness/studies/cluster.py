@@ -27,7 +27,6 @@ _SECONDS_AWAY = 600
 """How long a scheduler that has answered may be away."""
 _SECONDS_BETWEEN_LOOKS = 0.5
 _SECONDS_BETWEEN_QUESTIONS = 0.1
-_SECONDS_BETWEEN_QUESTIONS_OF_JOBS = 10
 _AHEAD = 2
 """Tasks in flight for each thread of the workers, so that none waits for the next."""
 _SECONDS_AHEAD = 0.5
@@ -91,7 +90,7 @@ class Cluster:
 
 @dataclass(frozen=True)
 class Killed:
-    """In place of a result: so many workers died of it."""
+    """In place of a result: so many workers ended in the middle of it."""
 
     workers: int
     last: str
@@ -99,9 +98,9 @@ class Killed:
     def of(self, what: str) -> Failed:
         return Failed(
             HarnessError(
-                f"{what} could not be run: {self.workers} workers died of it, likely as memory ran out; the last one "
-                f"was {self.last}.",
-                "start workers with more memory; the same command goes on from what is stored.",
+                f"{what} could not be run: {self.workers} workers ended in the middle of it, likely as memory ran out "
+                f"or it takes longer than workers live; the last one was {self.last}.",
+                "start workers with more memory or time; the same command goes on from what is stored.",
             )
         )
 
@@ -138,7 +137,7 @@ class Session:
         self._ready: deque[tuple[str, Any]] = deque()
         self._stack = ExitStack()
         self._checked: set[str] = set()
-        self._next_look = self._next_question = 0.0
+        self._next_look = 0.0
         self._lost = False
 
     def __enter__(self) -> Self:
@@ -211,15 +210,13 @@ class Session:
                     f"dask worker ADDRESS --nthreads 1 --resources {resource}=1"
                 )
                 told = True
-            self._hope()
+            self._tend()
             time.sleep(_SECONDS_BETWEEN_LOOKS)
 
-    def _hope(self) -> None:
-        """While a worker is waited for. Raises HarnessError if none will come, after which is asked now and then."""
-        if time.monotonic() >= self._next_question:
-            self._next_question = time.monotonic() + _SECONDS_BETWEEN_QUESTIONS_OF_JOBS
-            if error := self._scheduler.forsaken():
-                raise error
+    def _tend(self) -> None:
+        """Have workers replaced that ended. Raises HarnessError if none will come any more."""
+        if error := self._scheduler.tend():
+            raise error
 
     def _ask(self, those: Mapping[str, _Asked]) -> None:
         """Ask for tasks of one call and the same resources."""
@@ -292,13 +289,13 @@ class Session:
         if not here:
             self.cluster.tell(awaited(self.cluster.address, self._client.scheduler.address))
             while not here:
-                self._hope()
+                self._tend()
                 time.sleep(_SECONDS_BETWEEN_QUESTIONS)
                 here = self._client.nthreads()
         if new := here.keys() - self._checked:
             self._check([*new])
         self.threads, self.workers = sum(here.values()), len(here)
-        self._scheduler.noted()
+        self._tend()
 
     def _connected(self) -> Any:
         """A client of the scheduler. Raises OSError if it does not answer."""

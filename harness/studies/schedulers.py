@@ -16,14 +16,14 @@ _HOST_AND_PORT = re.compile(r"//.+:\d+/?")
 
 
 class Scheduler(NamedTuple):
-    """By which arguments a client finds a scheduler, and why no worker will come to it, or None if one may.
+    """By which arguments a client finds a scheduler.
 
-    `noted` is called now and then, as long as there are workers, for what is to be known once there are none.
+    `tend` is called every second or so. It replaces workers that ended, where that is ours to do, and returns why none
+    will come any more, or None if one may.
     """
 
     found: dict[str, Any]
-    forsaken: Callable[[], HarnessError | None] = lambda: None
-    noted: Callable[[], None] = lambda: None
+    tend: Callable[[], HarnessError | None] = lambda: None
 
 
 @contextmanager
@@ -41,8 +41,7 @@ def scheduler(address: str) -> Iterator[Scheduler]:
             raise HarnessError(f"'{address}' is no cluster.", "write slurm:config.yaml.")
         path = Path(rest)
         with slurm(path) as cluster:
-            jobs = Jobs(cluster, path)
-            yield Scheduler({"address": cluster}, jobs.gone, jobs.note)
+            yield Scheduler({"address": cluster}, Jobs(cluster, path).tend)
     elif Path(address).is_file():
         yield Scheduler({"scheduler_file": address})
     elif "://" in address:

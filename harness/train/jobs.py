@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from harness.train.devices import Place
 from harness.train.images import ImageSet
 from harness.train.loop import Task, Watch, train
 from harness.train.networks import build, multiply_adds, parameters
-from harness.train.results import Job, Origin, Training
+from harness.train.results import Curve, Job, Origin, Training
 
 
 def finish(
@@ -35,6 +36,46 @@ def finish(
         results.write(training, target)
         checkpoint.unlink(missing_ok=True)
     return training
+
+
+@dataclass(frozen=True)
+class Train:
+    """The assignment to train the network of `job` to its end or for `until` epochs of its recipe's schedule.
+
+    `origin` is noted with a whole training. Its outcome is the curve.
+    """
+
+    job: Job
+    until: int | None = None
+    origin: Origin | None = None
+
+    @property
+    def label(self) -> str:
+        return f"{self.job.title}, seed {self.job.seed}"
+
+    @property
+    def epochs(self) -> int:
+        """How many it then has."""
+        whole = self.job.recipe.epochs
+        return min(self.until or whole, whole)
+
+    @property
+    def key(self) -> str:
+        return f"{self.job.id}-{self.epochs}"
+
+    def files(self, folder: Path) -> list[Path]:
+        return [results.path(folder, self.job)]
+
+    def checkpoint(self, folder: Path) -> Path:
+        return results.checkpoint_path(folder, self.job)
+
+    def __call__(self, images: ImageSet, place: Place, folder: Path, watch: Watch) -> Curve:
+        if self.epochs == self.job.recipe.epochs:
+            return finish(self.job, images, place, folder, origin=self.origin, watch=watch).curve
+        if (target := results.path(folder, self.job)).exists():
+            return results.read(target).curve.first(self.epochs)
+        kept = self.checkpoint(folder)
+        return train(self.job, images, place, checkpoint=kept, until=self.epochs, watch=watch).first(self.epochs)
 
 
 def _facts(job: Job, images: ImageSet, place: Place, notes: Sequence[str]) -> dict[str, Any]:

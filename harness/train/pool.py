@@ -1,73 +1,162 @@
-"""Trainings on several devices at once, one process per device, or several where it is named more than once.
+"""Assignments on several devices at once, one process per device, or several where it is named more than once.
 
-`Devices` hand out trainings: `Here` to the devices of this machine, `harness.train.cluster` to those of others.
+An `Assignment` is a training (`harness.train.jobs`) or a search by weight sharing (`harness.sharing.jobs`). `Devices`
+hand them out: `Here` to the devices of this machine, `harness.train.cluster` to those of others.
 """
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from multiprocessing import connection
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple, NoReturn, Protocol, Self
+from typing import Any, Generic, NamedTuple, NoReturn, Protocol, Self, TypeVar
 
 import torch
 
 from harness.errors import HarnessError
 from harness.processes import leave_with_parent, starting
-from harness.train import images, results
+from harness.train import images
 from harness.train.devices import Place, Precision, device_of, precision_of
-from harness.train.jobs import finish
-from harness.train.loop import Interrupted, Watch, train
+from harness.train.images import ImageSet
+from harness.train.loop import Interrupted, Task, Watch
 from harness.train.recipes import Recipe
-from harness.train.results import Curve, Job, Origin
+
+_SECONDS_BETWEEN_EPOCHS = 1.0
+"""A process tells its caller of no more epochs than this."""
 
 
-class Ended(NamedTuple):
-    """A training that is no longer running, and what came of it: its curve or, where it failed, the reason."""
+class OnImages(Task, Protocol):
+    """A task on the image set `images`, by its checksum."""
+
+    @property
+    def images(self) -> str: ...
+    @property
+    def checksum(self) -> str: ...
+    @property
+    def precision(self) -> str: ...
+
+
+J = TypeVar("J", bound=OnImages)
+J_co = TypeVar("J_co", bound=OnImages, covariant=True)
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Assignment(Protocol[J_co, T_co]):
+    """What a device is given to do: a job, and how it becomes files in a folder. It travels to other processes."""
+
+    @property
+    def job(self) -> J_co: ...
+
+    @property
+    def label(self) -> str:
+        """What it is called in messages."""
+        ...
+
+    @property
+    def key(self) -> str:
+        """Alike where the same is to be done."""
+        ...
+
+    def files(self, folder: Path) -> list[Path]:
+        """All that it may leave in a folder; the last is there once it is whole."""
+        ...
+
+    def checkpoint(self, folder: Path) -> Path:
+        """What it goes on from until then."""
+        ...
+
+    def __call__(self, images: ImageSet, place: Place, folder: Path, watch: Watch) -> T_co:
+        """Do it, going on from what is in the folder; its outcome.
+
+        Raises Interrupted where it was asked to stop, HarnessError where it cannot be done.
+        """
+        ...
+
+
+class Ended(NamedTuple, Generic[J, T]):
+    """A job that no longer runs, and what came of it: its outcome or, where it failed, the reason."""
 
     slot: int
-    job: Job
-    outcome: Curve | HarnessError
+    job: J
+    outcome: T | HarnessError
 
 
-class Trainers(Protocol):
-    """Slots that train one job each; `Pool` says what is promised."""
+class Trainers(Protocol[J, T]):
+    """Slots that do one assignment each; `Pool` says what is promised."""
 
     devices: tuple[str, ...]
-    running: dict[int, Job]
 
-    def submit(self, slot: int, job: Job, until: int | None = None, origin: Origin | None = None) -> None: ...
-    def next(self) -> Ended: ...
+    def submit(self, slot: int, assignment: Assignment[J, T]) -> None: ...
+    def next(self) -> Ended[J, T]: ...
     def __enter__(self) -> Self: ...
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
 
 
+@dataclass(frozen=True)
+class Work:
+    """What a process needs beside assignments: the image set as `images.load` takes it, and where files belong."""
+
+    images: str
+    root: Path | None
+    folder: Path
+    deterministic: bool = False
+    compiled: bool = False
+
+    def do(self, assignment: Assignment[J, T], device: str, folder: Path, watch: Watch) -> T:
+        """Do an assignment on a device of this process, a CPU by one thread, in a `folder`.
+
+        Raises HarnessError like the assignment, and where the images here are others than those of its job.
+        """
+        job, threads = assignment.job, torch.get_num_threads()
+        where = device_of(device)
+        exact = precision_of(job.precision, where)
+        place = Place(where, exact, deterministic=self.deterministic, compiled=self.compiled)
+        loaded = _loaded(self.images, self.root, job.recipe, place.device)
+        if loaded.checksum != job.checksum:
+            raise HarnessError(f"it has other images of {job.images}.", "put the same there.")
+        try:
+            if place.device.type == "cpu":
+                torch.set_num_threads(1)
+            return assignment(loaded, place, folder, watch)
+        finally:
+            torch.set_num_threads(threads)
+
+
+@lru_cache(maxsize=1)
+def _loaded(name: str, root: Path | None, recipe: Recipe, device: torch.device) -> ImageSet:
+    return images.load(name, root, recipe, device)
+
+
+Watching = Callable[[Assignment[Any, Any]], Watch]
+"""Who hears of an assignment: notes, and now and then an epoch."""
+
+
+def unwatched(assignment: Assignment[Any, Any]) -> Watch:
+    """Nobody hears of it."""
+    return Watch()
+
+
 class Devices(Protocol):
-    """Where trainings run: the device of each slot, and the precision of all."""
+    """Where assignments are done: the device of each slot, and the precision of all."""
 
     names: tuple[str, ...]
     precision: Precision
 
-    def pool(
-        self,
-        images_name: str,
-        data_root: Path | None,
-        recipe: Recipe,
-        folder: Path,
-        *,
-        note: Callable[[Job, str], None] | None = None,
-    ) -> Trainers: ...
+    def pool(self, work: Work, watching: Watching = unwatched) -> Trainers[Any, Any]: ...
 
 
 class Here:
@@ -76,72 +165,55 @@ class Here:
     def __init__(self, names: Sequence[str], precision: str) -> None:
         self.names, self.precision = tuple(names), precision_of(precision, device_of(names[0]))
 
-    def pool(
-        self,
-        images_name: str,
-        data_root: Path | None,
-        recipe: Recipe,
-        folder: Path,
-        *,
-        note: Callable[[Job, str], None] | None = None,
-    ) -> Trainers:
-        return Pool(images_name, data_root, recipe, self.names, self.precision, folder, note=note)
+    def pool(self, work: Work, watching: Watching = unwatched) -> Trainers[Any, Any]:
+        return Pool(work, self.names, watching)
 
 
-@dataclass(frozen=True)
-class Work:
-    """What a process needs to train: everything but the jobs."""
-
-    images: str
-    root: Path | None
-    recipe: Recipe
-    precision: Precision
-    folder: Path
+def done(pool: Trainers[J, T], assignments: Iterable[Assignment[J, T]]) -> Iterator[tuple[J, T]]:
+    """Every job with its outcome, as they end; a slot that is free takes the next. Raises HarnessError if one fails."""
+    left, running = iter(assignments), 0
+    for slot, assignment in zip(range(len(pool.devices)), left, strict=False):
+        pool.submit(slot, assignment)
+        running += 1
+    while running:
+        slot, job, outcome = pool.next()
+        if isinstance(outcome, HarnessError):
+            raise outcome
+        if (following := next(left, None)) is not None:
+            pool.submit(slot, following)
+        else:
+            running -= 1
+        yield job, outcome
 
 
 class Pool:
-    """Slots that train one job each, on `devices` such as ("cpu", "cpu") or ("cuda:0", "cuda:1").
+    """Slots that do one assignment each, on `devices` such as ("cpu", "cpu") or ("cuda:0", "cuda:1").
 
-    All jobs are on the image set `images_name`, with the splits of `recipe`. Whole trainings become files in `folder`;
-    those that are there are read. `note` is told what a user should know of a training.
+    What is whole becomes files in the folder of `work`; what is there is read.
 
     As a context manager, it asks the trainings that still run to stop when it is left, and waits: each ends after a
     step, and keeps its checkpoint.
     """
 
-    def __init__(
-        self,
-        images_name: str,
-        data_root: Path | None,
-        recipe: Recipe,
-        devices: Sequence[str],
-        precision: Precision,
-        folder: Path,
-        *,
-        note: Callable[[Job, str], None] | None = None,
-    ) -> None:
-        self.work = Work(images_name, data_root, recipe, precision, folder)
+    def __init__(self, work: Work, devices: Sequence[str], watching: Watching = unwatched) -> None:
+        self.work, self.watching = work, watching
         self.devices = tuple(devices)
-        self.note = note
-        self.running: dict[int, Job] = {}
+        self.running: dict[int, tuple[Assignment[Any, Any], Watch]] = {}
         self.processes: dict[int, tuple[BaseProcess, Connection]] = {}
-        self._ended: list[tuple[float, Ended]] = []
+        self._ended: list[tuple[float, Ended[Any, Any]]] = []
 
-    def submit(self, slot: int, job: Job, until: int | None = None, origin: Origin | None = None) -> None:
-        """Train `job` in a free slot, to its end or for `until` epochs of its recipe's schedule.
-
-        It goes on from its checkpoint in the folder, where there is one. `origin` is noted with a whole training.
-        """
+    def submit(self, slot: int, assignment: Assignment[Any, Any]) -> None:
+        """Do an assignment in a free slot. It goes on from its checkpoint in the folder, where there is one."""
         if slot in self.running:
             raise ValueError(f"slot {slot} is at work")
         if slot not in self.processes or not self.processes[slot][0].is_alive():
             self.processes[slot] = self._start(slot)
-        self.running[slot] = job
-        with suppress(BrokenPipeError):  # it died meanwhile, which `next` tells
-            self.processes[slot][1].send((job, until, origin))
+        self.running[slot] = assignment, self.watching(assignment)
+        with suppress(ConnectionError):  # it died meanwhile, which `next` tells
+            self.processes[slot][1].send(assignment)
 
-    def next(self) -> Ended:
-        """Wait for a training to end; of several that have, the one that ended first."""
+    def next(self) -> Ended[Any, Any]:
+        """Wait for an assignment to end; of several that have, the one that ended first."""
         if not self.running and not self._ended:
             raise ValueError("nothing is running")
         while True:
@@ -185,25 +257,24 @@ class Pool:
         for pipe in connection.wait(list(pipes), timeout):
             assert isinstance(pipe, Connection)
             slot = pipes[pipe]
-            job = self.running[slot]
+            assignment, watch = self.running[slot]
             try:
                 said = pipe.recv()
             except (EOFError, ConnectionResetError):
-                said = (time.monotonic(), self._lost(slot, job))
-            if isinstance(said, str):
-                if self.note is not None:
-                    self.note(job, said)
+                said = time.monotonic(), self._lost(slot, assignment)
+            if isinstance(said, Said):
+                said.to(watch, assignment.job)
                 continue
             when, outcome = said
             del self.running[slot]
-            self._ended.append((when, Ended(slot, job, outcome)))
+            self._ended.append((when, Ended(slot, assignment.job, outcome)))
 
-    def _lost(self, slot: int, job: Job) -> HarnessError:
-        """Why the process of `slot` is gone; the next training in it gets a new one."""
+    def _lost(self, slot: int, assignment: Assignment[Any, Any]) -> HarnessError:
+        """Why the process of `slot` is gone; the next assignment in it gets a new one."""
         process, pipe = self.processes.pop(slot)
         pipe.close()
         process.join()
-        code, on = process.exitcode or 0, f"{job.architecture.text}, seed {job.seed}, on {self.devices[slot]}"
+        code, on = process.exitcode or 0, f"{assignment.label}, on {self.devices[slot]}"
         if code < 0:
             return HarnessError(
                 f"the process that trained {on} was killed by {signal.Signals(-code).name}.",
@@ -215,55 +286,55 @@ class Pool:
         )
 
 
-class _Passing(Watch):
-    """Sends notes to the parent."""
+class Said(NamedTuple):
+    """What a watch hears, on its way to the caller's: an epoch with what was measured then, or a note."""
 
-    def __init__(self, pipe: Connection) -> None:
-        self.pipe = pipe
+    epoch: int
+    row: dict[str, float]
+    note: str = ""
+
+    def to(self, watch: Watch, job: Task) -> None:
+        if self.note:
+            watch.note(self.note)
+        else:
+            watch.epoch(job, self.epoch, self.row)
+
+
+class Passing(Watch):
+    """Has what the caller should know sent to it, epochs no more often than once a second."""
+
+    def __init__(self, send: Callable[[Said], None]) -> None:
+        self.send, self.told = send, -math.inf
+
+    def epoch(self, job: Task, epoch: int, row: dict[str, float]) -> None:
+        if (now := time.monotonic()) >= self.told + _SECONDS_BETWEEN_EPOCHS:
+            self.told = now
+            self.send(Said(epoch, row))
 
     def note(self, text: str) -> None:
-        self.pipe.send(text)
+        self.send(Said(0, {}, text))
 
 
 def _serve(pipe: Connection, work: Work, device: str) -> None:
-    """The process of a slot: train what comes through `pipe`, until it is closed or this process is asked to stop."""
+    """The process of a slot: do what comes through `pipe`, until it is closed or this process is asked to stop."""
     signal.signal(signal.SIGTERM, _leave)
     leave_with_parent()
-    if device == "cpu":
-        torch.set_num_threads(1)
-    loaded: images.ImageSet | None = None
+
+    def send(said: Said) -> None:
+        with suppress(ConnectionError):  # nobody listens any more; the assignment stops when its checkpoint is kept
+            pipe.send(said)
+
     try:
         while True:
-            job, until, origin = pipe.recv()
+            assignment = pipe.recv()
             outcome: object
             try:
-                place = Place(device_of(device), work.precision)
-                if loaded is None:
-                    loaded = images.load(work.images, work.root, work.recipe, place.device)
-                outcome = trained(job, until, loaded, place, work.folder, _Passing(pipe), origin)
+                outcome = work.do(assignment, device, work.folder, Passing(send))
             except HarnessError as error:
                 outcome = error
             pipe.send((time.monotonic(), outcome))
-    except (EOFError, BrokenPipeError, Interrupted):
+    except (EOFError, ConnectionError, Interrupted):
         return
-
-
-def trained(
-    job: Job,
-    until: int | None,
-    loaded: images.ImageSet,
-    place: Place,
-    folder: Path,
-    watch: Watch,
-    origin: Origin | None = None,
-) -> Curve:
-    """The curve of a job to its end or for `until` epochs, whose file or checkpoint is in the folder from then on."""
-    if until is None or until >= job.recipe.epochs:
-        return finish(job, loaded, place, folder, origin=origin, watch=watch).curve
-    if (target := results.path(folder, job)).exists():
-        return results.read(target).curve.first(until)
-    checkpoint = results.checkpoint_path(folder, job)
-    return train(job, loaded, place, checkpoint=checkpoint, until=until, watch=watch).first(until)
 
 
 def _leave(number: int, frame: object) -> NoReturn:

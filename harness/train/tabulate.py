@@ -30,8 +30,9 @@ from harness.spaces import names, published
 from harness.spaces.architecture import Architecture
 from harness.train import incumbents, results
 from harness.train.images import ImageSet
-from harness.train.pool import Trainers
-from harness.train.results import Job, Origin, Training
+from harness.train.jobs import Train
+from harness.train.pool import Trainers, done
+from harness.train.results import Curve, Job, Origin, Training
 
 KEY = b"nas_harness_tabulate"
 """The key of the footer under which a table says, as JSON, how it was made."""
@@ -132,7 +133,7 @@ def _digest(jobs: Sequence[Job]) -> str:
 
 def train(
     jobs: Sequence[Job],
-    pool: Trainers,
+    pool: Trainers[Job, Curve],
     folder: Path,
     told: Callable[[Training, int], None],
     origins: Sequence[Origin | None] = (),
@@ -144,19 +145,11 @@ def train(
     """
     origin = dict(zip(jobs, origins, strict=False))
     found = {job: results.read(path) for job in jobs if (path := results.path(folder, job)).exists()}
-    left = iter([job for job in jobs if job not in found])
     for count, training in enumerate(found.values()):
         told(training, count + 1)
-    for slot, job in zip(range(len(pool.devices)), left, strict=False):
-        pool.submit(slot, job, origin=origin.get(job))
-    while len(found) < len(jobs):
-        ended = pool.next()
-        if isinstance(ended.outcome, HarnessError):
-            raise ended.outcome
-        if (following := next(left, None)) is not None:
-            pool.submit(ended.slot, following, origin=origin.get(following))
-        found[ended.job] = results.read(results.path(folder, ended.job))
-        told(found[ended.job], len(found))
+    for job, _ in done(pool, [Train(job, origin=origin.get(job)) for job in jobs if job not in found]):
+        found[job] = results.read(results.path(folder, job))
+        told(found[job], len(found))
     return [found[job] for job in jobs]
 
 

@@ -13,7 +13,8 @@ from harness.algorithm import Results
 from harness.errors import HarnessError
 from harness.spaces.architecture import Architecture
 from harness.train import results, search_log
-from harness.train.pool import Trainers
+from harness.train.jobs import Train
+from harness.train.pool import Trainers, done
 from harness.train.results import Curve, Job, Training
 from harness.train.search import Limits, Search
 from harness.train.search_log import Event
@@ -112,21 +113,21 @@ class Tuner:
         self.seconds = event.time
         self.events.append(event)
 
-    def drive(self, pool: Trainers, limits: Limits, heard: Callable[[], None]) -> None:
+    def drive(self, pool: Trainers[Job, Curve], limits: Limits, heard: Callable[[], None]) -> None:
         """Search until the limits are reached or the algorithm asks no more; `heard` is called after every result.
 
         What was running when the log was written is trained again, or further. Raises HarnessError if a training fails.
         """
         began, invalid = time.monotonic() - self.seconds, 0
         for slot, event in self.running.items():
-            pool.submit(slot, self.job(event), event.epochs)
+            pool.submit(slot, Train(self.job(event), event.epochs))
         while True:
             self.seconds = time.monotonic() - began
             worker = None if self.reached(limits) else self.free
             if worker is not None:
                 event = self.ask(worker)
                 if event.text:
-                    pool.submit(worker, self.job(event), event.epochs)
+                    pool.submit(worker, Train(self.job(event), event.epochs))
                     invalid = 0
                 elif event.kind == "ask":
                     self.tell(worker, None)
@@ -144,7 +145,7 @@ class Tuner:
                 return
 
     def train_best(
-        self, pool: Trainers, folder: Path, top: int, heard: Callable[[], None]
+        self, pool: Trainers[Job, Curve], folder: Path, top: int, heard: Callable[[], None]
     ) -> list[tuple[Event, Training]]:
         """The `top` architectures trained to the recipe's end into `folder`, each after what the search had seen of it.
 
@@ -158,15 +159,7 @@ class Tuner:
                 "give it a larger --budget, or more --evals.",
             )
         jobs = [self.job(event) for event in found]
-        left = [job for job in jobs if not results.path(folder, job).exists()]
-        free = list(range(self.search.workers))
-        for _ in list(left):
-            while left and free:
-                pool.submit(free.pop(0), left.pop(0))
-            ended = pool.next()
-            if isinstance(ended.outcome, HarnessError):
-                raise ended.outcome
-            free.append(ended.slot)
+        for _ in done(pool, [Train(job) for job in jobs if not results.path(folder, job).exists()]):
             heard()
         for text in dict.fromkeys(event.text for event in self.events if event.text):
             results.checkpoint_path(folder, self.search.job(Architecture.parse(text))).unlink(missing_ok=True)
