@@ -96,6 +96,10 @@ NAMED = sorted(
 """What stands in backticks in the lines of pages, with the page."""
 
 
+FOREIGN = {"--tries", "--lifetime"}
+"""Options of bench/faults, and of Dask's workers."""
+
+
 def command_of(words: list[str]) -> tuple[click.Command, list[str]]:
     """The command that the words begin with, and the rest of them. Raises HarnessError if there is none."""
     context, command = click.Context(group, obj=[]), group.get_command(click.Context(group, obj=[]), words[0])
@@ -116,7 +120,7 @@ def test_commands_and_options_in_sentences_exist() -> None:
         if words[0] == "harness" and len(words) > 1 and re.fullmatch("[a-z]+", words[1]):
             command, rest = command_of(words[1:])
             known = options(command)
-        elif span.startswith("--") and not span.startswith("--tries"):  # which is of bench/faults
+        elif span.startswith("--") and words[0] not in FOREIGN:
             rest, known = words[:1], every
         else:
             continue
@@ -142,7 +146,7 @@ def test_modules_in_sentences_exist() -> None:
             pkgutil.resolve_name(name)  # raises where there is none
     for page, name in files:
         where = ROOT / name.replace(".", "/") if name.startswith("bench") else ROOT / "tests" / name
-        assert [*where.parent.glob(f"{where.name}*.py")], (page, name)
+        assert [*where.parent.glob(f"{where.name}.py")], (page, name)
 
 
 def test_the_grid_that_comes_with_it_is_as_the_page_says() -> None:
