@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pkgutil
 import re
 import shlex
 import tomllib
@@ -15,7 +16,7 @@ from conftest import ROOT
 
 from harness import registry, spaces
 from harness.analysis import reproduction
-from harness.cli import group
+from harness.cli import COMMANDS, group
 from harness.cli.options import parameters
 from harness.params import resolve
 
@@ -81,6 +82,77 @@ def test_a_command_is_one(line: str, data_folder: Path, monkeypatch: pytest.Monk
     if given.get("param") and algorithms and not any(":" in name for name in algorithms):
         for name, values in parameters(given["param"], algorithms).items():
             resolve(name, registry.algorithm(name), values)
+
+
+NAMED = sorted(
+    {
+        (page.name, " ".join(span.split()))
+        for page in [*PAGES, ROOT / "CHANGELOG.md"]
+        for span in re.findall(
+            r"(?<!`)`([^`]+)`(?!`)", re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
+        )
+    }
+)
+"""What stands in backticks in the lines of pages, with the page."""
+
+
+FOREIGN = {"--tries", "--lifetime"}
+"""Options of bench/faults, and of Dask's workers."""
+
+
+def command_of(words: list[str]) -> tuple[click.Command, list[str]]:
+    """The command that the words begin with, and the rest of them. Raises HarnessError if there is none."""
+    context, command = click.Context(group, obj=[]), group.get_command(click.Context(group, obj=[]), words[0])
+    assert command is not None
+    sub = command.get_command(context, words[1]) if isinstance(command, click.Group) and len(words) > 1 else None
+    return (sub, words[2:]) if sub else (command, words[1:])
+
+
+def options(command: click.Command) -> set[str]:
+    return {option for param in command.params for option in param.opts} | {"--help", "-h"}
+
+
+def test_commands_and_options_in_sentences_exist() -> None:
+    every = set[str]().union(*(options(part) for name in COMMANDS for part in parts(name))) | {"--version"}
+    checked = 0
+    for page, span in NAMED:
+        words = span.split()
+        if words[0] == "harness" and len(words) > 1 and re.fullmatch("[a-z]+", words[1]):
+            command, rest = command_of(words[1:])
+            known = options(command)
+        elif span.startswith("--") and words[0] not in FOREIGN:
+            rest, known = words[:1], every
+        else:
+            continue
+        asked = {word.partition("=")[0].rstrip(",.") for word in rest if re.match("--[a-z]|-[a-z]$", word)}
+        assert asked <= known, (page, span)
+        checked += 1
+    assert checked > 300
+
+
+def parts(name: str) -> list[click.Command]:
+    """A command, and those below it."""
+    command, _ = command_of([name])
+    return [command, *getattr(command, "commands", {}).values()]
+
+
+def test_modules_in_sentences_exist() -> None:
+    names = {name for _, span in NAMED for name in re.findall(r"\b(?:harness|algorithms)(?:\.\w+)+", span)}
+    files = {(page, name) for page, span in NAMED for name in re.findall(r"\bbench[./]\w+|\btest_[\w*]+(?=\.py)", span)}
+    assert len(names) > 20
+    assert len(files) > 30
+    for name in names:
+        if not name.endswith((".toml", ".py")):
+            pkgutil.resolve_name(name)  # raises where there is none
+    for page, name in files:
+        where = ROOT / name.replace(".", "/") if name.startswith("bench") else ROOT / "tests" / name
+        assert [*where.parent.glob(f"{where.name}.py")], (page, name)
+
+
+def test_the_grid_that_comes_with_it_is_as_the_page_says() -> None:
+    (told,) = re.findall(r"(\d+)\s+studies of 500 seeds", (ROOT / "docs" / "grids.md").read_text(encoding="utf-8"))
+    asked = tomllib.loads((ROOT / "grids" / "embedded.toml").read_text(encoding="utf-8"))["studies"]
+    assert sum(len(one["algo"]) * len(registry.expand(one["bench"])) for one in asked) == int(told)
 
 
 CHEAP = [

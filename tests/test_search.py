@@ -347,7 +347,7 @@ BAD = [
     (("--evals", "3", "--data", "digtis"), "unknown image set 'digtis'", "digits"),
     (("--evals", "3", "--top", "0"), "top must be at least 1", ""),
     (("--evals", "3", "--seed", "-1"), "-1 is not in the range 0<=x<=", ""),
-    (("--evals", "3", "--out", "tiny.toml"), "tiny.toml is a file, not a folder", "--out"),
+    (("--evals", "3", "--out", "tiny.toml"), "tiny.toml is a file, not a folder", "another folder"),
 ]
 
 
