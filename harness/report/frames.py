@@ -18,7 +18,8 @@ from harness.errors import HarnessError
 from harness.files import output
 from harness.spaces.architecture import Architecture
 from harness.studies.fronts import held
-from harness.studies.outcome import Kind, Outcome, moments, per_seed_rows, summary
+from harness.studies.outcome import Outcome, moments, per_seed_rows, summary
+from harness.studies.reference import Kind
 from harness.table import Table
 
 KINDS: tuple[Kind, ...] = ("val", "test")

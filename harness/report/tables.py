@@ -31,7 +31,8 @@ from rich.text import Text
 from harness.analysis.comparison import Statistic, remarks
 from harness.arrays import Ints
 from harness.numbers import ABSENT, mean_sem, quartiles
-from harness.studies.outcome import Kind, Outcome, unit_of
+from harness.studies.outcome import Outcome, unit_of
+from harness.studies.reference import Kind
 from harness.studies.selection import spans
 
 if TYPE_CHECKING:
