@@ -162,7 +162,7 @@ def console(*, stderr: bool = False) -> Console:
     if found.is_terminal:
         return found
     columns = os.environ.get("COLUMNS", "")
-    width = int(columns) if columns.isdigit() and int(columns) else 140
+    width = int(columns) if columns.isdecimal() and int(columns) else 140
     return Console(stderr=stderr, markup=False, highlight=False, width=width)
 
 
