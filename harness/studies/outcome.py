@@ -142,9 +142,13 @@ class Outcome:
         budget = self.study.rules.budget
         return budget if math.isfinite(budget) else float(self.trajectory.ended.max(initial=0.0))
 
+    def reaches(self, time: float) -> bool:
+        """Whether something ran at `time`, or no incumbent could change by then."""
+        return time <= self.end or (math.isinf(self.study.rules.budget) and bool(self.trajectory.finished.all()))
+
     def require(self, time: float) -> None:
-        """Raise HarnessError if nothing ran any more at `time`, unless no incumbent could change by then."""
-        if time > self.end and (math.isfinite(self.study.rules.budget) or not self.trajectory.finished.all()):
+        """Raise HarnessError unless the study `reaches` a time."""
+        if not self.reaches(time):
             raise HarnessError(
                 f"study {self.study.id} ({self.label} on {self.benchmark}) ended at {self.end:.6g} "
                 f"{self.unit}: it says nothing of {time:.6g} {self.unit}.",
