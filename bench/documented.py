@@ -88,7 +88,7 @@ def facts() -> str:
     from harness import Rules, registry
     from harness.analysis import bounds
     from harness.studies.fronts import Front
-    from harness.studies.outcome import least_regret
+    from harness.studies.reference import least_regret
 
     table = registry.benchmark("nb201/cifar10")
     left = bounds.floor(table, Rules(budget=table.facts.budget), "val", np.arange(500)).mean()

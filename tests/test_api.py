@@ -93,8 +93,10 @@ def test_frames_are_tidy(found: Any) -> None:
     means = last.groupby(["benchmark", "algorithm"], observed=True)["val_regret"].mean()
     summary = found.summary().set_index(["benchmark", "algorithm"])["val_regret_mean"]
     np.testing.assert_allclose(means.to_numpy(), summary.loc[means.index].to_numpy())
-    over = found.curves(seeds=False, times=[1e5])
+    times = [1500.0, 5e4]  # before the first result on nb201, and after the end on hpobench
+    over = found.curves(seeds=False, times=times)
     assert len(over) == len(found)
+    assert len(found.curves(times=times)) == 6 * (2 * 2 + 2)
     assert {"val_regret_mean", "val_regret_sem", "val_regret_q25", "val_regret_median"} <= {*over.columns}
 
 
@@ -399,12 +401,14 @@ def test_results_of_two_versions_of_a_table(found: Any) -> None:
 
 
 def test_a_frame_that_memory_cannot_hold_says_how_to_thin_it(found: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.sysconf", lambda name: 1)
+    monkeypatch.setattr("os.sysconf", lambda name: 100)  # pages of 100 bytes
     with pytest.raises(h.HarnessError, match=r"frame of 4,800 rows takes .* memory are free. thin it with points"):
         found.curves()
     with pytest.raises(h.HarnessError, match="select fewer: algo="):
         found.trials()
-    assert len(found.curves(seeds=False, times=[1e5])) == 4
+    assert len(found.curves(seeds=False, times=[1500.0, 5e4])) == 4
+    with pytest.raises(h.HarnessError, match=r"ended at .* it says nothing of 1e\+09 s"):
+        found.curves(times=[5e4, 1e9])
 
 
 def test_reprs_fit_a_screen(found: Any) -> None:

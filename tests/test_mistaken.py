@@ -81,6 +81,19 @@ MISTAKES = [
         "more than 1,000,000",
         "",
     ),
+    ("compare {r} --algo rs --algo re", "--algo is given 2 times", "separate by commas: --algo A,B"),
+    ("export curves {r} -o a.csv --at 1e4 --at=1e3", "--at is given 2 times", "separate by commas"),
+    ("export sumary {r} -o a.csv", "unknown choice 'sumary'", "did you mean summary?"),
+    ("plot {r} -o a.pdf -o {empty}", "cannot write a figure as 'empty'", ".pdf"),
+    ("predict nb201 --predictor ridge --device cuda", "ridge train no networks", "leave --device out"),
+    (
+        "search --space digits201 --data digits --method darts --statistics runing",
+        "unknown value of --statistics",
+        "runn",
+    ),
+    ("train --arch nb201:-1 --data digits", "'-1' is no row of nb201", "nb201:6111"),
+    ("train --arch nb201:\u00b2 --data digits", "'\u00b2' is no row of nb201", "nb201:6111"),
+    ("train --arch nb201:1 --data digits --device cuda:\u00b2", "unknown device 'cuda:\u00b2'", "cuda:0"),
     ("tabulate nb201 --data digits --name a --arch nb201:1 --device gpu", "unknown device 'gpu'", "cpu, cuda"),
 ]
 

@@ -14,7 +14,7 @@ import pytest
 from harness import Rules, Table, registry, simulate
 from harness.params import resolve
 from harness.studies.evaluate import evaluate
-from harness.studies.outcome import least_regret
+from harness.studies.reference import least_regret
 from harness.studies.study import Study
 
 NAMES = ["nb201/cifar10", "digits201/digits"]

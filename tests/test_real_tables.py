@@ -21,8 +21,8 @@ from harness.plots.regret import curve as regret_curve
 from harness.plots.regret import regret_figure
 from harness.studies.cluster import Cluster
 from harness.studies.evaluate import evaluate
-from harness.studies.outcome import least_regret
 from harness.studies.plan import plan
+from harness.studies.reference import least_regret
 from harness.studies.store import find, read, write
 from harness.studies.study import Study
 from harness.testing import synthetic_table

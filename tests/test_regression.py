@@ -22,7 +22,8 @@ from harness.analysis.regression import Judgement, exit_status, judge
 from harness.report.regression import junit, markdown
 from harness.studies import baseline
 from harness.studies.evaluate import evaluate
-from harness.studies.outcome import Outcome, least_regret
+from harness.studies.outcome import Outcome
+from harness.studies.reference import least_regret
 from harness.studies.store import read
 from harness.studies.study import Study
 from harness.testing import synthetic_table

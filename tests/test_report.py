@@ -36,7 +36,8 @@ from harness.report.sentences import sentences
 from harness.spaces.architecture import Architecture
 from harness.statistics import simultaneous_width
 from harness.studies.evaluate import evaluate
-from harness.studies.outcome import Outcome, Reference
+from harness.studies.outcome import Outcome
+from harness.studies.reference import Reference
 from harness.studies.store import read
 from harness.studies.study import Study
 from harness.testing import synthetic_table

@@ -101,6 +101,21 @@ def test_a_pool_trains_as_the_loop_does(tmp_path: Path) -> None:
     assert state["step"] > 0 or len(state["rows"]) > 0
 
 
+class Seen(Train):
+    """Says only where it would be done."""
+
+    def __call__(self, images: Any, place: devices.Place, folder: Path, watch: loop.Watch) -> Any:
+        return place, torch.get_num_threads()
+
+
+def test_an_assignment_is_done_as_its_work_says(tmp_path: Path) -> None:
+    exact, compiled = (Work("few.npz", None, tmp_path, *how) for how in ((True, False), (False, True)))
+    torch.set_num_threads(2)
+    assert exact.do(Seen(job()), "cpu", tmp_path, loop.Watch()) == (devices.Place(CPU, deterministic=True), 1)
+    assert compiled.do(Seen(job()), "cpu", tmp_path, loop.Watch()) == (devices.Place(CPU, compiled=True), 1)
+    assert torch.get_num_threads() == 2
+
+
 class Made:
     """In place of a pool: makes curves up, whose error is a function of the architecture and falls with the epochs."""
 

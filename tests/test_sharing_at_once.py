@@ -65,7 +65,7 @@ def test_ctrl_c_keeps_checkpoints_from_which_the_same_command_goes_on(harness: H
         "--seeds",
         "2",
     ]
-    words += ["--recipe", "tiny.toml", "--epochs", "15", "--out"]
+    words += ["--recipe", "tiny.toml", "--epochs", "10", "--out"]
     asked = [sys.executable, "-m", "harness", *words, "there", "--workers", "2"]
     stopped = subprocess.Popen(asked, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     kept = Path("there/searches/.unfinished")
@@ -103,12 +103,12 @@ def test_a_process_tells_of_epochs_and_notes(tmp_path: Path) -> None:
     assert "this search ends here" in str(heard[-1])
     assert log.path(tmp_path, diverges).exists()
     assert isinstance(other, HarnessError)
-    assert other.message == "it has other images of digits."
+    assert other.message == "digits has other images here than where the command was given."
 
 
 def test_a_search_by_another_version_of_its_method_is_refused(tmp_path: Path) -> None:
     of, images = planned("gdas")
-    with pytest.raises(HarnessError, match="it has another version of gdas"):
+    with pytest.raises(HarnessError, match="gdas is another version here than where the command was given"):
         Share(replace(of, source="0" * 16))(images, Place(CPU), tmp_path, Watch())
     assert not [*tmp_path.iterdir()]
 

@@ -158,7 +158,7 @@ def test_methods_and_spaces_are_listed(harness: Harness) -> None:
     assert (cell["configurations"], cell["super-network"]) == ("15,625", "yes")
     assert "darts" in harness("list", "methods").out
     assert "15,625" in harness("list", "spaces").out
-    harness("list", "spacs").refuses("unknown value of what 'spacs'", "did you mean spaces")
+    harness("list", "spacs").refuses("unknown choice 'spacs'", "did you mean spaces")
     harness("search", "--space", "xyz", "--data", "digits", "--evals", 1).refuses(
         "unknown search space 'xyz'", "harness list spaces"
     )

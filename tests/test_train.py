@@ -479,3 +479,8 @@ def test_tensorboard_is_optional(harness: Harness, tmp_path: Path) -> None:
         return
     assert harness("train", "--arch", GOOD, "--repeats", "1", *QUICK, "--tensorboard", "curves").status == 0
     assert list((tmp_path / "curves").glob("events*"))
+
+
+def test_tensorboard_is_of_one_machine(harness: Harness) -> None:
+    away = ("--cluster", "tcp://127.0.0.1:1", "--tensorboard", "curves")
+    harness("train", "--arch", GOOD, *QUICK, *away).refuses("--tensorboard is of one machine.", "leave it out")

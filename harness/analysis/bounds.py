@@ -21,7 +21,7 @@ from harness.analysis.tables import ENUMERATED, uniform_rows
 from harness.arrays import Floats, Ints
 from harness.observations import Observations
 from harness.rules import Rules
-from harness.studies.outcome import Kind
+from harness.studies.reference import Kind
 from harness.table import Table
 
 Bound = Literal["oracle", "random", "floor"]

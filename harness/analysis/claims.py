@@ -21,7 +21,8 @@ from harness.analysis.measures import Axis, everywhere, log_areas, regret_after,
 from harness.arrays import Floats
 from harness.errors import HarnessError, unknown
 from harness.statistics import Estimate, bootstrap_weights, mean_interval, speed_up
-from harness.studies.outcome import Kind, Outcome
+from harness.studies.outcome import Outcome
+from harness.studies.reference import Kind
 
 if TYPE_CHECKING:
     from harness.analysis.quality import Quality

@@ -24,8 +24,9 @@ from harness.statistics import (
     paired_wilcoxon,
     speed_up,
 )
-from harness.studies.outcome import Kind, Outcome, moments, unit_of
+from harness.studies.outcome import Outcome, moments, unit_of
 from harness.studies.plan import note
+from harness.studies.reference import Kind
 
 Statistic = Literal["mean", "median"]
 

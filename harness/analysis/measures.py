@@ -11,7 +11,8 @@ import numpy as np
 from harness.arrays import Floats, Ints
 from harness.errors import HarnessError
 from harness.statistics import mean_log_area
-from harness.studies.outcome import Kind, Outcome
+from harness.studies.outcome import Outcome
+from harness.studies.reference import Kind
 
 Axis = Literal["time", "evaluations"]
 

@@ -27,8 +27,8 @@ from harness.rng import Streams
 from harness.rules import Noise
 from harness.scoring import Scoring
 from harness.studies.evaluate import versions
-from harness.studies.outcome import Reference
 from harness.studies.records import identity
+from harness.studies.reference import Reference
 from harness.studies.study import folder_source
 from harness.table import Table
 

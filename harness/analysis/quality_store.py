@@ -16,8 +16,8 @@ from harness.arrays import Ints
 from harness.errors import HarnessError
 from harness.studies import records
 from harness.studies.keeping import Folder
-from harness.studies.outcome import Reference
 from harness.studies.records import Columns, Footer, file_name, identity
+from harness.studies.reference import Reference
 from harness.studies.runs import Sharded, kin
 from harness.studies.store import QUALITIES
 

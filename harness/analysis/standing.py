@@ -9,7 +9,8 @@ import numpy as np
 
 from harness.analysis.comparison import complete, regret_at, require_paired, selected
 from harness.statistics import Estimate, bootstrap_weights, percentiles, ranks
-from harness.studies.outcome import Kind, Outcome
+from harness.studies.outcome import Outcome
+from harness.studies.reference import Kind
 
 _REPLICATES = 2_000
 

@@ -17,7 +17,8 @@ from harness.errors import HarnessError
 from harness.numbers import number
 from harness.report import tables
 from harness.report.sentences import sentences
-from harness.studies.outcome import Kind, Outcome, summary
+from harness.studies.outcome import Outcome, summary
+from harness.studies.reference import Kind
 from harness.studies.selection import Selection, pooled, seed_range
 
 if TYPE_CHECKING:

@@ -9,7 +9,9 @@ import errno
 import io
 import os
 import sys
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from importlib import import_module
 from typing import NoReturn
 
@@ -96,11 +98,25 @@ _DEBUG = click.Option(
 
 
 def _debuggable(command: click.Command) -> click.Command:
-    """The command, which takes --debug as every command does."""
+    """The command, which takes --debug as every command does, and no list twice, of which the first would not count."""
     for part in (command, *getattr(command, "commands", {}).values()):
         if _DEBUG not in part.params:
             part.params.append(_DEBUG)
+            part.parse_args = partial(_parsed, part, part.parse_args)
     return command
+
+
+def _parsed(
+    command: click.Command, parse: Callable[[click.Context, list[str]], list[str]], ctx: click.Context, args: list[str]
+) -> list[str]:
+    """What `parse` makes of the arguments. Raises HarnessError for a list that is given more than once."""
+    for option in () if ctx.resilient_parsing else command.params:
+        if isinstance(option, click.Option) and not option.multiple and "[," in option.type.name:
+            given = [word for word in args if word.partition("=")[0] in option.opts]
+            if len(given) > 1:
+                name = option.opts[0]
+                raise HarnessError(f"{name} is given {len(given)} times.", f"separate by commas: {name} A,B")
+    return parse(ctx, args)
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

@@ -14,7 +14,7 @@ from harness.errors import HarnessError
 if TYPE_CHECKING:
     from harness.analysis.comparison import Comparison, Statistic, TableCell
     from harness.report.tables import Grid
-    from harness.studies.outcome import Kind
+    from harness.studies.reference import Kind
     from harness.studies.selection import Selection
 
 

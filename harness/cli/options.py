@@ -128,7 +128,9 @@ class OneOf(click.ParamType[str]):
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         if value not in self.choices:
-            raise unknown(f"value of {param.opts[0] if param else 'option'}", value, self.choices)
+            raise unknown(
+                f"value of {param.opts[0]}" if isinstance(param, click.Option) else "choice", value, self.choices
+            )
         return value
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:

@@ -38,6 +38,7 @@ def command(results: tuple[Path, ...], selection: Selection, output: tuple[Path,
     from harness.analysis.comparable import drawable, told_by
     from harness.analysis.comparison import peculiarities, remarks
     from harness.plots import draw, load, provenance, save
+    from harness.plots.style import file_format
     from harness.studies.selection import gathered
 
     settings: dict[str, Any] = {}
@@ -51,6 +52,8 @@ def command(results: tuple[Path, ...], selection: Selection, output: tuple[Path,
     if not results:
         raise HarnessError("there are no results to draw.", 'name them: results = ["results"]')
     checked(settings)
+    for path in output:
+        file_format(path)
     if settings.get("figure") == "operators":
         _draw_operators(results, output)
         return

@@ -84,9 +84,11 @@ def command(
     from harness.report import tables
 
     given = parameters(param, predictor, kind="predictor", example="neural.schedule=paper")
-    for name in predictor:
-        if device is not None and "device" in declared(registry.predictor(name)):
-            given[name].setdefault("device", device)
+    trains = [name for name in predictor if device and "device" in declared(registry.predictor(name))]
+    if device and not trains:
+        raise HarnessError(f"{', '.join(predictor)} train no networks.", "leave --device out.")
+    for name in trains:
+        given[name].setdefault("device", str(device))
     studies = [
         QualityStudy.plan(table, name, given[name], seeds, train, noise)
         for table in map(registry.benchmark, registry.expand(bench))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.options import Name, Names, Where, cluster_option
+from harness.cli.options import Name, Names, OneOf, Where, cluster_option
 from harness.cli.sharing import searches
 from harness.errors import HarnessError
 from harness.files import json_text
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 @click.option("--seeds", type=click.IntRange(1, 10_000), default=1, help="Searches of each method, from --seed on.")
 @click.option(
     "--statistics",
-    type=click.Choice(["batch", "running", "recalibrated"]),
+    type=OneOf(["batch", "running", "recalibrated"]),
     default="batch",
     show_default=True,
     help="Of batch normalisation where a method scores architectures.",
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--train",
-    type=click.Choice(["best"]),
+    type=OneOf(["best"]),
     help="With --method: train the best it found from scratch, by --recipe; the search takes its own recipe then.",
 )
 @click.option(

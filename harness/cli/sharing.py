@@ -93,9 +93,9 @@ def searches(
             if rank == 0:
                 click.echo(f"{loaded.name}: {loaded.words}; recipe: {used.title}, {used.epochs} epochs.", err=True)
                 _say(table, bench, space, loaded, train=train)
-            if slots is not None:
+            if slots is not None and left:
                 _at_once(left, slots, Work(images, data_root, out, place.deterministic))
-                lent.close()
+            lent.close()
             if world > 1:
                 for search in left:
                     _searched(search, loaded, place, out)

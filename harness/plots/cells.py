@@ -18,7 +18,8 @@ from harness.plots.graphs import handles, paint
 from harness.plots.style import STYLE, Width, panels, tell
 from harness.space import SearchSpace
 from harness.studies.fronts import held
-from harness.studies.outcome import Kind, Outcome
+from harness.studies.outcome import Outcome
+from harness.studies.reference import Kind
 from harness.table import Table
 
 

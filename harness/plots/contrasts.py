@@ -18,7 +18,8 @@ from harness.errors import HarnessError, unknown
 from harness.plots.profiles import zero_note
 from harness.plots.style import STYLE, Width, log_ticks, looks, outer_labels, panels, tell, titled
 from harness.statistics import Estimate, cliques, friedman, nemenyi_distance, ranks, speed_up
-from harness.studies.outcome import Kind, Outcome, unit_of
+from harness.studies.outcome import Outcome, unit_of
+from harness.studies.reference import Kind
 
 Blocks = Literal["benchmarks", "seeds"]
 

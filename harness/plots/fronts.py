@@ -15,7 +15,8 @@ from harness.arrays import Floats
 from harness.errors import HarnessError
 from harness.plots.style import STYLE, Width, legend, log_ticks, looks, outer_labels, panels, tell, titled
 from harness.studies.fronts import Front, held
-from harness.studies.outcome import Kind, Outcome
+from harness.studies.outcome import Outcome
+from harness.studies.reference import Kind
 from harness.table import Table
 
 _TWO, _DECADE = 2, 10.0

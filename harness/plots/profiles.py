@@ -16,7 +16,8 @@ from harness.arrays import Floats
 from harness.plots.regret import log_time
 from harness.plots.style import STYLE, Width, legend, log_ticks, looks, outer_labels, panels, tell, titled
 from harness.statistics import bootstrap_weights, percentiles, ranks
-from harness.studies.outcome import Kind, Outcome, time_name, unit_of
+from harness.studies.outcome import Outcome, time_name, unit_of
+from harness.studies.reference import Kind
 
 _STAMPS = 200
 _REPLICATES = 500

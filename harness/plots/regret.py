@@ -19,7 +19,8 @@ from harness.arrays import Floats
 from harness.errors import HarnessError
 from harness.plots.style import COLOURS, STYLE, Width, legend, log_ticks, looks, outer_labels, panels, tell, titled
 from harness.statistics import simultaneous_band
-from harness.studies.outcome import Kind, Outcome, moments, time_name
+from harness.studies.outcome import Outcome, moments, time_name
+from harness.studies.reference import Kind
 
 Band = Literal["sem", "simultaneous"]
 _Shown = Literal["sem", "simultaneous", "quartiles"]

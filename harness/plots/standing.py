@@ -13,7 +13,8 @@ from harness.analysis.comparison import selected
 from harness.analysis.measures import regret_name
 from harness.analysis.standing import standings
 from harness.plots.style import STYLE, Width, log_ticks, looks, panels, tell
-from harness.studies.outcome import Kind, Outcome
+from harness.studies.outcome import Outcome
+from harness.studies.reference import Kind
 
 
 def standing_figure(outcomes: Sequence[Outcome], kind: Kind, width: Width | None) -> Figure:

@@ -16,7 +16,8 @@ from harness.plots.profiles import average_ranks
 from harness.plots.style import COLOURS, DASHES, styles
 from harness.report.section import against
 from harness.statistics import bootstrap_weights, sup_t
-from harness.studies.outcome import Kind, Outcome, moments, time_name, unit_of
+from harness.studies.outcome import Outcome, moments, time_name, unit_of
+from harness.studies.reference import Kind
 
 _LOG_STAMPS, _LINEAR_STAMPS = 300, 100
 

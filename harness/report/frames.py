@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Collection, Iterable, Sequence
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,8 @@ from harness.errors import HarnessError
 from harness.files import output
 from harness.spaces.architecture import Architecture
 from harness.studies.fronts import held
-from harness.studies.outcome import Kind, Outcome, moments, per_seed_rows, summary
+from harness.studies.outcome import Outcome, moments, per_seed_rows, summary
+from harness.studies.reference import Kind
 from harness.table import Table
 
 KINDS: tuple[Kind, ...] = ("val", "test")
@@ -38,16 +38,21 @@ def curves(
 
     Times are `times`, or `points` of them from the first result to the end of each study, evenly spread on a log axis.
     Without `seeds` a row is a time, with the number of seeds, their mean, its standard error, median and quartiles of
-    each kind of regret, from where all seeds have one. Raises HarnessError for a frame that memory cannot hold, and for
-    a time of which a study says nothing.
+    each kind of regret, from where all seeds have one. Of a time after its end a study has no row. Raises HarnessError
+    for a frame that memory cannot hold, and for a time after the end of every study.
     """
     each = points if times is None else len(times)
     counts = [len(o.trajectory.seeds) for o in outcomes]
     thin = f"thin it with points=50, or give times=[...]{', or have seeds=False' * seeds}."
     _require_memory(each * (sum(counts) if seeds else max(counts, default=0)), 6, thin)
-    for outcome, time in product(outcomes, times or ()):
-        outcome.require(time)
-    grids = [np.array(times, dtype=np.float64) if times is not None else _grid(o, points) for o in outcomes]
+    longest = max(outcomes, key=lambda o: o.end, default=None)
+    for time in times or ():
+        if longest is not None and not any(o.reaches(time) for o in outcomes):
+            longest.require(time)
+    grids = [
+        _grid(o, points) if times is None else np.array([t for t in times if o.reaches(t)], dtype=np.float64)
+        for o in outcomes
+    ]
     make = _each_seed if seeds else _over_seeds
     return _joined([make(o, grid) for o, grid in zip(outcomes, grids, strict=True)])
 

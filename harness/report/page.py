@@ -20,7 +20,8 @@ from harness.report import curves, fronts
 from harness.report.markup import element, html
 from harness.report.section import Report
 from harness.report.sections import SECTIONS
-from harness.studies.outcome import Kind, Outcome
+from harness.studies.outcome import Outcome
+from harness.studies.reference import Kind
 from harness.train.results import Training
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ import numpy as np
 from harness.analysis.reproduction import Reproduction
 from harness.errors import HarnessError
 from harness.numbers import ABSENT
-from harness.studies.outcome import Kind, Outcome, reported
+from harness.studies.outcome import Outcome, reported
+from harness.studies.reference import Kind
 
 KINDS: tuple[Kind, ...] = ("val", "test")
 COLUMNS = ("algorithm", "on", "accuracy (%)", "published", "ours")

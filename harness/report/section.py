@@ -11,7 +11,8 @@ from xml.etree.ElementTree import Element
 from harness.analysis.comparison import Comparison, by_benchmark
 from harness.analysis.quality import Quality
 from harness.report.markup import Node, element
-from harness.studies.outcome import Kind, Outcome, Reference
+from harness.studies.outcome import Outcome
+from harness.studies.reference import Kind, Reference
 from harness.train.results import Training
 
 if TYPE_CHECKING:

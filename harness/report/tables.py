@@ -31,7 +31,8 @@ from rich.text import Text
 from harness.analysis.comparison import Statistic, remarks
 from harness.arrays import Ints
 from harness.numbers import ABSENT, mean_sem, quartiles
-from harness.studies.outcome import Kind, Outcome, unit_of
+from harness.studies.outcome import Outcome, unit_of
+from harness.studies.reference import Kind
 from harness.studies.selection import spans
 
 if TYPE_CHECKING:
@@ -161,7 +162,7 @@ def console(*, stderr: bool = False) -> Console:
     if found.is_terminal:
         return found
     columns = os.environ.get("COLUMNS", "")
-    width = int(columns) if columns.isdigit() and int(columns) else 140
+    width = int(columns) if columns.isdecimal() and int(columns) else 140
     return Console(stderr=stderr, markup=False, highlight=False, width=width)
 
 

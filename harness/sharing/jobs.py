@@ -68,5 +68,8 @@ class Share:
 
     def __call__(self, images: ImageSet, place: Place, folder: Path, watch: Watch) -> None:
         if source_of(registry.method(self.job.method)) != self.job.source:
-            raise HarnessError(f"it has another version of {self.job.method}.", "install the same there.")
+            raise HarnessError(
+                f"{self.job.method} is another version here than where the command was given.",
+                "install the same in both places.",
+            )
         finish(self.job, images, place, folder, watch=watch)

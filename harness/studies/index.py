@@ -23,8 +23,9 @@ from harness import __version__
 from harness.errors import HarnessError
 from harness.fields import fit
 from harness.files import sweep, whole
-from harness.studies.outcome import Outcome, Reference, of_seeds, summary
+from harness.studies.outcome import Outcome, of_seeds, summary
 from harness.studies.records import JOINED, identity
+from harness.studies.reference import Reference
 from harness.studies.runs import kin
 from harness.studies.store import read, write
 from harness.studies.study import Study, folder_source

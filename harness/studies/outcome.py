@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -15,137 +15,11 @@ from harness import registry
 from harness.arrays import Floats, Ints
 from harness.errors import HarnessError
 from harness.rules import Rules
-from harness.studies.fronts import DEFINITION, Front, replay
+from harness.studies.fronts import replay
+from harness.studies.reference import Kind, Reference, fronts_of, settled
 from harness.studies.study import Study
 from harness.table import Table
 from harness.trajectory import Trajectory
-
-Kind = Literal["val", "test"]
-_PLAIN = Rules(evals=1)
-_LEAST, _STEP = 1e-300, 2.0**-26
-"""Regrets below are no normal numbers, halves of which may be 0."""
-
-
-class Scale(NamedTuple):
-    """The optimum that regret is above, the worst that a lost training counts as, the least that is not zero."""
-
-    optimum: float | None
-    worst: float | None
-    least: float | None
-
-
-@dataclass(frozen=True)
-class Reference:
-    """What regret is measured against, copied from the table so that results speak for themselves.
-
-    `worst` is the highest validation loss in the table at the reported fidelity, as which an incumbent without a loss
-    there counts, and `least` the smallest regret that is told apart from zero (`least_regret`); None in older results.
-    `unit` is that of simulated time.
-    """
-
-    title: str
-    loss: str
-    test: str
-    splits: str
-    fidelity: str
-    fidelities: tuple[int, ...]
-    optimum: float
-    optimum_row: int
-    optimum_definition: str
-    test_optimum: float | None
-    worst: float | None = None
-    test_worst: float | None = None
-    least: float | None = None
-    test_least: float | None = None
-    unit: str = "s"
-
-    def scale(self, kind: Kind) -> Scale:
-        """What validation or test regret is measured by."""
-        if kind == "val":
-            return Scale(self.optimum, self.worst, self.least)
-        return Scale(self.test_optimum, self.test_worst, self.test_least)
-
-    @property
-    def row(self) -> str:
-        """`, row 6111`, or nothing where a front is the best."""
-        return f", row {self.optimum_row}" if self.optimum_row >= 0 else ""
-
-    @classmethod
-    def of(cls, table: Table, rules: Rules = _PLAIN) -> Reference:
-        """What regret by these rules is measured against: the best feasible loss or, of several objectives, the front.
-
-        The loss of a set of results is one minus its hypervolume then.
-        """
-        table = rules.feasible(table)
-        facts, at = table.facts, table.position(rules.report_fidelity)
-        kept = f", of those with {' and '.join(rules.constraints)}" if rules.constraints else ""
-        if rules.objectives:
-            return cls._of_front(table, rules, at, kept)
-        best, test = table.optimum_at(at), table.test_optimum_at(at)
-        losses, tests = _finite(table.loss_at(at)), table.test_at(at)
-        return cls(
-            title=", ".join([facts.title, *rules.constraints]),
-            loss=facts.loss,
-            test=facts.test,
-            splits=facts.splits,
-            fidelity=facts.fidelity,
-            fidelities=tuple(int(f) for f in table.fidelities),
-            optimum=best.value,
-            optimum_row=best.row,
-            optimum_definition=best.definition + kept,
-            test_optimum=None if test is None else test.value,
-            worst=float(losses.max()),
-            test_worst=None if tests is None else float(_finite(tests).max()),
-            least=least_regret(losses),
-            test_least=None if tests is None else least_regret(_finite(tests)),
-            unit=facts.unit,
-        )
-
-    @classmethod
-    def _of_front(cls, table: Table, rules: Rules, at: int, kept: str) -> Reference:
-        facts, names = table.facts, ", ".join(rules.objectives)
-        best, *test = _fronts(table, rules, at)
-        return cls(
-            title=f"{facts.title}: {', '.join([names, *rules.constraints])}",
-            loss=f"1 - hypervolume of {names}",
-            test=f"1 - hypervolume of {names}, with the {facts.test}" if test else "",
-            splits=facts.splits,
-            fidelity=facts.fidelity,
-            fidelities=tuple(int(f) for f in table.fidelities),
-            optimum=1.0 - best.hypervolume,
-            optimum_row=-1,
-            optimum_definition=f"that of the exact front of {len(best.rows)} configurations{kept}; "
-            f"hypervolume: {DEFINITION}",
-            test_optimum=1.0 - test[0].hypervolume if test else None,
-            unit=facts.unit,
-        )
-
-
-def _finite(losses: Floats) -> Floats:
-    return losses[np.isfinite(losses)]
-
-
-def least_regret(losses: Floats) -> float:
-    """The smallest regret among `losses` Float[N], which stands for zero where logarithms are taken.
-
-    It does not change when losses are negated and their order with them, shifted, and is scaled as they are. Regrets
-    below a millionth of the median one are rounding, such as that of equal repeats in another order.
-    """
-    regrets = losses - losses.min()
-    positive = regrets[regrets > 0]
-    least = float(positive[positive > 1e-6 * np.median(positive)].min()) if positive.size else 1.0
-    return max(least, _LEAST)
-
-
-def settled(regrets: Floats, least: float | None) -> Floats:
-    """The regrets as whole multiples of a share, 2^-26, of the `least` one of their table, where that is known.
-
-    What only rounding tells apart is tied then, and regrets of an accuracy and of its error are equal but for the unit.
-    """
-    if least is None or not least > _LEAST:
-        return regrets
-    step = least * _STEP
-    return np.rint(regrets / step) * step
 
 
 @dataclass(frozen=True, eq=False)
@@ -268,9 +142,13 @@ class Outcome:
         budget = self.study.rules.budget
         return budget if math.isfinite(budget) else float(self.trajectory.ended.max(initial=0.0))
 
+    def reaches(self, time: float) -> bool:
+        """Whether something ran at `time`, or no incumbent could change by then."""
+        return time <= self.end or (math.isinf(self.study.rules.budget) and bool(self.trajectory.finished.all()))
+
     def require(self, time: float) -> None:
-        """Raise HarnessError if nothing ran any more at `time`, unless no incumbent could change by then."""
-        if time > self.end and (math.isfinite(self.study.rules.budget) or not self.trajectory.finished.all()):
+        """Raise HarnessError unless the study `reaches` a time."""
+        if not self.reaches(time):
             raise HarnessError(
                 f"study {self.study.id} ({self.label} on {self.benchmark}) ended at {self.end:.6g} "
                 f"{self.unit}: it says nothing of {time:.6g} {self.unit}.",
@@ -375,7 +253,7 @@ def _true(table: Table, rules: Rules, run: Trajectory, row: Ints) -> tuple[Float
     at = table.position(rules.report_fidelity)
     absent = np.full(len(row), np.nan)
     if rules.objectives:
-        shares = replay(table, rules, run, *_fronts(table, rules, at))
+        shares = replay(table, rules, run, *fronts_of(table, rules, at))
         val, test = [*(1.0 - share for share in shares), absent][:2]
         return val, test
     val, test = (
@@ -383,12 +261,6 @@ def _true(table: Table, rules: Rules, run: Trajectory, row: Ints) -> tuple[Float
         for mean in (table.loss_at(at), table.test_at(at))
     )
     return val, test
-
-
-def _fronts(table: Table, rules: Rules, at: int) -> list[Front]:
-    """The front of validation losses and, where the loss is an objective with a test metric, that of test losses."""
-    kinds = [False, True] if table.primary in rules.objectives and table.test_at(at) is not None else [False]
-    return [Front.of(table, rules.objectives, at, test=test) for test in kinds]
 
 
 def moments(values: Floats) -> tuple[Floats, Floats]:

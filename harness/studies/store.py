@@ -20,8 +20,9 @@ from harness.arrays import Ints
 from harness.errors import HarnessError
 from harness.files import inside
 from harness.studies.keeping import Folder
-from harness.studies.outcome import Outcome, Reference, within
+from harness.studies.outcome import Outcome, within
 from harness.studies.records import UNFINISHED, Columns, Footer, file_name
+from harness.studies.reference import Reference
 from harness.studies.runs import Sharded
 from harness.studies.study import Study
 from harness.trajectory import Trajectory

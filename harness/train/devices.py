@@ -64,7 +64,7 @@ def device_of(name: str) -> torch.device:
     kind, _, index = name.partition(":")
     if name == "auto":
         return device_of("cuda" if torch.cuda.is_available() else "cpu")
-    if kind not in ("cpu", "cuda") or (index and not index.isdigit()) or (kind == "cpu" and index):
+    if kind not in ("cpu", "cuda") or (index and not index.isdecimal()) or (kind == "cpu" and index):
         raise HarnessError(f"unknown device '{name}'.", "choose from auto, cpu, cuda and cuda:0.")
     here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     if index and here > 1:

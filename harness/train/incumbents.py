@@ -70,7 +70,9 @@ def _of_architectures(outcomes: Sequence[Outcome], tell: Callable[[str], None]) 
 def named(text: str) -> Found:
     """The architecture written as `text`, or the row of a benchmark in `nb201:6111`."""
     bench, colon, row = text.rpartition(":")
-    if not (colon and re.fullmatch(r"[\w./-]+", bench) and row.isdigit()):
+    if not (colon and re.fullmatch(r"[\w./-]+", bench) and row.isdecimal()):
+        if bench in (*registry.families(), *registry.benchmark_facts()):
+            raise HarnessError(f"'{row}' is no row of {bench}.", f"name one by its number: {bench}:6111")
         return Architecture.parse(text), None
     table = registry.benchmark(bench)
     if int(row) >= len(table):

@@ -127,7 +127,10 @@ class Work:
         place = Place(where, exact, deterministic=self.deterministic, compiled=self.compiled)
         loaded = _loaded(self.images, self.root, job.recipe, place.device)
         if loaded.checksum != job.checksum:
-            raise HarnessError(f"it has other images of {job.images}.", "put the same there.")
+            _loaded.cache_clear()  # they may be put right
+            raise HarnessError(
+                f"{job.images} has other images here than where the command was given.", "put the same in both places."
+            )
         try:
             if place.device.type == "cpu":
                 torch.set_num_threads(1)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from harness.statistics import Estimate, kendall
-from harness.studies.outcome import Kind
+from harness.studies.reference import Kind
 from harness.train.results import Training
 
 ABSENT = "–"
