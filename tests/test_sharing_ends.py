@@ -93,8 +93,8 @@ def test_another_search_leaves_an_unfinished_one_as_it_is(harness: Callable[...,
         assert (
             f"{kept} is of another training: its {'params' if '--param' in given else 'recipe'} differs" in answer.err
         )
-    for given in ((*RSPS, "--param", "rsps.samples=1"), (*SEARCH, "--space", "nb201")):
-        assert harness(*given, "--recipe", "tiny.toml", "--out", "r").status == 0
+    for words in ((*RSPS, "--param", "rsps.samples=1"), (*SEARCH, "--space", "nb201")):
+        assert harness(*words, "--recipe", "tiny.toml", "--out", "r").status == 0
     assert kept.read_bytes() == before
     assert harness(*SEARCH, "--recipe", "tiny.toml", "--out", "r").status == 0
     assert not kept.exists()
