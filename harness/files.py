@@ -19,6 +19,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Errors of a disk or a quota that has no room left."""
 
 _UNLOCKABLE = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
+_ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 _TEMPORARY = ".tmp"
 _PARQUET = b"PAR1"
 RESULTS = b"nas_harness"
@@ -113,9 +114,16 @@ def replaceable(path: Path, *inputs: Path) -> None:
 
 
 def _irreplaceable(path: Path) -> str:
-    if path.is_file() or not path.exists():
+    """Why no file may take the place of what is at `path`, by one look at it: another process may be making it."""
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        if error.errno in _ABSENT:
+            return ""
+        raise
+    if stat.S_ISREG(mode):
         return ""
-    return "it is a folder" if path.is_dir() else "it is a device, not a file"
+    return "it is a folder" if stat.S_ISDIR(mode) else "it is a device, not a file"
 
 
 def _holds_results(path: Path) -> bool:

@@ -250,7 +250,7 @@ def test_of_many_optimizers_the_first_are_listed(harness: Any, monkeypatch: pyte
     assert names[10] not in told
     assert harness("list", "nevergrad").out.splitlines() == [f"nevergrad:{name}" for name in names]
     assert json.loads(harness("list", "nevergrad", "--json").out)["nevergrad"][542] == "nevergrad:optimizer-542"
-    harness("list", "nevergrat").refuses("unknown value", "did you mean nevergrad?")
+    harness("list", "nevergrat").refuses("unknown choice", "did you mean nevergrad?")
 
 
 def test_a_library_that_is_not_installed_is_told_how(harness: Any, monkeypatch: pytest.MonkeyPatch) -> None:

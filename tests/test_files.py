@@ -155,3 +155,19 @@ def test_a_folder_of_other_things_is_not_searched_to_its_end(tmp_path: Path, mon
     with pytest.raises(HarnessError, match="more than 2 files that are none of") as raised:
         inside(tmp_path, ".parquet")
     assert raised.value.hint == "name the folder in it that has the results."
+
+
+def test_a_file_that_another_makes_meanwhile_is_no_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target, look = tmp_path / "a", Path.stat
+
+    def looked(path: Path, **how: Any) -> os.stat_result:
+        try:
+            return look(path, **how)
+        finally:
+            if path == target:
+                target.write_text("theirs")
+
+    monkeypatch.setattr(Path, "stat", looked)
+    with whole(target) as temporary:
+        temporary.write_text("mine")
+    assert target.read_text() == "mine"

@@ -14,13 +14,13 @@ from harness.cli import group
 from harness.sharing import lookup
 from harness.train.stored import checked
 
-SEARCH = ["search", "--space", "digits201", "--method", "gcn", "--data", "digits", "--epochs", "1", "--json"]
+SEARCH = ["search", "--space", "digits201", "--data", "digits", "--epochs", "1", "--json", "--method"]
 SMALL = {"samples": 12, "finalists": 3, "width": 8, "fit": 5}
 
 
 def test_what_is_taken_meets_its_constraint(tmp_path: Path) -> None:
     params = [part for name, value in SMALL.items() for part in ("--param", f"gcn.{name}={value}")]
-    asked = [*SEARCH, *params, "--out", str(tmp_path)]
+    asked = [*SEARCH, "gcn", *params, "--out", str(tmp_path)]
     found = CliRunner().invoke(group, [*asked, "--constraint", "params<=5000", "--constraint", "params<=9e3"], obj=[])
     assert found.exit_code == 0, found.output
     first, other = [row for row in json.loads(found.stdout) if "constraint" in row]
@@ -32,15 +32,15 @@ def test_what_is_taken_meets_its_constraint(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        (("--constraint", "params<=10"), "no architecture of digits201 has params<=10."),
-        (("--constraint", "macs<=1e5"), "macs of digits201 are not a sum over its parameters."),
-        (("--method", "gdas", "--constraint", "params<=1e5"), "gdas has no lookup table"),
+        (("gcn", "--constraint", "params<=10"), "no architecture of digits201 has params<=10."),
+        (("gcn", "--constraint", "macs<=1e5"), "macs of digits201 are not a sum over its parameters."),
+        (("gdas", "--constraint", "params<=1e5"), "gdas has no lookup table"),
     ],
 )
 def test_constraints_that_cannot_be_met_are_refused_before_the_search(
     given: tuple[str, ...], said: str, tmp_path: Path
 ) -> None:
-    found = CliRunner().invoke(group, [*SEARCH, "--out", str(tmp_path), *given], obj=[])
+    found = CliRunner().invoke(group, [*SEARCH, *given, "--out", str(tmp_path)], obj=[])
     assert isinstance(found.exception, HarnessError)
     assert said in found.exception.message
     assert not [*tmp_path.iterdir()]

@@ -38,6 +38,7 @@ validation = 0.5
 seeds = [0]
 """
 SEARCH = ("search", "--space", "digits201", "--method", "gdas", "--data", "digits", "--device", "cpu")
+RSPS = (*SEARCH[:4], "rsps", *SEARCH[5:])
 
 
 def test_the_best_is_trained_by_the_recipe(harness: Callable[..., Any], tmp_path: Path) -> None:
@@ -92,9 +93,8 @@ def test_another_search_leaves_an_unfinished_one_as_it_is(harness: Callable[...,
         assert (
             f"{kept} is of another training: its {'params' if '--param' in given else 'recipe'} differs" in answer.err
         )
-    others = (("--method", "rsps", "--param", "rsps.samples=1"), ("--space", "nb201"))
-    for given in others:
-        assert harness(*SEARCH, "--recipe", "tiny.toml", *given, "--out", "r").status == 0
+    for words in ((*RSPS, "--param", "rsps.samples=1"), (*SEARCH, "--space", "nb201")):
+        assert harness(*words, "--recipe", "tiny.toml", "--out", "r").status == 0
     assert kept.read_bytes() == before
     assert harness(*SEARCH, "--recipe", "tiny.toml", "--out", "r").status == 0
     assert not kept.exists()
@@ -116,7 +116,7 @@ def test_one_epoch_is_no_course(harness: Callable[..., Any]) -> None:
 def test_a_search_that_diverged_keeps_its_log_and_says_so_each_time(harness: Callable[..., Any]) -> None:
     Path("wild.toml").write_text(TINY.format(epochs=3, lr=1e9))
     for _ in range(2):
-        answer = harness(*SEARCH, "--method", "rsps", "--recipe", "wild.toml", "--out", "r")
+        answer = harness(*RSPS, "--recipe", "wild.toml", "--out", "r")
         assert answer.status == 2
         (path,) = Path("r/searches").glob("*.parquet")
         assert f"rsps with seed 0 diverged before it derived anything; its log is {path}." in answer.err

@@ -88,7 +88,7 @@ def test_the_incumbent_is_the_best_on_most_images() -> None:
         (("--method", "darts", "--then", "re"), "darts trains mixtures of operators", "--then goes with rsps"),
         (("--then", "re"), "--then goes on from methods", "--method rsps --then re"),
         (("--method", "rsps", "--evals", "5"), "--evals are scores of --then", "--then re"),
-        (("--method", "rsps", "--workers", "2"), "--workers is of searches by --algo", "leave it out"),
+        (("--method", "rsps", "--budget", "5"), "--budget is of searches by --algo", "leave it out"),
         (("--method", "rsps", "--then", "nothing"), "unknown algorithm 'nothing'", "harness list"),
     ],
 )

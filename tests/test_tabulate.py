@@ -287,7 +287,7 @@ BAD = [
     ((*FULL, "--epochs", "0"), "epochs must be at least 1", ""),
     ((*FULL, "--repeats", "-1"), "repeats must be at least 1", ""),
     ((*FULL, "--processes", "0"), "processes must be at least 1", ""),
-    ((*FULL, "--device", "gpu"), "unknown device 'gpu'", ""),
+    ((*FULL[:-1], "gpu"), "unknown device 'gpu'", ""),
     (("nb201", "--data", "digtis", "--name", "x"), "unknown image set 'digtis'", "did you mean digits?"),
     (("nb201", "--data", "digits"), "Missing option '--name'", ""),
 ]
