@@ -202,17 +202,18 @@ def test_two_callers_that_share_storage_each_get_their_files(scheduler: Any, tmp
     assert all(asked.files(tmp_path / name)[-1].exists() for name in "ab")
 
 
-def test_searches_by_weight_sharing_on_a_cluster_have_the_bits_of_one_process(harness: Harness) -> None:
+def test_searches_by_weight_sharing_on_a_cluster_have_the_bits_of_one_process(scheduler: Any, harness: Harness) -> None:
+    """With weights and lookup tables, written by workers or sent by them."""
     pytest.importorskip("torch", reason="searches by weight sharing need torch")
     from ranks import TINY_FILE
     from sharing_files import ASKED, bits
 
     Path("tiny.toml").write_text(TINY_FILE)
-    for out, given in (("here", ()), ("there", ("--cluster", "local:2"))):
-        answer = harness(*ASKED, "--out", out, *given)
+    for out, given in (("here", ()), ("shared", ("local:2",)), ("sent", (scheduler.scheduler_address,))):
+        answer = harness(*ASKED, "--out", out, *(word for at in given for word in ("--cluster", at)))
         assert answer.status == 0, answer.err
-    assert bits("there") == bits("here")
-    assert len(bits("there")) == 2
+    assert bits("shared") == bits("sent") == bits("here")
+    assert len(bits("sent")) == 2
 
 
 SBATCH = """#!/bin/bash
