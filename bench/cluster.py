@@ -1,6 +1,6 @@
 """What a cluster costs beside processes of one machine: `python -m bench.cluster [processes,shards,scale]`.
 
-- `processes`: whole commands of a study of `re` by `local:2` and by two processes, alternately.
+- `processes`: whole commands of a study by `local:2` and by two processes, in turn.
 - `shards`: 10,000 shards that sleep 10 ms, by `local:2`: seconds of the wall that a shard takes beyond its share.
 - `scale`: workers that answer 20 ms late, as if a network lay between, and shards that sleep .1, 1 and 5 s: the share
   of the time that they sleep. With shards of .1 s the rate tells how many a second the caller and the scheduler pass
@@ -38,8 +38,10 @@ LATENCY = 0.02
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("parts", nargs="?", default="processes,shards,scale")
-    parser.add_argument("--seeds", type=int, default=50000, help="of the study that both run")
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--algo", default="re", help="of the study that both run")
+    parser.add_argument("--seeds", type=int, default=50000)
+    parser.add_argument("--budget", default="1e6", help="in simulated seconds")
+    parser.add_argument("--repeats", type=int, default=6)
     parser.add_argument("--shards", type=int, default=10000)
     parser.add_argument("--workers", type=int, default=64, help="threads that sleep, sixteen in a process")
     arguments = parser.parse_args()
@@ -51,9 +53,10 @@ def main() -> None:
 def processes(arguments: argparse.Namespace) -> None:
     ways = {"two processes": ("--processes", "2"), "local:2": ("--cluster", "local:2")}
     spent: dict[str, list[float]] = {name: [] for name in ways}
-    study = ("--algo", "re", "--bench", "nb201", "--seeds", str(arguments.seeds), "--budget", "1e6")
-    for _ in range(arguments.repeats):
-        for name, where in ways.items():
+    about = {name: str(getattr(arguments, name)) for name in ("algo", "seeds", "budget")}
+    study = ("--bench", "nb201", *(word for name, value in about.items() for word in (f"--{name}", value)))
+    for turn in range(arguments.repeats):
+        for name, where in list(ways.items())[:: 1 if turn % 2 else -1]:
             with tempfile.TemporaryDirectory() as folder:
                 words = [sys.executable, "-m", "harness", "run", *study, *where, "--out", folder]
                 spent[name].append(seconds(partial(subprocess.run, words, check=True, capture_output=True)))

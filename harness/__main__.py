@@ -32,8 +32,11 @@ def _main() -> "NoReturn":
     mine = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if mine:
         signal.signal(signal.SIGINT, leave)
-        import atexit  # noqa: PLC0415
+    import atexit  # noqa: PLC0415
+    import gc  # noqa: PLC0415
 
+    atexit.register(gc.freeze)  # as Python ends, it would look through all that was imported for garbage
+    if mine:
         # Python hands signals back to the system as it ends, which would kill what is done already.
         atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
     from harness.errors import CRASH  # noqa: PLC0415
