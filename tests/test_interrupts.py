@@ -66,10 +66,12 @@ def start(*words: str) -> subprocess.Popen[str]:
     return process
 
 
-def interrupt(process: subprocess.Popen[str]) -> str:
-    """Press Ctrl-C, and return the sentence that answers."""
+def interrupt(process: subprocess.Popen[str], *, late: bool = False) -> str:
+    """Press Ctrl-C, and return the sentence that answers. There is none where it may be too `late`, and is."""
     os.killpg(process.pid, signal.SIGINT)
     told = process.communicate(timeout=60)[1]
+    if late and process.returncode == 0:
+        return ""
     assert process.returncode == 130, told
     assert "Traceback" not in told
     assert "Exception ignored" not in told
@@ -88,14 +90,14 @@ def there(harness: Harness) -> None:
 @pytest.mark.usefixtures("there")
 @pytest.mark.parametrize("command", COMMANDS)
 def test_an_early_interrupt_is_one_sentence(command: str) -> None:
-    before = sorted(Path().rglob("*"))
+    before = {*Path().rglob("*")}
     for delay in (0.0, 0.05, 0.15, 0.5):
         process = start(*COMMANDS[command])
         time.sleep(delay)
-        told = interrupt(process)
-        assert told in TOLD or (command == "search" and "goes on from" in told)
+        told = interrupt(process, late=delay > 0.3)
+        assert told in {*TOLD, ""} or (command == "search" and "goes on from" in told)
     if command in ("plot", "report"):
-        assert sorted(Path().rglob("*")) == before
+        assert {*Path().rglob("*")} - before <= {Path(word) for word in COMMANDS[command]}
 
 
 @pytest.mark.usefixtures("there")
