@@ -122,6 +122,25 @@ def test_imports_of_one_table_at_once_never_lose_it(data_folder: Path) -> None:
     assert [file.name for file in (data_folder / "tables").iterdir()] == ["t"]
 
 
+def test_a_table_that_is_written_again_meanwhile_is_read_again_though_its_numbers_are_the_same(
+    data_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    imported.save("t", ARRAYS, {})
+    verified, met = imported._verify_once, list[str]()
+
+    def meets_another_writing(name: str, *rest: Any) -> None:
+        met.append(name)
+        if len(met) == 1:
+            imported.save(name, ARRAYS, {})
+            raise HarnessError("these are numbers of another writing, which has gone.")
+        verified(name, *rest)
+
+    monkeypatch.setattr(imported, "_verify_once", meets_another_writing)
+    stored = imported.load("t", "nb101")
+    np.testing.assert_array_equal(stored.arrays["loss"], ARRAYS["loss"])
+    assert len(met) == 2
+
+
 @pytest.mark.parametrize("exchanges", [True, False])
 def test_a_table_takes_the_place_of_another(
     data_folder: Path, monkeypatch: pytest.MonkeyPatch, exchanges: bool
